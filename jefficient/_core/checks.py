@@ -1,0 +1,90 @@
+"""Checks of concrete numbers, made before anything is traced.
+
+Each check takes the public name of the caller and the numbers as keywords, and returns nothing. A traced value
+passes (its shape is still looked at): whoever traces, checks the concrete values first (``jf.vectorize`` and
+``jf.sweep`` do).
+"""
+
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .errors import ArgumentError, ArgumentTypeError
+
+
+def is_traced(x: Any) -> bool:
+    """Whether the value of `x` is unknown until a compiled program runs."""
+    return isinstance(x, jax.core.Tracer)
+
+
+def check_scalar(where: str, **values: Any) -> None:
+    """Each value is a real scalar: a Python or NumPy number, or a jax array of shape ()."""
+    for name, x in values.items():
+        is_array = isinstance(x, (jax.Array, np.ndarray, np.generic))
+        if isinstance(x, (bool, np.bool_)) or not (is_array or isinstance(x, numbers.Real)):
+            raise ArgumentTypeError(f"{where}: {name} must be a number, got {name}={x!r}.")
+        if np.shape(x) != ():
+            raise ArgumentError(
+                f"{where}: {name} must be a scalar, got shape {np.shape(x)}. "
+                f"To run many values at once use jf.vectorize or jf.sweep."
+            )
+        if is_array and not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+            raise ArgumentTypeError(f"{where}: {name} must be a real number, got dtype {x.dtype}.")
+
+
+def _check(where: str, rule: str, holds: Callable[[float], bool], values: dict[str, Any]) -> None:
+    check_scalar(where, **values)
+    for name, x in values.items():
+        if not is_traced(x) and not holds(float(x)):
+            raise ArgumentError(f"{where}: {rule.format(name)} must hold, got {name}={x}.")
+
+
+def check_finite(where: str, **values: Any) -> None:
+    """Each value is finite."""
+    _check(where, "-inf < {} < inf", math.isfinite, values)
+
+
+def check_not_negative(where: str, **values: Any) -> None:
+    """0 <= value < inf."""
+    _check(where, "0 <= {} < inf", lambda x: 0 <= x < math.inf, values)
+
+
+def check_positive(where: str, **values: Any) -> None:
+    """0 < value <= inf (an infinite bound switches a limit off)."""
+    _check(where, "{} > 0", lambda x: x > 0, values)
+
+
+def check_decay(where: str, **values: Any) -> None:
+    """0 <= value < 1: the decay rate of an average."""
+    _check(where, "0 <= {} < 1", lambda x: 0 <= x < 1, values)
+
+
+def check_momentum(where: str, **values: Any) -> None:
+    """0 <= value <= 1: the decay rate of a sum."""
+    _check(where, "0 <= {} <= 1", lambda x: 0 <= x <= 1, values)
+
+
+def check_duration(where: str, **values: Any) -> None:
+    """0 < value < inf: a number of steps."""
+    _check(where, "0 < {} < inf", lambda x: 0 < x < math.inf, values)
+
+
+def check_count(where: str, **values: Any) -> None:
+    """Each value is a Python or NumPy integer of at least one (static: it shapes the program)."""
+    for name, x in values.items():
+        if isinstance(x, (bool, np.bool_)) or not isinstance(x, numbers.Integral):
+            raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
+        if x < 1:
+            raise ArgumentError(f"{where}: {name} >= 1 must hold, got {name}={x}.")
+
+
+def check_flag(where: str, **values: Any) -> None:
+    """Each value is a bool: it chooses the structure of the program, so it cannot be traced."""
+    for name, x in values.items():
+        if not isinstance(x, (bool, np.bool_)):
+            raise ArgumentTypeError(f"{where}: {name} must be True or False (static), got {name}={x!r}.")

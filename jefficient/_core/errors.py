@@ -1,0 +1,20 @@
+"""The exceptions a caller may catch.
+
+    JefficientError
+    ├── ArgumentError       also a ValueError: a value breaks a rule
+    └── ArgumentTypeError   also a TypeError: another kind of thing is expected
+
+Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to do}``.
+"""
+
+
+class JefficientError(Exception):
+    """Base of every error that jefficient raises on purpose."""
+
+
+class ArgumentError(JefficientError, ValueError):
+    """A value breaks a rule."""
+
+
+class ArgumentTypeError(JefficientError, TypeError):
+    """An argument is not the kind of thing that is expected."""

@@ -1,0 +1,39 @@
+"""Who asks for which name: hyperparameters go where a signature names them.
+
+``**kwargs`` asks for nothing, so a function never gets a number that it did not name.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .errors import ArgumentTypeError
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _parameters(where: str, function: Callable) -> Iterable[inspect.Parameter]:
+    if not callable(function):
+        raise ArgumentTypeError(f"{where}: a function must be given, got {function!r}.")
+    try:
+        return inspect.signature(function).parameters.values()
+    except (ValueError, TypeError) as error:
+        raise ArgumentTypeError(
+            f"{where}: the signature of {function!r} cannot be read ({error}). Wrap it in a lambda."
+        ) from None
+
+
+def names_asked(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
+    """The names that `function` takes by keyword, after its first `positional` arguments."""
+    return tuple(p.name for p in list(_parameters(where, function))[positional:] if p.kind in _NAMED)
+
+
+def names_required(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
+    """Those of `names_asked` that have no default."""
+    parameters = list(_parameters(where, function))[positional:]
+    return tuple(p.name for p in parameters if p.kind in _NAMED and p.default is p.empty)
+
+
+def pick(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of `values` whose name is asked for."""
+    return {name: values[name] for name in names if name in values}

@@ -1,0 +1,121 @@
+"""Leaf-by-leaf work on trees, and the errors that name a leaf.
+
+A leaf that is None (a parameter without a gradient) passes: its update is None, its state stays.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import numerics
+from .errors import ArgumentError, ArgumentTypeError
+from .typing import Tree
+
+
+def is_none(x: Any) -> bool:
+    """Whether `x` marks a leaf to be left alone."""
+    return x is None
+
+
+def map_leaves(
+    where: str, function: Callable, updates: Tree, *, reads: tuple[Tree, ...] = (), states: tuple[Tree, ...] = ()
+) -> tuple[Tree, ...]:
+    """Run a leaf function over the updates and what lies beside them.
+
+    Args:
+        where: the public name of the transform, for errors.
+        function: ``(g, *reads, *states) -> (u, *new_states)``, one leaf each.
+        updates: the gradients, any tree of floating arrays; None leaves pass.
+        reads: trees that are only read (the parameters).
+        states: trees that are read and written.
+
+    Returns:
+        The tree of updates, then one tree for each of `states`.
+    """
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    beside = [_flatten_like(where, updates, tree) for tree in (*reads, *states)]
+    rows = []
+    for g, *others in zip(leaves, *beside, strict=True):
+        rows.append((None, *others[len(reads) :]) if g is None else function(jnp.asarray(g), *others))
+    columns = zip(*rows, strict=True) if rows else ((),) * (1 + len(states))
+    return tuple(treedef.unflatten(column) for column in columns)
+
+
+def check_like(where: str, updates: Tree, params: Tree, what: tuple[str, str] = ("gradients", "parameters")) -> None:
+    """The updates have the parameters' structure and shapes, and are floating."""
+    _flatten_like(where, updates, params, what)
+
+
+def check_floating(where: str, tree: Tree, what: str = "parameters") -> None:
+    """Every leaf is a floating (real or complex) array."""
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+            raise ArgumentTypeError(
+                f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at {name_of(path)}. "
+                f"Put None in its place, or leave it out with a mask."
+            )
+
+
+def zeros_like(where: str, params: Tree, dtype: Callable[[Any], Any] = lambda dtype: dtype) -> Tree:
+    """Zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
+    check_floating(where, params)
+    return jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype(jnp.result_type(p))), params)
+
+
+def global_norm(tree: Tree) -> jax.Array:
+    """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
+    squares = [jnp.sum(numerics.squared(numerics.upcast(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
+    dtype = jnp.result_type(jnp.float32, *(s.dtype for s in squares)) if squares else jnp.float32
+    total = jnp.zeros((), dtype)
+    for s in squares:
+        total = total + s.astype(dtype)
+    is_positive = total > 0
+    return jnp.where(is_positive, jnp.sqrt(jnp.where(is_positive, total, 1.0)), total)
+
+
+def name_of(path: tuple) -> str:
+    """A leaf's place as a person writes it: ``['dense']['kernel']``."""
+    return jax.tree_util.keystr(path) or "the root"
+
+
+def _flatten_like(where: str, tree: Tree, other: Tree, what: tuple[str, str] = ("gradients", "parameters")) -> list:
+    """The leaves of `other` at the places of `tree`'s leaves, checked for structure, shape and dtype."""
+    leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
+    try:
+        others = treedef.flatten_up_to(other)
+    except ValueError:
+        raise ArgumentError(
+            f"{where}: {what[0]} must have the tree structure of the {what[1]}, got {treedef} "
+            f"against {jax.tree.structure(other, is_leaf=is_none)}."
+        ) from None
+    for index, (x, y) in enumerate(zip(leaves, others, strict=True)):
+        if x is not None:
+            _check_leaf(where, lambda i=index: _leaf_name(tree, i), x, y, what)
+    return others
+
+
+def _check_leaf(where: str, place: Callable[[], str], x: Any, y: Any, what: tuple[str, str]) -> None:
+    if not isinstance(y, (jax.Array, np.ndarray, np.generic, float, int, jax.ShapeDtypeStruct)):
+        raise ArgumentError(f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place()}.")
+    if np.shape(x) != np.shape(y):
+        raise ArgumentError(
+            f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} against "
+            f"{np.shape(y)} at {place()}."
+        )
+    if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+        raise ArgumentTypeError(
+            f"{where}: {what[0]} must be floating, got dtype {jnp.result_type(x)} at {place()}. "
+            f"Put None in its place, or leave it out with a mask."
+        )
+
+
+def _leaf_name(tree: Tree, index: int) -> str:
+    return name_of(list(_places(tree))[index])
+
+
+def _places(tree: Tree) -> Iterator[tuple]:
+    for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none):
+        yield path

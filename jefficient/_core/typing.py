@@ -1,0 +1,21 @@
+"""The few types that annotations use."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+
+Scalar: TypeAlias = float | int | np.number | jax.Array
+"""A real number: Python, NumPy, or a jax array of shape (), traced or not."""
+
+Step: TypeAlias = int | np.ndarray | jax.Array
+"""A step count: int32 (exact) or floating, of any shape."""
+
+Schedule: TypeAlias = Callable[[Any], Any]
+"""step -> value."""
+
+ScalarOrSchedule: TypeAlias = Scalar | Schedule
+
+Tree: TypeAlias = Any
+"""A pytree of arrays."""

@@ -1,0 +1,8 @@
+"""Results: arrays of a finished sweep enter; a labelled dataset and its readings leave."""
+
+from ._dataset import Curves as Curves
+from ._dataset import to_dataset as to_dataset
+from ._result import Best as Best
+from ._result import Result as Result
+from ._score import Score as Score
+from ._score import Status as Status

@@ -1,0 +1,118 @@
+"""Arrays of a sweep as one labelled dataset."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..spaces import Space
+from ._score import Score, Status, at_looks
+
+TRIAL = ("config", "seed", "fold")
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """What was measured, in the order (config, seed, fold[, look]); NaN where nothing was looked at.
+
+    Attributes:
+        looks: name to float array (configs, seeds, folds, looks): ``train_loss``, ``valid_<metric>``.
+        status: int array (configs, seeds, folds) of `Status`.
+        steps_taken: int array (configs, seeds, folds): updates made.
+        diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
+        step: int array (configs, looks): updates made at each look, -1 past a configuration's last.
+        steps_per_epoch: float array (configs,).
+    """
+
+    looks: Mapping[str, np.ndarray]
+    status: np.ndarray
+    steps_taken: np.ndarray
+    diverged_at: np.ndarray
+    step: np.ndarray
+    steps_per_epoch: np.ndarray
+
+
+def to_dataset(space: Space, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
+    """The dataset of DESIGN: dimensions config, seed, fold, look, always there.
+
+    Args:
+        space: the configurations; its columns become coordinates along `config`.
+        curves: the arrays.
+        attributes: strings and numbers to keep with the dataset.
+
+    Returns:
+        A dataset that netCDF can hold: numbers as they are, other values of hyperparameters as strings.
+    """
+    epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
+    status = np.array([s.name.lower() for s in Status])[curves.status]
+    dataset = xr.Dataset(
+        {
+            **{name: ((*TRIAL, "look"), values) for name, values in curves.looks.items()},
+            "status": (TRIAL, status.astype(object)),
+            "steps_taken": (TRIAL, curves.steps_taken),
+            "diverged_at": (TRIAL, curves.diverged_at),
+        },
+        coords={
+            **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
+            "look": np.arange(curves.step.shape[1]),
+            **{name: ("config", _column(space, name)) for name in space.names},
+            "step": (("config", "look"), curves.step),
+            "epoch": (("config", "look"), epoch),
+        },
+        attrs={"hyperparameters": list(space.names), **attributes},
+    )
+    for name, text in _DESCRIPTIONS.items():
+        dataset[name].attrs["long_name"] = text
+    dataset["step"].attrs["units"] = dataset["steps_taken"].attrs["units"] = "updates"
+    dataset["epoch"].attrs["units"] = "passes over the training rows"
+    for name in curves.looks:
+        dataset[name].attrs.setdefault("long_name", f"mean of {name.removeprefix('valid_')} over the validation rows")
+    return dataset
+
+
+_DESCRIPTIONS = {
+    "train_loss": "mean training loss over the minibatches since the last look",
+    "status": "how the trial ended",
+    "steps_taken": "updates made",
+    "diverged_at": "step whose loss was not finite or beyond the bound, -1 for none",
+    "step": "updates made at this look, -1 past the last one",
+    "epoch": "passes over the training rows at this look",
+}
+
+
+def label(value: Any) -> Any:
+    """A hyperparameter's value as tables and files show it."""
+    if value is None or isinstance(value, bool | str):
+        return str(value)
+    return getattr(value, "__name__", value if isinstance(value, int | float) else repr(value))
+
+
+def _column(space: Space, name: str) -> np.ndarray:
+    if space.is_number(name):
+        return np.asarray(space.columns[name])
+    return np.array([str(label(x)) for x in space.columns[name]], dtype=object)
+
+
+def looked_at(dataset: xr.Dataset) -> list[str]:
+    """The variables that were measured at every look."""
+    return [str(name) for name, variable in dataset.data_vars.items() if "look" in variable.dims]
+
+
+def status_of(dataset: xr.Dataset) -> np.ndarray:
+    """Int array (configs, seeds, folds) of `Status`."""
+    names = {s.name.lower(): s for s in Status}
+    text = dataset["status"].transpose(*TRIAL).values
+    return np.vectorize(names.__getitem__, otypes=[int])(text)
+
+
+def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
+    """`variable` at the look that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
+    metric, values = (dataset[name].transpose(*TRIAL, "look").values for name in (score.metric, variable))
+    return at_looks(values, score.looks(metric, status_of(dataset)))
+
+
+def flat_trials(values: np.ndarray) -> np.ndarray:
+    """(configs, seeds, folds) as (configs, trials)."""
+    return values.reshape(values.shape[0], -1)

@@ -1,0 +1,139 @@
+"""What a sweep returns, and how it is read."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .._core.errors import ArgumentError, JefficientError
+from .._core.typing import Tree
+from ._dataset import flat_trials, looked_at, status_of, trial_values
+from ._plot import Plot
+from ._score import Score, Status, nan_mean, nan_std
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """One configuration with its score and how sure that is.
+
+    Attributes:
+        config: its place in the dataset.
+        hyperparameters: name to value.
+        metric: what the score is.
+        score: mean over the trials (seeds and folds) of the configuration.
+        standard_error: of that mean; NaN for a single trial.
+        trials: how many there were.
+    """
+
+    config: int
+    hyperparameters: Mapping[str, Any]
+    metric: str
+    score: float
+    standard_error: float
+    trials: int
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name}={_shown(value)}" for name, value in self.hyperparameters.items())
+        spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
+        trials = f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
+        return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished sweep.
+
+    Attributes:
+        dataset: dimensions config, seed, fold and look; see the docs for its variables.
+        score: what ranks the configurations.
+        weights: (config, seed, fold) to the parameters that were kept.
+        space: name to the values of every configuration, as they were given.
+    """
+
+    dataset: xr.Dataset
+    score: Score
+    weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(repr=False)
+    space: Mapping[str, tuple] = dataclasses.field(repr=False)
+
+    def table(self) -> pd.DataFrame:
+        """The configurations, best first.
+
+        Returns:
+            A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials that did not
+            diverge and its standard deviation (`<metric>_std`, NaN for one trial); every other measured mean at the
+            same look; `trials`, and how many of them `diverged`. Configurations with a diverged trial come last,
+            those with fewest first.
+        """
+        scores, metric = self._trials(self.score.metric), self.score.metric
+        frame = pd.DataFrame({name: self.dataset[name].values for name in self.space})
+        frame.index.name = "config"
+        frame[metric] = nan_mean(scores)
+        frame[f"{metric}_std"] = nan_std(scores)
+        for name in looked_at(self.dataset):
+            if name != metric:
+                frame[name] = nan_mean(self._trials(name))
+        status = self._status()
+        frame["trials"] = status.shape[1]
+        frame["diverged"] = (status == Status.DIVERGED).sum(axis=1)
+        return frame.iloc[self.score.order(scores, status)]
+
+    def best(self) -> Best:
+        """The configuration with the best mean score among those of which no trial diverged.
+
+        Raises:
+            JefficientError: where every configuration has a diverged trial.
+        """
+        row = self.table().iloc[0]
+        if row["diverged"] > 0:
+            raise JefficientError(
+                "jf.Result.best: a configuration must have no diverged trial, got none such of "
+                f"{self.dataset.sizes['config']}. Try smaller learning rates; result.table() shows which came closest."
+            )
+        config, trials = int(row.name), int(row["trials"])  # pyright: ignore[reportArgumentType]
+        return Best(
+            config=config,
+            hyperparameters={name: column[config] for name, column in self.space.items()},
+            metric=self.score.metric,
+            score=float(row[self.score.metric]),
+            standard_error=float(row[f"{self.score.metric}_std"]) / np.sqrt(trials),
+            trials=trials,
+        )
+
+    def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:
+        """The trained parameters of one trial, as NumPy arrays.
+
+        Args:
+            config: by default the best one.
+            seed: which repetition.
+            fold: which fold.
+
+        Raises:
+            ArgumentError: where these weights were not kept.
+        """
+        config = self.best().config if config is None else config
+        if (config, seed, fold) not in self.weights:
+            kept = sorted({c for c, _, _ in self.weights})
+            raise ArgumentError(
+                f"jf.Result.params: weights must have been kept, got config={config}, seed={seed}, fold={fold}; kept "
+                f"are those of the configurations {kept}. Ask jf.sweep for more with keep_configs=…"
+            )
+        return self.weights[config, seed, fold]
+
+    @property
+    def plot(self) -> Plot:
+        """Pictures (extra `plot`)."""
+        return Plot(self.dataset, self.score)
+
+    def _trials(self, variable: str) -> np.ndarray:
+        """The variable at the look that counts, (configs, trials)."""
+        return flat_trials(trial_values(self.dataset, self.score, variable))
+
+    def _status(self) -> np.ndarray:
+        return flat_trials(status_of(self.dataset))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(getattr(value, "__name__", value))

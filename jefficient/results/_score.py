@@ -1,0 +1,113 @@
+"""The score: one number for each trial, the same for ranking, keeping and progress."""
+
+import dataclasses
+import enum
+
+import numpy as np
+
+from .._core.errors import ArgumentError
+
+
+class Status(enum.IntEnum):
+    """How a trial stands."""
+
+    RUNNING = 0
+    FINISHED = 1
+    DIVERGED = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """Which number ranks a trial.
+
+    Attributes:
+        metric: a variable of the dataset with the dimension `look`: ``valid_loss``, ``valid_<metric>``, ``train_loss``.
+        mode: whether the best is the ``min`` or the ``max``.
+        select: the ``last`` look of a trial, or its ``best_look``.
+    """
+
+    metric: str
+    mode: str
+    select: str
+
+    @classmethod
+    def checked(
+        cls, where: str, metric: str, mode: str | None, select: str, measured: tuple[str, ...]
+    ) -> "Score":
+        """The score, with `mode` taken from the metric where it is a loss; `measured` are the names there are."""
+        if metric not in measured:
+            hint = (
+                " There is no validation, so only training numbers exist: ask for metric='train_loss', or give the "
+                "Task validation=…"
+                if measured == ("train_loss",)
+                else ""
+            )
+            raise ArgumentError(f"{where}: metric must be one of {list(measured)}, got metric={metric!r}.{hint}")
+        if mode is None and not metric.endswith("loss"):
+            raise ArgumentError(
+                f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got mode=None."
+            )
+        mode = "min" if mode is None else mode
+        for name, value, choices in (("mode", mode, ("min", "max")), ("select", select, ("last", "best_look"))):
+            if value not in choices:
+                raise ArgumentError(f"{where}: {name} must be one of {list(choices)}, got {name}={value!r}.")
+        return cls(metric, mode, select)
+
+    @property
+    def sign(self) -> int:
+        """What makes the smaller number the better one."""
+        return 1 if self.mode == "min" else -1
+
+    def looks(self, values: np.ndarray, status: np.ndarray) -> np.ndarray:
+        """The look that counts for each trial.
+
+        Args:
+            values: the metric, float array (…, looks), NaN where nothing was looked at.
+            status: int array (…) of `Status`.
+
+        Returns:
+            Int array (…); -1 where a trial has no score: it diverged, or was never looked at.
+        """
+        is_seen = np.isfinite(values) & (status == Status.FINISHED)[..., None]
+        if self.select == "last":
+            best = values.shape[-1] - 1 - np.argmax(is_seen[..., ::-1], axis=-1)
+        else:
+            best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
+        return np.where(is_seen.any(axis=-1), best, -1)
+
+    def order(self, scores: np.ndarray, status: np.ndarray) -> np.ndarray:
+        """The configurations from best to worst.
+
+        By their mean score; those with a diverged trial come after all others, those with fewest first.
+
+        Args:
+            scores: float array (configs, trials), NaN where a trial has none.
+            status: int array (configs, trials) of `Status`.
+
+        Returns:
+            Int array (configs,) of configuration numbers.
+        """
+        diverged = (status == Status.DIVERGED).sum(axis=1)
+        means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
+        return np.lexsort((means, diverged))
+
+
+def at_looks(values: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """The values (…, looks) at one look each (…), NaN where that is -1."""
+    picked = np.take_along_axis(values, np.maximum(looks, 0)[..., None], axis=-1)[..., 0]
+    return np.where(looks >= 0, picked, np.nan)
+
+
+def nan_mean(values: np.ndarray) -> np.ndarray:
+    """Mean along the last axis over what is not NaN; NaN where all is."""
+    counted = np.isfinite(values)
+    total = np.where(counted, values, 0.0).sum(axis=-1)
+    return np.divide(total, counted.sum(axis=-1), out=np.full(total.shape, np.nan), where=counted.any(axis=-1))
+
+
+def nan_std(values: np.ndarray) -> np.ndarray:
+    """Sample standard deviation along the last axis over what is not NaN; NaN for fewer than two."""
+    degrees = np.isfinite(values).sum(axis=-1) - 1
+    squares = np.where(np.isfinite(values), (values - nan_mean(values)[..., None]) ** 2, 0.0).sum(axis=-1)
+    variance = np.divide(squares, degrees, out=np.full(squares.shape, np.nan), where=degrees > 0)
+    return np.sqrt(variance)

@@ -1,0 +1,108 @@
+"""Which function gets which hyperparameter: each name goes to whoever has it in its signature."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+from .._core import signatures
+from .._core.errors import ArgumentError
+from ..spaces import Space
+from ..training import regularized
+from ._task import Task
+
+WHERE = "jf.sweep"
+
+INJECTED = ("steps", "steps_per_epoch", "batch_size")
+"""What the engine knows and any function may ask for, without it being an axis."""
+
+RESERVED = {
+    **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
+    **dict.fromkeys(("steps", "steps_per_epoch"), "what the engine works out"),
+    **dict.fromkeys(("config", "seed", "fold", "look", "step", "epoch"), "a dimension of the result"),
+    **dict.fromkeys(("train_loss", "status", "steps_taken", "diverged_at"), "a variable of the result"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Consumer:
+    """A function that hyperparameters may go to, and the names it asks for."""
+
+    name: str
+    function: Callable
+    asked: tuple[str, ...]
+    required: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, function: Callable, positional: int) -> "Consumer":
+        """Read the signature of `function` after its first `positional` arguments."""
+        where = f"{WHERE}: {name}"
+        asked = signatures.names_asked(where, function, positional)
+        return cls(name, function, asked, signatures.names_required(where, function, positional))
+
+    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of `values` that the function names."""
+        return signatures.pick(values, self.asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Routes:
+    """Everyone who may ask for a hyperparameter. `evaluation` is the loss without penalties."""
+
+    init: Consumer
+    loss: Consumer
+    evaluation: Consumer
+    optimizer: Consumer
+    metrics: Mapping[str, Consumer]
+
+    @classmethod
+    def of(cls, task: Task, optimizer: Any) -> "Routes":
+        """Who asks for what; a built transform asks for nothing."""
+        build = (lambda: optimizer) if isinstance(optimizer, optax.GradientTransformation) else optimizer
+        return cls(
+            init=Consumer.of("init", task.init, 1),
+            loss=Consumer.of("loss", task.loss, 2),
+            evaluation=Consumer.of("loss", unpenalised(task.loss), 2),
+            optimizer=Consumer.of("optimizer", build, 0),
+            metrics={name: Consumer.of(f"metrics[{name!r}]", f, 2) for name, f in task.metrics.items()},
+        )
+
+    @property
+    def consumers(self) -> tuple[Consumer, ...]:
+        """All of them."""
+        return (self.init, self.loss, self.optimizer, *self.metrics.values())
+
+    def check(self, space: Space) -> None:
+        """Every name of the space is asked for, every name without a default is there, none is taken."""
+        asks = "; ".join(f"{c.name} asks for {list(c.asked) or 'nothing'}" for c in self.consumers)
+        for name in space.names:
+            if name in RESERVED or name.startswith("valid_"):
+                why = RESERVED.get(name, "a variable of the result")
+                raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}.")
+            if name != "batch_size" and not any(name in c.asked for c in self.consumers):
+                raise ArgumentError(f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}.")
+        self._check_penalties(space)
+        for consumer in self.consumers:
+            given = {*space.names, *INJECTED, *(("key",) if consumer not in (self.init, self.optimizer) else ())}
+            missing = [name for name in consumer.required if name not in given]
+            if missing:
+                raise ArgumentError(
+                    f"{WHERE}: {consumer.name} requires {missing}, which the space must name, got "
+                    f"{list(space.names)}. Give it an axis, or a default."
+                )
+
+    def _check_penalties(self, space: Space) -> None:
+        if not isinstance(self.loss.function, regularized):
+            return
+        twice = [name for name in ("l1", "l2") if name in space.names and name in self.optimizer.asked]
+        if twice:
+            raise ArgumentError(
+                f"{WHERE}: {twice} would be penalised twice, by jf.regularized and by the optimizer. Name the "
+                f"optimizer's differently, for example weight_decay."
+            )
+
+
+def unpenalised(loss: Callable) -> Callable:
+    """The loss as evaluation sees it."""
+    return loss.unpenalised if isinstance(loss, regularized) else loss

@@ -1,0 +1,103 @@
+"""The front door to sweeps."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from ..spaces import Space
+from ._progress import Progress
+from ._task import Task
+
+if TYPE_CHECKING:
+    from ..results import Result
+
+
+def sweep(
+    task: Task,
+    optimizer: Any,
+    space: Space,
+    *,
+    steps: int | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    seeds: int = 1,
+    metric: str = "valid_loss",
+    mode: str | None = None,
+    select: str = "last",
+    eval_every: int | None = None,
+    diverged_above: float | None = None,
+    keep: str | None = "last",
+    keep_configs: int = 10,
+    key: jax.Array | None = None,
+    progress: bool | Callable[[Progress], None] = True,
+) -> "Result":
+    """Train every configuration of a space, many at a time, in one compiled program for each static combination.
+
+    A hyperparameter goes where its name is asked for: each name of the space is passed, by keyword, to whichever of
+    the task's `init`, `loss` and metrics and of `optimizer` has it in its signature. They may also ask for
+    `steps` (the trial's total, int32), `steps_per_epoch` and `batch_size` (Python ints).
+
+    Args:
+        task: what is to be learned.
+        optimizer: a function of hyperparameters that returns a gradient transformation of jefficient or optax
+            (``jf.adam`` as it stands, a lambda), or a built transformation.
+        space: the configurations, from `jf.grid`. Numbers are traced and share a program; `batch_size`, bools, None,
+            strings and functions are static.
+        steps: updates of each trial; or
+        epochs: passes over the training rows, ⌈epochs · rows / batch_size⌉ updates.
+        batch_size: rows in a batch, where the space does not name it; by default 64, or all rows if fewer.
+        seeds: repetitions of every configuration. All configurations share the initial parameters and the data
+            order of a seed, so they are compared like with like.
+        metric: what ranks configurations: ``valid_loss``, ``valid_<metric>`` or ``train_loss`` (the mean over the
+            minibatches since the last look). Evaluation is unpenalised.
+        mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
+        select: the ``"last"`` look at a trial counts, or its ``"best_look"``.
+        eval_every: updates between two looks; by default an epoch, or as many as give 50 looks at most.
+        diverged_above: a training loss above it is a divergence, as one that is not finite always is.
+        keep: which weights to keep: ``"last"``, those of the ``"best"`` look, or None.
+        keep_configs: of how many of the best configurations.
+        key: typed PRNG key, ``jax.random.key(0)`` by default. Trial (seed s, fold f) draws from
+            ``fold_in(fold_in(key, s), f)``, wherever it stands in the space.
+        progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing, or a function that
+            is called with a `Progress` after every segment.
+
+    Returns:
+        A `Result`: `best()`, `table()`, `params()`, `plot` and the labelled `dataset`.
+
+    Raises:
+        ArgumentError: where an argument or a name of the space breaks a rule; and whatever the functions raise for
+            one of the configurations, before anything is compiled, with a note that names it.
+
+    Examples:
+        >>> import jax, numpy as np
+        >>> x = np.linspace(-1, 1, 50, dtype=np.float32)
+        >>> task = jf.Task(
+        ...     init=lambda key: jax.numpy.zeros(()),
+        ...     loss=lambda w, batch: ((batch["x"] * w - batch["y"]) ** 2).mean(),
+        ...     data={"x": x, "y": 3 * x},
+        ...     validation=0.2,
+        ... )
+        >>> result = jf.sweep(task, jf.sgd, jf.grid(learning_rate=[1e-3, 1e-1]), steps=100, progress=False)
+        >>> result.best().hyperparameters
+        {'learning_rate': 0.1}
+        >>> dict(result.dataset.sizes)["config"]
+        2
+    """
+    from ._run import Settings, run  # xarray and pandas load with the first sweep, not with jefficient
+
+    settings = Settings(
+        steps=steps,
+        epochs=epochs,
+        batch_size=batch_size,
+        seeds=seeds,
+        metric=metric,
+        mode=mode,
+        select=select,
+        eval_every=eval_every,
+        diverged_above=float("inf") if diverged_above is None else diverged_above,
+        keep=keep,
+        keep_configs=keep_configs,
+        progress=progress,
+    )
+    return run(task, optimizer, space, settings, jax.random.key(0) if key is None else key)

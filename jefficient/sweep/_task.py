@@ -1,0 +1,140 @@
+"""What is to be learned: how parameters start, what is minimised, on which data."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core import signatures
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.trees import name_of
+from .._core.typing import Tree
+
+WHERE = "jf.Task"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A supervised learning task.
+
+    Args:
+        init: ``(key, …) -> params``, the initial parameters.
+        loss: ``(params, batch, …) -> scalar``, the mean over the batch; in training it may be a `jf.regularized` one
+            (evaluation uses the inner loss). Where it names `key` it gets a fresh one every step, and None when
+            evaluating.
+        data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A batch is the
+            same tree with `batch_size` rows.
+        metrics: name to ``(params, batch, …) -> scalar`` or ``-> (n,)``, averaged over the validation rows; shown as
+            ``valid_<name>``.
+        validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to hold out, drawn once
+            for the whole sweep; or None.
+
+    After the arguments shown, `init`, `loss` and metrics get the hyperparameters that they name.
+
+    Raises:
+        ArgumentError: where data are empty, their leading axes differ, or `validation` does not match them.
+        ArgumentTypeError: where a function is none, or an array holds no numbers.
+
+    Examples:
+        >>> import jax, numpy as np
+        >>> task = jf.Task(
+        ...     init=lambda key: jax.random.normal(key, (3,)),
+        ...     loss=lambda params, batch: ((batch["x"] @ params - batch["y"]) ** 2).mean(),
+        ...     data={"x": np.ones((10, 3), np.float32), "y": np.ones(10, np.float32)},
+        ...     validation=0.2,
+        ... )
+        >>> task.size
+        10
+    """
+
+    init: Callable
+    loss: Callable
+    data: Tree
+    _: dataclasses.KW_ONLY
+    metrics: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    validation: Tree | float | None = None
+
+    def __post_init__(self):
+        for name, function, positional in (("init", self.init, 1), ("loss", self.loss, 2)):
+            signatures.names_asked(f"{WHERE}: {name}", function, positional)
+        if not isinstance(self.metrics, Mapping):
+            raise ArgumentTypeError(f"{WHERE}: metrics must map a name to a function, got {self.metrics!r}.")
+        for name, function in self.metrics.items():
+            signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, 2)
+            if name == "loss":
+                raise ArgumentError(f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself.")
+        object.__setattr__(self, "data", _arrays("data", self.data))
+        if isinstance(self.validation, float | int):
+            self._check_fraction(self.validation)
+        elif self.validation is not None:
+            object.__setattr__(self, "validation", _arrays("validation", self.validation))
+            _check_alike(self.data, self.validation)
+
+    @property
+    def size(self) -> int:
+        """Number of rows of `data`."""
+        return _size(self.data)
+
+    def _check_fraction(self, fraction: float) -> None:
+        held_out = round(fraction * self.size)
+        if isinstance(fraction, bool) or not 0 < fraction < 1 or not 0 < held_out < self.size:
+            raise ArgumentError(
+                f"{WHERE}: as a fraction, validation must leave rows on both sides (0 < validation < 1), got "
+                f"validation={fraction} of {self.size} rows."
+            )
+
+    def split(self, key: jax.Array) -> tuple[Tree, Tree | None]:
+        """The training rows and the held-out ones (None where there are none); `key` draws a fraction."""
+        if not isinstance(self.validation, float | int):
+            return self.data, self.validation
+        order = np.asarray(jax.random.permutation(key, self.size))
+        held_out = round(self.validation * self.size)
+        valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
+        return jax.tree.map(lambda x: x[train], self.data), jax.tree.map(lambda x: x[valid], self.data)
+
+
+def _arrays(name: str, tree: Tree) -> Tree:
+    """The tree with device arrays as leaves, checked."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    if not leaves:
+        raise ArgumentError(f"{WHERE}: {name} must hold at least one array, got {tree!r}.")
+    arrays = [_array(f"{name}{jax.tree_util.keystr(path)}", leaf) for path, leaf in leaves]
+    sizes = {name_of(path): a.shape[0] for (path, _), a in zip(leaves, arrays, strict=True)}
+    if len(set(sizes.values())) > 1:
+        raise ArgumentError(f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}.")
+    if 0 in sizes.values():
+        raise ArgumentError(f"{WHERE}: {name} must have at least one row, got none.")
+    return jax.tree.unflatten(jax.tree.structure(tree), arrays)
+
+
+def _array(name: str, leaf: Any) -> jax.Array:
+    if isinstance(leaf, jax.Array):
+        array = leaf
+    else:
+        host = np.asarray(leaf)
+        if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
+            raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
+        dtype = jax.dtypes.canonicalize_dtype(host.dtype)
+        if host.dtype.kind in "iu" and host.size and not _fits(host, dtype):
+            raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}.")
+        array = jnp.asarray(host.astype(dtype))
+    if array.ndim == 0:
+        raise ArgumentError(f"{WHERE}: {name} must have a leading axis of rows, got a scalar.")
+    return array
+
+
+def _fits(host: np.ndarray, dtype: Any) -> bool:
+    return np.iinfo(dtype).min <= host.min() and host.max() <= np.iinfo(dtype).max
+
+
+def _check_alike(data: Tree, validation: Tree) -> None:
+    rows = jax.tree.map(lambda x: (x.shape[1:], x.dtype), data), jax.tree.map(lambda x: (x.shape[1:], x.dtype), validation)
+    if rows[0] != rows[1]:
+        raise ArgumentError(f"{WHERE}: the rows of validation must be like those of data, got {rows[1]} against {rows[0]}.")
+
+
+def _size(data: Tree) -> int:
+    return jax.tree.leaves(data)[0].shape[0]

@@ -1,0 +1,10 @@
+"""Training: a loss and a transform enter, a pure (init, update) leaves; so does a batch of them over a grid."""
+
+from ._objective import regularized as regularized
+from ._shuffle import shuffled_batch as shuffled_batch
+from ._train_step import TrainState as TrainState
+from ._train_step import TrainStep as TrainStep
+from ._train_step import train_step as train_step
+from ._vectorize import Lanes as Lanes
+from ._vectorize import LanesState as LanesState
+from ._vectorize import vectorize as vectorize

@@ -1,0 +1,133 @@
+"""One training step: the loss's gradient, the transform, the new parameters."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._core import signatures, trees
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.typing import Tree
+from ..transforms import apply_updates
+from ..transforms._base import reported
+
+Metrics = Mapping[str, jax.Array]
+
+
+class TrainState(NamedTuple):
+    """What a step carries.
+
+    `step` counts the updates made (int32, shape ()); `params` and `opt_state` are the transform's; `key` is the key
+    that a loss with a `key` argument draws from, `model_state` what a loss with model state carries, else None.
+    """
+
+    step: jax.Array
+    params: Tree
+    opt_state: Any
+    key: jax.Array | None = None
+    model_state: Tree = None
+
+
+class TrainStep(NamedTuple):
+    """The pair: ``init(params, *, key=None, model_state=None)`` and ``update(state, batch) -> (state, metrics)``."""
+
+    init: Callable[..., TrainState]
+    update: Callable[[TrainState, Tree], tuple[TrainState, Metrics]]
+
+
+def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state: bool = False) -> TrainStep:
+    """A loss and a transform as one pure step. Nothing is jitted for you.
+
+    Args:
+        loss: ``(params, batch) -> scalar``, the mean over the batch; with `model_state`
+            ``(params, model_state, batch) -> (scalar, model_state)``. Where it names `key`, it gets a fresh key
+            every step: ``fold_in(key, step)`` of the key that `init` was given.
+        tx: a transform of jefficient or optax. Those that take `value` get the loss.
+        model_state: whether the loss carries state of its own (batch-norm). Static.
+
+    Returns:
+        A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
+        `grad_norm` and `update_norm` (over all leaves, float32 at least), and the numbers that transforms report
+        (`learning_rate` …; by its place in the chain, ``1.strength``, where a name comes twice).
+
+    Raises:
+        ArgumentTypeError: where `loss` is not a function or `tx` not a transform; by `update`, where the loss is not
+            a floating scalar.
+        ArgumentError: by `init`, where the loss names `key` and none is given, or `model_state` is missing.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> def loss(params, batch):
+        ...     x, y = batch
+        ...     return jnp.mean((x * params["w"] - y) ** 2)
+        >>> step = jf.train_step(loss, jf.sgd(0.1))
+        >>> state = step.init({"w": jnp.zeros(())})
+        >>> update = jax.jit(step.update, donate_argnums=0)
+        >>> for _ in range(50):
+        ...     state, metrics = update(state, (jnp.array([1.0, 2.0]), jnp.array([3.0, 6.0])))
+        >>> round(float(state.params["w"]), 3), int(state.step), sorted(metrics)
+        (3.0, 50, ['grad_norm', 'learning_rate', 'loss', 'update_norm'])
+    """
+    where, has_model_state = "jf.train_step", model_state
+    if not isinstance(tx, optax.GradientTransformation):
+        raise ArgumentTypeError(f"{where}: tx must be a gradient transformation, got {tx!r}.")
+    tx = optax.with_extra_args_support(tx)
+    wants_key = "key" in signatures.names_asked(where, loss)
+
+    def init(params: Tree, *, key: jax.Array | None = None, model_state: Tree = None) -> TrainState:
+        if wants_key and key is None:
+            raise ArgumentError(f"{where}: init must be given a key, since loss names one, got key=None.")
+        if has_model_state and model_state is None:
+            raise ArgumentError(f"{where}: init must be given model_state, got model_state=None.")
+        return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), key, model_state)
+
+    def objective(params: Tree, state: TrainState, batch: Tree) -> tuple[jax.Array, Tree]:
+        key = {"key": jax.random.fold_in(_key_of(state), state.step)} if wants_key else {}
+        if has_model_state:
+            value, model_state = loss(params, state.model_state, batch, **key)
+        else:
+            value, model_state = loss(params, batch, **key), state.model_state
+        check_loss(where, value)
+        return jnp.asarray(value), model_state
+
+    def update(state: TrainState, batch: Tree) -> tuple[TrainState, Metrics]:
+        (value, model_state), grads = jax.value_and_grad(objective, has_aux=True)(state.params, state, batch)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=value)
+        new_state = state._replace(
+            step=optax.safe_increment(state.step),
+            params=apply_updates(state.params, updates),
+            opt_state=opt_state,
+            model_state=model_state,
+        )
+        norms = {"grad_norm": trees.global_norm(grads), "update_norm": trees.global_norm(updates)}
+        return new_state, {"loss": value, **norms, **_numbers(opt_state)}
+
+    return TrainStep(init, update)
+
+
+def check_loss(where: str, value: Any) -> None:
+    """The loss is a floating scalar."""
+    if jnp.shape(value) != ():
+        raise ArgumentTypeError(
+            f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."
+        )
+    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        raise ArgumentTypeError(f"{where}: loss must be floating, got dtype {jnp.result_type(value)}.")
+
+
+def _key_of(state: TrainState) -> jax.Array:
+    if state.key is None:
+        raise ArgumentError("jf.train_step: state.key must be a key, since loss names one, got None.")
+    return state.key
+
+
+def _numbers(opt_state: Any) -> dict[str, jax.Array]:
+    """The reported numbers by name; those whose name comes twice by place and name."""
+    found = list(reported(opt_state))
+    names = [r.name for r in found]
+    taken = ("loss", "grad_norm", "update_norm")
+    return {
+        r.name if names.count(r.name) == 1 and r.name not in taken else f"{r.path}.{r.name}": r.value for r in found
+    }

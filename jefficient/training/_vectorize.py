@@ -1,0 +1,132 @@
+"""Many train steps side by side: the same pair with a leading lane axis."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core import signatures
+from .._core.checks import is_traced
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.typing import Tree
+
+WHERE = "jf.vectorize"
+
+
+class LanesState(NamedTuple):
+    """The grid (one array of shape (lanes,) per name) and the train state with a leading lane axis."""
+
+    hyperparameters: dict[str, jax.Array]
+    state: Any
+
+
+class Lanes(NamedTuple):
+    """The pair: ``init(params, hyperparameters=None, **kwargs)`` and ``update(lanes_state, batch)``."""
+
+    init: Callable[..., LanesState]
+    update: Callable[[LanesState, Tree], tuple[LanesState, Any]]
+
+
+def vectorize(
+    factory: Callable[..., Any],
+    hyperparameters: Mapping[str, Any],
+    *,
+    batch_axis: int | None = None,
+    params_axis: int | None = None,
+) -> Lanes:
+    """One train step for every value of a grid, in one program.
+
+    Args:
+        factory: ``(**hyperparameters) -> train step``: anything with ``init(params)`` and
+            ``update(state, batch) -> (state, metrics)``.
+        hyperparameters: for each name that `factory` asks for an array of shape (lanes,); several are zipped.
+            Floats become float32, integers int32.
+        batch_axis: None where all lanes train on the same batch, 0 where each has its own along the first axis.
+        params_axis: None where all lanes start from the same parameters (and key and model state), 0 where each
+            has its own along the first axis.
+
+    Returns:
+        `Lanes`. The grid is data, not program: ``lanes.init(params, other_grid)`` starts another one of the same
+        length without a second compilation of a jitted ``lanes.update``.
+
+    Raises:
+        ArgumentError: where the grid is empty, has arrays of unequal length, names what `factory` does not ask for,
+            or lacks what it requires; and whatever `factory` raises for one of the values: it is called once for
+            each lane with concrete numbers before anything is traced.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> def loss(params, batch):
+        ...     return jnp.mean((params - batch) ** 2)
+        >>> lanes = jf.vectorize(
+        ...     lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)),
+        ...     {"learning_rate": jnp.array([0.01, 0.1, 0.4])},
+        ... )
+        >>> state = lanes.init(jnp.zeros(2))
+        >>> update = jax.jit(lanes.update, donate_argnums=0)
+        >>> for _ in range(10):
+        ...     state, metrics = update(state, jnp.ones(2))
+        >>> metrics["loss"].shape, int(jnp.argmin(metrics["loss"]))
+        ((3,), 2)
+    """
+    for name, axis in (("batch_axis", batch_axis), ("params_axis", params_axis)):
+        if axis not in (None, 0):
+            raise ArgumentError(f"{WHERE}: {name} must be None (shared) or 0 (one per lane), got {name}={axis!r}.")
+    grid = _checked_grid(factory, hyperparameters)
+
+    def init(params: Tree, hyperparameters: Mapping[str, Any] | None = None, **kwargs: Any) -> LanesState:
+        """One state per lane; keyword arguments (`key`, `model_state`) go to the train step's `init`."""
+        values = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
+
+        def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Any:
+            return factory(**numbers).init(params, **kwargs)
+
+        return LanesState(values, jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs))
+
+    def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Any]:
+        """One step of every lane; metrics have the lane axis first."""
+
+        def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Any]:
+            return factory(**numbers).update(state, batch)
+
+        state, metrics = jax.vmap(lane, in_axes=(0, 0, batch_axis))(lanes.hyperparameters, lanes.state, batch)
+        return LanesState(lanes.hyperparameters, state), metrics
+
+    return Lanes(init, update)
+
+
+def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict[str, jax.Array]:
+    _check_names(factory, hyperparameters)
+    grid = {name: _column(name, values) for name, values in hyperparameters.items()}
+    lengths = {name: len(column) for name, column in grid.items()}
+    if len(set(lengths.values())) > 1:
+        raise ArgumentError(f"{WHERE}: all hyperparameters must have the same length, got {lengths}.")
+    if not any(is_traced(column) for column in grid.values()):
+        rows = {name: np.asarray(column) for name, column in grid.items()}
+        for lane in range(next(iter(lengths.values()))):
+            factory(**{name: row[lane] for name, row in rows.items()})
+    return grid
+
+
+def _check_names(factory: Callable, hyperparameters: Mapping[str, Any]) -> None:
+    if not isinstance(hyperparameters, Mapping) or not hyperparameters:
+        raise ArgumentError(f"{WHERE}: hyperparameters must map a name to its values, got {hyperparameters!r}.")
+    asked = signatures.names_asked(WHERE, factory)
+    unasked = [name for name in hyperparameters if name not in asked]
+    if unasked:
+        raise ArgumentError(f"{WHERE}: factory must ask for every name, got {unasked}; it asks for {list(asked)}.")
+    missing = [name for name in signatures.names_required(WHERE, factory) if name not in hyperparameters]
+    if missing:
+        raise ArgumentError(f"{WHERE}: values must be given for {missing}, got {list(hyperparameters)}.")
+
+
+def _column(name: str, values: Any) -> jax.Array:
+    if not is_traced(values):
+        values = np.asarray(values)
+        if values.dtype.kind not in "iuf" and not jnp.issubdtype(values.dtype, jnp.floating):
+            raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {values.dtype}.")
+    if values.ndim != 1 or len(values) == 0:
+        raise ArgumentError(f"{WHERE}: {name} must have shape (lanes,) with lanes >= 1, got shape {values.shape}.")
+    return jnp.asarray(values, jnp.int32 if jnp.issubdtype(values.dtype, jnp.integer) else jnp.float32)

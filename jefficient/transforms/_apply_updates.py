@@ -1,0 +1,47 @@
+"""Updates into parameters."""
+
+import jax
+import jax.numpy as jnp
+
+from .._core import numerics, trees
+from .._core.errors import ArgumentError
+from .._core.typing import Tree
+
+
+def apply_updates(params: Tree, updates: Tree) -> Tree:
+    """θ ← θ + u, leaf by leaf.
+
+    Args:
+        params: tree of arrays.
+        updates: a tree like it, each leaf of the same shape. Where an update is None the parameter stays.
+
+    Returns:
+        The new parameters, in the dtypes of `params` (added in at least float32).
+
+    Raises:
+        ArgumentError: where structure or a shape differs; it names the leaf.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> jf.apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})["w"].tolist()
+        [1.5, 1.5]
+    """
+    where = "jf.apply_updates"
+    leaves, treedef = jax.tree.flatten(params, is_leaf=trees.is_none)
+    try:
+        steps = treedef.flatten_up_to(updates)
+    except ValueError:
+        raise ArgumentError(
+            f"{where}: updates must have the tree structure of params, got "
+            f"{jax.tree.structure(updates, is_leaf=trees.is_none)} against {treedef}."
+        ) from None
+    trees.check_like(where, updates, params, what=("updates", "parameters"))
+    return treedef.unflatten([_add(p, u) for p, u in zip(leaves, steps, strict=True)])
+
+
+def _add(p: jax.Array | None, u: jax.Array | None) -> jax.Array | None:
+    if p is None or u is None:
+        return p
+    p, u = jnp.asarray(p), jnp.asarray(u)
+    dtype = numerics.compute_dtype(jnp.promote_types(p.dtype, u.dtype))
+    return (p.astype(dtype) + u.astype(dtype)).astype(p.dtype)

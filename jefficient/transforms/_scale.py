@@ -1,0 +1,132 @@
+"""Updates times a number: fixed, a learning rate, or a schedule."""
+
+from typing import NamedTuple
+
+import jax
+import optax
+
+from .._core import checks, numerics, trees
+from .._core.typing import Scalar, ScalarOrSchedule, Schedule, Tree
+from . import _base
+
+
+class ScaleState(NamedTuple):
+    """The factor, for the report alone."""
+
+    hyperparameters: dict[str, jax.Array]
+
+
+class ScaleByScheduleState(NamedTuple):
+    """Updates made so far (int32), and the factor in force at the last one."""
+
+    count: jax.Array
+    hyperparameters: dict[str, jax.Array]
+
+
+def identity() -> optax.GradientTransformationExtraArgs:
+    """Updates as they are.
+
+    Returns:
+        A transform with an empty state.
+
+    Examples:
+        >>> tx = jf.identity()
+        >>> tx.update({"w": 1.0}, tx.init({"w": 1.0}))[0]
+        {'w': 1.0}
+    """
+    return _base.transformation(
+        "jf.identity", _base.EmptyState, lambda _: _base.EmptyState(), lambda updates, state, _: (updates, state)
+    )
+
+
+def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
+    """u = step_size · g.
+
+    Args:
+        step_size: the factor, finite, any sign; may be traced.
+
+    Returns:
+        The transform; updates keep their shapes and dtypes.
+
+    Raises:
+        ArgumentError: where `step_size` is not finite or not a scalar.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> tx = jf.scale(-0.5)
+        >>> tx.update(jnp.array([2.0, 4.0]), tx.init(jnp.zeros(2)))[0].tolist()
+        [-1.0, -2.0]
+    """
+    where = "jf.scale"
+    checks.check_finite(where, step_size=step_size)
+
+    def report() -> ScaleState:
+        return ScaleState({"step_size": numerics.scalar(step_size)})
+
+    def update(updates: Tree, _: ScaleState, __: Tree) -> tuple[Tree, ScaleState]:
+        return _times(where, step_size, updates), report()
+
+    return _base.transformation(where, ScaleState, lambda _: report(), update)
+
+
+def scale_by_schedule(step_size_fn: Schedule) -> optax.GradientTransformationExtraArgs:
+    """u = step_size_fn(t) · g, t = 0, 1, 2, … the number of updates made before.
+
+    Args:
+        step_size_fn: a schedule, int32 step of shape () to a number.
+
+    Returns:
+        The transform; it reports `step_size`. The count stops at 2³¹ - 1.
+    """
+    return _scale_by("jf.scale_by_schedule", "step_size", step_size_fn, sign=1)
+
+
+def scale_by_learning_rate(
+    learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
+) -> optax.GradientTransformationExtraArgs:
+    """u = -η_t · g: the step downhill.
+
+    Args:
+        learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule; None leaves the updates as they are.
+        flip_sign: whether to turn gradients (uphill) into updates (downhill). Static.
+
+    Returns:
+        The transform; it reports `learning_rate`. Numbers and schedules have the same state.
+
+    Raises:
+        ArgumentError: where `learning_rate` is negative, not finite or not a scalar.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> tx = jf.scale_by_learning_rate(0.5)
+        >>> tx.update(jnp.array([2.0, 4.0]), tx.init(jnp.zeros(2)))[0].tolist()
+        [-1.0, -2.0]
+    """
+    where = "jf.scale_by_learning_rate"
+    checks.check_flag(where, flip_sign=flip_sign)
+    if learning_rate is None:
+        return identity()
+    _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)
+    return _scale_by(where, "learning_rate", learning_rate, sign=-1 if flip_sign else 1)
+
+
+def _scale_by(
+    where: str, name: str, number: ScalarOrSchedule, sign: int
+) -> optax.GradientTransformationExtraArgs:
+    def init(_: Tree) -> ScaleByScheduleState:
+        count = _base.first_count()
+        return ScaleByScheduleState(count, _base.report({name: number}, count))
+
+    def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
+        value = numerics.scalar(_base.value_at(number, state.count))
+        new_state = ScaleByScheduleState(optax.safe_increment(state.count), {name: value})
+        return _times(where, sign * value, updates), new_state
+
+    return _base.transformation(where, ScaleByScheduleState, init, update)
+
+
+def _times(where: str, factor: Scalar, updates: Tree) -> Tree:
+    def leaf(g: jax.Array) -> tuple[jax.Array]:
+        return ((numerics.scalar(factor, numerics.compute_dtype(g.dtype)) * numerics.upcast(g)).astype(g.dtype),)
+
+    return trees.map_leaves(where, leaf, updates)[0]
