@@ -13,28 +13,35 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .errors import ArgumentError, ArgumentTypeError
 
 
 def is_traced(x: Any) -> bool:
     """Whether the value of `x` is unknown until a compiled program runs."""
-    return isinstance(x, jax.core.Tracer)
+    return isinstance(x, Tracer)
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is a Python or NumPy real number; a bool is none."""
+    return isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
 
 
 def check_scalar(where: str, **values: Any) -> None:
     """Each value is a real scalar: a Python or NumPy number, or a jax array of shape ()."""
     for name, x in values.items():
-        is_array = isinstance(x, (jax.Array, np.ndarray, np.generic))
-        if isinstance(x, (bool, np.bool_)) or not (is_array or isinstance(x, numbers.Real)):
+        is_array = isinstance(x, jax.Array | np.ndarray | np.generic)
+        if isinstance(x, bool | np.bool_) or not (is_array or isinstance(x, numbers.Real)):
             raise ArgumentTypeError(f"{where}: {name} must be a number, got {name}={x!r}.")
-        if np.shape(x) != ():
+        shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", np.dtype(float))
+        if shape != ():
             raise ArgumentError(
-                f"{where}: {name} must be a scalar, got shape {np.shape(x)}. "
+                f"{where}: {name} must be a scalar, got shape {shape}. "
                 f"To run many values at once use jf.vectorize or jf.sweep."
             )
-        if is_array and not any(jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer)):
-            raise ArgumentTypeError(f"{where}: {name} must be a real number, got dtype {x.dtype}.")
+        if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+            raise ArgumentTypeError(f"{where}: {name} must be a real number, got dtype {dtype}.")
 
 
 def _check(where: str, rule: str, holds: Callable[[float], bool], values: dict[str, Any]) -> None:

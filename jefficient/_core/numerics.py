@@ -36,7 +36,7 @@ def scalar(x: t.Scalar, dtype: Any = None) -> jax.Array:
     return jnp.asarray(x, dtype=number_dtype(x) if dtype is None else dtype)
 
 
-def number_dtype(*numbers: t.Scalar) -> Any:
+def number_dtype(*numbers: t.Scalar | t.Step) -> Any:
     """The floating dtype that holds all `numbers`: float32, or wider where one is strongly typed so.
 
     Python and NumPy numbers carry no dtype of their own: they never widen a program, not even under x64.

@@ -21,7 +21,12 @@ def is_none(x: Any) -> bool:
 
 
 def map_leaves(
-    where: str, function: Callable, updates: Tree, *, reads: tuple[Tree, ...] = (), states: tuple[Tree, ...] = ()
+    where: str,
+    function: Callable,
+    updates: Tree,
+    *,
+    reads: tuple[Tree, ...] = (),
+    states: tuple[Tree, ...] = (),
 ) -> tuple[Tree, ...]:
     """Run a leaf function over the updates and what lies beside them.
 

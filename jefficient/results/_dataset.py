@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..spaces import Space
+from .._core.checks import is_number
 from ._score import Score, Status, at_looks
 
 TRIAL = ("config", "seed", "fold")
@@ -34,11 +34,11 @@ class Curves:
     steps_per_epoch: np.ndarray
 
 
-def to_dataset(space: Space, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
+def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
     """The dataset of DESIGN: dimensions config, seed, fold, look, always there.
 
     Args:
-        space: the configurations; its columns become coordinates along `config`.
+        columns: for each hyperparameter its value in every configuration; they become coordinates along `config`.
         curves: the arrays.
         attributes: strings and numbers to keep with the dataset.
 
@@ -57,16 +57,18 @@ def to_dataset(space: Space, curves: Curves, attributes: Mapping[str, Any]) -> x
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
             "look": np.arange(curves.step.shape[1]),
-            **{name: ("config", _column(space, name)) for name in space.names},
+            **{name: ("config", _column(values)) for name, values in columns.items()},
             "step": (("config", "look"), curves.step),
             "epoch": (("config", "look"), epoch),
         },
-        attrs={"hyperparameters": list(space.names), **attributes},
+        attrs=dict(attributes),
     )
     for name, text in _DESCRIPTIONS.items():
         dataset[name].attrs["long_name"] = text
     dataset["step"].attrs["units"] = dataset["steps_taken"].attrs["units"] = "updates"
     dataset["epoch"].attrs["units"] = "passes over the training rows"
+    for name in columns:
+        dataset[name].attrs["role"] = "hyperparameter"
     for name in curves.looks:
         dataset[name].attrs.setdefault("long_name", f"mean of {name.removeprefix('valid_')} over the validation rows")
     return dataset
@@ -89,10 +91,15 @@ def label(value: Any) -> Any:
     return getattr(value, "__name__", value if isinstance(value, int | float) else repr(value))
 
 
-def _column(space: Space, name: str) -> np.ndarray:
-    if space.is_number(name):
-        return np.asarray(space.columns[name])
-    return np.array([str(label(x)) for x in space.columns[name]], dtype=object)
+def _column(values: tuple) -> np.ndarray:
+    if all(map(is_number, values)):
+        return np.asarray(values)
+    return np.array([str(label(x)) for x in values], dtype=object)
+
+
+def hyperparameters(dataset: xr.Dataset) -> list[str]:
+    """The coordinates that are axes of the space."""
+    return [str(name) for name, x in dataset.coords.items() if x.attrs.get("role") == "hyperparameter"]
 
 
 def looked_at(dataset: xr.Dataset) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
-from ._dataset import flat_trials, looked_at, status_of, trial_values
+from ._dataset import flat_trials, hyperparameters, looked_at, status_of, trial_values
 from ._score import Score, Status, nan_mean
 
 if TYPE_CHECKING:
@@ -48,22 +48,31 @@ class Plot:
         ax.plot(x[order], means[order], "-", color="C0", label="mean")
         if _is_log(x):
             ax.set_xscale("log")
-        self._draw_diverged(ax, x)
+        self._draw_diverged(ax, x, height=0.97 if variable.endswith("loss") else 0.03)
         ax.set_xlabel(hyperparameter.replace("_", " "))
         ax.set_ylabel(variable.replace("valid_", "validation ").replace("_", " "))
         ax.legend(fontsize="small")
         return ax
 
-    def _draw_diverged(self, ax: "Axes", x: np.ndarray) -> None:
-        """A cross above each diverged trial, at the upper edge: it has no value."""
+    def _draw_diverged(self, ax: "Axes", x: np.ndarray, height: float) -> None:
+        """A cross for each configuration with a diverged trial, at the bad edge: it has no value."""
         diverged = (flat_trials(status_of(self.dataset)) == Status.DIVERGED).any(axis=1)
         if diverged.any():
             top = np.full(diverged.sum(), 0.97)
             axis = ax.get_xaxis_transform()
-            ax.plot(x[diverged], top, "x", color="red", markersize=8, transform=axis, label="diverged", clip_on=False)
+            ax.plot(
+                x[diverged],
+                top,
+                "x",
+                color="red",
+                markersize=8,
+                transform=axis,
+                label="diverged",
+                clip_on=False,
+            )
 
     def _check(self, where: str, hyperparameter: str, variable: str) -> None:
-        names = list(self.dataset.attrs["hyperparameters"])
+        names = hyperparameters(self.dataset)
         if hyperparameter not in names:
             raise ArgumentError(f"{where}: hyperparameter must be one of {names}, got {hyperparameter!r}.")
         if not np.issubdtype(self.dataset[hyperparameter].dtype, np.number):

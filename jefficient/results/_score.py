@@ -31,9 +31,7 @@ class Score:
     select: str
 
     @classmethod
-    def checked(
-        cls, where: str, metric: str, mode: str | None, select: str, measured: tuple[str, ...]
-    ) -> "Score":
+    def checked(cls, where: str, metric: str, mode: str | None, select: str, measured: tuple[str, ...]) -> "Score":
         """The score, with `mode` taken from the metric where it is a loss; `measured` are the names there are."""
         if metric not in measured:
             hint = (
@@ -48,7 +46,10 @@ class Score:
                 f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got mode=None."
             )
         mode = "min" if mode is None else mode
-        for name, value, choices in (("mode", mode, ("min", "max")), ("select", select, ("last", "best_look"))):
+        for name, value, choices in (
+            ("mode", mode, ("min", "max")),
+            ("select", select, ("last", "best_look")),
+        ):
             if value not in choices:
                 raise ArgumentError(f"{where}: {name} must be one of {list(choices)}, got {name}={value!r}.")
         return cls(metric, mode, select)

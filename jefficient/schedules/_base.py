@@ -13,12 +13,12 @@ _INT32 = np.iinfo(np.int32)
 _SHORTEST = 1e-6  # stands for a length of zero: finite in the forward pass and in its gradient
 
 
-def value_dtype(step: Step, *numbers: Scalar) -> Any:
+def value_dtype(step: Step | Scalar, *numbers: Scalar) -> Any:
     """The dtype of a schedule's value: float32, or wider where the step or a number is strongly typed so."""
     return numerics.number_dtype(step, *numbers)
 
 
-def elapsed(step: Step, begin: Scalar, dtype: Any) -> jax.Array:
+def elapsed(step: Step | Scalar, begin: Scalar, dtype: Any) -> jax.Array:
     """step - begin: int32 where both are integers, else `dtype`."""
     if _is_integer(step) and _is_integer(begin):
         return jnp.asarray(step, jnp.int32) - jnp.asarray(begin, jnp.int32)

@@ -21,6 +21,7 @@ def constant_schedule(value: Scalar) -> Schedule:
         ArgumentError: where `value` is not finite or not a scalar.
 
     Examples:
+        >>> import jefficient as jf
         >>> float(jf.constant_schedule(0.5)(1000))
         0.5
     """

@@ -33,6 +33,7 @@ def cosine_decay_schedule(
         Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5 (without restarts).
 
     Examples:
+        >>> import jefficient as jf
         >>> schedule = jf.cosine_decay_schedule(1.0, decay_steps=100)
         >>> [round(float(schedule(t)), 3) for t in (0, 50, 100)]
         [1.0, 0.5, 0.0]

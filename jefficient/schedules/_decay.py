@@ -37,6 +37,7 @@ def exponential_decay(
         ArgumentError: where a number is out of range or not a scalar.
 
     Examples:
+        >>> import jefficient as jf
         >>> schedule = jf.exponential_decay(1.0, transition_steps=10, decay_rate=0.5)
         >>> [round(float(schedule(t)), 3) for t in (0, 10, 20, 25)]
         [1.0, 0.5, 0.25, 0.177]
@@ -47,7 +48,15 @@ def exponential_decay(
 
     checks.check_positive("jf.exponential_decay", decay_rate=decay_rate)
     return _decay(
-        "jf.exponential_decay", law, init_value, transition_steps, decay_rate, transition_begin, staircase, end_value, 1
+        "jf.exponential_decay",
+        law,
+        init_value,
+        transition_steps,
+        decay_rate,
+        transition_begin,
+        staircase,
+        end_value,
+        1,
     )
 
 
@@ -81,6 +90,7 @@ def inverse_time_decay(
         Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586: Σ η_t = ∞, Σ η_t² < ∞ holds for it.
 
     Examples:
+        >>> import jefficient as jf
         >>> schedule = jf.inverse_time_decay(1.0, transition_steps=10, decay_rate=1.0)
         >>> [round(float(schedule(t)), 3) for t in (0, 10, 30)]
         [1.0, 0.5, 0.25]
@@ -91,7 +101,14 @@ def inverse_time_decay(
 
     checks.check_not_negative("jf.inverse_time_decay", decay_rate=decay_rate)
     return _decay(
-        "jf.inverse_time_decay", law, init_value, transition_steps, decay_rate, transition_begin, staircase, end_value
+        "jf.inverse_time_decay",
+        law,
+        init_value,
+        transition_steps,
+        decay_rate,
+        transition_begin,
+        staircase,
+        end_value,
     )
 
 

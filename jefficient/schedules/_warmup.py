@@ -45,6 +45,7 @@ def warmup_cosine_decay_schedule(
         2017, https://arxiv.org/abs/1608.03983, equation 5.
 
     Examples:
+        >>> import jefficient as jf
         >>> schedule = jf.warmup_cosine_decay_schedule(0.0, 1.0, warmup_steps=10, decay_steps=110)
         >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 60, 110)]
         [0.0, 0.5, 1.0, 0.5, 0.0]

@@ -27,6 +27,7 @@ def grid(**axes: Iterable[Any]) -> Space:
         ArgumentTypeError: where an axis is a single value.
 
     Examples:
+        >>> import jefficient as jf
         >>> space = jf.grid(learning_rate=[0.1, 0.01], l2=[0.0, 1e-4, 1e-2])
         >>> len(space), space[1]
         (6, {'learning_rate': 0.1, 'l2': 0.0001})

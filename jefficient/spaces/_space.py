@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .._core.checks import is_number
+
 
 @dataclasses.dataclass(frozen=True)
 class Space:
@@ -34,7 +36,7 @@ class Space:
 
     def is_number(self, name: str) -> bool:
         """Whether the column holds numbers alone, so that they can be traced; any other column is static."""
-        return all(isinstance(x, numbers.Real) and not isinstance(x, bool) for x in self.columns[name])
+        return all(map(is_number, self.columns[name]))
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers as the program gets it: int32 where all are whole numbers, float32 otherwise."""

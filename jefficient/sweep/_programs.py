@@ -13,8 +13,8 @@ from ..spaces import Space
 
 WHERE = "jf.sweep"
 
-WIDEST = {"cpu": 8, "gpu": 1024, "tpu": 1024}
-"""Lanes in a block at most, by kind of device. On a CPU wider blocks leave the cache (docs/engine.md)."""
+WIDEST = {"cpu": 32, "gpu": 1024, "tpu": 1024}
+"""Lanes in a block at most, by kind of device. On a CPU wider blocks are slower (tests/benchmarks/width.py)."""
 
 MOST_LOOKS = 50
 """Looks that `eval_every=None` makes at most."""
@@ -22,25 +22,27 @@ MOST_LOOKS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Length:
-    """How long a trial trains, and when it is looked at; all in updates.
+    """How long a trial trains, and when it is looked at.
 
     Attributes:
         batch_size: rows in a batch.
         size: training rows.
-        steps: updates in all.
-        eval_every: updates between two looks (the last look comes at `steps`).
+        looks: updates made at each look, rising; the last one ends the trial.
     """
 
     batch_size: int
     size: int
-    steps: int
-    eval_every: int
+    looks: tuple[int, ...]
 
     @property
-    def segments(self) -> list[int]:
-        """The updates before each look."""
-        whole, rest = divmod(self.steps, self.eval_every)
-        return [self.eval_every] * whole + [rest] * (rest > 0)
+    def steps(self) -> int:
+        """Updates in all."""
+        return self.looks[-1]
+
+    @property
+    def segments(self) -> np.ndarray:
+        """Updates between looks, int32 (looks,)."""
+        return np.diff(self.looks, prepend=0).astype(np.int32)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,17 +51,17 @@ class Length:
 
 
 def length(batch_size: int, size: int, steps: int | None, epochs: float | None, eval_every: int | None) -> Length:
-    """The length of a trial, checked: one of `steps` and `epochs` is given."""
+    """The length of a trial; one of `steps` and `epochs` is given."""
     if not 1 <= batch_size <= size:
         raise ArgumentError(f"{WHERE}: 1 <= batch_size <= {size} (the training rows) must hold, got {batch_size=}.")
-    if epochs is not None:
-        steps = math.ceil(epochs * size / batch_size)
-    assert steps is not None
+    epoch = size / batch_size
+    total = math.ceil(epochs * epoch) if steps is None and epochs is not None else int(steps or 0)
     if eval_every is None:
-        epoch = size / batch_size
-        epochs_between = max(1, math.ceil(steps / epoch / MOST_LOOKS))
-        eval_every = max(1, round(epochs_between * epoch), math.ceil(steps / MOST_LOOKS))
-    return Length(batch_size, size, steps, min(eval_every, steps))
+        between = math.ceil(total / epoch / MOST_LOOKS)  # whole epochs from look to look
+        looks = [math.ceil(k * between * epoch) for k in range(1, MOST_LOOKS + 1)]
+    else:
+        looks = list(range(eval_every, total, eval_every))
+    return Length(batch_size, size, (*(look for look in looks if look < total), total))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +83,7 @@ class Program:
     def rows(self) -> list[dict[str, Any]]:
         """The traced hyperparameters of each configuration as NumPy scalars, with what the engine injects."""
         injected = {"steps": np.int32(self.length.steps)}
-        return [
-            {**{name: x[i] for name, x in self.numbers.items()}, **injected} for i in range(len(self.configs))
-        ]
+        return [{**{name: x[i] for name, x in self.numbers.items()}, **injected} for i in range(len(self.configs))]
 
 
 @dataclasses.dataclass(frozen=True)

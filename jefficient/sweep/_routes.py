@@ -84,7 +84,11 @@ class Routes:
                 raise ArgumentError(f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}.")
         self._check_penalties(space)
         for consumer in self.consumers:
-            given = {*space.names, *INJECTED, *(("key",) if consumer not in (self.init, self.optimizer) else ())}
+            given = {
+                *space.names,
+                *INJECTED,
+                *(("key",) if consumer not in (self.init, self.optimizer) else ()),
+            }
             missing = [name for name in consumer.required if name not in given]
             if missing:
                 raise ArgumentError(

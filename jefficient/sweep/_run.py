@@ -79,7 +79,7 @@ def run(task: Task, optimizer: Any, space: Space, settings: Settings, key: jax.A
             _run_program(part, routes, data, key, settings, record, report)
     finally:
         close()
-    dataset = to_dataset(space, record.curves(), _attributes(record, settings, score, size))
+    dataset = to_dataset(space.columns, record.curves(), _attributes(record, settings, score, size))
     return Result(dataset, score, record.weights, dict(space.columns))
 
 
@@ -106,7 +106,7 @@ def _run_program(
         lanes = program.start(hp, trial_keys(block.seed), steps)
         looks = []
         for count in part.length.segments:
-            lanes, look = program.segment(lanes, data, np.int32(count))
+            lanes, look = program.segment(lanes, data, count)
             looks.append(look)
         for index, look in enumerate(looks):
             record.add(part, block, index, jax.device_get(look))
@@ -118,11 +118,9 @@ def _run_program(
 class _Record:
     """The arrays of a sweep as they fill up, and the weights that are worth keeping so far."""
 
-    def __init__(
-        self, space: Space, parts: list[Program], settings: Settings, score: Score, measured: tuple[str, ...]
-    ):
+    def __init__(self, space: Space, parts: list[Program], settings: Settings, score: Score, measured: tuple[str, ...]):
         shape = (len(space), settings.seeds, FOLDS)
-        looks = max(len(part.length.segments) for part in parts)
+        looks = max(len(part.length.looks) for part in parts)
         self.score, self.settings, self.width = score, settings, 0
         self.looks = {name: np.full((*shape, looks), np.nan, np.float32) for name in measured}
         self.status = np.full(shape, Status.RUNNING, int)
@@ -135,8 +133,7 @@ class _Record:
         self.lane_steps_done = 0
         self.begun = time.monotonic()
         for part in parts:
-            ends = np.cumsum(part.length.segments)
-            self.step[part.configs, : len(ends)] = ends
+            self.step[part.configs, : len(part.length.looks)] = part.length.looks
             self.steps_per_epoch[part.configs] = part.length.size / part.length.batch_size
 
     def add(self, part: Program, block: Block, index: int, look: Look) -> None:
@@ -149,7 +146,7 @@ class _Record:
         self.steps_taken[place] = look.step[:n]
         self.diverged_at[place] = look.diverged_at[:n]
         self.width = max(self.width, len(block.row))
-        self.lane_steps_done += n * part.length.segments[index]
+        self.lane_steps_done += n * int(part.length.segments[index])
 
     def keep(self, part: Program, block: Block, weights: Tree) -> None:
         """Take the weights of a block's trials, and let go of those that fell out of the best configurations."""
@@ -182,9 +179,7 @@ class _Record:
 
     def curves(self) -> Curves:
         """All arrays, for the dataset."""
-        return Curves(
-            self.looks, self.status, self.steps_taken, self.diverged_at, self.step, self.steps_per_epoch
-        )
+        return Curves(self.looks, self.status, self.steps_taken, self.diverged_at, self.step, self.steps_per_epoch)
 
     def _trials(self) -> tuple[np.ndarray, np.ndarray]:
         """Scores and status, (configs, trials)."""

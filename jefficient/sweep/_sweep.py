@@ -70,6 +70,7 @@ def sweep(
             one of the configurations, before anything is compiled, with a note that names it.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, numpy as np
         >>> x = np.linspace(-1, 1, 50, dtype=np.float32)
         >>> task = jf.Task(

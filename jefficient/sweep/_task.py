@@ -39,6 +39,7 @@ class Task:
         ArgumentTypeError: where a function is none, or an array holds no numbers.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, numpy as np
         >>> task = jf.Task(
         ...     init=lambda key: jax.random.normal(key, (3,)),
@@ -131,9 +132,14 @@ def _fits(host: np.ndarray, dtype: Any) -> bool:
 
 
 def _check_alike(data: Tree, validation: Tree) -> None:
-    rows = jax.tree.map(lambda x: (x.shape[1:], x.dtype), data), jax.tree.map(lambda x: (x.shape[1:], x.dtype), validation)
+    rows = (
+        jax.tree.map(lambda x: (x.shape[1:], x.dtype), data),
+        jax.tree.map(lambda x: (x.shape[1:], x.dtype), validation),
+    )
     if rows[0] != rows[1]:
-        raise ArgumentError(f"{WHERE}: the rows of validation must be like those of data, got {rows[1]} against {rows[0]}.")
+        raise ArgumentError(
+            f"{WHERE}: the rows of validation must be like those of data, got {rows[1]} against {rows[0]}."
+        )
 
 
 def _size(data: Tree) -> int:

@@ -12,7 +12,7 @@ from .._core.errors import ArgumentTypeError
 from .._core.typing import Scalar, Tree
 
 
-class regularized:  # noqa: N801 - used as a function, and is one to its callers
+class regularized:
     """The loss with penalties: loss(θ, …) + l1·‖θ‖₁ + (l2/2)·‖θ‖².
 
     The result is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both strengths can be
@@ -34,6 +34,7 @@ class regularized:  # noqa: N801 - used as a function, and is one to its callers
         regression (l2); Zou and Hastie 2005, Regularization and variable selection via the elastic net (both).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> def loss(params, batch):
         ...     return jnp.mean((params * batch) ** 2)

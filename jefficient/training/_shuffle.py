@@ -40,6 +40,7 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
         https://doi.org/10.1007/3-540-45760-7_9 (cycle walking, rectangles).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> batches = [jf.shuffled_batch(jax.random.key(0), step, 6, 4) for step in range(3)]
         >>> order = jnp.concatenate(batches)

@@ -58,6 +58,7 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
         ArgumentError: by `init`, where the loss names `key` and none is given, or `model_state` is missing.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> def loss(params, batch):
         ...     x, y = batch

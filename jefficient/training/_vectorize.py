@@ -57,6 +57,7 @@ def vectorize(
             each lane with concrete numbers before anything is traced.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> def loss(params, batch):
         ...     return jnp.mean((params - batch) ** 2)

@@ -61,12 +61,13 @@ def scale_by_adam(
         https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ, for Nesterov (without the extra b2 on v̂, as in optax).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.scale_by_adam()
         >>> state = tx.init(jnp.zeros(2))
         >>> updates, state = tx.update(jnp.array([0.01, -100.0]), state)
-        >>> updates.round(3).tolist()
-        [1.0, -1.0]
+        >>> print(updates.round(3))
+        [ 1. -1.]
     """
     return _scale_by_adam("jf.scale_by_adam", b1, b2, eps, eps_root, mu_dtype, nesterov)
 
@@ -86,7 +87,7 @@ def _scale_by_adam(
         return ScaleByAdamState(count, mu, nu, _base.report(numbers, count))
 
     def update(updates: Tree, state: ScaleByAdamState, _: Tree) -> tuple[Tree, ScaleByAdamState]:
-        count = optax.safe_increment(state.count)
+        count = _base.next_count(state.count)
         factors = functools.cache(lambda dtype: _Factors.at(b1, b2, count, dtype))
 
         def leaf(g: jax.Array, m: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -126,7 +127,7 @@ class _Factors(NamedTuple):
             rest1=numerics.scalar(numerics.complement(b1), dtype),
             rest2=numerics.scalar(numerics.complement(b2), dtype),
             correct1=1 / numerics.bias_correction(b1, count, dtype),
-            correct1_next=1 / numerics.bias_correction(b1, optax.safe_increment(count), dtype),
+            correct1_next=1 / numerics.bias_correction(b1, _base.next_count(count), dtype),
             correct2=1 / numerics.bias_correction(b2, count, dtype),
         )
 
@@ -169,6 +170,7 @@ def adam(
     Examples:
         The rate is an argument of the program, so one trace serves every value:
 
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> def first_update(learning_rate):
         ...     tx = jf.adam(learning_rate)
@@ -179,7 +181,8 @@ def adam(
     where = "jf.adam"
     _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)
     return chain(
-        _scale_by_adam(where, b1, b2, eps, eps_root, mu_dtype, nesterov), scale_by_learning_rate(learning_rate)
+        _scale_by_adam(where, b1, b2, eps, eps_root, mu_dtype, nesterov),
+        scale_by_learning_rate(learning_rate),
     )
 
 
@@ -219,12 +222,13 @@ def adamw(
         Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101, algorithm 2.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.adamw(0.1, weight_decay=0.5)
         >>> params = jnp.array([2.0, -2.0])
         >>> updates, state = tx.update(jnp.zeros(2), tx.init(params), params)
-        >>> updates.round(3).tolist()
-        [-0.1, 0.1]
+        >>> print(updates.round(3))
+        [-0.1  0.1]
     """
     where = "jf.adamw"
     _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)

@@ -22,6 +22,7 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
         ArgumentError: where structure or a shape differs; it names the leaf.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> jf.apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})["w"].tolist()
         [1.5, 1.5]

@@ -20,7 +20,10 @@ EmptyState = optax.EmptyState
 
 
 def transformation(
-    where: str, state_type: type, init: Callable[[Tree], Any], update: Callable[[Tree, Any, Tree], tuple[Tree, Any]]
+    where: str,
+    state_type: type,
+    init: Callable[[Tree], Any],
+    update: Callable[[Tree, Any, Tree], tuple[Tree, Any]],
 ) -> optax.GradientTransformationExtraArgs:
     """The pair (init, update), with `update` guarded: its own state, gradients like the parameters.
 
@@ -34,6 +37,9 @@ def transformation(
         The transform. Further keyword arguments of its `update` are accepted and ignored.
     """
 
+    def checked_init(params: Tree) -> Any:
+        return init(params)
+
     def checked_update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
         del extra_args
         check_state(where, state_type, state)
@@ -41,7 +47,7 @@ def transformation(
             trees.check_like(where, updates, params)
         return update(updates, state, params)
 
-    return optax.GradientTransformationExtraArgs(init, checked_update)
+    return optax.GradientTransformationExtraArgs(checked_init, checked_update)
 
 
 def check_state(where: str, state_type: type, state: Any) -> None:
@@ -59,9 +65,7 @@ def check_params(where: str, params: Tree) -> None:
         raise ArgumentError(f"{where}: update must be given the parameters, got params=None.")
 
 
-def check_unless_schedule(
-    check: Callable[..., None], where: str, **numbers: ScalarOrSchedule
-) -> None:
+def check_unless_schedule(check: Callable[..., None], where: str, **numbers: ScalarOrSchedule) -> None:
     """Check those of `numbers` that are not schedules."""
     check(where, **{name: x for name, x in numbers.items() if not callable(x)})
 
@@ -74,6 +78,11 @@ def value_at(number: ScalarOrSchedule, count: jax.Array) -> Scalar:
 def first_count() -> jax.Array:
     """The step counter before any update: int32, shape ()."""
     return jnp.zeros((), jnp.int32)
+
+
+def next_count(count: jax.Array) -> jax.Array:
+    """One more, up to 2³¹ - 1, where it stays."""
+    return jnp.asarray(optax.safe_increment(count))
 
 
 def report(numbers: Mapping[str, ScalarOrSchedule], count: jax.Array) -> dict[str, jax.Array]:

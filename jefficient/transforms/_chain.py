@@ -23,6 +23,7 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
         ArgumentError: by `update`, where the state was made by another chain.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp, optax
         >>> tx = jf.chain(jf.clip_by_global_norm(1.0), optax.scale_by_rms(), jf.scale_by_learning_rate(0.1))
         >>> params = {"w": jnp.ones(3)}

@@ -34,10 +34,11 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         Pascanu et al. 2013, https://arxiv.org/abs/1211.5063, algorithm 1.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.clip_by_global_norm(1.0)
-        >>> tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0].round(3).tolist()
-        [0.6, 0.8]
+        >>> print(tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))[0].round(3))
+        [0.6 0.8]
     """
     where = "jf.clip_by_global_norm"
     checks.check_positive(where, max_norm=max_norm)

@@ -41,11 +41,12 @@ def l1_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         Tibshirani 1996, Regression shrinkage and selection via the lasso, equation 1 (the penalty).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.l1_decay(0.1)
         >>> params = jnp.array([3.0, -0.5, 0.0])
-        >>> tx.update(jnp.zeros(3), tx.init(params), params)[0].round(3).tolist()
-        [0.1, -0.1, 0.0]
+        >>> print(tx.update(jnp.zeros(3), tx.init(params), params)[0].round(3))
+        [ 0.1 -0.1  0. ]
     """
     return decay_by("jf.l1_decay", "strength", strength, mask, jnp.sign)
 
@@ -68,11 +69,12 @@ def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101 (decoupled).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.l2_decay(0.1)
         >>> params = jnp.array([3.0, -0.5])
-        >>> tx.update(jnp.zeros(2), tx.init(params), params)[0].round(3).tolist()
-        [0.3, -0.05]
+        >>> print(tx.update(jnp.zeros(2), tx.init(params), params)[0].round(3))
+        [ 0.3  -0.05]
     """
     return decay_by("jf.l2_decay", "strength", strength, mask, lambda p: p)
 
@@ -96,7 +98,7 @@ def decay_by(
             return ((g.astype(dtype) + value.astype(dtype) * direction(jnp.asarray(p, dtype))).astype(g.dtype),)
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(optax.safe_increment(state.count), {name: value})
+        return u, DecayState(_base.next_count(state.count), {name: value})
 
     tx = _base.transformation(where, DecayState, init, update)
     return tx if mask is None else optax.with_extra_args_support(optax.masked(tx, mask))

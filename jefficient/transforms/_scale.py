@@ -30,12 +30,16 @@ def identity() -> optax.GradientTransformationExtraArgs:
         A transform with an empty state.
 
     Examples:
+        >>> import jefficient as jf
         >>> tx = jf.identity()
         >>> tx.update({"w": 1.0}, tx.init({"w": 1.0}))[0]
         {'w': 1.0}
     """
     return _base.transformation(
-        "jf.identity", _base.EmptyState, lambda _: _base.EmptyState(), lambda updates, state, _: (updates, state)
+        "jf.identity",
+        _base.EmptyState,
+        lambda _: _base.EmptyState(),
+        lambda updates, state, _: (updates, state),
     )
 
 
@@ -52,6 +56,7 @@ def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
         ArgumentError: where `step_size` is not finite or not a scalar.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.scale(-0.5)
         >>> tx.update(jnp.array([2.0, 4.0]), tx.init(jnp.zeros(2)))[0].tolist()
@@ -97,6 +102,7 @@ def scale_by_learning_rate(
         ArgumentError: where `learning_rate` is negative, not finite or not a scalar.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.scale_by_learning_rate(0.5)
         >>> tx.update(jnp.array([2.0, 4.0]), tx.init(jnp.zeros(2)))[0].tolist()
@@ -110,16 +116,14 @@ def scale_by_learning_rate(
     return _scale_by(where, "learning_rate", learning_rate, sign=-1 if flip_sign else 1)
 
 
-def _scale_by(
-    where: str, name: str, number: ScalarOrSchedule, sign: int
-) -> optax.GradientTransformationExtraArgs:
+def _scale_by(where: str, name: str, number: ScalarOrSchedule, sign: int) -> optax.GradientTransformationExtraArgs:
     def init(_: Tree) -> ScaleByScheduleState:
         count = _base.first_count()
         return ScaleByScheduleState(count, _base.report({name: number}, count))
 
     def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
         value = numerics.scalar(_base.value_at(number, state.count))
-        new_state = ScaleByScheduleState(optax.safe_increment(state.count), {name: value})
+        new_state = ScaleByScheduleState(_base.next_count(state.count), {name: value})
         return _times(where, sign * value, updates), new_state
 
     return _base.transformation(where, ScaleByScheduleState, init, update)

@@ -41,6 +41,7 @@ def trace(
         http://proceedings.mlr.press/v28/sutskever13.pdf, equations 1 to 4 (with the rate applied after the sum).
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax.numpy as jnp
         >>> tx = jf.trace(0.5)
         >>> state = tx.init(jnp.zeros(2))
@@ -100,6 +101,7 @@ def sgd(
         Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586; Sutskever et al. 2013 for momentum.
 
     Examples:
+        >>> import jefficient as jf
         >>> import jax, jax.numpy as jnp
         >>> tx = jf.sgd(0.1, momentum=0.9)
         >>> params = jnp.array([1.0, -2.0])
