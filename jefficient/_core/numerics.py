@@ -5,20 +5,25 @@ their own dtype, but in float32 at least, and cast back: ``upcast(g) … .astype
 hyperparameter to that dtype, so that a static and a traced number meet the same arithmetic and nothing is promoted.
 """
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import typing as t
 
 MINIMUM_DTYPE = jnp.float32
 
 
-def compute_dtype(dtype: Any) -> Any:
-    """The dtype in which leaves of `dtype` are computed: theirs, but float32 at least."""
-    return jnp.promote_types(dtype, MINIMUM_DTYPE)
+def compute_dtype(*dtypes: Any) -> Any:
+    """The dtype in which leaves of floating `dtypes` are computed together: the widest, but float32 at least.
+
+    By NumPy's rules, which for these are jax's: jax's own function refuses under strict dtype promotion.
+    """
+    return functools.reduce(np.promote_types, map(np.dtype, dtypes), np.dtype(MINIMUM_DTYPE))
 
 
 def real_dtype(dtype: Any) -> Any:
@@ -41,11 +46,8 @@ def number_dtype(*numbers: t.Scalar | t.Step) -> Any:
 
     Python and NumPy numbers carry no dtype of their own: they never widen a program, not even under x64.
     """
-    dtype = jnp.dtype(MINIMUM_DTYPE)
-    for x in numbers:
-        if isinstance(x, jax.Array) and not x.weak_type and jnp.issubdtype(x.dtype, jnp.floating):
-            dtype = jnp.promote_types(dtype, x.dtype)
-    return dtype
+    arrays = [x for x in numbers if isinstance(x, jax.Array) and not x.weak_type]
+    return compute_dtype(*(x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)))
 
 
 def complement(b: t.Scalar) -> float | jax.Array:

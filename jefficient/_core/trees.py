@@ -73,10 +73,8 @@ def zeros_like(where: str, params: Tree, dtype: Callable[[Any], Any] = lambda dt
 def global_norm(tree: Tree) -> jax.Array:
     """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
     squares = [jnp.sum(numerics.squared(numerics.upcast(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
-    dtype = jnp.result_type(jnp.float32, *(s.dtype for s in squares)) if squares else jnp.float32
-    total = jnp.zeros((), dtype)
-    for s in squares:
-        total = total + s.astype(dtype)
+    dtype = numerics.compute_dtype(*(s.dtype for s in squares))
+    total = sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype))
     is_positive = total > 0
     return jnp.where(is_positive, jnp.sqrt(jnp.where(is_positive, total, 1.0)), total)
 

@@ -58,18 +58,8 @@ class Plot:
         """A cross for each configuration with a diverged trial, at the bad edge: it has no value."""
         diverged = (flat_trials(status_of(self.dataset)) == Status.DIVERGED).any(axis=1)
         if diverged.any():
-            top = np.full(diverged.sum(), 0.97)
-            axis = ax.get_xaxis_transform()
-            ax.plot(
-                x[diverged],
-                top,
-                "x",
-                color="red",
-                markersize=8,
-                transform=axis,
-                label="diverged",
-                clip_on=False,
-            )
+            style = {"color": "red", "markersize": 8, "label": "diverged", "clip_on": False}
+            ax.plot(x[diverged], np.full(diverged.sum(), height), "x", transform=ax.get_xaxis_transform(), **style)
 
     def _check(self, where: str, hyperparameter: str, variable: str) -> None:
         names = hyperparameters(self.dataset)

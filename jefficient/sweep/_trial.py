@@ -119,10 +119,9 @@ def _named(check: Callable[[dict[str, Any]], None], hp: dict[str, Any], static: 
 
 
 def _mean(consumer: Consumer, values: Any) -> jax.Array:
-    """The mean over the rows, float32 at least."""
+    """The mean over the rows, float32."""
     if consumer.name == "loss":
         check_loss(WHERE, values)
     if jnp.ndim(values) > 1:
         raise ArgumentError(f"{WHERE}: {consumer.name} must return shape () or (n,), got shape {jnp.shape(values)}.")
-    values = jnp.asarray(values)
-    return jnp.mean(values.astype(jnp.promote_types(values.dtype, jnp.float32)))
+    return jnp.mean(jnp.asarray(values, jnp.float32))

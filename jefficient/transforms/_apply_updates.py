@@ -44,5 +44,5 @@ def _add(p: jax.Array | None, u: jax.Array | None) -> jax.Array | None:
     if p is None or u is None:
         return p
     p, u = jnp.asarray(p), jnp.asarray(u)
-    dtype = numerics.compute_dtype(jnp.promote_types(p.dtype, u.dtype))
+    dtype = numerics.compute_dtype(p.dtype, u.dtype)
     return (p.astype(dtype) + u.astype(dtype)).astype(p.dtype)

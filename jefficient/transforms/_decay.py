@@ -91,14 +91,15 @@ def decay_by(
 
     def update(updates: Tree, state: DecayState, params: Tree) -> tuple[Tree, DecayState]:
         _base.check_params(where, params)
-        value = numerics.scalar(_base.value_at(strength, state.count))
+        value = _base.value_at(strength, state.count)
 
         def leaf(g: jax.Array, p: jax.Array) -> tuple[jax.Array]:
             dtype = numerics.compute_dtype(g.dtype)
-            return ((g.astype(dtype) + value.astype(dtype) * direction(jnp.asarray(p, dtype))).astype(g.dtype),)
+            decay = numerics.scalar(value, dtype) * direction(jnp.asarray(p, dtype))
+            return ((g.astype(dtype) + decay).astype(g.dtype),)
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(_base.next_count(state.count), {name: value})
+        return u, DecayState(_base.next_count(state.count), {name: numerics.scalar(value)})
 
     tx = _base.transformation(where, DecayState, init, update)
     return tx if mask is None else optax.with_extra_args_support(optax.masked(tx, mask))

@@ -122,8 +122,8 @@ def _scale_by(where: str, name: str, number: ScalarOrSchedule, sign: int) -> opt
         return ScaleByScheduleState(count, _base.report({name: number}, count))
 
     def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
-        value = numerics.scalar(_base.value_at(number, state.count))
-        new_state = ScaleByScheduleState(_base.next_count(state.count), {name: value})
+        value = _base.value_at(number, state.count)
+        new_state = ScaleByScheduleState(_base.next_count(state.count), {name: numerics.scalar(value)})
         return _times(where, sign * value, updates), new_state
 
     return _base.transformation(where, ScaleByScheduleState, init, update)

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
@@ -64,7 +63,7 @@ def _trace(
         return TraceState(m, {name: numerics.scalar(decay)})
 
     def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        dtype = numerics.compute_dtype(jnp.promote_types(g.dtype, m.dtype))
+        dtype = numerics.compute_dtype(g.dtype, m.dtype)
         g32, mu = g.astype(dtype), numerics.scalar(decay, dtype)
         new_m = g32 + mu * m.astype(dtype)
         u = g32 + mu * new_m if nesterov else new_m

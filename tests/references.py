@@ -1,0 +1,85 @@
+"""The oracles: optimizers and schedules in float64 NumPy, written from their papers, one array at a time.
+
+Nothing here imports jefficient or jax.
+"""
+
+import math
+
+import numpy as np
+
+
+def sgd(grads, rate, momentum=None, nesterov=False):
+    """Sutskever et al. 2013: m ← g + μm; u = -ηm, or with Nesterov u = -η(g + μm)."""
+    m = np.zeros_like(grads[0])
+    for t, g in enumerate(grads):
+        if momentum is None:
+            u = g
+        else:
+            m = momentum * m + g
+            u = g + momentum * m if nesterov else m
+        yield -rate(t) * u
+
+
+def adam(grads, rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, nesterov=False):
+    """Kingma and Ba 2015, algorithm 1; with Nesterov, Dozat 2016 without the extra factor on v̂."""
+    m = v = np.zeros_like(grads[0])
+    for t, g in enumerate(grads, start=1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = m / (1 - b1**t)
+        if nesterov:
+            m_hat = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        v_hat = v / (1 - b2**t)
+        yield -rate(t - 1) * m_hat / (np.sqrt(v_hat + eps_root) + eps)
+
+
+def adamw(grads, rate, params, weight_decay, **adam_numbers):
+    """Loshchilov and Hutter 2019, algorithm 2, the decay multiplied by the rate."""
+    p = np.array(params, float)
+    for t, u in enumerate(adam(grads, rate, **adam_numbers)):
+        u = u - rate(t) * weight_decay * p
+        p = p + u
+        yield u
+
+
+def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0):
+    """Coupled decay: the penalty's gradient goes through the optimizer."""
+    p = np.array(params, float)
+    for t, g in enumerate(grads):
+        u = -rate(t) * (g + l2 * p + l1 * np.sign(p))
+        p = p + u
+        yield u
+
+
+def clipped_sgd(grads, rate, max_norm):
+    """Pascanu et al. 2013, algorithm 1."""
+    for t, g in enumerate(grads):
+        norm = math.sqrt((g**2).sum())
+        yield -rate(t) * (g * max_norm / norm if norm > max_norm else g)
+
+
+def exponential_decay(t, init, steps, rate, begin=0, staircase=False, end=None):
+    p = max(t - begin, 0) / steps
+    value = init * rate ** (math.floor(p) if staircase else p)
+    if end is None:
+        return value
+    return max(value, end) if rate < 1 else min(value, end)
+
+
+def inverse_time_decay(t, init, steps, rate, begin=0, staircase=False, end=None):
+    p = max(t - begin, 0) / steps
+    value = init / (1 + rate * (math.floor(p) if staircase else p))
+    return value if end is None else max(value, end)
+
+
+def cosine_decay(t, init, steps, alpha=0.0, exponent=1.0):
+    """Loshchilov and Hutter 2017, equation 5: sin² of the remaining half angle is (1 + cos) / 2 with all its digits."""
+    c = math.sin(math.pi / 2 * (1 - min(t / steps, 1))) ** 2
+    return init * ((1 - alpha) * c**exponent + alpha)
+
+
+def warmup_cosine_decay(t, init, peak, warmup, steps, end=0.0, exponent=1.0):
+    if t < warmup:
+        return init + (peak - init) * t / warmup
+    c = math.sin(math.pi / 2 * (1 - min((t - warmup) / (steps - warmup), 1))) ** 2
+    return end + (peak - end) * c**exponent

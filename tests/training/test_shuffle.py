@@ -1,0 +1,97 @@
+"""The shuffled order: every row once an epoch, fairly, wherever and however it is computed."""
+
+import itertools
+import math
+from collections import Counter
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import jefficient as jf
+
+
+def order(key, size, batch_size, epochs):
+    """The rows of some epochs, as batches give them."""
+    batches = math.ceil(epochs * size / batch_size)
+    rows = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))(jnp.arange(batches))
+    return np.asarray(rows).ravel()[: epochs * size].reshape(epochs, size)
+
+
+@settings(max_examples=25, deadline=None)
+@given(size=st.integers(1, 300), share=st.floats(0, 1), seed=st.integers(0, 2**31 - 1))
+def test_every_row_comes_once_an_epoch(size, share, seed):
+    batch_size = max(1, round(share * size))
+    for epoch in order(jax.random.key(seed), size, batch_size, epochs=3):
+        assert sorted(epoch) == list(range(size))
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_every_order_of_a_few_rows_is_as_likely(size):
+    epochs = 20_000
+    counts = Counter(map(tuple, order(jax.random.key(0), size, size, epochs)))
+    observed = [counts[p] for p in itertools.permutations(range(size))]
+    assert stats.chisquare(observed).pvalue > 1e-4
+
+
+def test_neighbours_in_the_order_are_unrelated():
+    epochs = order(jax.random.key(0), 1797, 64, 60)
+    places = np.argsort(epochs, axis=1)
+    mean_place = places.mean(axis=0)
+    assert abs(mean_place - 898).max() < 5 * 1797 / math.sqrt(12 * 60)
+    correlations = [np.corrcoef(e[:-1], e[1:])[0, 1] for e in epochs]
+    assert abs(np.mean(correlations)) < 5 / math.sqrt(1797 * 60)
+    between_epochs = [np.corrcoef(a, b)[0, 1] for a, b in itertools.pairwise(places)]
+    assert abs(np.mean(between_epochs)) < 5 / math.sqrt(1797 * 59)
+
+
+def test_batch_size_does_not_change_the_order():
+    key = jax.random.key(1)
+    chex.assert_trees_all_equal(order(key, 50, 7, 4), order(key, 50, 50, 4))
+
+
+def test_traced_vmapped_and_static_agree():
+    keys = jax.random.split(jax.random.key(2), 3)
+    sizes = jnp.array([40, 64, 1797])
+    vmapped = jax.jit(jax.vmap(lambda k, n: jf.shuffled_batch(k, jnp.int32(9), n, 32)))(keys, sizes)
+    for i in range(3):
+        chex.assert_trees_all_equal(vmapped[i], jf.shuffled_batch(keys[i], 9, int(sizes[i]), 32))
+        assert vmapped[i].dtype == jnp.int32
+
+
+def test_steps_do_not_overflow():
+    """Places far beyond 2³²: checked against Python's integers through the epoch they belong to."""
+    key, size, batch_size, step = jax.random.key(3), 1_000_003, 200, 2**31 - 1
+    first = step * batch_size
+    epoch, place = divmod(first, size)
+    rows = np.asarray(jf.shuffled_batch(key, step, size, batch_size))
+    assert len(set(rows.tolist())) == batch_size
+    aligned = next(s for s in range(size) if (s * batch_size) % size == place)
+    other = np.asarray(jf.shuffled_batch(key, aligned, size, batch_size))
+    assert (aligned * batch_size) // size != epoch
+    assert not np.array_equal(rows, other)
+    largest = np.asarray(jf.shuffled_batch(key, step, 2**31 - 1, 4))
+    assert (largest >= 0).all()
+
+
+def test_other_keys_and_epochs_give_other_orders():
+    first = order(jax.random.key(0), 100, 10, 2)
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], order(jax.random.key(1), 100, 10, 1)[0])
+
+
+def test_bad_sizes_are_refused():
+    key = jax.random.key(0)
+    with pytest.raises(jf.JefficientError, match="batch_size <= size must hold, got batch_size=8, size=5"):
+        jf.shuffled_batch(key, 0, 5, 8)
+    with pytest.raises(jf.JefficientError, match="size >= 1 must hold, got size=0"):
+        jf.shuffled_batch(key, 0, 0, 1)
+    with pytest.raises(TypeError, match="batch_size must be a whole number"):
+        jf.shuffled_batch(key, 0, 5, 2.0)
+    with pytest.raises(jf.JefficientError, match="0 <= step < inf must hold, got step=-1"):
+        jf.shuffled_batch(key, -1, 5, 2)

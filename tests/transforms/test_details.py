@@ -1,0 +1,164 @@
+"""What single transforms promise beyond the laws."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jefficient as jf
+
+
+def first_update(tx, grads, params=None):
+    return tx.update(grads, tx.init(grads if params is None else params), params)[0]
+
+
+def test_float16_neither_underflows_nor_overflows():
+    """eps = 1e-8 is zero in float16, and 300² is infinite."""
+    grads = jnp.array([0.0, 1e-4, 300.0, -60000.0], jnp.float16)
+    np.testing.assert_allclose(first_update(jf.scale_by_adam(), grads), [0.0, 1.0, 1.0, -1.0], atol=1e-3)
+    clipped = first_update(jf.clip_by_global_norm(1.0), jnp.full(100, 1000.0, jnp.float16))
+    np.testing.assert_allclose(np.asarray(clipped, np.float32), 0.1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, "float32", np.dtype("float32")], ids=str)
+def test_accumulators_take_the_dtype_asked_for(dtype):
+    params = jnp.ones(2, jnp.float16)
+    for state in (
+        jf.sgd(0.1, 0.9, accumulator_dtype=dtype).init(params)[0].trace,
+        jf.adam(0.1, mu_dtype=dtype).init(params)[0].mu,
+    ):
+        assert state.dtype == jnp.dtype(dtype)
+    for tx in (jf.sgd(0.1, 0.9, accumulator_dtype=dtype), jf.adam(0.1, mu_dtype=dtype)):
+        state = tx.init(params)
+        updates, after = tx.update(params, state, params)
+        assert updates.dtype == jnp.float16
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+
+
+def test_complex_parameters_keep_their_dtype():
+    params = jnp.array([1 + 2j, -1j], jnp.complex64)
+    for tx in (jf.sgd(0.1, 0.9), jf.adam(0.1), jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(0.1))):
+        assert first_update(tx, params, params).dtype == jnp.complex64
+    with jax.numpy_dtype_promotion("standard"):
+        expected = first_update(optax.adam(0.1), params)
+    np.testing.assert_allclose(first_update(jf.adam(0.1), params), expected, rtol=1e-5)
+
+
+def test_an_infinite_bound_never_clips():
+    grads = jnp.array([1e10, -3.0])
+    chex.assert_trees_all_equal(first_update(jf.clip_by_global_norm(float("inf")), grads), grads)
+
+
+def test_clipping_by_the_norm_is_differentiable_at_zero():
+    slope = jax.grad(lambda g: first_update(jf.clip_by_global_norm(1.0), g).sum())(jnp.zeros(3))
+    chex.assert_trees_all_close(slope, jnp.ones(3))
+
+
+def test_decay_spares_masked_leaves():
+    params = {"kernel": jnp.ones(2), "bias": jnp.ones(2)}
+    grads = jax.tree.map(jnp.zeros_like, params)
+    for mask in ({"kernel": True, "bias": False}, lambda p: {name: name == "kernel" for name in p}):
+        updates = first_update(jf.l2_decay(0.5, mask), grads, params)
+        chex.assert_trees_all_close(updates, {"kernel": jnp.full(2, 0.5), "bias": jnp.zeros(2)})
+        updates = first_update(jf.adamw(1.0, weight_decay=0.5, mask=mask), grads, params)
+        chex.assert_trees_all_close(updates, {"kernel": jnp.full(2, -0.5), "bias": jnp.zeros(2)})
+
+
+def test_strengths_may_be_schedules():
+    tx = jf.l1_decay(jf.exponential_decay(1.0, 1, 0.5))
+    params, state = jnp.array([2.0, -2.0]), None
+    state = tx.init(params)
+    for expected in (1.0, 0.5, 0.25):
+        updates, state = tx.update(jnp.zeros(2), state, params)
+        assert updates.tolist() == [expected, -expected]
+
+
+def test_numbers_in_force_are_in_the_state():
+    tx = jf.chain(jf.clip_by_global_norm(2.0), jf.adamw(jf.exponential_decay(1.0, 1, 0.5), weight_decay=0.1))
+    params = {"w": jnp.ones(2)}
+    state = tx.init(params)
+    for _ in range(3):
+        _, state = tx.update(params, state, params)
+    for name, value in {"learning_rate": 0.25, "weight_decay": 0.1, "b2": 0.999, "max_norm": 2.0}.items():
+        reported = optax.tree_utils.tree_get(state, name)
+        assert reported.dtype == jnp.float32
+        assert not reported.weak_type
+        np.testing.assert_allclose(reported, value, rtol=1e-6)
+
+
+def test_update_never_reads_what_it_reports():
+    tx = jf.adamw(0.1)
+    params = {"w": jnp.array([1.0, -2.0])}
+    state = tx.init(params)
+    spoiled = jax.tree.map(
+        lambda s: s._replace(hyperparameters=jax.tree.map(lambda x: x * jnp.nan, s.hyperparameters)),
+        state,
+        is_leaf=lambda s: hasattr(s, "hyperparameters"),
+    )
+    chex.assert_trees_all_equal(tx.update(params, spoiled, params), tx.update(params, state, params))
+
+
+def test_the_count_stops_at_its_end():
+    tx = jf.adam(jf.constant_schedule(0.1))
+    state = tx.init(jnp.ones(2))
+    last = jnp.array(2**31 - 1, jnp.int32)
+    state = tuple(s._replace(count=last) for s in state)
+    updates, after = tx.update(jnp.ones(2), state)
+    assert all(s.count == last for s in after)
+    assert np.isfinite(updates).all()
+
+
+def test_a_rate_of_none_leaves_updates_alone():
+    assert first_update(jf.scale_by_learning_rate(None), jnp.ones(2)).tolist() == [1.0, 1.0]
+    assert first_update(jf.scale_by_learning_rate(0.5, flip_sign=False), jnp.ones(2)).tolist() == [0.5, 0.5]
+
+
+def test_chain_says_what_it_was_given():
+    with pytest.raises(TypeError, match=r"got <function adam .* at 1\. Did you mean"):
+        jf.chain(jf.scale(1.0), jf.adam)
+    with pytest.raises(jf.JefficientError, match="tuple of 2 states that init returns, got a tuple of 1"):
+        jf.chain(jf.scale(1.0), jf.scale(2.0)).update(jnp.ones(2), (optax.EmptyState(),))
+
+
+def test_chain_hands_on_keyword_arguments():
+    def update(updates, state, params=None, *, value, **_):
+        return jax.tree.map(lambda g: g * value, updates), state
+
+    needs_value = optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+    tx = jf.chain(jf.scale(2.0), needs_value)
+    assert tx.update(jnp.ones(1), tx.init(jnp.ones(1)), value=jnp.float32(3.0))[0].tolist() == [6.0]
+
+
+def test_structure_cannot_be_traced():
+    with pytest.raises(TypeError, match="nesterov must be True or False"):
+        jf.sgd(0.1, 0.9, nesterov=jnp.array(True))
+
+
+def test_apply_updates_keeps_dtypes_and_names_the_leaf():
+    params = {"w": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(3)}
+    new = jf.apply_updates(params, {"w": jnp.ones(2, jnp.float32), "b": jnp.ones(3)})
+    chex.assert_trees_all_equal_dtypes(new, params)
+    with pytest.raises(jf.JefficientError, match=r"updates must have the shapes .* \(2,\) against \(3,\) at \['b'\]"):
+        jf.apply_updates(params, {"w": jnp.ones(2), "b": jnp.ones(2)})
+    with pytest.raises(jf.JefficientError, match="tree structure"):
+        jf.apply_updates(params, [jnp.ones(2)])
+
+
+def test_integer_parameters_are_refused_by_leaf():
+    with pytest.raises(TypeError, match=r"jf.adam: parameters must be floating, got dtype int32 at \['n'\]"):
+        jf.adam(0.1).init({"w": jnp.ones(2), "n": jnp.ones(2, jnp.int32)})
+
+
+def test_optax_inject_hyperparams_and_tree_map_params_take_our_transforms():
+    with jax.numpy_dtype_promotion("standard"):
+        tx = optax.inject_hyperparams(jf.adam)(learning_rate=0.1)
+        params = {"w": jnp.ones(2)}
+        updates, state = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["w"], -0.1, rtol=1e-5)
+    assert state.hyperparams["learning_rate"] == np.float32(0.1)
+    state = jf.adam(0.1).init(params)
+    moved = optax.tree_utils.tree_map_params(jf.adam(0.1), lambda x: x + 1, state)
+    assert moved[0].mu["w"].tolist() == [1.0, 1.0]
+    assert moved[0].count == 0
