@@ -68,7 +68,7 @@ class regularized:
         total = jnp.zeros((), numerics.compute_dtype(dtype))
         for p in jax.tree.leaves(self._penalised(params)):
             p = numerics.upcast(jnp.asarray(p))
-            absolute, square = jnp.sum(jnp.abs(p)), jnp.sum(numerics.squared(p))
+            absolute, square = jnp.sum(_abs(p)), jnp.sum(numerics.squared(p))
             strength1, strength2 = (numerics.scalar(x, absolute.dtype) for x in (l1, l2))
             total = total + (strength1 * absolute + 0.5 * strength2 * square).astype(total.dtype)
         return total.astype(dtype)
@@ -78,6 +78,12 @@ class regularized:
             return params
         mask = self.mask(params) if callable(self.mask) else self.mask
         return jax.tree.map(lambda keep, subtree: subtree if keep else None, mask, params)
+
+
+def _abs(p: jax.Array) -> jax.Array:
+    """|p| whose gradient at zero is zero, as the subgradient of a penalty should be (jax's own is one)."""
+    is_zero = p == 0
+    return jnp.where(is_zero, 0.0, jnp.abs(jnp.where(is_zero, 1.0, p)))
 
 
 def _with_strengths(signature: inspect.Signature, l1: Scalar, l2: Scalar) -> inspect.Signature:

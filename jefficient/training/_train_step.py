@@ -51,6 +51,7 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
         A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
         `grad_norm` and `update_norm` (over all leaves, float32 at least), and the numbers that transforms report
         (`learning_rate` …; by its place in the chain, ``1.strength``, where a name comes twice).
+        Where `update` donates the state, the parameters that `init` was given go with it.
 
     Raises:
         ArgumentTypeError: where `loss` is not a function or `tx` not a transform; by `update`, where the loss is not

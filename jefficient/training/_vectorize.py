@@ -79,7 +79,8 @@ def vectorize(
 
     def init(params: Tree, hyperparameters: Mapping[str, Any] | None = None, **kwargs: Any) -> LanesState:
         """One state per lane; keyword arguments (`key`, `model_state`) go to the train step's `init`."""
-        values = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
+        rows = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
+        values = {name: jnp.array(row) for name, row in rows.items()}  # copies: the state may be donated
 
         def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Any:
             return factory(**numbers).init(params, **kwargs)
@@ -98,16 +99,15 @@ def vectorize(
     return Lanes(init, update)
 
 
-def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict[str, jax.Array]:
+def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     _check_names(factory, hyperparameters)
     grid = {name: _column(name, values) for name, values in hyperparameters.items()}
     lengths = {name: len(column) for name, column in grid.items()}
     if len(set(lengths.values())) > 1:
         raise ArgumentError(f"{WHERE}: all hyperparameters must have the same length, got {lengths}.")
     if not any(is_traced(column) for column in grid.values()):
-        rows = {name: np.asarray(column) for name, column in grid.items()}
         for lane in range(next(iter(lengths.values()))):
-            factory(**{name: row[lane] for name, row in rows.items()})
+            factory(**{name: column[lane] for name, column in grid.items()})
     return grid
 
 
@@ -123,11 +123,12 @@ def _check_names(factory: Callable, hyperparameters: Mapping[str, Any]) -> None:
         raise ArgumentError(f"{WHERE}: values must be given for {missing}, got {list(hyperparameters)}.")
 
 
-def _column(name: str, values: Any) -> jax.Array:
+def _column(name: str, values: Any) -> Any:
+    """The values as an int32 or float32 array, on the host unless they are traced."""
     if not is_traced(values):
         values = np.asarray(values)
         if values.dtype.kind not in "iuf" and not jnp.issubdtype(values.dtype, jnp.floating):
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {values.dtype}.")
     if values.ndim != 1 or len(values) == 0:
         raise ArgumentError(f"{WHERE}: {name} must have shape (lanes,) with lanes >= 1, got shape {values.shape}.")
-    return jnp.asarray(values, jnp.int32 if jnp.issubdtype(values.dtype, jnp.integer) else jnp.float32)
+    return values.astype(np.int32 if jnp.issubdtype(values.dtype, jnp.integer) else np.float32)

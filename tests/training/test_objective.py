@@ -58,7 +58,7 @@ def test_a_loss_with_model_state_keeps_it():
 
 
 def test_bad_strengths_are_refused():
-    with pytest.raises(jf.JefficientError, match="jf.regularized: 0 <= l2 < inf must hold, got l2=-1"):
+    with pytest.raises(jf.JefficientError, match=r"jf\.regularized: 0 <= l2 < inf must hold, got l2=-1"):
         jf.regularized(loss, l2=-1)
     with pytest.raises(jf.JefficientError, match="got l1=nan"):
         jf.regularized(loss)(PARAMS, jnp.zeros(3), l1=float("nan"))

@@ -1,5 +1,6 @@
 """The shuffled order: every row once an epoch, fairly, wherever and however it is computed."""
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -23,12 +24,26 @@ def order(key, size, batch_size, epochs):
     return np.asarray(rows).ravel()[: epochs * size].reshape(epochs, size)
 
 
-@settings(max_examples=25, deadline=None)
-@given(size=st.integers(1, 300), share=st.floats(0, 1), seed=st.integers(0, 2**31 - 1))
-def test_every_row_comes_once_an_epoch(size, share, seed):
-    batch_size = max(1, round(share * size))
-    for epoch in order(jax.random.key(seed), size, batch_size, epochs=3):
+@functools.cache
+def compiled(batch_size, batches):
+    """(key, size) to the rows of the first batches; one program for all keys and sizes."""
+    steps = jnp.arange(batches)
+    return jax.jit(lambda key, n: jax.vmap(lambda step: jf.shuffled_batch(key, step, n, batch_size))(steps).ravel())
+
+
+@settings(max_examples=200, deadline=None)
+@given(size=st.integers(16, 300), batch_size=st.sampled_from([1, 3, 16]), seed=st.integers(0, 2**31 - 1))
+def test_every_row_comes_once_an_epoch(size, batch_size, seed):
+    rows = np.asarray(compiled(batch_size, 900 // batch_size)(jax.random.key(seed), size))
+    for epoch in rows[: len(rows) // size * size].reshape(-1, size):
         assert sorted(epoch) == list(range(size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_every_row_comes_once_an_epoch_of_a_few(size):
+    for batch_size in {1, (size + 1) // 2, size}:
+        for epoch in order(jax.random.key(0), size, batch_size, epochs=4):
+            assert sorted(epoch) == list(range(size))
 
 
 @pytest.mark.parametrize("size", [3, 4, 5])

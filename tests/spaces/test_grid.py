@@ -1,0 +1,50 @@
+"""Grids: their order, their values, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jefficient as jf
+
+
+def test_the_last_axis_varies_fastest():
+    space = jf.grid(a=[1, 2], b=("x", None), c=np.array([0.5]))
+    assert list(space) == [
+        {"a": 1, "b": "x", "c": 0.5},
+        {"a": 1, "b": None, "c": 0.5},
+        {"a": 2, "b": "x", "c": 0.5},
+        {"a": 2, "b": None, "c": 0.5},
+    ]
+    assert space.names == ("a", "b", "c")
+    assert [space.is_number(name) for name in space.names] == [True, False, True]
+
+
+def test_numbers_become_int32_or_float32():
+    space = jf.grid(n=range(3), x=[0, 0.5], flag=[True, False])
+    assert space.numbers("n").dtype == np.int32
+    assert space.numbers("x").dtype == np.float32
+    assert not space.is_number("flag")
+
+
+def test_float32_arrays_are_read_as_the_decimals_they_stand_for():
+    assert jf.grid(x=jnp.array([0.1, 0.001])).columns["x"] == (0.1, 0.001)
+
+
+def test_bad_axes_are_refused():
+    for axes, message in (
+        ({}, "at least one axis must be given, got none"),
+        ({"x": []}, r"x must have at least one value, got x=\[\]"),
+        ({"x": 0.1}, r"must be a list .* got x=0.1. For a single value write x=\[0.1\]"),
+        ({"x": "relu"}, "must be a list"),
+        ({"x": np.float32(0.1)}, "must be a list"),
+        ({"x": np.zeros((2, 2))}, r"must be one-dimensional, got shape \(2, 2\)"),
+        ({"x": [1, 2, 1]}, "the values of x must differ, got 1 twice"),
+    ):
+        with pytest.raises(jf.JefficientError, match=message):
+            jf.grid(**axes)
+    assert len(jf.grid(x=[1, 1.0, True])) == 3
+
+
+def test_functions_may_be_values():
+    assert jf.grid(activation=[jax.nn.relu, jax.nn.gelu])[1]["activation"] is jax.nn.gelu
