@@ -4,8 +4,9 @@ Everything here is a pure function of arrays. A lane that has finished or diverg
 they are, and nothing that it computes reaches a neighbour.
 """
 
+import concurrent.futures
 import dataclasses
-import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +47,18 @@ class Look(NamedTuple):
     diverged_at: jax.Array
 
 
+class Compiled(NamedTuple):
+    """A program for blocks of one width.
+
+    Attributes:
+        start: ``(hyperparameters, keys, steps) -> lanes``, each argument with the lane axis first.
+        segment: ``(lanes, data, steps) -> (lanes, look)``; the lanes given are consumed.
+    """
+
+    start: Callable[..., Lane]
+    segment: Callable[..., tuple[Lane, Look]]
+
+
 @dataclasses.dataclass(frozen=True)
 class LaneProgram:
     """The program of one static combination.
@@ -62,15 +75,20 @@ class LaneProgram:
     bound: float
     keep: str | None
 
-    @functools.cached_property
-    def start(self) -> Any:
-        """Jitted: ``(hyperparameters, keys, steps) -> lanes``, each argument with the lane axis first."""
-        return jax.jit(jax.vmap(self._start))
+    def compile(self, arguments: Any, data: Tree) -> "Compiled":
+        """Compile for blocks of one width, both halves at the same time.
 
-    @functools.cached_property
-    def segment(self) -> Any:
-        """Jitted: ``(lanes, data, steps) -> (lanes, look)``; the lanes given are consumed."""
-        return jax.jit(jax.vmap(self._segment, in_axes=(0, None, None)), donate_argnums=0)
+        Args:
+            arguments: what `Compiled.start` will be called with, of the width of a block.
+            data: what `Compiled.segment` will be called with.
+        """
+        start = jax.jit(jax.vmap(self._start))
+        segment = jax.jit(jax.vmap(self._segment, in_axes=(0, None, None)), donate_argnums=0)
+        lanes = jax.eval_shape(start, *arguments)
+        steps = jax.ShapeDtypeStruct((), jnp.int32)
+        lowered = (start.lower(*arguments), segment.lower(lanes, data, steps))
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return Compiled(*pool.map(lambda half: half.compile(), lowered))
 
     def _start(self, hp: dict[str, jax.Array], key: jax.Array, steps: jax.Array) -> Lane:
         state = self.trial.init(key, steps=steps, **hp)

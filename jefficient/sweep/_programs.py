@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..spaces import Space
 
 WHERE = "jf.sweep"
 
-WIDEST = {"cpu": 32, "gpu": 1024, "tpu": 1024}
+WIDEST = {"cpu": 16, "gpu": 1024, "tpu": 1024}
 """Lanes in a block at most, by kind of device. On a CPU wider blocks are slower (tests/benchmarks/width.py)."""
 
 MOST_LOOKS = 50
@@ -130,9 +131,18 @@ def blocks(configs: int, seeds: int, width: int) -> Iterator[Block]:
         yield Block(min(width, len(row) - begin), row[lanes], seed[lanes])
 
 
-def width_for(trials: int, platform: str | None = None) -> int:
-    """Lanes in a block: all trials, up to what the kind of device does well."""
-    return min(trials, WIDEST.get(platform or jax.default_backend(), WIDEST["gpu"]))
+def workers() -> int:
+    """Blocks that run side by side: one a core on a CPU, whose programs for small models keep one core busy each."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def width_for(trials: int, side_by_side: int) -> int:
+    """Lanes in a block: up to what the kind of device does well, the blocks spread evenly over those side by side."""
+    widest = WIDEST.get(jax.default_backend(), WIDEST["gpu"])
+    rounds = math.ceil(trials / (side_by_side * widest))
+    return math.ceil(trials / (side_by_side * rounds))
 
 
 def _key(value: Any) -> Any:

@@ -1,9 +1,13 @@
 """The host's side of a sweep: cut it into blocks, run them, put the numbers where they belong."""
 
 import dataclasses
+import functools
+import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,7 +19,7 @@ from ..results import Curves, Result, Score, Status, to_dataset
 from ..results._score import at_looks, nan_mean
 from ..spaces import Space
 from ._lanes import LaneProgram, Look
-from ._programs import Block, Program, blocks, programs, width_for
+from ._programs import Block, Program, blocks, programs, width_for, workers
 from ._progress import Progress, reporter
 from ._routes import WHERE, Routes
 from ._task import Task
@@ -98,21 +102,83 @@ def _run_program(
     trial = trial_of(routes, part.static, part.length.batch_size, part.length.size)
     check_trial(trial, routes, part.static, data, part.rows())
     program = LaneProgram(trial, record.score, settings.diverged_above, settings.keep)
-    trial_keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.fold_in(key, seed), 0))
+    side_by_side = workers()
+    width = width_for(len(part.configs) * settings.seeds, side_by_side)
+    queue = list(blocks(len(part.configs), settings.seeds, width))
     report(record.progress())
-    for block in blocks(len(part.configs), settings.seeds, width_for(len(part.configs) * settings.seeds)):
-        hp = {name: x[block.row] for name, x in part.numbers.items()}
-        steps = np.where(np.arange(len(block.row)) < block.trials, part.length.steps, 0).astype(np.int32)
-        lanes = program.start(hp, trial_keys(block.seed), steps)
-        looks = []
-        for count in part.length.segments:
-            lanes, look = program.segment(lanes, data, count)
-            looks.append(look)
-        for index, look in enumerate(looks):
-            record.add(part, block, index, jax.device_get(look))
-            report(record.progress())
+    compiled = program.compile(_arguments(part, queue[0], key), data)
+
+    def train(block: Block) -> Iterator[_Arrival]:
+        lanes = compiled.start(*_arguments(part, block, key))
+        for index, count in enumerate(part.length.segments):
+            lanes, look = compiled.segment(lanes, data, count)
+            yield _Arrival(block, index, jax.device_get(look))
         if settings.keep is not None:
-            record.keep(part, block, program.weights(lanes))
+            yield _Arrival(block, None, program.weights(lanes))
+
+    for block, index, value in _side_by_side(train, queue, side_by_side):
+        if index is None:
+            record.keep(part, block, value)
+        else:
+            record.add(part, block, index, value)
+            report(record.progress())
+
+
+class _Arrival(NamedTuple):
+    """What a block hands over: a look and its index, or at the end (index None) its weights."""
+
+    block: Block
+    index: int | None
+    value: Any
+
+
+def _arguments(part: Program, block: Block, key: jax.Array) -> tuple[dict[str, np.ndarray], jax.Array, np.ndarray]:
+    """Hyperparameters, keys and steps of a block's lanes; a lane that only fills the width has no steps."""
+    numbers = {name: x[block.row] for name, x in part.numbers.items()}
+    steps = np.where(np.arange(len(block.row)) < block.trials, part.length.steps, 0)
+    return numbers, _trial_keys(key, block.seed.astype(np.uint32)), steps.astype(np.int32)
+
+
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(None, 0))
+def _trial_keys(key: jax.Array, seed: jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(key, seed), 0)  # fold 0
+
+
+def _side_by_side(train: Callable[[Block], Iterator[_Arrival]], queue: list[Block], workers: int) -> Iterator[_Arrival]:
+    """Everything that blocks hand over, as it comes, some of them in threads at the same time.
+
+    XLA runs the programs of several threads at once, on one CPU device too (measured: tests/benchmarks/width.py).
+    """
+    arrivals: SimpleQueue[_Arrival | Exception | None] = SimpleQueue()
+    is_over = threading.Event()
+
+    def run(block: Block) -> None:
+        try:
+            for arrival in train(block):
+                arrivals.put(arrival)
+                if is_over.is_set():
+                    return
+            arrivals.put(None)
+        except Exception as error:
+            arrivals.put(error)
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for block in queue:
+            pool.submit(run, block)
+        running = len(queue)
+        while running:
+            arrival = arrivals.get()
+            if isinstance(arrival, Exception):
+                raise arrival
+            if arrival is None:
+                running -= 1
+            else:
+                yield arrival
+    finally:
+        is_over.set()
+        pool.shutdown(cancel_futures=True)
 
 
 class _Record:
@@ -152,8 +218,8 @@ class _Record:
         """Take the weights of a block's trials, and let go of those that fell out of the best configurations."""
         scores, status = self._trials()
         order = self.score.order(scores, status)
-        is_done = (status != Status.RUNNING).any(axis=1)
-        best = set(order[is_done[order]][: self.settings.keep_configs].tolist())
+        is_done = (status != Status.RUNNING).all(axis=1)  # only then is its score final
+        best = {*order[is_done[order]][: self.settings.keep_configs].tolist(), *np.flatnonzero(~is_done).tolist()}
         configs = part.configs[block.row[: block.trials]]
         lanes = [lane for lane, config in enumerate(configs) if config in best]
         host = jax.device_get(jax.tree.map(lambda x: x[np.array(lanes, int)], weights)) if lanes else None

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import jefficient as jf
-from jefficient.sweep import _programs
+from jefficient.sweep import _programs, _run
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
@@ -96,12 +96,14 @@ def test_one_trace_for_32_rates_and_each_trial_as_if_alone():
         np.testing.assert_allclose(trial["valid_accuracy"][-1], accuracy(params, (X, Y)).mean(), rtol=1e-6)
 
 
-def test_neighbours_and_places_change_no_bit():
-    """At the same width, whatever the order, and beside a trial that diverges."""
+@pytest.mark.parametrize("workers", [1, 2])
+def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
+    """At the same width, whatever the order, beside a trial that diverges, in one block or two at the same time."""
+    monkeypatch.setattr(_run, "workers", lambda: workers)
     space = jf.grid(learning_rate=[0.01, 0.1, 0.3])
     shuffled = jf.grid(learning_rate=[0.3, 1e30, 0.01])
     one, other = (sweep(jf.sgd, s, keep_configs=99, diverged_above=1e3) for s in (space, shuffled))
-    assert one.dataset.attrs["width"] == other.dataset.attrs["width"] == 3
+    assert one.dataset.attrs["width"] == other.dataset.attrs["width"] == {1: 3, 2: 2}[workers]
     assert other.dataset["status"].values.ravel().tolist() == ["finished", "diverged", "finished"]
     for a, b in ((0, 2), (2, 0)):
         chex.assert_trees_all_equal(one.params(a), other.params(b))
@@ -112,6 +114,7 @@ def test_neighbours_and_places_change_no_bit():
 def test_blocks_of_one_width_and_a_padded_last_one(monkeypatch):
     """Seven trials in blocks of four are, bit for bit, four and three of them in blocks of four."""
     monkeypatch.setitem(_programs.WIDEST, "cpu", 4)
+    monkeypatch.setattr(_run, "workers", lambda: 1)
     rates = np.geomspace(1e-3, 0.1, 7)
     whole = sweep(space=jf.grid(learning_rate=rates), keep_configs=99)
     assert whole.dataset.attrs["width"] == 4
@@ -354,7 +357,8 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
         xr.testing.assert_equal(read.load(), data)
 
 
-def test_progress_goes_to_a_function_or_to_standard_error(capsys):
+def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
+    monkeypatch.setattr(_run, "workers", lambda: 1)
     seen = []
     sweep(seeds=2, eval_every=5, progress=seen.append, diverged_above=1e6)
     assert [p.steps_done for p in seen] == [0, 50, 100, 150, 200]
