@@ -1,0 +1,58 @@
+"""What README and docs show is run as it stands; what they promise of the project's shape holds."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jefficient as jf
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_every_python_block_runs(page, tmp_path):
+    """In a process of its own, as a reader would paste them: one after another."""
+    program = "\n".join(blocks(page, "python"))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_gate_calls_the_readme_s_test_command():
+    commands = [line for block in blocks("README.md", "bash") for line in block.splitlines()]
+    pattern = re.search(r"grep -E '(.*)' README.md", (ROOT / ".ci" / "run").read_text())
+    assert pattern
+    assert [line for line in commands if re.fullmatch(pattern[1].strip("^$"), line)] == [commands[-1]]
+    assert len(commands) == 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_the_door_is_what_it_says():
+    """`__all__` and the namespace agree; everything has a docstring."""
+    rooms = {"cli", "results", "schedules", "spaces", "sweep", "training", "transforms"}
+    public = {name for name in vars(jf) if not name.startswith("_")} - rooms - {"version"}
+    assert public | {"sweep"} == set(jf.__all__) - {"__version__"}
+    assert callable(jf.sweep)
+    assert all(getattr(jf, name).__doc__ for name in public)
+    assert jf.__all__ == sorted(jf.__all__)
+
+
+def test_importing_for_transforms_alone_is_light():
+    program = (
+        "import sys, jefficient; print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

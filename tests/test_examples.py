@@ -1,0 +1,66 @@
+"""Each example runs as its first line says, in under a minute, and does what it claims."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name, *arguments, cwd):
+    begun = time.monotonic()
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr, time.monotonic() - begun
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), EXAMPLES / name)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_linear_regression_tells_how_far_each_rate_gets(tmp_path, capsys):
+    stdout, _, _ = run("00_linear_regression.py", cwd=tmp_path)
+    off = [float(x) for x in re.findall(r"off by ([\d.]+)", stdout)]
+    assert len(off) == 6
+    assert min(off[:3]) > 1
+    assert max(off[3:]) < 0.01
+    default, chosen = load("00_linear_regression.py").main()
+    np.testing.assert_allclose(chosen, [6, 7, 8], atol=0.01)
+    assert abs(default - [6, 7, 8]).min() > 1
+    assert "off by" in capsys.readouterr().out
+
+
+def test_the_main_job_writes_table_picture_and_dataset(tmp_path):
+    stdout, stderr, _ = run("01_learning_rate_sweep.py", "--output", "out", cwd=tmp_path)
+    assert "96/96 trials" in stderr
+    rows = re.findall(r"^ +([\d.e-]+) .*(finished|of 3 diverged)$", stdout, flags=re.MULTILINE)
+    assert len(rows) == 32
+    assert rows[0][1] == "finished"
+    assert "of 3 diverged" in {outcome for _, outcome in rows}
+    picture = (tmp_path / "out" / "learning_rate_sweep.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    with xr.open_dataset(tmp_path / "out" / "learning_rate_sweep.nc", engine="h5netcdf") as data:
+        assert dict(data.sizes) == {"config": 32, "seed": 3, "fold": 1, "look": 20}
+        np.testing.assert_allclose(data["peak_learning_rate"], np.geomspace(1e-4, 1, 32))
+        assert set(data["status"].values.ravel()) == {"finished", "diverged"}
+        last = data["valid_accuracy"].isel(look=-1).mean(("seed", "fold"))
+        assert float(last.max()) > 0.96
+        assert (data["status"].isel(config=31) == "diverged").all()
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
+def test_every_example_says_how_to_run_it(name):
+    assert f"python examples/{name}" in (EXAMPLES / name).read_text()
