@@ -24,6 +24,7 @@ class Curves:
         diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
         step: int array (configs, looks): updates made at each look, -1 past a configuration's last.
         steps_per_epoch: float array (configs,).
+        block_width: int array (configs,): lanes in the blocks of the program that trained a configuration.
     """
 
     looks: Mapping[str, np.ndarray]
@@ -32,6 +33,7 @@ class Curves:
     diverged_at: np.ndarray
     step: np.ndarray
     steps_per_epoch: np.ndarray
+    block_width: np.ndarray
 
 
 def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
@@ -60,6 +62,7 @@ def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping
             **{name: ("config", _column(values)) for name, values in columns.items()},
             "step": (("config", "look"), curves.step),
             "epoch": (("config", "look"), epoch),
+            "block_width": ("config", curves.block_width),
         },
         attrs=dict(attributes),
     )
@@ -80,6 +83,7 @@ _DESCRIPTIONS = {
     "steps_taken": "updates made",
     "diverged_at": "step whose loss was not finite or beyond the bound, -1 for none",
     "step": "updates made at this look, -1 past the last one",
+    "block_width": "lanes that were trained side by side: at equal width a trial has the same bits",
     "epoch": "passes over the training rows at this look",
 }
 

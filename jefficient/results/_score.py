@@ -88,9 +88,14 @@ class Score:
         Returns:
             Int array (configs,) of configuration numbers.
         """
+        diverged, means = zip(*self.standing(scores, status), strict=True)
+        return np.lexsort((means, diverged))
+
+    def standing(self, scores: np.ndarray, status: np.ndarray) -> list[tuple[int, float]]:
+        """For each configuration (number diverged, mean score with its sign or inf for none): smaller is better."""
         diverged = (status == Status.DIVERGED).sum(axis=1)
         means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
-        return np.lexsort((means, diverged))
+        return list(zip(diverged.tolist(), means.tolist(), strict=True))
 
 
 def at_looks(values: np.ndarray, looks: np.ndarray) -> np.ndarray:

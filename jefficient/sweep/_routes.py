@@ -21,7 +21,7 @@ RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
     **dict.fromkeys(("steps", "steps_per_epoch"), "what the engine works out"),
     **dict.fromkeys(("config", "seed", "fold", "look", "step", "epoch"), "a dimension of the result"),
-    **dict.fromkeys(("train_loss", "status", "steps_taken", "diverged_at"), "a variable of the result"),
+    **dict.fromkeys(("train_loss", "status", "steps_taken", "diverged_at", "block_width"), "a variable of the result"),
 }
 
 

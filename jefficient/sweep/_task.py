@@ -54,7 +54,6 @@ class Task:
     init: Callable
     loss: Callable
     data: Tree
-    _: dataclasses.KW_ONLY
     metrics: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     validation: Tree | float | None = None
 

@@ -53,6 +53,7 @@ def test_tasks(changes, message):
         ({"select": "first"}, r"select must be one of \['last', 'best_look'\]"),
         ({"keep": "all"}, "keep must be 'last', 'best' or None, got keep='all'"),
         ({"diverged_above": float("nan")}, "diverged_above > 0 must hold"),
+        ({"key": 0}, r"key must be a typed key such as jax.random.key\(0\), got key=0"),
         ({"progress": "yes"}, "progress must be True, False or a function"),
         ({"space": {"learning_rate": [0.1]}}, "space must come from jf.grid"),
         ({"the_task": "digits"}, "task must be a jf.Task, got 'digits'"),

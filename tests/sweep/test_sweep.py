@@ -103,7 +103,8 @@ def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
     space = jf.grid(learning_rate=[0.01, 0.1, 0.3])
     shuffled = jf.grid(learning_rate=[0.3, 1e30, 0.01])
     one, other = (sweep(jf.sgd, s, keep_configs=99, diverged_above=1e3) for s in (space, shuffled))
-    assert one.dataset.attrs["width"] == other.dataset.attrs["width"] == {1: 3, 2: 2}[workers]
+    for result in (one, other):
+        assert set(result.dataset["block_width"].values) == {{1: 3, 2: 2}[workers]}
     assert other.dataset["status"].values.ravel().tolist() == ["finished", "diverged", "finished"]
     for a, b in ((0, 2), (2, 0)):
         chex.assert_trees_all_equal(one.params(a), other.params(b))
@@ -117,7 +118,7 @@ def test_blocks_of_one_width_and_a_padded_last_one(monkeypatch):
     monkeypatch.setattr(_run, "workers", lambda: 1)
     rates = np.geomspace(1e-3, 0.1, 7)
     whole = sweep(space=jf.grid(learning_rate=rates), keep_configs=99)
-    assert whole.dataset.attrs["width"] == 4
+    assert (whole.dataset["block_width"] == 4).all()
     assert (whole.dataset["steps_taken"] == 20).all()
     part = sweep(space=jf.grid(learning_rate=rates[3:]), keep_configs=99)
     for i in range(3, 7):
