@@ -154,6 +154,16 @@ def test_divergence_is_recorded_and_never_the_best():
         hopeless.best()
 
 
+def test_a_diverged_trial_stays_as_it_was():
+    """Its weights are those before the step that failed, however many follow."""
+    space = jf.grid(learning_rate=[0.1, 60.0])
+    whole = sweep(jf.sgd, space, diverged_above=8.0, keep_configs=99)
+    failed_at = int(whole.dataset["diverged_at"].isel(config=1, seed=0, fold=0))
+    assert 0 < failed_at < 19
+    shorter = sweep(jf.sgd, space, steps=failed_at, keep_configs=99)
+    chex.assert_trees_all_equal(whole.params(1), shorter.params(1))
+
+
 def test_nan_and_infinity_diverge_without_a_bound():
     def bad(params, batch, kind):
         return loss(params, batch) + jnp.array([0.0, jnp.nan, jnp.inf, -jnp.inf])[kind]
