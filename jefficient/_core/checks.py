@@ -95,3 +95,13 @@ def check_flag(where: str, **values: Any) -> None:
     for name, x in values.items():
         if not isinstance(x, (bool, np.bool_)):
             raise ArgumentTypeError(f"{where}: {name} must be True or False (static), got {name}={x!r}.")
+
+
+def check_loss(where: str, value: Any) -> None:
+    """The loss is a floating scalar."""
+    if jnp.shape(value) != ():
+        raise ArgumentTypeError(
+            f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."
+        )
+    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        raise ArgumentTypeError(f"{where}: loss must be floating, got dtype {jnp.result_type(value)}.")

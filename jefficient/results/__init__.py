@@ -6,3 +6,4 @@ from ._result import Best as Best
 from ._result import Result as Result
 from ._score import Score as Score
 from ._score import Status as Status
+from ._score import at_looks as at_looks

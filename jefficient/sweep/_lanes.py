@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.typing import Tree
-from ..results._score import Score, Status
+from ..results import Score, Status
 from ._trial import Trial
 
 

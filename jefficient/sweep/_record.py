@@ -8,8 +8,7 @@ import jax
 import numpy as np
 
 from .._core.typing import Tree
-from ..results import Curves, Score, Status
-from ..results._score import at_looks
+from ..results import Curves, Score, Status, at_looks
 from ..spaces import Space
 from ._lanes import Look
 from ._programs import Block, Program

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .._core.checks import check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..training import TrainState, TrainStep, shuffled_batch, train_step
-from ..training._train_step import check_loss
 from ._routes import WHERE, Consumer, Routes
 
 INIT, ORDER, NOISE = range(3)

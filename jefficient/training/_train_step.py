@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from .._core import signatures, trees
+from .._core.checks import check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import apply_updates
@@ -107,16 +108,6 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
         return new_state, {"loss": value, **norms, **_numbers(opt_state)}
 
     return TrainStep(init, update)
-
-
-def check_loss(where: str, value: Any) -> None:
-    """The loss is a floating scalar."""
-    if jnp.shape(value) != ():
-        raise ArgumentTypeError(
-            f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."
-        )
-    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-        raise ArgumentTypeError(f"{where}: loss must be floating, got dtype {jnp.result_type(value)}.")
 
 
 def _key_of(state: TrainState) -> jax.Array:
