@@ -78,21 +78,21 @@ class Result:
         status = self._status()
         frame["trials"] = status.shape[1]
         frame["diverged"] = (status == Status.DIVERGED).sum(axis=1)
-        return frame.iloc[self.score.order(scores, status)]
+        return frame.iloc[self.score.order(scores)]
 
     def best(self) -> Best:
-        """The configuration with the best mean score among those of which no trial diverged.
+        """The configuration with the best mean score among those whose trials all have one.
 
         Raises:
-            JefficientError: where every configuration has a diverged trial.
+            JefficientError: where every configuration has a trial that diverged, or whose score is not finite.
         """
         row = self.table().iloc[0]
-        if row["diverged"] > 0:
-            raise JefficientError(
-                "jf.Result.best: a configuration must have no diverged trial, got none such of "
-                f"{self.dataset.sizes['config']}. Try smaller learning rates; result.table() shows which came closest."
-            )
         config, trials = int(row.name), int(row["trials"])  # pyright: ignore[reportArgumentType]
+        if np.isnan(self._trials(self.score.metric)[config]).any():
+            raise JefficientError(
+                f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, got none such of "
+                f"{self.dataset.sizes['config']}. result.table() shows which came closest; try smaller learning rates."
+            )
         return Best(
             config=config,
             hyperparameters={name: column[config] for name, column in self.space.items()},

@@ -76,26 +76,26 @@ class Score:
             best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
         return np.where(is_seen.any(axis=-1), best, -1)
 
-    def order(self, scores: np.ndarray, status: np.ndarray) -> np.ndarray:
+    def order(self, scores: np.ndarray) -> np.ndarray:
         """The configurations from best to worst.
 
-        By their mean score; those with a diverged trial come after all others, those with fewest first.
+        By their mean score; those with a trial that has none (it diverged) come after all others, those with fewest
+        such first.
 
         Args:
             scores: float array (configs, trials), NaN where a trial has none.
-            status: int array (configs, trials) of `Status`.
 
         Returns:
             Int array (configs,) of configuration numbers.
         """
-        diverged, means = zip(*self.standing(scores, status), strict=True)
-        return np.lexsort((means, diverged))
+        without, means = zip(*self.standing(scores), strict=True)
+        return np.lexsort((means, without))
 
-    def standing(self, scores: np.ndarray, status: np.ndarray) -> list[tuple[int, float]]:
-        """For each configuration (number diverged, mean score with its sign or inf for none): smaller is better."""
-        diverged = (status == Status.DIVERGED).sum(axis=1)
+    def standing(self, scores: np.ndarray) -> list[tuple[int, float]]:
+        """For each configuration (trials without a score, signed mean or inf for none): smaller is better."""
+        without = np.isnan(scores).sum(axis=1)
         means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
-        return list(zip(diverged.tolist(), means.tolist(), strict=True))
+        return list(zip(without.tolist(), means.tolist(), strict=True))
 
 
 def at_looks(values: np.ndarray, looks: np.ndarray) -> np.ndarray:

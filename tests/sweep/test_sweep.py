@@ -150,7 +150,7 @@ def test_divergence_is_recorded_and_never_the_best():
     assert table["diverged"].tolist() == [0, 1, 1]
     assert table.index[0] == 0
     hopeless = sweep(jf.sgd, jf.grid(learning_rate=[1e20, 1e30]), diverged_above=50.0)
-    with pytest.raises(jf.JefficientError, match="no diverged trial, got none such of 2"):
+    with pytest.raises(jf.JefficientError, match="finite valid_loss in every trial, got none such of 2"):
         hopeless.best()
 
 
@@ -218,6 +218,24 @@ def test_weights_of_the_best_configurations_are_kept(monkeypatch):
     result = sweep(space=jf.grid(learning_rate=np.geomspace(1e-4, 0.3, 9)), seeds=2, keep_configs=3)
     assert {config for config, _, _ in result.weights} == set(result.table().index[:3])
     assert len(result.weights) == 6
+
+
+def test_a_score_that_is_not_finite_is_never_the_best():
+    """The loss is fine, the metric that ranks is not: for one seed, for all of them, for every configuration."""
+
+    def metric(params, batch, kind):
+        some = jnp.where(params["w1"][0, 0] > 0, jnp.nan, 1.0)
+        return jnp.stack([jnp.array(0.1), some, jnp.array(jnp.nan)])[kind]
+
+    def ranked(kinds):
+        space = jf.grid(kind=kinds)
+        return sweep(jf.sgd(0.1), space, task(metrics={"m": metric}), seeds=8, metric="valid_m", mode="max")
+
+    result = ranked([2, 1, 0])
+    assert result.table().index.tolist() == [2, 1, 0]
+    assert result.best().config == 2
+    with pytest.raises(jf.JefficientError, match="got none such of 1"):
+        ranked([2]).best()
 
 
 def test_best_tells_mean_and_standard_error():
