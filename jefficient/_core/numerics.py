@@ -69,6 +69,12 @@ def bias_correction(b: t.Scalar, count: jax.Array, dtype: Any) -> jax.Array:
     return jnp.where(is_decaying, -jnp.expm1(steps * log_b), 1.0)
 
 
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """√x for x >= 0, whose gradient at zero is zero instead of infinite."""
+    is_positive = x > 0
+    return jnp.where(is_positive, jnp.sqrt(jnp.where(is_positive, x, 1)), x)
+
+
 def squared(x: jax.Array) -> jax.Array:
     """|x|², real, elementwise."""
     return (x * jnp.conj(x)).real if jnp.iscomplexobj(x) else jnp.square(x)

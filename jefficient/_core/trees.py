@@ -74,9 +74,7 @@ def global_norm(tree: Tree) -> jax.Array:
     """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
     squares = [jnp.sum(numerics.squared(numerics.upcast(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
     dtype = numerics.compute_dtype(*(s.dtype for s in squares))
-    total = sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype))
-    is_positive = total > 0
-    return jnp.where(is_positive, jnp.sqrt(jnp.where(is_positive, total, 1.0)), total)
+    return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
 
 def name_of(path: tuple) -> str:
@@ -96,7 +94,7 @@ def _flatten_like(where: str, tree: Tree, other: Tree, what: tuple[str, str] = (
         ) from None
     for index, (x, y) in enumerate(zip(leaves, others, strict=True)):
         if x is not None:
-            _check_leaf(where, lambda i=index: _leaf_name(tree, i), x, y, what)
+            _check_leaf(where, lambda i=index: leaf_name(tree, i), x, y, what)
     return others
 
 
@@ -115,7 +113,8 @@ def _check_leaf(where: str, place: Callable[[], str], x: Any, y: Any, what: tupl
         )
 
 
-def _leaf_name(tree: Tree, index: int) -> str:
+def leaf_name(tree: Tree, index: int) -> str:
+    """The place of leaf `index`, None leaves counted."""
     return name_of(list(_places(tree))[index])
 
 

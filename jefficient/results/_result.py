@@ -91,7 +91,7 @@ class Result:
         if np.isnan(self._trials(self.score.metric)[config]).any():
             raise JefficientError(
                 f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, got none such of "
-                f"{self.dataset.sizes['config']}. result.table() shows which came closest; try smaller learning rates."
+                f"{self.dataset.sizes['config']}. result.table() shows which came closest."
             )
         return Best(
             config=config,

@@ -46,7 +46,7 @@ def scale_by_adam(
         b1: decay of the first moment, 0 <= b1 < 1; may be traced.
         b2: decay of the second moment, 0 <= b2 < 1; may be traced.
         eps: added outside the root, 0 <= eps < inf; may be traced.
-        eps_root: added inside the root, 0 <= eps_root < inf (above 0 where you differentiate through `update`).
+        eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
         nesterov: whether to look one step ahead. Static.
 
@@ -84,7 +84,7 @@ def _scale_by_adam(
         mu = trees.zeros_like(where, params, lambda dtype: dtype if mu_dtype is None else mu_dtype)
         nu = trees.zeros_like(where, params, _nu_dtype)
         count = _base.first_count()
-        return ScaleByAdamState(count, mu, nu, _base.report(numbers, count))
+        return ScaleByAdamState(count, mu, nu, _base.report(**numbers))
 
     def update(updates: Tree, state: ScaleByAdamState, _: Tree) -> tuple[Tree, ScaleByAdamState]:
         count = _base.next_count(state.count)
@@ -98,12 +98,12 @@ def _scale_by_adam(
             m_hat = m32 * f.correct1.astype(dtype)
             if nesterov:
                 m_hat = (f.b1 * f.correct1_next).astype(dtype) * m32 + (f.rest1 * f.correct1).astype(dtype) * g32
-            root = jnp.sqrt(v32 * f.correct2 + numerics.scalar(eps_root, real))
+            root = numerics.safe_sqrt(v32 * f.correct2 + numerics.scalar(eps_root, real))
             u = m_hat / (root + numerics.scalar(eps, real)).astype(dtype)
             return u.astype(g.dtype), m32.astype(m.dtype), v32.astype(v.dtype)
 
         u, mu, nu = trees.map_leaves(where, leaf, updates, states=(state.mu, state.nu))
-        return u, ScaleByAdamState(count, mu, nu, _base.report(numbers, count))
+        return u, ScaleByAdamState(count, mu, nu, _base.report(**numbers))
 
     return _base.transformation(where, ScaleByAdamState, init, update)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core import numerics, trees
-from .._core.errors import ArgumentError
+from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 
 
@@ -20,6 +20,7 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
 
     Raises:
         ArgumentError: where structure or a shape differs; it names the leaf.
+        ArgumentTypeError: where a parameter that has an update, or the update, is not floating.
 
     Examples:
         >>> import jefficient as jf
@@ -37,6 +38,12 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
             f"{jax.tree.structure(updates, is_leaf=trees.is_none)} against {treedef}."
         ) from None
     trees.check_like(where, updates, params, what=("updates", "parameters"))
+    for index, (p, u) in enumerate(zip(leaves, steps, strict=True)):
+        if u is not None and not jnp.issubdtype(jnp.result_type(p), jnp.inexact):
+            raise ArgumentTypeError(
+                f"{where}: parameters must be floating, got dtype {jnp.result_type(p)} at "
+                f"{trees.leaf_name(params, index)}. Put None in the place of its update."
+            )
     return treedef.unflatten([_add(p, u) for p, u in zip(leaves, steps, strict=True)])
 
 

@@ -5,14 +5,14 @@ Its state is a named tuple. Where the transform has numbers, the last field is `
 at the last update, strongly typed scalars that `update` writes and never reads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from .._core import numerics, trees
+from .._core import checks, numerics, trees
 from .._core.errors import ArgumentError
 from .._core.typing import Scalar, ScalarOrSchedule, Tree
 
@@ -70,9 +70,13 @@ def check_unless_schedule(check: Callable[..., None], where: str, **numbers: Sca
     check(where, **{name: x for name, x in numbers.items() if not callable(x)})
 
 
-def value_at(number: ScalarOrSchedule, count: jax.Array) -> Scalar:
-    """The number in force at step `count`."""
-    return number(count) if callable(number) else number
+def value_at(where: str, name: str, number: ScalarOrSchedule, count: jax.Array) -> Scalar:
+    """The number in force at step `count`; what a schedule returns is checked to be a scalar."""
+    if not callable(number):
+        return number
+    value = number(count)
+    checks.check_scalar(where, **{name: value})
+    return value
 
 
 def first_count() -> jax.Array:
@@ -85,9 +89,9 @@ def next_count(count: jax.Array) -> jax.Array:
     return jnp.asarray(optax.safe_increment(count))
 
 
-def report(numbers: Mapping[str, ScalarOrSchedule], count: jax.Array) -> dict[str, jax.Array]:
-    """The values at step `count` as strongly typed scalars, for the field `hyperparameters`."""
-    return {name: numerics.scalar(value_at(x, count)) for name, x in numbers.items()}
+def report(**values: Scalar) -> dict[str, jax.Array]:
+    """The values in force as strongly typed scalars, for the field `hyperparameters`."""
+    return {name: numerics.scalar(x) for name, x in values.items()}
 
 
 class Reported(NamedTuple):

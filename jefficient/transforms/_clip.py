@@ -44,7 +44,7 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
     checks.check_positive(where, max_norm=max_norm)
 
     def report() -> ClipByGlobalNormState:
-        return ClipByGlobalNormState({"max_norm": numerics.scalar(max_norm)})
+        return ClipByGlobalNormState(_base.report(max_norm=max_norm))
 
     def update(updates: Tree, _: ClipByGlobalNormState, __: Tree) -> tuple[Tree, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)

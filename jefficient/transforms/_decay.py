@@ -87,11 +87,11 @@ def decay_by(
 
     def init(_: Tree) -> DecayState:
         count = _base.first_count()
-        return DecayState(count, _base.report({name: strength}, count))
+        return DecayState(count, _base.report(**{name: _base.value_at(where, name, strength, count)}))
 
     def update(updates: Tree, state: DecayState, params: Tree) -> tuple[Tree, DecayState]:
         _base.check_params(where, params)
-        value = _base.value_at(strength, state.count)
+        value = _base.value_at(where, name, strength, state.count)
 
         def leaf(g: jax.Array, p: jax.Array) -> tuple[jax.Array]:
             dtype = numerics.compute_dtype(g.dtype)
@@ -99,7 +99,7 @@ def decay_by(
             return ((g.astype(dtype) + decay).astype(g.dtype),)
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(_base.next_count(state.count), {name: numerics.scalar(value)})
+        return u, DecayState(_base.next_count(state.count), _base.report(**{name: value}))
 
     tx = _base.transformation(where, DecayState, init, update)
     return tx if mask is None else optax.with_extra_args_support(optax.masked(tx, mask))

@@ -6,6 +6,7 @@ import jax
 import optax
 
 from .._core import checks, numerics, trees
+from .._core.errors import ArgumentTypeError
 from .._core.typing import Scalar, ScalarOrSchedule, Schedule, Tree
 from . import _base
 
@@ -66,7 +67,7 @@ def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
     checks.check_finite(where, step_size=step_size)
 
     def report() -> ScaleState:
-        return ScaleState({"step_size": numerics.scalar(step_size)})
+        return ScaleState(_base.report(step_size=step_size))
 
     def update(updates: Tree, _: ScaleState, __: Tree) -> tuple[Tree, ScaleState]:
         return _times(where, step_size, updates), report()
@@ -82,7 +83,15 @@ def scale_by_schedule(step_size_fn: Schedule) -> optax.GradientTransformationExt
 
     Returns:
         The transform; it reports `step_size`. The count stops at 2³¹ - 1.
+
+    Raises:
+        ArgumentTypeError: where `step_size_fn` is not a function.
     """
+    if not callable(step_size_fn):
+        raise ArgumentTypeError(
+            f"jf.scale_by_schedule: step_size_fn must be a function of the step, got {step_size_fn!r}. "
+            f"For a fixed number use jf.scale."
+        )
     return _scale_by("jf.scale_by_schedule", "step_size", step_size_fn, sign=1)
 
 
@@ -119,18 +128,19 @@ def scale_by_learning_rate(
 def _scale_by(where: str, name: str, number: ScalarOrSchedule, sign: int) -> optax.GradientTransformationExtraArgs:
     def init(_: Tree) -> ScaleByScheduleState:
         count = _base.first_count()
-        return ScaleByScheduleState(count, _base.report({name: number}, count))
+        return ScaleByScheduleState(count, _base.report(**{name: _base.value_at(where, name, number, count)}))
 
     def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
-        value = _base.value_at(number, state.count)
-        new_state = ScaleByScheduleState(_base.next_count(state.count), {name: numerics.scalar(value)})
-        return _times(where, sign * value, updates), new_state
+        value = _base.value_at(where, name, number, state.count)
+        new_state = ScaleByScheduleState(_base.next_count(state.count), _base.report(**{name: value}))
+        return _times(where, value, updates, sign), new_state
 
     return _base.transformation(where, ScaleByScheduleState, init, update)
 
 
-def _times(where: str, factor: Scalar, updates: Tree) -> Tree:
+def _times(where: str, factor: Scalar, updates: Tree, sign: int = 1) -> Tree:
     def leaf(g: jax.Array) -> tuple[jax.Array]:
-        return ((numerics.scalar(factor, numerics.compute_dtype(g.dtype)) * numerics.upcast(g)).astype(g.dtype),)
+        signed = sign * numerics.scalar(factor, numerics.compute_dtype(g.dtype))  # an unsigned factor has no -1
+        return ((signed * numerics.upcast(g)).astype(g.dtype),)
 
     return trees.map_leaves(where, leaf, updates)[0]

@@ -60,7 +60,7 @@ def _trace(
 
     def init(params: Tree) -> TraceState:
         m = trees.zeros_like(where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype)
-        return TraceState(m, {name: numerics.scalar(decay)})
+        return TraceState(m, _base.report(**{name: decay}))
 
     def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
         dtype = numerics.compute_dtype(g.dtype, m.dtype)
@@ -71,7 +71,7 @@ def _trace(
 
     def update(updates: Tree, state: TraceState, _: Tree) -> tuple[Tree, TraceState]:
         u, m = trees.map_leaves(where, leaf, updates, states=(state.trace,))
-        return u, TraceState(m, {name: numerics.scalar(decay)})
+        return u, TraceState(m, _base.report(**{name: decay}))
 
     return _base.transformation(where, TraceState, init, update)
 

@@ -131,6 +131,37 @@ def test_chain_hands_on_keyword_arguments():
     assert tx.update(jnp.ones(1), tx.init(jnp.ones(1)), value=jnp.float32(3.0))[0].tolist() == [6.0]
 
 
+@pytest.mark.parametrize("rate", [np.uint8(1), jnp.uint32(1), np.array(1.0), 1], ids=repr)
+def test_a_rate_of_any_kind_of_number_goes_downhill(rate):
+    assert first_update(jf.sgd(rate), jnp.ones(2)).tolist() == [-1.0, -1.0]
+    assert jax.jit(lambda r: first_update(jf.sgd(r), jnp.ones(2)))(rate).tolist() == [-1.0, -1.0]
+
+
+def test_a_schedule_must_return_a_number():
+    params = jnp.ones(2)
+    with pytest.raises(jf.JefficientError, match=r"learning_rate must be a scalar, got shape \(2,\)"):
+        jf.sgd(lambda step: jnp.array([0.1, 0.2])).init(params)
+    with pytest.raises(TypeError, match="strength must be a number, got strength='much'"):
+        jf.l2_decay(lambda step: "much").init(params)
+    with pytest.raises(TypeError, match=r"step_size_fn must be a function of the step, got 0\.5"):
+        jf.scale_by_schedule(0.5)
+
+
+@pytest.mark.parametrize("number", ["b1", "b2", "eps", "eps_root"])
+def test_hypergradients_are_finite_where_a_gradient_is_zero(number):
+    """A unit that never fires has no second moment, whose root has no slope."""
+
+    def total(x):
+        tx = jf.adam(0.1, **{number: x})
+        params, state = jnp.array([1.0, 2.0]), tx.init(jnp.zeros(2))
+        for _ in range(3):
+            updates, state = tx.update(params * jnp.array([1.0, 0.0]), state)
+            params = jf.apply_updates(params, updates)
+        return jnp.sum(params)
+
+    assert np.isfinite(jax.grad(total)({"b1": 0.9, "b2": 0.99, "eps": 1e-8, "eps_root": 0.0}[number]))
+
+
 def test_structure_cannot_be_traced():
     with pytest.raises(TypeError, match="nesterov must be True or False"):
         jf.sgd(0.1, 0.9, nesterov=jnp.array(True))
@@ -144,6 +175,10 @@ def test_apply_updates_keeps_dtypes_and_names_the_leaf():
         jf.apply_updates(params, {"w": jnp.ones(2), "b": jnp.ones(2)})
     with pytest.raises(jf.JefficientError, match="tree structure"):
         jf.apply_updates(params, [jnp.ones(2)])
+    counts = {"n": jnp.arange(3), "w": jnp.ones(2)}
+    assert jf.apply_updates(counts, {"n": None, "w": jnp.ones(2)})["n"] is counts["n"]
+    with pytest.raises(TypeError, match=r"parameters must be floating, got dtype int32 at \['n'\]"):
+        jf.apply_updates(counts, {"n": jnp.ones(3), "w": jnp.ones(2)})
 
 
 def test_integer_parameters_are_refused_by_leaf():
