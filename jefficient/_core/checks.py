@@ -99,6 +99,10 @@ def check_flag(where: str, **values: Any) -> None:
 
 def check_loss(where: str, value: Any) -> None:
     """The loss is a floating scalar."""
+    if not isinstance(value, jax.Array | np.ndarray | np.generic | float | int):
+        raise ArgumentTypeError(
+            f"{where}: loss must return a scalar (the mean over the batch), got {type(value).__name__}."
+        )
     if jnp.shape(value) != ():
         raise ArgumentTypeError(
             f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."

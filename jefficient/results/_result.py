@@ -90,8 +90,8 @@ class Result:
         config, trials = int(row.name), int(row["trials"])  # pyright: ignore[reportArgumentType]
         if np.isnan(self._trials(self.score.metric)[config]).any():
             raise JefficientError(
-                f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, got none such of "
-                f"{self.dataset.sizes['config']}. result.table() shows which came closest."
+                f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, "
+                f"got none such of {self.dataset.sizes['config']}. result.table() shows which came closest."
             )
         return Best(
             config=config,

@@ -57,6 +57,8 @@ def length(batch_size: int, size: int, steps: int | None, epochs: float | None, 
         raise ArgumentError(f"{WHERE}: 1 <= batch_size <= {size} (the training rows) must hold, got {batch_size=}.")
     epoch = size / batch_size
     total = math.ceil(epochs * epoch) if steps is None and epochs is not None else int(steps or 0)
+    if total > np.iinfo(np.int32).max:
+        raise ArgumentError(f"{WHERE}: a trial must have fewer than 2**31 updates, got {total}.")
     if eval_every is None:
         between = math.ceil(total / epoch / MOST_LOOKS)  # whole epochs from look to look
         looks = [math.ceil(k * between * epoch) for k in range(1, MOST_LOOKS + 1)]

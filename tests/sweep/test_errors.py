@@ -44,6 +44,7 @@ def test_tasks(changes, message):
         ({"steps": None}, "one of steps and epochs must be given, got steps=None, epochs=None"),
         ({"epochs": 3}, "one of steps and epochs must be given, got steps=20, epochs=3"),
         ({"steps": 0}, "steps >= 1 must hold, got steps=0"),
+        ({"steps": 2**31}, r"a trial must have fewer than 2\*\*31 updates, got 2147483648"),
         ({"steps": 2.5}, "steps must be a whole number, got steps=2.5"),
         ({"steps": None, "epochs": -1}, "0 < epochs < inf must hold, got epochs=-1"),
         ({"seeds": 0}, "seeds >= 1 must hold, got seeds=0"),
@@ -114,6 +115,8 @@ def test_a_penalty_is_not_applied_twice():
 def test_a_loss_that_is_no_scalar_and_an_optimizer_that_is_none():
     with refused(r"loss must return a scalar \(the mean over the batch\), got shape \(16, 2\)", TypeError):
         sweep(the_task=task(loss=lambda params, batch: batch[0] @ params["w1"] @ params["w2"]))
+    with refused("loss must return a scalar .* got tuple", TypeError):
+        sweep(the_task=task(loss=lambda params, batch: (loss(params, batch), 1)))
     with refused("optimizer must return a gradient transformation, got <function adam", TypeError):
         sweep(lambda learning_rate: jf.adam)
     with refused(r"metrics\['matrix'\] must return shape \(\) or \(n,\), got shape \(60, 4\)"):
