@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from ._core.errors import JefficientError
+from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from .schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -50,6 +50,8 @@ from .transforms import (
 __version__ = version("jefficient")
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
     "GradientTransformation",
     "JefficientError",
     "Lanes",

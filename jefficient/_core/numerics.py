@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import typing as t
+from .errors import ArgumentError
 
 MINIMUM_DTYPE = jnp.float32
 
@@ -48,6 +49,21 @@ def number_dtype(*numbers: t.Scalar | t.Step) -> Any:
     """
     arrays = [x for x in numbers if isinstance(x, jax.Array) and not x.weak_type]
     return compute_dtype(*(x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)))
+
+
+def device_numbers(where: str, name: str, values: Any) -> np.ndarray:
+    """Host numbers as a program gets them: int32 where all are whole, else float32; what does not fit is refused."""
+    host = np.asarray(values)
+    dtype = np.dtype(np.int32 if jnp.issubdtype(host.dtype, jnp.integer) else np.float32)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        converted = host.astype(dtype)
+    wide = host.astype(np.float64)
+    is_lost = (np.isinf(converted) & ~np.isinf(wide)) | ((converted == 0) & (wide != 0))
+    if dtype == np.int32:
+        is_lost |= converted != host
+    if is_lost.any():
+        raise ArgumentError(f"{where}: the values of {name} must fit {dtype}, got {name}={host[is_lost].ravel()[0]}.")
+    return converted
 
 
 def complement(b: t.Scalar) -> float | jax.Array:

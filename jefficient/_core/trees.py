@@ -77,6 +77,12 @@ def global_norm(tree: Tree) -> jax.Array:
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
 
+def all_finite(tree: Tree) -> jax.Array:
+    """Whether every number of the tree is finite, shape ()."""
+    leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
+
+
 def name_of(path: tuple) -> str:
     """A leaf's place as a person writes it: ``['dense']['kernel']``."""
     return jax.tree_util.keystr(path) or "the root"

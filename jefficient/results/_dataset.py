@@ -121,7 +121,8 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
     """`variable` at the look that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
     metric, values = (dataset[name].transpose(*TRIAL, "look").values for name in (score.metric, variable))
-    return at_looks(values, score.looks(metric, status_of(dataset)))
+    last = (dataset["step"].transpose("config", "look").values >= 0).sum(axis=1) - 1
+    return at_looks(values, score.looks(metric, status_of(dataset), last[:, None, None]))
 
 
 def flat_trials(values: np.ndarray) -> np.ndarray:

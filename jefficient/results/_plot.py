@@ -22,7 +22,10 @@ class Plot:
     score: Score
 
     def values(self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
-        """A measured value against one hyperparameter: every trial a dot, means joined, diverged as red crosses.
+        """A measured value against one hyperparameter: every trial a dot, diverged ones red crosses.
+
+        The line joins the means over seeds and folds. Where the space has other axes, it joins those of the
+        configuration that scores best at each value.
 
         Args:
             hyperparameter: a numeric axis of the space; shown on a log axis where its values are evenly spread there.
@@ -41,11 +44,16 @@ class Plot:
         ax = _axes(where) if ax is None else ax
         x = np.asarray(self.dataset[hyperparameter].values, float)
         trials = flat_trials(trial_values(self.dataset, self.score, variable))
-        means = np.where(np.isfinite(trials).all(axis=1), nan_mean(trials), np.nan)
-        order = np.argsort(x)
+        scores = flat_trials(trial_values(self.dataset, self.score, self.score.metric))
+        ranking = self.score.order(scores)
+        values, first = np.unique(x[ranking], return_index=True)
+        best = ranking[first]  # at each value of x
+        means = np.where(np.isfinite(trials).all(axis=1), nan_mean(trials), np.nan)[best]
 
         ax.plot(np.repeat(x, trials.shape[1]), trials.ravel(), ".", color="C0", alpha=0.4, label="trial")
-        ax.plot(x[order], means[order], "-", color="C0", label="mean")
+        ax.plot(
+            values, means, "-", color="C0", label="mean" if len(values) == len(x) else "mean of the best at each value"
+        )
         if _is_log(x):
             ax.set_xscale("log")
         self._draw_diverged(ax, x, height=0.97 if variable.endswith("loss") else 0.03)

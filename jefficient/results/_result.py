@@ -42,7 +42,7 @@ class Best:
         return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     """A finished sweep.
 
@@ -118,7 +118,8 @@ class Result:
             kept = sorted({c for c, _, _ in self.weights})
             raise ArgumentError(
                 f"jf.Result.params: weights must have been kept, got config={config}, seed={seed}, fold={fold}; kept "
-                f"are those of the configurations {kept}. Ask jf.sweep for more with keep_configs=…"
+                f"are those of the configurations {kept}. "
+                + ("Ask jf.sweep for more with keep_configs=…" if kept else "Ask jf.sweep for them with keep='last'.")
             )
         return self.weights[config, seed, fold]
 

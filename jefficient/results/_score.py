@@ -41,7 +41,7 @@ class Score:
                 else ""
             )
             raise ArgumentError(f"{where}: metric must be one of {list(measured)}, got metric={metric!r}.{hint}")
-        if mode is None and not metric.endswith("loss"):
+        if mode is None and metric not in ("train_loss", "valid_loss"):
             raise ArgumentError(
                 f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got mode=None."
             )
@@ -59,22 +59,21 @@ class Score:
         """What makes the smaller number the better one."""
         return 1 if self.mode == "min" else -1
 
-    def looks(self, values: np.ndarray, status: np.ndarray) -> np.ndarray:
+    def looks(self, values: np.ndarray, status: np.ndarray, last: np.ndarray) -> np.ndarray:
         """The look that counts for each trial.
 
         Args:
             values: the metric, float array (…, looks), NaN where nothing was looked at.
             status: int array (…) of `Status`.
+            last: int array (…) or one that broadcasts to it: the last look of each trial.
 
         Returns:
-            Int array (…); -1 where a trial has no score: it diverged, or was never looked at.
+            Int array (…); -1 where a trial has no score: it diverged, or what counts is not finite.
         """
         is_seen = np.isfinite(values) & (status == Status.FINISHED)[..., None]
-        if self.select == "last":
-            best = values.shape[-1] - 1 - np.argmax(is_seen[..., ::-1], axis=-1)
-        else:
-            best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
-        return np.where(is_seen.any(axis=-1), best, -1)
+        best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
+        look = np.broadcast_to(last, best.shape) if self.select == "last" else best
+        return np.where(np.take_along_axis(is_seen, look[..., None], axis=-1)[..., 0], look, -1)
 
     def order(self, scores: np.ndarray) -> np.ndarray:
         """The configurations from best to worst.

@@ -1,12 +1,12 @@
 """A table of configurations: one row each, one column for each hyperparameter."""
 
 import dataclasses
-import numbers
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from .._core import numerics
 from .._core.checks import is_number
 
 
@@ -40,6 +40,4 @@ class Space:
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers as the program gets it: int32 where all are whole numbers, float32 otherwise."""
-        column = self.columns[name]
-        is_integer = all(isinstance(x, numbers.Integral) for x in column)
-        return np.asarray(column, np.int32 if is_integer else np.float32)
+        return numerics.device_numbers("jf.grid", name, self.columns[name])

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._core import trees
 from .._core.typing import Tree
 from ..results import Score, Status
 from ._trial import Trial
@@ -133,8 +134,11 @@ class LaneProgram:
     def _look(self, lane: Lane, data: Tree, steps_taken: jax.Array) -> tuple[Lane, Look]:
         values = self.trial.evaluate(lane.state, data, steps=lane.steps, **lane.hyperparameters)
         values = {name: x.astype(jnp.float32) for name, x in values.items()}
-        has_loss = jnp.isfinite(values.get("valid_loss", 0.0))
-        fails = ~has_loss & (lane.status != Status.DIVERGED) & (lane.steps > 0)
+        if "valid_loss" in values:
+            is_sound = jnp.isfinite(values["valid_loss"])
+        else:  # nobody else looks at what the last update did
+            is_sound = trees.all_finite(self.trial.weights(lane.state))
+        fails = ~is_sound & (lane.status != Status.DIVERGED) & (lane.steps > 0)
         lane = lane._replace(
             status=jnp.where(fails, Status.DIVERGED, lane.status).astype(jnp.int32),
             diverged_at=jnp.where(fails, lane.step, lane.diverged_at),

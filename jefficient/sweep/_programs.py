@@ -55,13 +55,12 @@ def length(batch_size: int, size: int, steps: int | None, epochs: float | None, 
     """The length of a trial; one of `steps` and `epochs` is given."""
     if not 1 <= batch_size <= size:
         raise ArgumentError(f"{WHERE}: 1 <= batch_size <= {size} (the training rows) must hold, got {batch_size=}.")
-    epoch = size / batch_size
-    total = math.ceil(epochs * epoch) if steps is None and epochs is not None else int(steps or 0)
+    total = math.ceil(epochs * size / batch_size) if steps is None and epochs is not None else int(steps or 0)
     if total > np.iinfo(np.int32).max:
         raise ArgumentError(f"{WHERE}: a trial must have fewer than 2**31 updates, got {total}.")
     if eval_every is None:
-        between = math.ceil(total / epoch / MOST_LOOKS)  # whole epochs from look to look
-        looks = [math.ceil(k * between * epoch) for k in range(1, MOST_LOOKS + 1)]
+        between = math.ceil(total * batch_size / size / MOST_LOOKS)  # whole epochs from look to look
+        looks = [math.ceil(k * between * size / batch_size) for k in range(1, MOST_LOOKS + 1)]
     else:
         looks = list(range(eval_every, total, eval_every))
     return Length(batch_size, size, (*(look for look in looks if look < total), total))

@@ -88,7 +88,8 @@ class Record:
     def _complete(self, config: int) -> None:
         """Place a configuration among the best, and let go of the weights of the one that it pushes out."""
         values, status = self._looks[self._score.metric][config], self._status[config]
-        scores = at_looks(values, self._score.looks(values, status))
+        last = (self._step[config] >= 0).sum() - 1
+        scores = at_looks(values, self._score.looks(values, status, last))
         standing = self._score.standing(scores.reshape(1, -1))[0]
         if standing[0] == 0 and (self._best_score is None or standing[1] < self._score.sign * self._best_score):
             self._best_score = self._score.sign * standing[1]

@@ -1,6 +1,7 @@
 """Which function gets which hyperparameter: each name goes to whoever has it in its signature."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,10 @@ RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
     **dict.fromkeys(("steps", "steps_per_epoch"), "what the engine works out"),
     **dict.fromkeys(("config", "seed", "fold", "look", "step", "epoch"), "a dimension of the result"),
-    **dict.fromkeys(("train_loss", "status", "steps_taken", "diverged_at", "block_width"), "a variable of the result"),
+    **dict.fromkeys(
+        ("train_loss", "train_loss_std", "trials", "diverged", "status", "steps_taken", "diverged_at", "block_width"),
+        "a variable of the result",
+    ),
 }
 
 
@@ -78,7 +82,7 @@ class Routes:
         asks = "; ".join(f"{c.name} asks for {list(c.asked) or 'nothing'}" for c in self.consumers)
         for name in space.names:
             if name in RESERVED or name.startswith("valid_"):
-                why = RESERVED.get(name, "a variable of the result")
+                why = RESERVED.get(name, "valid_… are variables of the result")
                 raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}.")
             if name != "batch_size" and not any(name in c.asked for c in self.consumers):
                 raise ArgumentError(f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}.")
@@ -93,11 +97,12 @@ class Routes:
             if missing:
                 raise ArgumentError(
                     f"{WHERE}: {consumer.name} requires {missing}, which the space must name, got "
-                    f"{list(space.names)}. Give it an axis, or a default."
+                    f"{list(space.names)}. "
+                    + ("Only the loss and init get a key." if "key" in missing else "Give it an axis, or a default.")
                 )
 
     def _check_penalties(self, space: Space) -> None:
-        if not isinstance(self.loss.function, regularized):
+        if not is_regularized(self.loss.function):
             return
         twice = [name for name in ("l1", "l2") if name in space.names and name in self.optimizer.asked]
         if twice:
@@ -107,6 +112,16 @@ class Routes:
             )
 
 
+def is_regularized(loss: Callable) -> bool:
+    """Whether the loss is a `jf.regularized` one, a `functools.partial` of it included."""
+    return isinstance(loss.func if isinstance(loss, functools.partial) else loss, regularized)
+
+
 def unpenalised(loss: Callable) -> Callable:
     """The loss as evaluation sees it."""
-    return loss.unpenalised if isinstance(loss, regularized) else loss
+    if not is_regularized(loss):
+        return loss
+    if isinstance(loss, functools.partial):
+        given = {name: x for name, x in loss.keywords.items() if name not in ("l1", "l2")}
+        return functools.partial(loss.func.unpenalised, *loss.args, **given)  # pyright: ignore[reportFunctionMemberAccess]
+    return loss.unpenalised  # pyright: ignore[reportFunctionMemberAccess]

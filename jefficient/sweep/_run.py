@@ -46,7 +46,7 @@ class Settings:
     def __post_init__(self):
         if (self.steps is None) == (self.epochs is None):
             raise ArgumentError(
-                f"{WHERE}: one of steps and epochs must be given, got steps={self.steps}, epochs={self.epochs}."
+                f"{WHERE}: exactly one of steps and epochs must be given, got steps={self.steps}, epochs={self.epochs}."
             )
         counts = {"steps": self.steps, "batch_size": self.batch_size, "eval_every": self.eval_every}
         checks.check_count(WHERE, **{name: x for name, x in counts.items() if x is not None})
@@ -116,7 +116,14 @@ class _Engine:
         self.record.begin(part, width)
         self.report(self.record.progress())
         program = LaneProgram(trial, self.score, self.settings.diverged_above, self.settings.keep)
-        compiled = program.compile(queue[0].arguments, self.data)
+        try:
+            compiled = program.compile(queue[0].arguments, self.data)
+        except TypeError as error:  # jax's errors about numbers that must be known while tracing are such
+            error.add_note(
+                f"{WHERE}: the numbers {[*part.numbers, 'steps']} are traced. Whoever decides on one in Python, or "
+                f"makes a shape of one, cannot have it traced (jf's schedules and transforms can)."
+            )
+            raise
 
         def train(work: _Work) -> Iterator[_Arrival]:
             block, lanes = work.block, compiled.start(*work.arguments)

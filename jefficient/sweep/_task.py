@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from .._core.typing import Tree
 WHERE = "jf.Task"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """A supervised learning task.
 
@@ -67,8 +68,8 @@ class Task:
             if name == "loss":
                 raise ArgumentError(f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself.")
         object.__setattr__(self, "data", _arrays("data", self.data))
-        if isinstance(self.validation, float | int):
-            self._check_fraction(self.validation)
+        if isinstance(self.validation, Real | np.floating):
+            self._check_fraction(float(self.validation))
         elif self.validation is not None:
             object.__setattr__(self, "validation", _arrays("validation", self.validation))
             _check_alike(self.data, self.validation)
@@ -80,7 +81,7 @@ class Task:
 
     def _check_fraction(self, fraction: float) -> None:
         held_out = round(fraction * self.size)
-        if isinstance(fraction, bool) or not 0 < fraction < 1 or not 0 < held_out < self.size:
+        if not 0 < fraction < 1 or not 0 < held_out < self.size:
             raise ArgumentError(
                 f"{WHERE}: as a fraction, validation must leave rows on both sides (0 < validation < 1), got "
                 f"validation={fraction} of {self.size} rows."
@@ -88,10 +89,10 @@ class Task:
 
     def split(self, key: jax.Array) -> tuple[Tree, Tree | None]:
         """The training rows and the held-out ones (None where there are none); `key` draws a fraction."""
-        if not isinstance(self.validation, float | int):
+        if not isinstance(self.validation, Real | np.floating):
             return self.data, self.validation
         order = np.asarray(jax.random.permutation(key, self.size))
-        held_out = round(self.validation * self.size)
+        held_out = round(float(self.validation) * self.size)
         valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
         return jax.tree.map(lambda x: x[train], self.data), jax.tree.map(lambda x: x[valid], self.data)
 
@@ -122,7 +123,10 @@ def _array(name: str, leaf: Any) -> jax.Array:
             raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}.")
         array = jnp.asarray(host.astype(dtype))
     if array.ndim == 0:
-        raise ArgumentError(f"{WHERE}: {name} must have a leading axis of rows, got a scalar.")
+        raise ArgumentError(
+            f"{WHERE}: {name} must have a leading axis of rows, got a scalar. "
+            f"A list is a tree of its elements: make it an array."
+        )
     return array
 
 

@@ -31,7 +31,7 @@ def side_by_side(work: Callable[[In], Iterator[Out]], items: Sequence[In], worke
                 if is_over.is_set():
                     return
             arrivals.put(None)
-        except Exception as error:
+        except BaseException as error:  # the caller waits for an answer, whatever happens here
             arrivals.put(error)
 
     pool = ThreadPoolExecutor(workers)
@@ -41,7 +41,7 @@ def side_by_side(work: Callable[[In], Iterator[Out]], items: Sequence[In], worke
         running = len(items)
         while running:
             arrival = arrivals.get()
-            if isinstance(arrival, Exception):
+            if isinstance(arrival, BaseException):
                 raise arrival
             if arrival is None:
                 running -= 1

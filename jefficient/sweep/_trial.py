@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from .._core.checks import check_loss
+from .._core.checks import check_loss, check_not_negative
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..training import TrainState, TrainStep, shuffled_batch, train_step
-from ._routes import WHERE, Consumer, Routes
+from ._routes import WHERE, Consumer, Routes, is_regularized
 
 INIT, ORDER, NOISE = range(3)
 """What a trial draws from: ``fold_in(trial_key, INIT)`` initialises, ORDER shuffles, NOISE is the loss's `key`."""
@@ -22,6 +22,8 @@ INIT, ORDER, NOISE = range(3)
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """The engine's contract. All functions are pure; `hp` are the hyperparameters of one configuration.
+
+    What comes before them is positional-only, so that a hyperparameter may have any name.
 
     Attributes:
         init: ``(key, **hp) -> state``.
@@ -55,15 +57,15 @@ def trial_of(routes: Routes, static: dict[str, Any], batch_size: int, size: int)
             return train_step(lambda params, batch, key: loss.function(params, batch, key=key, **numbers), optimizer)
         return train_step(lambda params, batch: loss.function(params, batch, **numbers), optimizer)
 
-    def init(key: jax.Array, **hp: Any) -> TrainState:
+    def init(key: jax.Array, /, **hp: Any) -> TrainState:
         params = routes.init.function(jax.random.fold_in(key, INIT), **routes.init.given({**static, **hp}))
         return built(hp).init(params, key=jax.random.fold_in(key, NOISE))
 
-    def step(state: TrainState, data: Tree, t: jax.Array, key: jax.Array, **hp: Any) -> tuple[TrainState, Any]:
+    def step(state: TrainState, data: Tree, t: jax.Array, key: jax.Array, /, **hp: Any) -> tuple[TrainState, Any]:
         rows = shuffled_batch(jax.random.fold_in(key, ORDER), t, size, batch_size)
         return built(hp).update(state, jax.tree.map(lambda x: x[rows], data["train"]))
 
-    def evaluate(state: TrainState, data: Tree, **hp: Any) -> dict[str, jax.Array]:
+    def evaluate(state: TrainState, data: Tree, /, **hp: Any) -> dict[str, jax.Array]:
         if data["valid"] is None:
             return {}
         given = {**static, **hp, "key": None}
@@ -87,7 +89,7 @@ def build_optimizer(consumer: Consumer, values: dict[str, Any]) -> optax.Gradien
 def check_trial(trial: Trial, routes: Routes, static: dict[str, Any], data: Tree, rows: list[dict[str, Any]]) -> None:
     """Build and trace with concrete numbers, so that bad ones fail here, by name, before anything is compiled.
 
-    Each function is called once for each distinct set of the values that it asks for.
+    The whole trial is traced once; then each function alone, once for each distinct set of the numbers it asks for.
     """
     key = jax.eval_shape(lambda: jax.random.key(0))
 
@@ -96,17 +98,36 @@ def check_trial(trial: Trial, routes: Routes, static: dict[str, Any], data: Tree
         jax.eval_shape(lambda s, d, key: trial.step(s, d, jnp.zeros((), jnp.int32), key, **hp), state, data, key)
         jax.eval_shape(lambda s, d: trial.evaluate(s, d, **hp), state, data)
 
-    def optimizer(hp: dict[str, Any]) -> None:
-        build_optimizer(routes.optimizer, {**static, **hp})
+    def alone(consumer: Consumer, *arguments: Any) -> Callable[[dict[str, Any]], None]:
+        def check(hp: dict[str, Any]) -> None:
+            given = consumer.given({**static, **hp})
+            keys = {"key": key} if "key" in consumer.asked and consumer is not routes.init else {}
+            jax.eval_shape(lambda arguments, keys: consumer.function(*arguments, **keys, **given), arguments, keys)
 
-    traced_names = {name for c in (routes.init, routes.loss, *routes.metrics.values()) for name in c.asked}
-    for names, check in ((set(routes.optimizer.asked), optimizer), (traced_names, whole)):
-        seen = set()
-        for hp in rows:
-            values = tuple((name, x.item()) for name, x in hp.items() if name in names)
-            if values not in seen:
-                seen.add(values)
+        return check
+
+    def strengths(hp: dict[str, Any]) -> None:
+        check_not_negative("jf.regularized", **{name: hp[name] for name in ("l1", "l2") if name in hp})
+
+    _named(whole, rows[0], static)
+    params = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **rows[0]), key))
+    batch = jax.eval_shape(lambda d: jax.tree.map(lambda x: x[: static["batch_size"]], d), data["train"])
+    checks: list[tuple[tuple[str, ...], Callable[[dict[str, Any]], None]]] = [
+        (routes.optimizer.asked, lambda hp: _ignore(build_optimizer(routes.optimizer, {**static, **hp}))),
+        (routes.init.asked, alone(routes.init, key)),
+        *((c.asked, alone(c, params, batch)) for c in (routes.evaluation, *routes.metrics.values())),
+    ]
+    if is_regularized(routes.loss.function):
+        checks.append((("l1", "l2"), strengths))
+    for names, check in checks:
+        seen = {tuple((name, x.item()) for name, x in hp.items() if name in names): hp for hp in rows}
+        if len(seen) > 1 or names is routes.optimizer.asked or check is strengths:
+            for hp in seen.values():
                 _named(check, hp, static)
+
+
+def _ignore(_: Any) -> None:
+    pass
 
 
 def _named(check: Callable[[dict[str, Any]], None], hp: dict[str, Any], static: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core import checks, numerics
+from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
 from .._core.typing import Scalar, Tree
 
@@ -17,7 +17,8 @@ class regularized:
 
     The result is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both strengths can be
     axes of the grid: ``jf.Task(loss=jf.regularized(loss), …)`` with ``jf.grid(l2=[0, 1e-4])``. Evaluation uses
-    `unpenalised`, the loss as it was given.
+    `unpenalised`, the loss as it was given: so give the Task this object itself (or a `functools.partial` of it); a
+    sweep cannot see through a lambda around it.
 
     Args:
         loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is penalised).
@@ -28,6 +29,7 @@ class regularized:
 
     Raises:
         ArgumentError: where a strength is negative, not finite or not a scalar.
+        ArgumentTypeError: where a penalised leaf is not floating.
 
     References:
         Tibshirani 1996, Regression shrinkage and selection via the lasso (l1); Hoerl and Kennard 1970, Ridge
@@ -65,6 +67,7 @@ class regularized:
         return value + self._penalty(params, l1, l2, jnp.result_type(value))
 
     def _penalty(self, params: Tree, l1: Scalar, l2: Scalar, dtype: Any) -> jax.Array:
+        trees.check_floating("jf.regularized", self._penalised(params))
         total = jnp.zeros((), numerics.compute_dtype(dtype))
         for p in jax.tree.leaves(self._penalised(params)):
             p = numerics.upcast(jnp.asarray(p))

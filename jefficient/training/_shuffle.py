@@ -4,12 +4,14 @@ The order of an epoch is a keyed bijection of 0 … size-1: a Feistel network ov
 ⌈size / 2ᵏ⌉ rows, walked until it lands below `size` (fewer than one column of the rectangle lies above it).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from .._core import checks
 from .._core.checks import is_traced
-from .._core.errors import ArgumentError
+from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Scalar
 
 _ROUNDS = 12  # fewer leave some orders of a handful of rows too rare
@@ -50,6 +52,8 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
     where = "jf.shuffled_batch"
     checks.check_count(where, batch_size=batch_size)
     checks.check_not_negative(where, step=step)
+    if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
+        raise ArgumentTypeError(f"{where}: step must be a whole number, got dtype {jnp.result_type(step)}.")
     if not is_traced(size):
         checks.check_count(where, size=int(size) if jnp.issubdtype(jnp.result_type(size), jnp.integer) else size)
         if int(size) < batch_size:
@@ -57,10 +61,14 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
                 f"{where}: batch_size <= size must hold, got batch_size={batch_size}, size={size}. "
                 f"A batch of one epoch cannot hold a row twice."
             )
-    rows = jnp.asarray(size).astype(_U32)
-    epoch, place = _place(jnp.asarray(step).astype(_U32), rows, batch_size)
+    return _batch(key, jnp.asarray(step).astype(_U32), jnp.asarray(size).astype(_U32), batch_size)
+
+
+@functools.partial(jax.jit, static_argnums=3, inline=True)
+def _batch(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int) -> jax.Array:
+    epoch, place = _place(step, size, batch_size)
     keys = jax.random.bits(key, (2 * _ROUNDS,), _U32)
-    return _permute(place, rows, epoch, keys).astype(jnp.int32)
+    return _permute(place, size, epoch, keys).astype(jnp.int32)
 
 
 def _place(step: jax.Array, size: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:

@@ -52,7 +52,7 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
         A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
         `grad_norm` and `update_norm` (over all leaves, float32 at least), and the numbers that transforms report
         (`learning_rate` …; by its place in the chain, ``1.strength``, where a name comes twice).
-        Where `update` donates the state, the parameters that `init` was given go with it.
+        Where `update` donates the state, the parameters, key and model state that `init` was given go with it.
 
     Raises:
         ArgumentTypeError: where `loss` is not a function or `tx` not a transform; by `update`, where the loss is not
@@ -96,6 +96,8 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
         return jnp.asarray(value), model_state
 
     def update(state: TrainState, batch: Tree) -> tuple[TrainState, Metrics]:
+        if not isinstance(state, TrainState):
+            raise ArgumentTypeError(f"{where}: state must be what init returns, got {type(state).__name__}.")
         (value, model_state), grads = jax.value_and_grad(objective, has_aux=True)(state.params, state, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params, value=value)
         new_state = state._replace(

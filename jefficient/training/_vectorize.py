@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from .._core import signatures
+from .._core import numerics, signatures
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
@@ -49,7 +50,8 @@ def vectorize(
 
     Returns:
         `Lanes`. The grid is data, not program: ``lanes.init(params, other_grid)`` starts another one of the same
-        length without a second compilation of a jitted ``lanes.update``.
+        length without a second compilation of a jitted ``lanes.update``. The parameters are
+        ``lanes_state.state.params``, each leaf with the lane axis first.
 
     Raises:
         ArgumentError: where the grid is empty, has arrays of unequal length, names what `factory` does not ask for,
@@ -85,10 +87,13 @@ def vectorize(
         def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Any:
             return factory(**numbers).init(params, **kwargs)
 
+        params, kwargs = jax.tree.map(jnp.array, (params, kwargs))
         return LanesState(values, jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs))
 
     def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Any]:
         """One step of every lane; metrics have the lane axis first."""
+        if not isinstance(lanes, LanesState):
+            raise ArgumentTypeError(f"{WHERE}: update must be given what init returns, got {type(lanes).__name__}.")
 
         def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Any]:
             return factory(**numbers).update(state, batch)
@@ -107,7 +112,9 @@ def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict
         raise ArgumentError(f"{WHERE}: all hyperparameters must have the same length, got {lengths}.")
     if not any(is_traced(column) for column in grid.values()):
         for lane in range(next(iter(lengths.values()))):
-            factory(**{name: column[lane] for name, column in grid.items()})
+            step = factory(**{name: column[lane] for name, column in grid.items()})
+            if isinstance(step, optax.GradientTransformation) or not hasattr(step, "update"):
+                raise ArgumentTypeError(f"{WHERE}: factory must return a train step (jf.train_step), got {step!r}.")
     return grid
 
 
@@ -131,4 +138,6 @@ def _column(name: str, values: Any) -> Any:
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {values.dtype}.")
     if values.ndim != 1 or len(values) == 0:
         raise ArgumentError(f"{WHERE}: {name} must have shape (lanes,) with lanes >= 1, got shape {values.shape}.")
-    return values.astype(np.int32 if jnp.issubdtype(values.dtype, jnp.integer) else np.float32)
+    if is_traced(values):
+        return values.astype(np.int32 if jnp.issubdtype(values.dtype, jnp.integer) else np.float32)
+    return numerics.device_numbers(WHERE, name, values)
