@@ -43,6 +43,14 @@ def test_evenly_spread_values_get_a_plain_axis():
     assert "diverged" not in lines(ax)
 
 
+def test_with_other_axes_the_line_joins_the_best_at_each_value():
+    result = sweep(jf.sgd, jf.grid(learning_rate=[0.001, 0.1], momentum=[0.0, 0.9]), seeds=2)
+    line = lines(result.plot.values("learning_rate"))["mean of the best at each value"]
+    means = result.dataset["valid_loss"].values[:, :, 0, -1].mean(axis=1).reshape(2, 2)
+    assert line.get_xdata().tolist() == [0.001, 0.1]
+    np.testing.assert_allclose(line.get_ydata(), means.min(axis=1), rtol=1e-6)
+
+
 def test_what_cannot_be_shown_is_refused(result):
     for arguments, message in (
         (("rate",), r"hyperparameter must be one of \['learning_rate', 'nesterov'\], got 'rate'"),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from sweep.test_sweep import X, Y, init, loss, sweep, task
 
@@ -130,6 +131,27 @@ def test_an_error_while_tracing_names_its_hyperparameters():
     with pytest.raises(TypeError) as caught:
         sweep(jf.sgd(0.1), jf.grid(scale=[0.5]), task(loss=broken))
     assert "'scale': 0.5" in caught.value.__notes__[-1]
+
+
+def test_a_number_that_python_decides_on_is_named():
+    def optimizer(peak):
+        return optax.adam(optax.warmup_cosine_decay_schedule(0.0, peak, 5, 20))
+
+    with jax.numpy_dtype_promotion("standard"), pytest.raises(TypeError) as caught:
+        sweep(optimizer, jf.grid(peak=[0.1, 0.2]))
+    assert "the numbers ['peak', 'steps'] are traced" in caught.value.__notes__[-1]
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    for values, message in (
+        ([2**40], "the values of n must fit int32, got n=1099511627776"),
+        ([0.1, 1e300], r"must fit float32, got n=1e\+300"),
+        ([1e-300], "must fit float32, got n=1e-300"),
+    ):
+        with refused(message):
+            sweep(lambda n: jf.sgd(0.1 * n), jf.grid(n=values))
+        with refused(message):
+            jf.vectorize(lambda n: jf.train_step(loss, jf.sgd(n)), {"n": np.array(values)})
 
 
 def test_a_key_that_init_ignores_is_fine_and_numbers_of_python_too():

@@ -1,5 +1,7 @@
 """Sweeps against plain loops, and the promises of the engine."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -236,6 +238,61 @@ def test_a_score_that_is_not_finite_is_never_the_best():
     assert result.best().config == 2
     with pytest.raises(jf.JefficientError, match="got none such of 1"):
         ranked([2]).best()
+
+
+def test_the_last_look_counts_even_where_it_has_no_score():
+    """A metric that turns NaN late must not leave the number of an earlier look behind."""
+
+    def metric(params, batch):
+        return jnp.where(loss(params, batch) < 0.6, jnp.nan, 1.0)
+
+    the_task = task(metrics={"m": metric})
+    space = jf.grid(learning_rate=[0.1, 1e-4])
+    result = sweep(jf.adam, space, the_task, steps=60, eval_every=10, metric="valid_m", mode="max")
+    curve = result.dataset["valid_m"].values[0, 0, 0]
+    assert np.isfinite(curve[0])
+    assert np.isnan(curve[-1])
+    assert result.best().config == 1
+
+
+def test_any_other_name_may_be_a_hyperparameter():
+    def tempered(params, batch, t, state):
+        return t * loss(params, batch) + 0 * state
+
+    result = sweep(jf.sgd(0.1), jf.grid(t=[0.5, 1.0], state=[1.0]), task(loss=tempered))
+    assert result.dataset["t"].values.tolist() == [0.5, 1.0]
+
+
+def test_epochs_are_counted_without_rounding():
+    for epochs, rows, batch_size in ((49, 9, 7), (7, 29, 7), (49, 18, 7)):
+        duration = _programs.length(batch_size, rows, None, epochs, None)
+        assert duration.steps == -(-epochs * rows // batch_size)
+        assert all(look == -(-(k + 1) * rows // batch_size) for k, look in enumerate(duration.looks))
+
+
+def test_without_validation_ruined_weights_are_a_divergence():
+    nothing = task(loss=lambda params, batch: 1e4 * loss(params, batch), validation=None, metrics={})
+    result = sweep(jf.sgd, jf.grid(learning_rate=[3e38, 1e-5]), nothing, steps=1, metric="train_loss")
+    assert result.dataset["status"].values.ravel().tolist() == ["diverged", "finished"]
+
+
+def test_a_partial_of_a_penalised_loss_is_evaluated_without_it():
+    plain, wrapped = (
+        sweep(jf.sgd(0.01), jf.grid(batch_size=[16]), task(loss=penalised), batch_size=None)
+        for penalised in (jf.regularized(loss, l2=9.0), functools.partial(jf.regularized(loss), l2=9.0))
+    )
+    np.testing.assert_allclose(wrapped.dataset["valid_loss"], plain.dataset["valid_loss"], rtol=1e-6)
+
+
+def test_many_strengths_are_checked_without_a_trace_each():
+    traces = []
+
+    def counted(params, batch):
+        traces.append(1)
+        return loss(params, batch)
+
+    sweep(jf.sgd(0.1), jf.grid(l2=np.geomspace(1e-6, 1, 200)), task(loss=jf.regularized(counted)), steps=1)
+    assert len(traces) < 10
 
 
 def test_best_tells_mean_and_standard_error():

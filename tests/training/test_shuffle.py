@@ -108,5 +108,7 @@ def test_bad_sizes_are_refused():
         jf.shuffled_batch(key, 0, 0, 1)
     with pytest.raises(TypeError, match="batch_size must be a whole number"):
         jf.shuffled_batch(key, 0, 5, 2.0)
+    with pytest.raises(TypeError, match="step must be a whole number, got dtype float32"):
+        jf.shuffled_batch(key, 1.7, 5, 2)
     with pytest.raises(jf.JefficientError, match="0 <= step < inf must hold, got step=-1"):
         jf.shuffled_batch(key, -1, 5, 2)

@@ -141,6 +141,26 @@ def test_lanes_may_have_their_own_batches_and_parameters():
     assert state.state.params["w"].shape == (2, 3)
 
 
+def test_what_init_did_not_make_is_refused():
+    step = jf.train_step(loss, jf.sgd(0.1))
+    with pytest.raises(TypeError, match=r"jf.train_step: state must be what init returns, got dict"):
+        step.update(PARAMS, BATCH)
+    lanes = jf.vectorize(lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)), {"learning_rate": [0.1]})
+    with pytest.raises(TypeError, match=r"jf.vectorize: update must be given what init returns, got dict"):
+        lanes.update(PARAMS, BATCH)
+    with pytest.raises(TypeError, match=r"factory must return a train step \(jf.train_step\), got Gradient"):
+        jf.vectorize(jf.sgd, {"learning_rate": [0.1]})
+
+
+def test_donating_lanes_keeps_what_they_began_with():
+    lanes = jf.vectorize(
+        lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)), {"learning_rate": [0.1, 0.2]}, params_axis=0
+    )
+    params = jax.tree.map(lambda x: jnp.stack([x, x]), PARAMS)
+    jax.jit(lanes.update, donate_argnums=0)(lanes.init(params), BATCH)
+    assert params["w"].tolist() == [[0.0] * 3] * 2
+
+
 def test_vectorize_refuses_by_name():
     def factory(learning_rate, momentum=0.9):
         return jf.train_step(loss, jf.sgd(learning_rate, momentum))
