@@ -3,7 +3,7 @@
 A leaf that is None (a parameter without a gradient) passes: its update is None, its state stays.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -121,9 +121,4 @@ def _check_leaf(where: str, place: Callable[[], str], x: Any, y: Any, what: tupl
 
 def leaf_name(tree: Tree, index: int) -> str:
     """The place of leaf `index`, None leaves counted."""
-    return name_of(list(_places(tree))[index])
-
-
-def _places(tree: Tree) -> Iterator[tuple]:
-    for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none):
-        yield path
+    return name_of(jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)[index][0])
