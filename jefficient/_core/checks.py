@@ -44,10 +44,28 @@ def check_scalar(where: str, **values: Any) -> None:
             raise ArgumentTypeError(f"{where}: {name} must be a real number, got dtype {dtype}.")
 
 
+def check_dtype(where: str, **dtypes: Any) -> None:
+    """Each is a floating dtype, or None."""
+    for name, dtype in dtypes.items():
+        try:
+            is_floating = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+        except TypeError:
+            is_floating = False
+        if not is_floating:
+            raise ArgumentTypeError(f"{where}: {name} must be a floating dtype, got {name}={dtype!r}.")
+
+
+def _as_float(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:
+        return math.inf
+
+
 def _check(where: str, rule: str, holds: Callable[[float], bool], values: dict[str, Any]) -> None:
     check_scalar(where, **values)
     for name, x in values.items():
-        if not is_traced(x) and not holds(float(x)):
+        if not is_traced(x) and not holds(_as_float(x)):
             raise ArgumentError(f"{where}: {rule.format(name)} must hold, got {name}={x}.")
 
 
@@ -71,14 +89,31 @@ def check_decay(where: str, **values: Any) -> None:
     _check(where, "0 <= {} < 1", lambda x: 0 <= x < 1, values)
 
 
-def check_momentum(where: str, **values: Any) -> None:
-    """0 <= value <= 1: the decay rate of a sum."""
+def check_share(where: str, **values: Any) -> None:
+    """0 <= value <= 1: a share, or the decay rate of a sum."""
     _check(where, "0 <= {} <= 1", lambda x: 0 <= x <= 1, values)
 
 
-def check_duration(where: str, **values: Any) -> None:
-    """0 < value < inf: a number of steps."""
+def check_positive_finite(where: str, **values: Any) -> None:
+    """0 < value < inf: a number of steps, a factor, an exponent."""
     _check(where, "0 < {} < inf", lambda x: 0 < x < math.inf, values)
+
+
+def check_whole(where: str, least: int, **values: Any) -> None:
+    """least <= value < 2³¹, a whole number, traced or not."""
+    check_scalar(where, **values)
+    for name, x in values.items():
+        if is_traced(x):
+            continue
+        if not (_as_float(x).is_integer() and least <= _as_float(x) < 2**31):
+            raise ArgumentError(
+                f"{where}: {least} <= {name} < 2³¹ must hold and {name} be a whole number, got {name}={x}."
+            )
+
+
+def check_between(where: str, **values: Any) -> None:
+    """0 < value < 1: a share or a factor that shrinks."""
+    _check(where, "0 < {} < 1", lambda x: 0 < x < 1, values)
 
 
 def check_count(where: str, **values: Any) -> None:

@@ -41,38 +41,66 @@ def map_leaves(
         The tree of updates, then one tree for each of `states`.
     """
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
-    beside = [_flatten_like(where, updates, tree) for tree in (*reads, *states)]
+    beside = [_leaves_like(where, leaves, treedef, tree) for tree in reads]
+    beside += [_leaves_like(where, leaves, treedef, tree, ("gradients", "state")) for tree in states]
     rows = []
     for g, *others in zip(leaves, *beside, strict=True):
-        rows.append((None, *others[len(reads) :]) if g is None else function(jnp.asarray(g), *others))
+        rows.append((None, *others[len(reads) :]) if g is None else function(numerics.array(g), *others))
     columns = zip(*rows, strict=True) if rows else ((),) * (1 + len(states))
     return tuple(treedef.unflatten(column) for column in columns)
 
 
-def check_like(where: str, updates: Tree, params: Tree, what: tuple[str, str] = ("gradients", "parameters")) -> None:
-    """The updates have the parameters' structure and shapes, and are floating."""
-    _flatten_like(where, updates, params, what)
+def check_like(
+    where: str,
+    updates: Tree,
+    params: Tree,
+    what: tuple[str, str] = ("gradients", "parameters"),
+    *,
+    floating: bool = True,
+) -> None:
+    """The updates have the parameters' structure and shapes, and are `floating`."""
+    leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
+    _leaves_like(where, leaves, treedef, params, what, floating)
 
 
 def check_floating(where: str, tree: Tree, what: str = "parameters") -> None:
     """Every leaf is a floating (real or complex) array."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
-        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+        if not numerics.is_floating(dtype_of(x)):
             raise ArgumentTypeError(
                 f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at {name_of(path)}. "
                 f"Put None in its place, or leave it out with a mask."
             )
 
 
-def zeros_like(where: str, params: Tree, dtype: Callable[[Any], Any] = lambda dtype: dtype) -> Tree:
+def check_real(where: str, tree: Tree, what: str = "gradients") -> None:
+    """No leaf is complex."""
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
+            raise ArgumentTypeError(f"{where}: {what} must be real, got dtype {jnp.result_type(x)} at {name_of(path)}.")
+
+
+def zeros_like(
+    where: str,
+    params: Tree,
+    dtype: Callable[[Any], Any] = lambda dtype: dtype,
+    *,
+    keeps_imaginary: bool = True,
+) -> Tree:
     """Zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
     check_floating(where, params)
+    for path, p in jax.tree_util.tree_leaves_with_path(params):
+        if keeps_imaginary and numerics.is_complex(dtype_of(p)) and not numerics.is_complex(dtype(dtype_of(p))):
+            raise ArgumentTypeError(
+                f"{where}: the accumulator of complex parameters must be complex, got {dtype(dtype_of(p))} "
+                f"for {dtype_of(p)} at {name_of(path)}."
+            )
     return jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype(jnp.result_type(p))), params)
 
 
 def global_norm(tree: Tree) -> jax.Array:
     """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
-    squares = [jnp.sum(numerics.squared(numerics.upcast(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
+    squares = [numerics.squared_sum(numerics.array(x)) for x in jax.tree.leaves(tree)]
     dtype = numerics.compute_dtype(*(s.dtype for s in squares))
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
@@ -88,9 +116,15 @@ def name_of(path: tuple) -> str:
     return jax.tree_util.keystr(path) or "the root"
 
 
-def _flatten_like(where: str, tree: Tree, other: Tree, what: tuple[str, str] = ("gradients", "parameters")) -> list:
-    """The leaves of `other` at the places of `tree`'s leaves, checked for structure, shape and dtype."""
-    leaves, treedef = jax.tree.flatten(tree, is_leaf=is_none)
+def _leaves_like(
+    where: str,
+    leaves: list,
+    treedef: Any,
+    other: Tree,
+    what: tuple[str, str] = ("gradients", "parameters"),
+    floating: bool = True,
+) -> list:
+    """The leaves of `other` at the places of `leaves`, checked for structure, shape and dtype."""
     try:
         others = treedef.flatten_up_to(other)
     except ValueError:
@@ -99,24 +133,36 @@ def _flatten_like(where: str, tree: Tree, other: Tree, what: tuple[str, str] = (
             f"against {jax.tree.structure(other, is_leaf=is_none)}."
         ) from None
     for index, (x, y) in enumerate(zip(leaves, others, strict=True)):
-        if x is not None:
-            _check_leaf(where, lambda i=index: leaf_name(tree, i), x, y, what)
+        if x is not None and not _is_like(x, y, floating):
+            _refuse_leaf(where, leaf_name(treedef.unflatten(leaves), index), x, y, what)
     return others
 
 
-def _check_leaf(where: str, place: Callable[[], str], x: Any, y: Any, what: tuple[str, str]) -> None:
-    if not isinstance(y, (jax.Array, np.ndarray, np.generic, float, int, jax.ShapeDtypeStruct)):
-        raise ArgumentError(f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place()}.")
+_ARRAYS = (jax.Array, np.ndarray, np.generic, float, int, jax.ShapeDtypeStruct)
+
+
+def _is_like(x: Any, y: Any, floating: bool) -> bool:
+    fits = isinstance(y, _ARRAYS) and np.shape(x) == np.shape(y)
+    return fits and (numerics.is_floating(dtype_of(x)) or not floating)
+
+
+def dtype_of(x: Any) -> Any:
+    """The dtype of an array or a Python number."""
+    return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
+
+
+def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) -> None:
+    if not isinstance(y, _ARRAYS):
+        raise ArgumentError(f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place}.")
     if np.shape(x) != np.shape(y):
         raise ArgumentError(
             f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} against "
-            f"{np.shape(y)} at {place()}."
+            f"{np.shape(y)} at {place}."
         )
-    if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
-        raise ArgumentTypeError(
-            f"{where}: {what[0]} must be floating, got dtype {jnp.result_type(x)} at {place()}. "
-            f"Put None in its place, or leave it out with a mask."
-        )
+    raise ArgumentTypeError(
+        f"{where}: {what[0]} must be floating, got dtype {jnp.result_type(x)} at {place}. "
+        f"Put None in its place, or leave it out with a mask."
+    )
 
 
 def leaf_name(tree: Tree, index: int) -> str:

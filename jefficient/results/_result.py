@@ -47,7 +47,7 @@ class Result:
     """A finished sweep.
 
     Attributes:
-        dataset: dimensions config, seed, fold and look; see the docs for its variables.
+        dataset: dimensions config, seed, fold and look; its variables are listed in the guide, under "The dataset".
         score: what ranks the configurations.
         weights: (config, seed, fold) to the parameters that were kept.
         space: name to the values of every configuration, as they were given.

@@ -40,14 +40,13 @@ def cosine_decay_schedule(
     """
     where = "jf.cosine_decay_schedule"
     checks.check_finite(where, init_value=init_value, alpha=alpha)
-    checks.check_duration(where, decay_steps=decay_steps)
-    checks.check_positive(where, exponent=exponent)
+    checks.check_positive_finite(where, decay_steps=decay_steps)
+    checks.check_positive_finite(where, exponent=exponent)
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, alpha, exponent)
         c = cosine(step, 0, decay_steps, exponent, dtype)
-        a = jnp.asarray(alpha, dtype)
-        return jnp.asarray(init_value, dtype) * ((1 - a) * c + a)
+        return jnp.asarray(init_value, dtype) * _base.mix(alpha, 1, c)
 
     return schedule
 
@@ -60,7 +59,5 @@ def cosine(step: Step, begin: Scalar, end: Scalar, exponent: Scalar, dtype: Any)
     """
     rest = -_base.elapsed(step, end, dtype)
     length = _base.elapsed(end, begin, dtype)
-    base = jnp.square(jnp.sin(jnp.asarray(jnp.pi / 2, dtype) * _base.fraction(rest, length, dtype)))
-    is_positive = base > 0  # 0^exponent has no gradient in the exponent
-    power = jnp.power(jnp.where(is_positive, base, 1.0), jnp.asarray(exponent, dtype))
-    return jnp.where(is_positive, power, 0.0)
+    angle = jnp.asarray(jnp.pi / 2, dtype) * _base.fraction(rest, length, dtype)
+    return _base.power(jnp.square(jnp.sin(angle)), exponent)

@@ -46,7 +46,7 @@ def exponential_decay(
     def law(p: jax.Array, rate: jax.Array) -> jax.Array:
         return jnp.power(rate, p)
 
-    checks.check_positive("jf.exponential_decay", decay_rate=decay_rate)
+    checks.check_positive_finite("jf.exponential_decay", decay_rate=decay_rate)
     return _decay(
         "jf.exponential_decay",
         law,
@@ -125,7 +125,7 @@ def _decay(
 ) -> Schedule:
     """η₀ · law(p, r), bounded by `end_value`: from below where r < falls_below, from above otherwise."""
     checks.check_finite(where, init_value=init_value)
-    checks.check_duration(where, transition_steps=transition_steps)
+    checks.check_positive_finite(where, transition_steps=transition_steps)
     checks.check_not_negative(where, transition_begin=transition_begin)
     checks.check_flag(where, staircase=staircase)
     if end_value is not None:
@@ -137,10 +137,12 @@ def _decay(
         steps = _base.elapsed(step, transition_begin, dtype)
         p = _base.periods(steps, transition_steps, dtype, whole=staircase)
         rate = jnp.asarray(decay_rate, dtype)
-        value = jnp.asarray(init_value, dtype) * law(p, rate)
+        start, factor = jnp.asarray(init_value, dtype), law(p, rate)
         if end_value is None:
-            return value
-        bound = jnp.asarray(end_value, dtype)
-        return jnp.where(rate < falls_below, jnp.maximum(value, bound), jnp.minimum(value, bound))
+            return start * factor
+        bound, is_finite = jnp.asarray(end_value, dtype), jnp.isfinite(factor)
+        value = start * law(jnp.where(is_finite, p, 0), rate)  # a growth that overflows would put NaN into gradients
+        stopped = jnp.where(rate < falls_below, jnp.maximum(value, bound), jnp.minimum(value, bound))
+        return jnp.where(is_finite, stopped, bound)
 
     return schedule

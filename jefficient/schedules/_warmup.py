@@ -1,5 +1,7 @@
 """A linear rise before the decay."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -53,8 +55,8 @@ def warmup_cosine_decay_schedule(
     where = "jf.warmup_cosine_decay_schedule"
     checks.check_finite(where, init_value=init_value, peak_value=peak_value, end_value=end_value)
     checks.check_not_negative(where, warmup_steps=warmup_steps)
-    checks.check_duration(where, decay_steps=decay_steps)
-    checks.check_positive(where, exponent=exponent)
+    checks.check_positive_finite(where, decay_steps=decay_steps)
+    checks.check_positive_finite(where, exponent=exponent)
     if not is_traced(warmup_steps) and not is_traced(decay_steps) and not warmup_steps < decay_steps:
         raise ArgumentError(
             f"{where}: warmup_steps < decay_steps must hold, got warmup_steps={warmup_steps}, "
@@ -63,9 +65,116 @@ def warmup_cosine_decay_schedule(
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, peak_value, end_value, exponent)
-        low, peak, end = (jnp.asarray(x, dtype) for x in (init_value, peak_value, end_value))
-        rise = low + (peak - low) * _base.fraction(_base.elapsed(step, 0, dtype), warmup_steps, dtype)
-        fall = end + (peak - end) * cosine(step, warmup_steps, decay_steps, exponent, dtype)
-        return jnp.where(_base.elapsed(step, warmup_steps, dtype) < 0, rise, fall)
+        fall = cosine(step, warmup_steps, decay_steps, exponent, dtype)
+        after = _base.mix(end_value, peak_value, fall)
+        return _warm_up(step, init_value, peak_value, warmup_steps, after, dtype)
 
     return schedule
+
+
+def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> Schedule:
+    """From `init_value` in a line up to `peak_value` at step W, and held there.
+
+    Args:
+        init_value: value at step 0, finite.
+        peak_value: value from step W on, finite.
+        warmup_steps: W, 0 or more.
+
+    Every number may be traced.
+
+    Returns:
+        ``step -> value``, in the step's shape, float32 at least; exact at 0 and from W on.
+
+    Raises:
+        ArgumentError: where a number is out of range or not a scalar.
+
+    References:
+        Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.2 (gradual warmup).
+
+    Examples:
+        >>> import jefficient as jf
+        >>> schedule = jf.warmup_constant_schedule(0.0, 1.0, warmup_steps=10)
+        >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 1000)]
+        [0.0, 0.5, 1.0, 1.0]
+    """
+    where = "jf.warmup_constant_schedule"
+    checks.check_finite(where, init_value=init_value, peak_value=peak_value)
+    checks.check_not_negative(where, warmup_steps=warmup_steps)
+
+    def schedule(step: Step) -> jax.Array:
+        dtype = _base.value_dtype(step, init_value, peak_value)
+        return _warm_up(step, init_value, peak_value, warmup_steps, jnp.asarray(peak_value, dtype), dtype)
+
+    return schedule
+
+
+def warmup_stable_decay_schedule(
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: Scalar,
+    stable_steps: Scalar,
+    decay_steps: Scalar,
+    end_value: Scalar = 0.0,
+    power: Scalar = 1.0,
+) -> Schedule:
+    """Up in a line, then held, then down: the length of training may be decided while it runs.
+
+    η_t = init + (peak - init)·t / W for t < W, `peak_value` for S steps more, then
+    peak + (end - peak)·f^power with f = (t - W - S) / D, and `end_value` from step W + S + D on.
+
+    Args:
+        init_value: value at step 0, finite.
+        peak_value: value from step W to W + S, finite.
+        warmup_steps: W, 0 or more.
+        stable_steps: S, 0 or more.
+        decay_steps: D, the length of the decay alone, above 0.
+        end_value: value from step W + S + D on, finite.
+        power: shapes the decay, above 0: 1 is a line, 0.5 falls as 1 - √f.
+
+    Every number may be traced.
+
+    Returns:
+        ``step -> value``, in the step's shape, float32 at least; exact at 0, W, W + S and W + S + D.
+
+    Raises:
+        ArgumentError: where a number is out of range or not a scalar.
+
+    References:
+        Hu et al. 2024, https://arxiv.org/abs/2404.06395, section 4.2; Hägele et al. 2024,
+        https://arxiv.org/abs/2405.18392, section 3 (the line and 1 - √f).
+
+    Examples:
+        >>> import jefficient as jf
+        >>> schedule = jf.warmup_stable_decay_schedule(0.0, 1.0, warmup_steps=10, stable_steps=20, decay_steps=10)
+        >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 30, 35, 40)]
+        [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    where = "jf.warmup_stable_decay_schedule"
+    checks.check_finite(where, init_value=init_value, peak_value=peak_value, end_value=end_value)
+    checks.check_not_negative(where, warmup_steps=warmup_steps, stable_steps=stable_steps)
+    checks.check_positive_finite(where, decay_steps=decay_steps)
+    checks.check_positive_finite(where, power=power)
+
+    def schedule(step: Step) -> jax.Array:
+        dtype = _base.value_dtype(step, init_value, peak_value, end_value, power)
+        begin = _base.total([warmup_steps, stable_steps])[-1]
+        _, left = _base.shares(step, begin, decay_steps, dtype)
+        after = _base.mix(end_value, peak_value, _fall(left, power))
+        return _warm_up(step, init_value, peak_value, warmup_steps, after, dtype)
+
+    return schedule
+
+
+def _fall(left: jax.Array, power: Scalar) -> jax.Array:
+    """1 - (1 - left)^power, which keeps its digits where little is left."""
+    has_begun = left < 1
+    log_done = jnp.log1p(-jnp.where(has_begun, left, 0))
+    return jnp.where(has_begun, -jnp.expm1(jnp.asarray(power, left.dtype) * log_done), 1)
+
+
+def _warm_up(
+    step: Step, init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar, after: jax.Array, dtype: Any
+) -> jax.Array:
+    """A line from `init_value` at 0 to `peak_value` at `warmup_steps`, then `after`."""
+    is_warm = _base.elapsed(step, warmup_steps, dtype) >= 0
+    return jnp.where(is_warm, after, _base.line(init_value, peak_value, step, 0, warmup_steps, dtype))

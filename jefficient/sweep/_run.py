@@ -52,7 +52,7 @@ class Settings:
         checks.check_count(WHERE, **{name: x for name, x in counts.items() if x is not None})
         checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
         if self.epochs is not None:
-            checks.check_duration(WHERE, epochs=self.epochs)
+            checks.check_positive_finite(WHERE, epochs=self.epochs)
         checks.check_positive(WHERE, diverged_above=self.diverged_above)
         if self.keep not in ("last", "best", None):
             raise ArgumentError(f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}.")

@@ -44,7 +44,7 @@ def sweep(
             (``jf.adam`` as it stands, a lambda), or a built transformation.
         space: the configurations, from `jf.grid`. Numbers are traced and share a program; `batch_size`, bools, None,
             strings and functions are static.
-        steps: updates of each trial; or
+        steps: updates of each trial; give this or `epochs`.
         epochs: passes over the training rows, ⌈epochs · rows / batch_size⌉ updates.
         batch_size: rows in a batch, where the space does not name it; by default 64, or all rows if fewer.
         seeds: repetitions of every configuration. All configurations share the initial parameters and the data

@@ -1,5 +1,6 @@
 """One training step: the loss's gradient, the transform, the new parameters."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,8 +12,7 @@ from .._core import signatures, trees
 from .._core.checks import check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
-from ..transforms import apply_updates
-from ..transforms._base import reported
+from ..transforms import apply_updates, hyperparameters
 
 Metrics = Mapping[str, jax.Array]
 
@@ -51,7 +51,7 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
     Returns:
         A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
         `grad_norm` and `update_norm` (over all leaves, float32 at least), and the numbers that transforms report
-        (`learning_rate` …; by its place in the chain, ``1.strength``, where a name comes twice).
+        (`learning_rate` …; by their address in `jf.hyperparameters`, ``l2_decay.strength``, where a name comes twice).
         Where `update` donates the state, the parameters, key and model state that `init` was given go with it.
 
     Raises:
@@ -119,10 +119,13 @@ def _key_of(state: TrainState) -> jax.Array:
 
 
 def _numbers(opt_state: Any) -> dict[str, jax.Array]:
-    """The reported numbers by name; those whose name comes twice by place and name."""
-    found = list(reported(opt_state))
-    names = [r.name for r in found]
+    """The reported numbers by name; those whose name comes twice by their address."""
+    found = hyperparameters(opt_state)
+    names = Counter(address.rpartition(".")[2] for address in found)
     taken = ("loss", "grad_norm", "update_norm")
-    return {
-        r.name if names.count(r.name) == 1 and r.name not in taken else f"{r.path}.{r.name}": r.value for r in found
-    }
+
+    def metric(address: str) -> str:
+        name = address.rpartition(".")[2]
+        return name if names[name] == 1 and name not in taken else address
+
+    return {metric(address): value for address, value in found.items()}

@@ -1,5 +1,7 @@
 """Updates into parameters."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -39,7 +41,7 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
         ) from None
     trees.check_like(where, updates, params, what=("updates", "parameters"))
     for index, (p, u) in enumerate(zip(leaves, steps, strict=True)):
-        if u is not None and not jnp.issubdtype(jnp.result_type(p), jnp.inexact):
+        if u is not None and not numerics.is_floating(numerics.array(p).dtype):
             raise ArgumentTypeError(
                 f"{where}: parameters must be floating, got dtype {jnp.result_type(p)} at "
                 f"{trees.leaf_name(params, index)}. Put None in the place of its update."
@@ -50,6 +52,10 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
 def _add(p: jax.Array | None, u: jax.Array | None) -> jax.Array | None:
     if p is None or u is None:
         return p
-    p, u = jnp.asarray(p), jnp.asarray(u)
+    return _sum(numerics.array(p), numerics.array(u))
+
+
+@functools.partial(jax.jit, inline=True)
+def _sum(p: jax.Array, u: jax.Array) -> jax.Array:
     dtype = numerics.compute_dtype(p.dtype, u.dtype)
     return (p.astype(dtype) + u.astype(dtype)).astype(p.dtype)

@@ -2,27 +2,30 @@
 
 A transform is an `optax.GradientTransformationExtraArgs`, so both libraries' transforms chain in either direction.
 Its state is a named tuple. Where the transform has numbers, the last field is `hyperparameters`: the values in force
-at the last update, strongly typed scalars that `update` writes and never reads.
+at the last update as ``{transform: {number: value}}``, strongly typed scalars that `update` writes and never reads.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
-from .._core.errors import ArgumentError
+from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Scalar, ScalarOrSchedule, Tree
 
 EmptyState = optax.EmptyState
+
+Report: TypeAlias = dict[str, dict[str, jax.Array]]
+"""{transform: {number: value}}, what `jf.hyperparameters` reads."""
 
 
 def transformation(
     where: str,
     state_type: type,
-    init: Callable[[Tree], Any],
+    init: Callable[..., Any],
     update: Callable[[Tree, Any, Tree], tuple[Tree, Any]],
 ) -> optax.GradientTransformationExtraArgs:
     """The pair (init, update), with `update` guarded: its own state, gradients like the parameters.
@@ -37,17 +40,50 @@ def transformation(
         The transform. Further keyword arguments of its `update` are accepted and ignored.
     """
 
-    def checked_init(params: Tree) -> Any:
-        return init(params)
-
     def checked_update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
         del extra_args
         check_state(where, state_type, state)
-        if params is not None:
-            trees.check_like(where, updates, params)
+        check_gradients(where, updates, params)
         return update(updates, state, params)
 
-    return optax.GradientTransformationExtraArgs(checked_init, checked_update)
+    return optax.GradientTransformationExtraArgs(init, checked_update)
+
+
+def either(where: str, runs: jax.Array, run: Callable[[], tuple[Tree, Any]], state: Any) -> tuple[Tree, Any]:
+    """What `run` returns where `runs`, else zero updates and the inner `state` as it is.
+
+    The zeros have the dtypes of the updates that `run` makes, which need not be those of the gradients.
+    """
+    like, new_state = jax.eval_shape(run)
+    check_state_is_kept(where, new_state, state)
+
+    def skip() -> tuple[Tree, Any]:
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like), state
+
+    return jax.lax.cond(runs, run, skip)
+
+
+def check_state_is_kept(where: str, new: Any, old: Any) -> None:
+    """The inner transform's state keeps its tree, shapes and dtypes."""
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise ArgumentError(
+            f"{where}: the inner state must keep its tree, got {jax.tree.structure(old)} -> {jax.tree.structure(new)}."
+        )
+    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(new), jax.tree.leaves(old), strict=True):
+        shape, dtype = jnp.shape(y), trees.dtype_of(y)
+        if (x.shape, x.dtype) != (shape, dtype):
+            raise ArgumentTypeError(
+                f"{where}: the inner state must keep shapes and dtypes, got {dtype}{list(shape)} -> "
+                f"{x.dtype}{list(x.shape)} at {trees.name_of(path)}."
+            )
+
+
+def check_gradients(where: str, updates: Tree, params: Tree) -> None:
+    """The gradients are floating, and like the parameters where these are given."""
+    if params is None:
+        trees.check_floating(where, updates, "gradients")
+    else:
+        trees.check_like(where, updates, params)
 
 
 def check_state(where: str, state_type: type, state: Any) -> None:
@@ -56,6 +92,14 @@ def check_state(where: str, state_type: type, state: Any) -> None:
         raise ArgumentError(
             f"{where}: state must be the {state_type.__name__} that init returns, got {type(state).__name__}. "
             f"Was it made by another transform?"
+        )
+
+
+def check_transform(where: str, tx: Any, place: str) -> None:
+    """`tx` is a gradient transformation; `place` says which argument it is."""
+    if not isinstance(tx, optax.GradientTransformation):
+        raise ArgumentTypeError(
+            f"{where}: {place} must be a gradient transformation, got {tx!r}. Did you mean to call it?"
         )
 
 
@@ -79,6 +123,11 @@ def value_at(where: str, name: str, number: ScalarOrSchedule, count: jax.Array) 
     return value
 
 
+def values_at(where: str, numbers: dict[str, ScalarOrSchedule], count: jax.Array) -> dict[str, Scalar]:
+    """`value_at` of several numbers."""
+    return {name: value_at(where, name, x, count) for name, x in numbers.items()}
+
+
 def first_count() -> jax.Array:
     """The step counter before any update: int32, shape ()."""
     return jnp.zeros((), jnp.int32)
@@ -89,26 +138,15 @@ def next_count(count: jax.Array) -> jax.Array:
     return jnp.asarray(optax.safe_increment(count))
 
 
-def report(**values: Scalar) -> dict[str, jax.Array]:
-    """The values in force as strongly typed scalars, for the field `hyperparameters`."""
-    return {name: numerics.scalar(x) for name, x in values.items()}
+def count_under(number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: jax.Array) -> jax.Array:
+    """The count after an update: one more where a schedule reads it, as it was where all numbers are fixed.
+
+    So numbers and schedules have the same state, and a fixed number does not cost a kernel of its own to compile.
+    """
+    numbers = number.values() if isinstance(number, dict) else (number,)
+    return next_count(count) if any(map(callable, numbers)) else count
 
 
-class Reported(NamedTuple):
-    """A number that a transform wrote into its state."""
-
-    path: str
-    name: str
-    value: jax.Array
-
-
-def reported(state: Any) -> Iterator[Reported]:
-    """Every number reported anywhere in a (chained, masked, partitioned) state, in tree order."""
-
-    def reports(node: Any) -> bool:
-        return isinstance(node, tuple) and isinstance(getattr(node, "hyperparameters", None), dict)
-
-    for path, node in jax.tree_util.tree_leaves_with_path(state, is_leaf=reports):
-        if reports(node):
-            for name, value in node.hyperparameters.items():
-                yield Reported(jax.tree_util.keystr(path, simple=True, separator="."), name, value)
+def report(where: str, **values: Scalar) -> Report:
+    """The values in force as strongly typed scalars, under the transform's name: for the field `hyperparameters`."""
+    return {where.removeprefix("jf."): {name: numerics.scalar(x) for name, x in values.items()}}

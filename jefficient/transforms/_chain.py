@@ -1,11 +1,13 @@
 """Transforms one after another."""
 
+from collections import OrderedDict
 from typing import Any
 
 import optax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
+from . import _base
 
 
 def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -33,11 +35,7 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
         (3,)
     """
     for index, tx in enumerate(args):
-        if not isinstance(tx, optax.GradientTransformation):
-            raise ArgumentTypeError(
-                f"jf.chain: every argument must be a gradient transformation, got {tx!r} at {index}. "
-                f"Did you mean to call it?"
-            )
+        _base.check_transform("jf.chain", tx, f"argument {index}")
     transforms = [optax.with_extra_args_support(tx) for tx in args]
 
     def init(params: Tree) -> tuple:
@@ -57,5 +55,55 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+def named_chain(*args: tuple[str, optax.GradientTransformation]) -> optax.GradientTransformationExtraArgs:
+    """`chain` with a name for each transform, by which its state is found.
+
+    Args:
+        *args: pairs ``(name, transform)``, names unique. Structure: static.
+
+    Returns:
+        The transform whose state is an `OrderedDict` of theirs, ``state[name]``. Names are part of the addresses in
+        `hyperparameters`.
+
+    Raises:
+        ArgumentTypeError: where something is not such a pair.
+        ArgumentError: where a name comes twice; by `update`, where the state was made by another chain.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.named_chain(("weights", jf.l2_decay(0.1)), ("step", jf.sgd(0.5)))
+        >>> state = tx.init(jnp.ones(2))
+        >>> list(state)
+        ['weights', 'step']
+        >>> list(jf.hyperparameters(state))
+        ['weights.l2_decay.strength', 'step.sgd.learning_rate']
+    """
+    where = "jf.named_chain"
+    for pair in args:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise ArgumentTypeError(f"{where}: every argument must be a pair (name, transform), got {pair!r}.")
+        _base.check_transform(where, pair[1], f"{pair[0]!r}")
+    names = [name for name, _ in args]
+    if len(names) != len(set(names)):
+        raise ArgumentError(f"{where}: names must be unique, got {names}.")
+    transforms = {name: optax.with_extra_args_support(tx) for name, tx in args}
+
+    def init(params: Tree) -> OrderedDict:
+        return OrderedDict((name, tx.init(params)) for name, tx in transforms.items())
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, OrderedDict]:
+        if not isinstance(state, dict) or set(state) != set(names):
+            raise ArgumentError(f"{where}: state must be the dict of {names} that init returns, got {_short(state)}.")
+        states = OrderedDict()
+        for name, tx in transforms.items():
+            updates, states[name] = tx.update(updates, state[name], params, **extra_args)
+        return updates, states
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def _short(state: Any) -> str:
+    if isinstance(state, dict):
+        return f"a dict of {list(state)}"
     return f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__

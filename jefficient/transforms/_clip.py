@@ -14,7 +14,50 @@ from . import _base
 class ClipByGlobalNormState(NamedTuple):
     """The bound, for the report alone."""
 
-    hyperparameters: dict[str, jax.Array]
+    hyperparameters: _base.Report
+
+
+class ClipState(NamedTuple):
+    """The bound, for the report alone."""
+
+    hyperparameters: _base.Report
+
+
+def clip(max_delta: Scalar) -> optax.GradientTransformationExtraArgs:
+    """u = min(max(g, -max_delta), max_delta), number by number.
+
+    Args:
+        max_delta: the largest absolute value, above 0; infinity never clips. May be traced.
+
+    Returns:
+        The transform; updates keep shapes and dtypes. It reports `max_delta`. A NaN stays NaN.
+
+    Raises:
+        ArgumentError: where `max_delta` is not above 0 or not a scalar.
+        ArgumentTypeError: by `update`, where a leaf is complex, which has no order; it names the leaf.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.clip(1.0)
+        >>> tx.update(jnp.array([3.0, -0.5]), tx.init(jnp.zeros(2)))[0].tolist()
+        [1.0, -0.5]
+    """
+    where = "jf.clip"
+    checks.check_positive(where, max_delta=max_delta)
+
+    def report() -> ClipState:
+        return ClipState(_base.report(where, max_delta=max_delta))
+
+    def leaf(g: jax.Array) -> tuple[jax.Array]:
+        bound = numerics.scalar(max_delta, numerics.compute_dtype(g.dtype))
+        return (jnp.clip(numerics.upcast(g), -bound, bound).astype(g.dtype),)
+
+    def update(updates: Tree, _: ClipState, __: Tree) -> tuple[Tree, ClipState]:
+        trees.check_real(where, updates)
+        return trees.map_leaves(where, leaf, updates)[0], report()
+
+    return _base.transformation(where, ClipState, lambda _: report(), update)
 
 
 def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraArgs:
@@ -25,7 +68,8 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
 
     Returns:
         The transform; updates keep shapes and dtypes. The norm is accumulated in at least float32, so float16
-        gradients do not overflow it. It reports `max_norm`.
+        gradients do not overflow it. As in optax, all updates are zero where it overflows float32 (above 1e19), and
+        NaN where it is NaN. It reports `max_norm`.
 
     Raises:
         ArgumentError: where `max_norm` is not above zero, NaN or not a scalar.
@@ -44,16 +88,16 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
     checks.check_positive(where, max_norm=max_norm)
 
     def report() -> ClipByGlobalNormState:
-        return ClipByGlobalNormState(_base.report(max_norm=max_norm))
+        return ClipByGlobalNormState(_base.report(where, max_norm=max_norm))
 
     def update(updates: Tree, _: ClipByGlobalNormState, __: Tree) -> tuple[Tree, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)
         bound = numerics.scalar(max_norm, norm.dtype)
-        is_long = norm > bound  # never, where the bound is infinite: inf / inf must not be formed
-        factor = jnp.where(is_long, bound / jnp.where(is_long, norm, 1.0), 1.0)
+        is_short = norm <= bound  # so it is where both are infinite: inf / inf must not be formed
+        factor = jnp.where(is_short, 1.0, bound / jnp.where(is_short, 1.0, norm))
 
         def leaf(g: jax.Array) -> tuple[jax.Array]:
-            return ((numerics.upcast(g) * factor.astype(numerics.compute_dtype(g.dtype))).astype(g.dtype),)
+            return (numerics.scaled(g, factor),)
 
         return trees.map_leaves(where, leaf, updates)[0], report()
 

@@ -4,6 +4,7 @@ Before the optimizer's scaling the decay is coupled (the optimizer sees it as pa
 it is decoupled, as in `adamw`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,13 +15,14 @@ import optax
 from .._core import checks, numerics, trees
 from .._core.typing import ScalarOrSchedule, Tree
 from . import _base
+from ._masked import masked_as
 
 
 class DecayState(NamedTuple):
-    """Updates made so far (int32), and the strength in force at the last one."""
+    """Updates made under a schedule (int32; 0 for a fixed number), and the strength in force at the last one."""
 
     count: jax.Array
-    hyperparameters: dict[str, jax.Array]
+    hyperparameters: _base.Report
 
 
 def l1_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTransformationExtraArgs:
@@ -76,7 +78,17 @@ def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         >>> print(tx.update(jnp.zeros(2), tx.init(params), params)[0].round(3))
         [ 0.3  -0.05]
     """
-    return decay_by("jf.l2_decay", "strength", strength, mask, lambda p: p)
+    return decay_by("jf.l2_decay", "strength", strength, mask, itself)
+
+
+def itself(p: jax.Array) -> jax.Array:
+    """The direction of L2 decay."""
+    return p
+
+
+@functools.partial(jax.jit, inline=True, static_argnums=3)
+def _leaf(g: jax.Array, p: jax.Array, strength: jax.Array, direction: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    return (g.astype(strength.dtype) + strength * direction(p.astype(strength.dtype))).astype(g.dtype)
 
 
 def decay_by(
@@ -87,19 +99,21 @@ def decay_by(
 
     def init(_: Tree) -> DecayState:
         count = _base.first_count()
-        return DecayState(count, _base.report(**{name: _base.value_at(where, name, strength, count)}))
+        return DecayState(count, _base.report(where, **{name: _base.value_at(where, name, strength, count)}))
 
     def update(updates: Tree, state: DecayState, params: Tree) -> tuple[Tree, DecayState]:
         _base.check_params(where, params)
         value = _base.value_at(where, name, strength, state.count)
 
-        def leaf(g: jax.Array, p: jax.Array) -> tuple[jax.Array]:
-            dtype = numerics.compute_dtype(g.dtype)
-            decay = numerics.scalar(value, dtype) * direction(jnp.asarray(p, dtype))
-            return ((g.astype(dtype) + decay).astype(g.dtype),)
+        @functools.cache
+        def strength_in(dtype: Any) -> jax.Array:
+            return numerics.scalar(value, dtype)
+
+        def leaf(g: jax.Array, p: Any) -> tuple[jax.Array]:
+            return (_leaf(g, numerics.array(p), strength_in(numerics.compute_dtype(g.dtype)), direction),)
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(_base.next_count(state.count), _base.report(**{name: value}))
+        return u, DecayState(_base.count_under(strength, state.count), _base.report(where, **{name: value}))
 
     tx = _base.transformation(where, DecayState, init, update)
-    return tx if mask is None else optax.with_extra_args_support(optax.masked(tx, mask))
+    return tx if mask is None else masked_as(where, tx, mask)

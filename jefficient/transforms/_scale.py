@@ -1,6 +1,7 @@
 """Updates times a number: fixed, a learning rate, or a schedule."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -14,14 +15,14 @@ from . import _base
 class ScaleState(NamedTuple):
     """The factor, for the report alone."""
 
-    hyperparameters: dict[str, jax.Array]
+    hyperparameters: _base.Report
 
 
 class ScaleByScheduleState(NamedTuple):
-    """Updates made so far (int32), and the factor in force at the last one."""
+    """Updates made under a schedule (int32; 0 for a fixed number), and the factor in force at the last one."""
 
     count: jax.Array
-    hyperparameters: dict[str, jax.Array]
+    hyperparameters: _base.Report
 
 
 def identity() -> optax.GradientTransformationExtraArgs:
@@ -36,8 +37,13 @@ def identity() -> optax.GradientTransformationExtraArgs:
         >>> tx.update({"w": 1.0}, tx.init({"w": 1.0}))[0]
         {'w': 1.0}
     """
+    return passes("jf.identity")
+
+
+def passes(where: str) -> optax.GradientTransformationExtraArgs:
+    """`identity` under the name of the public factory `where`, for errors."""
     return _base.transformation(
-        "jf.identity",
+        where,
         _base.EmptyState,
         lambda _: _base.EmptyState(),
         lambda updates, state, _: (updates, state),
@@ -67,10 +73,10 @@ def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
     checks.check_finite(where, step_size=step_size)
 
     def report() -> ScaleState:
-        return ScaleState(_base.report(step_size=step_size))
+        return ScaleState(_base.report(where, step_size=step_size))
 
     def update(updates: Tree, _: ScaleState, __: Tree) -> tuple[Tree, ScaleState]:
-        return _times(where, step_size, updates), report()
+        return times(where, step_size, updates), report()
 
     return _base.transformation(where, ScaleState, lambda _: report(), update)
 
@@ -86,6 +92,16 @@ def scale_by_schedule(step_size_fn: Schedule) -> optax.GradientTransformationExt
 
     Raises:
         ArgumentTypeError: where `step_size_fn` is not a function.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.scale_by_schedule(jf.exponential_decay(1.0, transition_steps=1, decay_rate=0.5))
+        >>> state = tx.init(jnp.zeros(1))
+        >>> for _ in range(3):
+        ...     updates, state = tx.update(jnp.array([8.0]), state)
+        >>> updates.tolist()
+        [2.0]
     """
     if not callable(step_size_fn):
         raise ArgumentTypeError(
@@ -117,10 +133,16 @@ def scale_by_learning_rate(
         >>> tx.update(jnp.array([2.0, 4.0]), tx.init(jnp.zeros(2)))[0].tolist()
         [-1.0, -2.0]
     """
-    where = "jf.scale_by_learning_rate"
-    checks.check_flag(where, flip_sign=flip_sign)
+    checks.check_flag("jf.scale_by_learning_rate", flip_sign=flip_sign)
     if learning_rate is None:
-        return identity()
+        return passes("jf.scale_by_learning_rate")
+    return step_downhill("jf.scale_by_learning_rate", learning_rate, flip_sign)
+
+
+def step_downhill(
+    where: str, learning_rate: ScalarOrSchedule, flip_sign: bool = True
+) -> optax.GradientTransformationExtraArgs:
+    """`scale_by_learning_rate` under the name of the public factory `where`, for errors and the report."""
     _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)
     return _scale_by(where, "learning_rate", learning_rate, sign=-1 if flip_sign else 1)
 
@@ -128,19 +150,24 @@ def scale_by_learning_rate(
 def _scale_by(where: str, name: str, number: ScalarOrSchedule, sign: int) -> optax.GradientTransformationExtraArgs:
     def init(_: Tree) -> ScaleByScheduleState:
         count = _base.first_count()
-        return ScaleByScheduleState(count, _base.report(**{name: _base.value_at(where, name, number, count)}))
+        return ScaleByScheduleState(count, _base.report(where, **{name: _base.value_at(where, name, number, count)}))
 
     def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
         value = _base.value_at(where, name, number, state.count)
-        new_state = ScaleByScheduleState(_base.next_count(state.count), _base.report(**{name: value}))
-        return _times(where, value, updates, sign), new_state
+        new_state = ScaleByScheduleState(_base.count_under(number, state.count), _base.report(where, **{name: value}))
+        return times(where, value, updates, sign), new_state
 
     return _base.transformation(where, ScaleByScheduleState, init, update)
 
 
-def _times(where: str, factor: Scalar, updates: Tree, sign: int = 1) -> Tree:
+def times(where: str, factor: Scalar, updates: Tree, sign: int = 1) -> Tree:
+    """Every leaf times ``sign · factor``."""
+
+    @functools.cache
+    def signed(dtype: Any) -> jax.Array:
+        return sign * numerics.scalar(factor, dtype)  # an unsigned factor has no -1
+
     def leaf(g: jax.Array) -> tuple[jax.Array]:
-        signed = sign * numerics.scalar(factor, numerics.compute_dtype(g.dtype))  # an unsigned factor has no -1
-        return ((signed * numerics.upcast(g)).astype(g.dtype),)
+        return (numerics.scaled(g, signed(numerics.compute_dtype(g.dtype))),)
 
     return trees.map_leaves(where, leaf, updates)[0]

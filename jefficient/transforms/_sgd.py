@@ -1,5 +1,6 @@
 """Stochastic gradient descent, with momentum."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,14 +10,14 @@ from .._core import checks, numerics, trees
 from .._core.typing import Scalar, ScalarOrSchedule, Tree
 from . import _base
 from ._chain import chain
-from ._scale import identity, scale_by_learning_rate
+from ._scale import passes, step_downhill
 
 
 class TraceState(NamedTuple):
     """Decayed sum of gradients, one leaf per parameter leaf, in the parameter's dtype or `accumulator_dtype`."""
 
     trace: Tree
-    hyperparameters: dict[str, jax.Array]
+    hyperparameters: _base.Report
 
 
 def trace(
@@ -27,7 +28,8 @@ def trace(
     Args:
         decay: the momentum, 0 <= decay <= 1 (1 sums all gradients); may be traced.
         nesterov: whether to look one step ahead. Static.
-        accumulator_dtype: dtype of the sum; by default each parameter's. Static.
+        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for bfloat16 with a
+            momentum of 0.99 or more, where small gradients would no longer change the sum. Static.
 
     Returns:
         The transform; updates keep shapes and dtypes of the gradients. It reports `decay`.
@@ -52,26 +54,35 @@ def trace(
     return _trace("jf.trace", "decay", decay, nesterov, accumulator_dtype)
 
 
+@functools.partial(jax.jit, inline=True, static_argnums=3)
+def _leaf(g: jax.Array, m: jax.Array, decay: jax.Array, nesterov: bool) -> tuple[jax.Array, jax.Array]:
+    g32 = g.astype(decay.dtype)
+    new_m = g32 + decay * m.astype(decay.dtype)
+    u = g32 + decay * new_m if nesterov else new_m
+    return u.astype(g.dtype), new_m.astype(m.dtype)
+
+
 def _trace(
     where: str, name: str, decay: Scalar, nesterov: bool, accumulator_dtype: Any
 ) -> optax.GradientTransformationExtraArgs:
-    checks.check_momentum(where, **{name: decay})
+    checks.check_share(where, **{name: decay})
     checks.check_flag(where, nesterov=nesterov)
+    checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
 
     def init(params: Tree) -> TraceState:
         m = trees.zeros_like(where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype)
-        return TraceState(m, _base.report(**{name: decay}))
-
-    def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-        dtype = numerics.compute_dtype(g.dtype, m.dtype)
-        g32, mu = g.astype(dtype), numerics.scalar(decay, dtype)
-        new_m = g32 + mu * m.astype(dtype)
-        u = g32 + mu * new_m if nesterov else new_m
-        return u.astype(g.dtype), new_m.astype(m.dtype)
+        return TraceState(m, _base.report(where, **{name: decay}))
 
     def update(updates: Tree, state: TraceState, _: Tree) -> tuple[Tree, TraceState]:
+        @functools.cache
+        def decay_in(dtype: Any) -> jax.Array:
+            return numerics.scalar(decay, dtype)
+
+        def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return _leaf(g, m, decay_in(numerics.compute_dtype(g.dtype, m.dtype)), nesterov)
+
         u, m = trees.map_leaves(where, leaf, updates, states=(state.trace,))
-        return u, TraceState(m, _base.report(**{name: decay}))
+        return u, TraceState(m, _base.report(where, **{name: decay}))
 
     return _base.transformation(where, TraceState, init, update)
 
@@ -88,7 +99,8 @@ def sgd(
         learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule.
         momentum: 0 <= momentum <= 1, may be traced; None for none (then there is no sum to keep: static).
         nesterov: whether momentum looks one step ahead. Static.
-        accumulator_dtype: dtype of the sum; by default each parameter's. Static.
+        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for bfloat16 with a
+            momentum of 0.99 or more, where small gradients would no longer change the sum. Static.
 
     Returns:
         The transform ``chain(trace(momentum), scale_by_learning_rate(learning_rate))``.
@@ -112,7 +124,8 @@ def sgd(
         True
     """
     where = "jf.sgd"
-    _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)
     checks.check_flag(where, nesterov=nesterov)
-    momentum_of = identity() if momentum is None else _trace(where, "momentum", momentum, nesterov, accumulator_dtype)
-    return chain(momentum_of, scale_by_learning_rate(learning_rate))
+    momentum_of = (
+        passes(where) if momentum is None else _trace(where, "momentum", momentum, nesterov, accumulator_dtype)
+    )
+    return chain(momentum_of, step_downhill(where, learning_rate))

@@ -1,0 +1,111 @@
+"""One step for several micro-batches."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._core import checks, numerics, trees
+from .._core.typing import ScalarOrSchedule, Tree
+from . import _base
+
+
+class AccumulateState(NamedTuple):
+    """The gradients gathered since the last step, and the state of the inner transform.
+
+    `mini_step` (int32): micro-batches gathered; `gradient_step` (int32): steps made; `mean`: their part of the mean
+    so far, one leaf per parameter leaf, in `accumulator_dtype`.
+    """
+
+    mini_step: jax.Array
+    gradient_step: jax.Array
+    mean: Tree
+    inner_state: Any
+    hyperparameters: _base.Report
+
+
+def accumulate(
+    tx: optax.GradientTransformation, every_k: ScalarOrSchedule, *, accumulator_dtype: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    """Gather the mean of `every_k` gradients, then make one step of `tx` with it; updates between are zero.
+
+    With micro-batches of equal size that is the step of one batch `every_k` times the size, to rounding.
+
+    Args:
+        tx: a transform of jefficient or optax whose state keeps its dtypes.
+        every_k: micro-batches a step, a whole number, 1 or more; may be traced, or a schedule of the steps made
+            (rounded down to a whole number, at least 1).
+        accumulator_dtype: dtype of the mean; by default each parameter's, but float32 at least. Static.
+
+    Returns:
+        The transform; its state is one gradient more than that of `tx`. It reports `every_k`. The inner update runs
+        once in `every_k` calls, by `lax.cond`; under vmap, where lanes may differ, it runs at every call and its
+        result is taken once in `every_k`. Keyword arguments of `update` reach `tx` as they are at the last
+        micro-batch.
+
+    Raises:
+        ArgumentTypeError: where `tx` is not a transform.
+        ArgumentError: where `every_k` is below one, not whole or not a scalar; by `update`, where gradients and
+            parameters differ in structure or shape (it names the leaf).
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.accumulate(jf.sgd(1.0), every_k=2)
+        >>> state = tx.init(jnp.zeros(2))
+        >>> updates, state = tx.update(jnp.array([1.0, 0.0]), state)
+        >>> updates.tolist()
+        [0.0, 0.0]
+        >>> updates, state = tx.update(jnp.array([3.0, 1.0]), state)
+        >>> updates.tolist()
+        [-2.0, -0.5]
+    """
+    where = "jf.accumulate"
+    _base.check_transform(where, tx, "tx")
+    if not callable(every_k):
+        checks.check_whole(where, 1, every_k=every_k)
+    checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
+    tx = optax.with_extra_args_support(tx)
+
+    def at_least_one(number: ScalarOrSchedule, count: jax.Array) -> jax.Array:
+        return jnp.maximum(numerics.whole(_base.value_at(where, "every_k", number, count)), 1)
+
+    def init(params: Tree) -> AccumulateState:
+        mean = trees.zeros_like(
+            where,
+            params,
+            lambda dtype: numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype,
+        )
+        count = _base.first_count()
+        k = at_least_one(every_k, count)
+        return AccumulateState(count, count, mean, tx.init(params), _base.report(where, every_k=k))
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, AccumulateState]:
+        _base.check_state(where, AccumulateState, state)
+        _base.check_gradients(where, updates, params)
+        k = at_least_one(every_k, state.gradient_step)
+
+        mini_step = _base.next_count(state.mini_step)
+        steps = mini_step >= k
+
+        def add(g: jax.Array, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
+            dtype = numerics.compute_dtype(g.dtype, mean.dtype)
+            total = mean.astype(dtype) + g.astype(dtype) / numerics.scalar(k, dtype)
+            return total.astype(g.dtype), jnp.where(steps, 0, total).astype(mean.dtype)
+
+        g, mean = trees.map_leaves(where, add, updates, states=(state.mean,))
+
+        def step() -> tuple[Tree, Any]:
+            return tx.update(g, state.inner_state, params, **extra_args)
+
+        u, inner_state = _base.either(where, steps, step, state.inner_state)
+        return u, AccumulateState(
+            jnp.where(steps, 0, mini_step),
+            jnp.where(steps, _base.next_count(state.gradient_step), state.gradient_step),
+            mean,
+            inner_state,
+            _base.report(where, every_k=k),
+        )
+
+    return optax.GradientTransformationExtraArgs(init, update)

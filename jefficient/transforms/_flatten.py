@@ -1,0 +1,99 @@
+"""All leaves as one vector."""
+
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .._core import trees
+from .._core.typing import Tree
+from . import _base
+
+
+def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Run `inner` on all leaves of a dtype as one vector.
+
+    It pays where a jitted update is called step by step on hundreds of small leaves, since handing over buffers is
+    what such a step costs. It does not pay for few large leaves, which must be copied.
+
+    Args:
+        inner: a transform of jefficient or optax that treats every number alike: no mask, no groups.
+
+    Returns:
+        The transform; `inner` sees a dict of vectors, one for each dtype of the parameters (a mask that is a function
+        would see these vectors too). A gradient of None counts as zeros, and its update is None.
+
+    Raises:
+        ArgumentTypeError: where `inner` is not a transform; where a leaf is not floating.
+        ArgumentError: by `update`, where gradients and parameters differ in structure or shape; it names the leaf.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+        >>> tx = jf.flatten(jf.adam(0.1))
+        >>> state = tx.init(params)
+        >>> state[0].mu["float32"].shape
+        (9,)
+        >>> tx.update(params, state, params)[0]["kernel"].shape
+        (2, 3)
+    """
+    where = "jf.flatten"
+    _base.check_transform(where, inner, "inner")
+    inner = optax.with_extra_args_support(inner)
+
+    def init(params: Tree) -> Any:
+        trees.check_floating(where, params)
+        leaves = [jnp.asarray(p) for p in jax.tree.leaves(params)]
+        return inner.init(_join(leaves, leaves))
+
+    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
+        like = updates if params is None else params
+        trees.check_like(where, updates, like)
+        leaves, treedef = jax.tree.flatten(like)
+        leaves = [jnp.asarray(p) for p in leaves]
+        masked_grads = treedef.flatten_up_to(updates)
+        grads = [jnp.zeros_like(p) if g is None else jnp.asarray(g) for p, g in zip(leaves, masked_grads, strict=True)]
+        vectors = None if params is None else _join(leaves, leaves)
+        new: Any
+        joined = _join(grads, leaves)
+        new, state = inner.update(joined, state, vectors, **extra_args)
+        parts = _split(new, joined, grads, leaves)
+        us = [None if g is None else u for g, u in zip(masked_grads, parts, strict=True)]
+        return treedef.unflatten(us), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _join(arrays: Sequence[jax.Array], like: Sequence[jax.Array]) -> dict[str, jax.Array]:
+    """One vector for each dtype of `like`, in a dtype that holds all its arrays."""
+    groups = defaultdict(list)
+    for x, p in zip(arrays, like, strict=True):
+        groups[str(p.dtype)].append(x.ravel())
+    return {name: jnp.concatenate([x.astype(_widest(xs)) for x in xs]) for name, xs in groups.items()}
+
+
+def _split(
+    vectors: dict[str, jax.Array],
+    joined: dict[str, jax.Array],
+    arrays: Sequence[jax.Array],
+    like: Sequence[jax.Array],
+) -> list[jax.Array]:
+    """What `_join` joined, in the shapes of `arrays`, and in their dtypes unless `inner` changed the dtype."""
+    ends = defaultdict(int)
+    parts = []
+    for x, p in zip(arrays, like, strict=True):
+        name = str(p.dtype)
+        start, ends[name] = ends[name], ends[name] + x.size
+        part = vectors[name][start : ends[name]].reshape(x.shape)
+        parts.append(part.astype(x.dtype) if part.dtype == joined[name].dtype else part)
+    return parts
+
+
+def _widest(arrays: Sequence[jax.Array]) -> Any:
+    return functools.reduce(np.promote_types, (x.dtype for x in arrays))

@@ -1,0 +1,105 @@
+"""The numbers in force, read from a state."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.tree_util import DictKey, GetAttrKey
+
+
+class Entry(NamedTuple):
+    """One number of one transform: where its state stands, the transform's name, the number's name, its value."""
+
+    path: tuple
+    transform: str
+    name: str
+    value: jax.Array
+
+
+def hyperparameters(state: Any) -> dict[str, jax.Array]:
+    """The values in force at the last update: learning rate, decays, momentum and all the others.
+
+    Args:
+        state: the state of any composition of transforms (or a tree that holds it, like a `TrainState`), from
+            `init` or `update`, inside jit or outside.
+
+    Returns:
+        ``{address: value}``, in the order of the chain; each value a scalar, float32 at least (with a leading axis
+        where the state has one). The address is ``transform.number``, as in ``adam.learning_rate``. Labels of
+        `partition` and names of `named_chain` come before it: ``kernel.adamw.weight_decay``. Where that is not
+        unique, so does the place in the chain: ``0.l2_decay.strength`` and ``2.l2_decay.strength``. Transforms that
+        report nothing (those of optax) have no entry. This is a report: writing into it changes nothing.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(jf.exponential_decay(0.5, 1, 0.5), momentum=0.75))
+        >>> params = jnp.ones(3)
+        >>> state = tx.init(params)
+        >>> for _ in range(2):
+        ...     updates, state = tx.update(params, state, params)
+        >>> for address, value in jf.hyperparameters(state).items():
+        ...     print(address, float(value))
+        clip_by_global_norm.max_norm 1.0
+        sgd.momentum 0.75
+        sgd.learning_rate 0.25
+    """
+    found = list(entries(state))
+    transforms = _addresses([(e.path, e.transform, e.name) for e in found])
+    return {address: e.value for address, e in zip(transforms, found, strict=True)}
+
+
+def entries(state: Any, above: tuple = ()) -> Iterator[Entry]:
+    """Every number reported in `state`, in tree order: in a field `hyperparameters`, {transform: {number: value}}."""
+    for path, node in jax.tree_util.tree_leaves_with_path(state, is_leaf=_reports):
+        if _reports(node):
+            for transform, numbers in node.hyperparameters.items():
+                for name, value in numbers.items():
+                    yield Entry(above + path, transform, name, value)
+            for field in node._fields:  # the state of an inner transform
+                if field != "hyperparameters":
+                    yield from entries(getattr(node, field), (*above, *path, GetAttrKey(field)))
+
+
+def _reports(node: Any) -> bool:
+    """A state of ours that reports; a tree of parameters is never taken for one, whatever its fields are called."""
+    is_ours = isinstance(node, tuple) and type(node).__module__.startswith("jefficient.transforms.")
+    return is_ours and hasattr(node, "hyperparameters")
+
+
+def _addresses(found: Sequence[tuple[tuple, str, str]]) -> list[str]:
+    """One address for each (path, transform, name): the shortest that is unique, deeper places only where needed."""
+    addresses = [""] * len(found)
+    waiting = list(range(len(found)))
+    deepest = max((len(path) for path, _, _ in found), default=0)
+    for depth in range(deepest + 1):
+        same = defaultdict(list)
+        for i in waiting:
+            path, transform, name = found[i]
+            same[".".join([*_labels(path, depth), transform, name])].append(i)
+        waiting = []
+        for address, group in same.items():
+            if len(group) == 1 and address not in addresses:
+                addresses[group[0]] = address
+            else:
+                waiting += group
+    for i in waiting:  # told apart by nothing but attributes, or by dots within labels
+        path, transform, name = found[i]
+        address = ".".join([jax.tree_util.keystr(path, simple=True, separator="."), transform, name])
+        taken = addresses.count(address)
+        while address in addresses:
+            taken += 1
+            address = f"{address}#{taken}"
+        addresses[i] = address
+    return addresses
+
+
+def _labels(path: tuple, depth: int) -> Iterator[str]:
+    """Labels (keys of dicts) and the first `depth` places in chains; attributes say nothing."""
+    for key in path:
+        if isinstance(key, DictKey):
+            yield str(key.key)
+        elif not isinstance(key, GetAttrKey) and depth > 0:
+            depth -= 1
+            yield jax.tree_util.keystr((key,), simple=True)

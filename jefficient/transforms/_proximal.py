@@ -1,0 +1,240 @@
+"""Proximal steps: penalties that set parameters to exactly zero.
+
+A proximal step must use the optimizer's own metric. After plain `sgd` that is one number, the rate, so `proximal_l1`
+and `proximal_elastic_net` follow it as the last of a chain. Behind Adam a threshold that is the same for all
+coordinates solves another problem than the penalised one; `proximal_adam` scales it as Adam scales the step.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._core import checks, numerics, trees
+from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from . import _base
+from ._adam import Factors, check_moments, factors_at, init_moments, moments
+
+
+class ProximalState(NamedTuple):
+    """Updates made under a schedule (int32; 0 for fixed numbers), and the strengths in force at the last one."""
+
+    count: jax.Array
+    hyperparameters: _base.Report
+
+
+class ProximalAdamState(NamedTuple):
+    """Updates made so far (int32) and Adam's moments, one leaf per parameter leaf, as in `ScaleByAdamState`."""
+
+    count: jax.Array
+    mu: Tree
+    nu: Tree
+    hyperparameters: _base.Report
+
+
+def proximal_l1(strength: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
+    """θ + u ← soft(θ + u, strength), soft(x, s) = sign(x)·max(|x| - s, 0): exact zeros. Goes last in a chain.
+
+    ``chain(sgd(η), proximal_l1(η·λ))`` minimises J(θ) + λ‖θ‖₁: its fixed point is the lasso solution, with its
+    support. Behind Adam use `proximal_adam` instead. Some leaves alone: ``masked(proximal_l1(…), mask)``.
+
+    Args:
+        strength: the threshold η·λ, 0 <= strength < inf: a number, traced or not, or a schedule (so that it follows
+            a scheduled η).
+
+    Returns:
+        The transform; it reports `strength`. Its `update` needs the parameters, and its updates have their dtypes,
+        so that θ + u is exactly zero where it should be. Complex numbers shrink towards zero by their modulus.
+
+    Raises:
+        ArgumentError: where `strength` is negative, not finite or not a scalar.
+
+    References:
+        Beck and Teboulle 2009, https://doi.org/10.1137/080716542, equation 1.4 (iterative shrinkage-thresholding);
+        Parikh and Boyd 2014, https://doi.org/10.1561/2400000003, section 6.5.2.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.chain(jf.sgd(0.5), jf.proximal_l1(0.5 * 0.5))
+        >>> params = jnp.array([1.0, -0.05])
+        >>> updates, state = tx.update(jnp.zeros(2), tx.init(params), params)
+        >>> jf.apply_updates(params, updates).tolist()
+        [0.75, 0.0]
+    """
+    return _proximal("jf.proximal_l1", soft, strength=strength)
+
+
+def proximal_elastic_net(l1: ScalarOrSchedule, l2: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
+    """θ + u ← soft(θ + u, l1) / (1 + l2): the proximal step of l1·‖θ‖₁ + (l2/2)·‖θ‖². Goes last in a chain.
+
+    ``chain(sgd(η), proximal_elastic_net(η·λ₁, η·λ₂))`` minimises J(θ) + λ₁‖θ‖₁ + (λ₂/2)‖θ‖².
+
+    Args:
+        l1: the threshold η·λ₁, 0 <= l1 < inf: a number, traced or not, or a schedule.
+        l2: the shrinkage η·λ₂, 0 <= l2 < inf: a number, traced or not, or a schedule.
+
+    Returns:
+        The transform; it reports `l1` and `l2`. Its `update` needs the parameters, and its updates have their dtypes.
+
+    Raises:
+        ArgumentError: where a strength is negative, not finite or not a scalar.
+
+    References:
+        Zou and Hastie 2005, https://doi.org/10.1111/j.1467-9868.2005.00503.x (the penalty); Parikh and Boyd 2014,
+        https://doi.org/10.1561/2400000003, section 6.5.3.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.proximal_elastic_net(0.1, 0.5)
+        >>> params = jnp.array([1.6, -0.05])
+        >>> updates, state = tx.update(jnp.zeros(2), tx.init(params), params)
+        >>> print(jf.apply_updates(params, updates).round(3))
+        [1. 0.]
+    """
+    return _proximal("jf.proximal_elastic_net", _shrink, l1=l1, l2=l2)
+
+
+def proximal_adam(
+    learning_rate: ScalarOrSchedule,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+    l1: ScalarOrSchedule = 0,
+    l2: ScalarOrSchedule = 0,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam on J(θ) + l1·‖θ‖₁ + (l2/2)·‖θ‖², the penalty by a proximal step in Adam's own metric: exact zeros.
+
+    s = η_t / (√(v̂ + eps_root) + eps) and θ ← soft(θ - s·m̂, s·l1) / (1 + s·l2), coordinate by coordinate. Its fixed
+    point is that of the proximal gradient method: the lasso (or elastic net) solution. Parameters without penalty:
+    ``partition({"sparse": proximal_adam(η, l1=λ), "free": adam(η)}, labels)``.
+
+    Args:
+        learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule.
+        b1: decay of the first moment, 0 <= b1 < 1; may be traced.
+        b2: decay of the second moment, 0 <= b2 < 1; may be traced.
+        eps: added outside the root, 0 <= eps < inf; may be traced. With eps = 0 a coordinate whose gradient is zero
+            has no metric.
+        eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
+        mu_dtype: dtype of the first moment; by default each parameter's. Static.
+        nesterov: whether to look one step ahead. Static.
+        l1: strength of ‖θ‖₁, 0 <= l1 < inf: a number, traced or not, or a schedule. Not multiplied by η.
+        l2: strength of ½‖θ‖², 0 <= l2 < inf: a number, traced or not, or a schedule. Not multiplied by η.
+
+    Returns:
+        The transform. It reports its numbers. Its `update` needs the parameters, and its updates have their dtypes.
+
+    Raises:
+        ArgumentError: where a number is out of range or not a scalar.
+
+    References:
+        Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; Yun, Lozano and Yang 2021,
+        https://arxiv.org/abs/2006.07065, algorithm 1 (proximal steps in the preconditioner's metric).
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax, jax.numpy as jnp
+        >>> target = jnp.array([0.85, 0.05])  # minimise (θ - target)² / 2 + 0.1·‖θ‖₁
+        >>> tx, params = jf.proximal_adam(0.05, l1=0.1), jnp.zeros(2)
+        >>> state = tx.init(params)
+        >>> for _ in range(300):
+        ...     updates, state = tx.update(params - target, state, params)
+        ...     params = jf.apply_updates(params, updates)
+        >>> [round(float(p), 3) for p in params]
+        [0.75, 0.0]
+    """
+    where = "jf.proximal_adam"
+    check_moments(where, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate, l1=l1, l2=l2)
+    fixed = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    scheduled = {"learning_rate": learning_rate, "l1": l1, "l2": l2}
+
+    def init(params: Tree) -> ProximalAdamState:
+        count = _base.first_count()
+        now = _base.values_at(where, scheduled, count)
+        return ProximalAdamState(count, *init_moments(where, params, mu_dtype), _base.report(where, **now, **fixed))
+
+    def update(updates: Tree, state: ProximalAdamState, params: Tree) -> tuple[Tree, ProximalAdamState]:
+        _base.check_params(where, params)
+        now = _base.values_at(where, scheduled, state.count)
+        count = _base.next_count(state.count)
+        factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
+
+        def leaf(g: jax.Array, p: Any, m: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            numbers = {name: numerics.scalar(x, numerics.real_dtype(g.dtype)) for name, x in now.items()}
+            return _adam_leaf(g, numerics.array(p), m, v, factors(g.dtype), **numbers)
+
+        u, mu, nu = trees.map_leaves(where, leaf, updates, reads=(params,), states=(state.mu, state.nu))
+        return u, ProximalAdamState(count, mu, nu, _base.report(where, **now, **fixed))
+
+    return _base.transformation(where, ProximalAdamState, init, update)
+
+
+@functools.partial(jax.jit, inline=True)
+def _adam_leaf(
+    g: jax.Array,
+    p: jax.Array,
+    m: jax.Array,
+    v: jax.Array,
+    f: Factors,
+    *,
+    learning_rate: jax.Array,
+    l1: jax.Array,
+    l2: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    m_hat, scale, m, v = moments(g, m, v, f)
+    s = learning_rate / scale
+    x = p.astype(m_hat.dtype) - s.astype(m_hat.dtype) * m_hat
+    return _step_to(_shrink(x, s * l1, s * l2), p), m, v
+
+
+def _proximal(
+    where: str, shrink: Callable[..., jax.Array], **strengths: ScalarOrSchedule
+) -> optax.GradientTransformationExtraArgs:
+    """θ + u ← shrink(θ + u, *strengths)."""
+    _base.check_unless_schedule(checks.check_not_negative, where, **strengths)
+
+    def init(_: Tree) -> ProximalState:
+        count = _base.first_count()
+        return ProximalState(count, _base.report(where, **_base.values_at(where, strengths, count)))
+
+    def update(updates: Tree, state: ProximalState, params: Tree) -> tuple[Tree, ProximalState]:
+        _base.check_params(where, params)
+        now = _base.values_at(where, strengths, state.count)
+
+        def leaf(u: jax.Array, p: jax.Array) -> tuple[jax.Array]:
+            dtype = numerics.compute_dtype(u.dtype, jnp.result_type(p))
+            at = {name: numerics.scalar(x, numerics.real_dtype(dtype)) for name, x in now.items()}
+            p = numerics.array(p)
+            return (_step_to(shrink(p.astype(dtype) + u.astype(dtype), **at), p),)
+
+        (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
+        return u, ProximalState(_base.count_under(strengths, state.count), _base.report(where, **now))
+
+    return _base.transformation(where, ProximalState, init, update)
+
+
+def soft(x: jax.Array, strength: jax.Array) -> jax.Array:
+    """x moved towards zero by `strength`, and exactly zero where it is no further from it; never away from zero."""
+    strength = jnp.maximum(strength, 0)
+    size = jnp.abs(x)
+    is_kept = size > strength
+    direction = x / jnp.where(is_kept, size, 1).astype(x.dtype) if jnp.iscomplexobj(x) else jnp.sign(x)
+    return jnp.where(is_kept, x - strength.astype(x.dtype) * direction, 0)
+
+
+def _shrink(x: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
+    return soft(x, l1) / (1 + l2).astype(x.dtype)
+
+
+def _step_to(new_p: jax.Array, p: jax.Array) -> jax.Array:
+    """The update from `p` to `new_p`, in the parameter's dtype: from p to zero it is exactly -p."""
+    return (new_p - p.astype(new_p.dtype)).astype(p.dtype)
