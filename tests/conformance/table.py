@@ -1,12 +1,14 @@
 """Every transform and schedule with its numbers: a new one is a row here, and the laws run on it.
 
-A number is (value, another valid value, an invalid one).
+A number is (value, another valid value, an invalid one); a number whose values are integers is a count.
 """
 
 import dataclasses
 from collections.abc import Callable
 
+import jax
 import optax
+import optax.contrib
 
 import jefficient as jf
 
@@ -18,13 +20,15 @@ class Row:
     numbers: dict[str, tuple[float, float, float]]
     needs_params: bool = False
     twin: Callable | None = None  # optax's, with the same arguments
-    lengths: tuple[str, ...] = ()  # numbers that are counts of steps, and stay integers
 
     def __str__(self):
         return self.name
 
     def values(self, which=0):
         return {name: choices[which] for name, choices in self.numbers.items()}
+
+    def pairs(self):
+        return {name: choices[:2] for name, choices in self.numbers.items()}
 
     def build(self, **overrides):
         return self.factory(**{**self.values(), **overrides})
@@ -35,6 +39,17 @@ NAN = float("nan")
 BETA1, BETA2 = (0.9, 0.5, 1.0), (0.99, 0.9, -0.1)
 EPS, EPS_ROOT = (1e-8, 1e-3, -1e-8), (1e-6, 1e-3, NAN)
 ADAM = {"b1": BETA1, "b2": BETA2, "eps": EPS, "eps_root": EPS_ROOT}
+STRENGTH = (0.1, 0.02, -0.1)
+
+
+def matrices(tree):
+    """Which leaves are matrices."""
+    return jax.tree.map(lambda x: x.ndim == 2, tree)
+
+
+def kinds(tree):
+    return jax.tree.map(lambda x: "matrix" if x.ndim == 2 else "vector", tree)
+
 
 TRANSFORMS = [
     Row("identity", jf.identity, {}, twin=optax.identity),
@@ -62,7 +77,8 @@ TRANSFORMS = [
         ADAM,
         twin=lambda **numbers: optax.scale_by_adam(**numbers, nesterov=True),
     ),
-    Row("l1_decay", jf.l1_decay, {"strength": (0.1, 0.02, -0.1)}, needs_params=True),
+    Row("l1_decay", jf.l1_decay, {"strength": STRENGTH}, needs_params=True),
+    Row("l2_decay_masked", lambda strength: jf.l2_decay(strength, matrices), {"strength": STRENGTH}, needs_params=True),
     Row(
         "l2_decay",
         jf.l2_decay,
@@ -70,6 +86,7 @@ TRANSFORMS = [
         needs_params=True,
         twin=lambda strength: optax.add_decayed_weights(strength),
     ),
+    Row("clip", jf.clip, {"max_delta": (0.5, 2.0, 0.0)}, twin=optax.clip),
     Row("clip_by_global_norm", jf.clip_by_global_norm, {"max_norm": (1.0, 0.1, 0.0)}, twin=optax.clip_by_global_norm),
     Row("sgd", jf.sgd, {"learning_rate": RATE}, twin=optax.sgd),
     Row("sgd_momentum", jf.sgd, {"learning_rate": RATE, "momentum": (0.9, 0.5, 1.5)}, twin=optax.sgd),
@@ -81,11 +98,90 @@ TRANSFORMS = [
         needs_params=True,
         twin=optax.adamw,
     ),
+    Row("nadam", jf.nadam, {"learning_rate": RATE, **ADAM}, twin=optax.nadam),
+    Row(
+        "nadamw",
+        jf.nadamw,
+        {"learning_rate": RATE, **ADAM, "weight_decay": STRENGTH},
+        needs_params=True,
+        twin=optax.nadamw,
+    ),
+    Row("proximal_l1", jf.proximal_l1, {"strength": STRENGTH}, needs_params=True),
+    Row("proximal_elastic_net", jf.proximal_elastic_net, {"l1": STRENGTH, "l2": STRENGTH}, needs_params=True),
+    Row(
+        "proximal_adam",
+        jf.proximal_adam,
+        {"learning_rate": RATE, **ADAM, "l1": STRENGTH, "l2": STRENGTH},
+        needs_params=True,
+    ),
+    Row(
+        "reduce_on_plateau",
+        jf.reduce_on_plateau,
+        {
+            "factor": (0.5, 0.1, 1.0),
+            "patience": (1, 2, 0),
+            "rtol": (1e-2, 1e-4, 1.5),
+            "atol": (1e-3, 0.1, -1.0),
+            "cooldown": (0, 1, -1),
+            "accumulation_size": (1, 2, 0),
+            "min_scale": (0.1, 0.3, 2.0),
+        },
+        twin=optax.contrib.reduce_on_plateau,
+    ),
     Row(
         "chain",
         lambda learning_rate, strength: jf.chain(jf.l2_decay(strength), optax.clip(0.9), jf.sgd(learning_rate)),
-        {"learning_rate": RATE, "strength": (0.1, 0.02, -0.1)},
+        {"learning_rate": RATE, "strength": STRENGTH},
         needs_params=True,
+    ),
+    Row(
+        "named_chain",
+        lambda learning_rate, strength: jf.named_chain(
+            ("decay", jf.l2_decay(strength)), ("step", jf.sgd(learning_rate))
+        ),
+        {"learning_rate": RATE, "strength": STRENGTH},
+        needs_params=True,
+        twin=lambda learning_rate, strength: optax.chain(optax.add_decayed_weights(strength), optax.sgd(learning_rate)),
+    ),
+    Row(
+        "masked",
+        lambda learning_rate: jf.masked(jf.sgd(learning_rate, momentum=0.9), matrices),
+        {"learning_rate": RATE},
+        twin=lambda learning_rate: optax.masked(optax.sgd(learning_rate, momentum=0.9), matrices),
+    ),
+    Row(
+        "partition",
+        lambda fast, slow: jf.partition({"matrix": jf.adam(fast), "vector": jf.scale(slow)}, kinds),
+        {"fast": (0.1, 0.02, None), "slow": (-0.1, -0.02, None)},
+        twin=lambda fast, slow: optax.partition({"matrix": optax.adam(fast), "vector": optax.scale(slow)}, kinds),
+    ),
+    Row(
+        "flatten",
+        lambda learning_rate, max_norm: jf.flatten(
+            jf.chain(jf.clip_by_global_norm(max_norm), jf.sgd(learning_rate, momentum=0.9))
+        ),
+        {"learning_rate": RATE, "max_norm": (1.0, 0.1, 0.0)},
+        twin=lambda learning_rate, max_norm: optax.chain(
+            optax.clip_by_global_norm(max_norm), optax.sgd(learning_rate, momentum=0.9)
+        ),
+    ),
+    Row(
+        "apply_if_finite",
+        lambda learning_rate, max_consecutive_errors: jf.apply_if_finite(
+            jf.sgd(learning_rate, momentum=0.9), max_consecutive_errors
+        ),
+        {"learning_rate": RATE, "max_consecutive_errors": (2, 0, -1)},
+        twin=lambda learning_rate, max_consecutive_errors: optax.apply_if_finite(
+            optax.sgd(learning_rate, momentum=0.9), max_consecutive_errors
+        ),
+    ),
+    Row(
+        "accumulate",
+        lambda learning_rate, every_k: jf.accumulate(jf.sgd(learning_rate, momentum=0.9), every_k),
+        {"learning_rate": RATE, "every_k": (2, 3, 0)},
+        twin=lambda learning_rate, every_k: optax.MultiSteps(
+            optax.sgd(learning_rate, momentum=0.9), every_k
+        ).gradient_transformation(),
     ),
 ]
 
@@ -106,7 +202,6 @@ SCHEDULES = [
                 "end_value": (0.05, 0.2, NAN),
             },
             twin=lambda staircase=staircase, **numbers: optax.exponential_decay(**numbers, staircase=staircase),
-            lengths=("transition_steps", "transition_begin"),
         )
         for staircase in (False, True)
     ),
@@ -121,7 +216,6 @@ SCHEDULES = [
                 "transition_begin": BEGIN,
                 "end_value": (0.05, 0.2, NAN),
             },
-            lengths=("transition_steps", "transition_begin"),
         )
         for staircase in (False, True)
     ),
@@ -135,7 +229,6 @@ SCHEDULES = [
             "exponent": (1.0, 2.5, 0.0),
         },
         twin=optax.cosine_decay_schedule,
-        lengths=("decay_steps",),
     ),
     Row(
         "warmup_cosine_decay_schedule",
@@ -149,8 +242,90 @@ SCHEDULES = [
             "exponent": (1.0, 2.0, -1.0),
         },
         twin=optax.warmup_cosine_decay_schedule,
-        lengths=("warmup_steps", "decay_steps"),
     ),
+    Row(
+        "polynomial_schedule",
+        jf.polynomial_schedule,
+        {
+            "init_value": VALUE,
+            "end_value": (0.05, 1.0, NAN),
+            "power": (2.5, 1.0, 0.0),
+            "transition_steps": STEPS,
+            "transition_begin": BEGIN,
+        },
+        twin=optax.polynomial_schedule,
+    ),
+    Row(
+        "linear_schedule",
+        jf.linear_schedule,
+        {"init_value": VALUE, "end_value": (0.05, 1.0, NAN), "transition_steps": STEPS, "transition_begin": BEGIN},
+        twin=optax.linear_schedule,
+    ),
+    Row(
+        "piecewise_constant_schedule",
+        lambda init_value, first, second, scales: jf.piecewise_constant_schedule(
+            init_value, ([first, second], [scales, 0.5])
+        ),
+        {"init_value": VALUE, "first": (5, 9, None), "second": (17, 11, None), "scales": (0.3, 2.0, -1.0)},
+        twin=lambda init_value, first, second, scales: optax.piecewise_constant_schedule(
+            init_value, {first: scales, second: 0.5}
+        ),
+    ),
+    Row(
+        "join_schedules",
+        lambda peak, boundaries: jf.join_schedules(
+            [jf.linear_schedule(0.0, peak, 10), jf.constant_schedule(0.3), jf.rsqrt_schedule(0.2, 5)], [boundaries, 20]
+        ),
+        {"peak": (1.0, 0.3, None), "boundaries": (7, 12, -1)},
+    ),
+    Row(
+        "warmup_constant_schedule",
+        jf.warmup_constant_schedule,
+        {"init_value": (0.1, 0.0, NAN), "peak_value": (1.0, 0.3, NAN), "warmup_steps": (5, 8, -1)},
+        twin=optax.warmup_constant_schedule,
+    ),
+    Row(
+        "warmup_stable_decay_schedule",
+        jf.warmup_stable_decay_schedule,
+        {
+            "init_value": (0.1, 0.0, NAN),
+            "peak_value": (1.0, 0.3, NAN),
+            "warmup_steps": (5, 8, -1),
+            "stable_steps": (7, 0, -1),
+            "decay_steps": (20, 10, 0),
+            "end_value": (0.05, 0.0, NAN),
+            "power": (0.5, 1.0, 0.0),
+        },
+    ),
+    Row(
+        "cosine_onecycle_schedule",
+        jf.cosine_onecycle_schedule,
+        {
+            "transition_steps": (31, 20, 0),
+            "peak_value": (1.0, 0.3, NAN),
+            "pct_start": (0.35, 0.5, 1.0),
+            "div_factor": (25.0, 10.0, 0.0),
+            "final_div_factor": (1e4, 1e2, -1.0),
+        },
+        twin=optax.cosine_onecycle_schedule,
+    ),
+    Row(
+        "sgdr_schedule",
+        lambda peak_value, warmup_steps, decay_steps: jf.sgdr_schedule(
+            [
+                {"init_value": 0.1, "peak_value": peak_value, "warmup_steps": warmup_steps, "decay_steps": decay_steps},
+                {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 2, "decay_steps": 11},
+            ]
+        ),
+        {"peak_value": (1.0, 0.3, NAN), "warmup_steps": (5, 8, -1), "decay_steps": (16, 20, 5)},
+        twin=lambda peak_value, warmup_steps, decay_steps: optax.sgdr_schedule(
+            [
+                {"init_value": 0.1, "peak_value": peak_value, "warmup_steps": warmup_steps, "decay_steps": decay_steps},
+                {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 2, "decay_steps": 11},
+            ]
+        ),
+    ),
+    Row("rsqrt_schedule", jf.rsqrt_schedule, {"init_value": VALUE, "shift": (10, 4, 0)}),
 ]
 
 

@@ -1,0 +1,17 @@
+"""The laws of transforms, schedules and train steps: a factory and its numbers enter, a broken law raises `LawError`.
+
+Built on chex (extra `test`). jefficient's own conformance tests call the same functions.
+"""
+
+import importlib.util
+
+if importlib.util.find_spec("chex") is None:
+    raise ModuleNotFoundError("jefficient.testing needs chex, which comes with the extra `test`: jefficient[test].")
+
+from ._law import LawError as LawError
+from ._schedule import SCHEDULE_LAWS as SCHEDULE_LAWS
+from ._schedule import verify_schedule as verify_schedule
+from ._train_step import TRAIN_STEP_LAWS as TRAIN_STEP_LAWS
+from ._train_step import verify_train_step as verify_train_step
+from ._transform import TRANSFORM_LAWS as TRANSFORM_LAWS
+from ._transform import verify_transform as verify_transform

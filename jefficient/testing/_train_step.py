@@ -1,0 +1,140 @@
+"""The laws of a train step."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from .._core.errors import ArgumentTypeError
+from .._core.typing import Tree
+from ._law import Numbers, agrees_when_traced, built, check_numbers, first_values, strong, verify
+
+STEPS = 4
+
+
+class Case(NamedTuple):
+    """What is verified: ``factory(**numbers)``, with the arguments of its `init` and one batch."""
+
+    factory: Callable[..., Any]
+    numbers: Numbers
+    params: Tree
+    batch: Tree
+    init: dict[str, Any]
+    rtol: float
+
+    def build(self, **overrides: Any) -> Any:
+        """The train step with the first values, or others."""
+        return self.factory(**{**first_values(self.numbers), **overrides})
+
+
+def verify_train_step(
+    factory: Callable[..., Any],
+    numbers: Any = None,
+    *,
+    params: Tree,
+    batch: Tree,
+    laws: Iterable[str] | None = None,
+    rtol: float = 1e-4,
+    **init: Any,
+) -> None:
+    """Hold a train step (`jf.train_step` or a pair of one's own) to the laws that lanes and sweeps rely on.
+
+    Args:
+        factory: ``(**numbers) -> step`` with ``step.init(params, **init) -> state`` and
+            ``step.update(state, batch) -> (state, metrics)``.
+        numbers: ``{name: (value, another value)}`` for each number that may be traced, both valid.
+        params: the parameters, a tree of arrays.
+        batch: one batch.
+        laws: names from `TRAIN_STEP_LAWS`; by default all.
+        rtol: how close static and traced runs of some steps must be.
+        **init: further arguments of `init`, such as `key` and `model_state`.
+
+    Raises:
+        LawError: where a law is broken: which law, which number, which leaf.
+        ArgumentError: where a law is unknown.
+        ArgumentTypeError: where a number has not two values.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> import jefficient.testing
+        >>> def loss(params, batch):
+        ...     return jnp.mean((params * batch - 1) ** 2)
+        >>> jf.testing.verify_train_step(
+        ...     lambda learning_rate: jf.train_step(loss, jf.adam(learning_rate)),
+        ...     {"learning_rate": (0.1, 0.01)}, params=jnp.ones(3), batch=jnp.ones(3))
+    """
+    where = "jf.testing.verify_train_step"
+    numbers = check_numbers(where, numbers)
+    step = built(where, factory, numbers)
+    if not (hasattr(step, "init") and hasattr(step, "update")):
+        raise ArgumentTypeError(f"{where}: factory must return a pair with init and update, got {step!r}.")
+    verify(where, TRAIN_STEP_LAWS, laws, Case(factory, numbers, params, batch, init, rtol))
+
+
+def _run(case: Case, **number: Any) -> tuple[Tree, Tree]:
+    """The state and metrics after some steps, scanned."""
+    step = case.build(**number)
+
+    def body(state: Any, _: None) -> tuple[Any, Tree]:
+        return step.update(state, case.batch)
+
+    state, metrics = jax.lax.scan(body, step.init(case.params, **case.init), None, length=STEPS)
+    return _raw(state), metrics
+
+
+def _traced(case: Case) -> None:
+    """a traced number gives the run of the static one, alone and under vmap, with one trace for all values."""
+    agrees_when_traced(lambda **number: _run(case, **number), case.numbers, case.rtol, case.rtol)
+
+
+def _state(case: Case) -> None:
+    """the state is strongly typed and keeps its tree, shapes and dtypes, so that it can be scanned and donated."""
+    state = case.build().init(case.params, **case.init)
+    after = jax.jit(case.build().update)(state, case.batch)[0]
+    strong(state, "the state of init")
+    strong(after, "the state of update")
+    chex.assert_trees_all_equal_shapes_and_dtypes(_raw(after), _raw(state))
+
+
+def _metrics(case: Case) -> None:
+    """metrics are a dict of scalars."""
+    step = case.build()
+    metrics = step.update(step.init(case.params, **case.init), case.batch)[1]
+    for name, x in dict(metrics).items():
+        if jnp.shape(x) != ():
+            raise AssertionError(f"the metric {name} must be a scalar, got shape {jnp.shape(x)}.")
+
+
+def _pure(case: Case) -> None:
+    """the same state and batch give the same result, bit for bit."""
+    step = case.build()
+    state, update = step.init(case.params, **case.init), jax.jit(step.update)
+    first, second = update(state, case.batch), update(state, case.batch)
+    chex.assert_trees_all_equal(_raw(first), _raw(second))
+
+
+def _raw(tree: Tree) -> Tree:
+    """Typed keys as their numbers, which chex can compare."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+TRAIN_STEP_LAWS: dict[str, Callable[[Case], None]] = {
+    "traced": _traced,
+    "state": _state,
+    "metrics": _metrics,
+    "pure": _pure,
+}
+"""The laws of `verify_train_step` by name.
+
+`traced`: a traced number gives the run of the static one, alone and under vmap, with one trace for all values.
+`state`: the state is strongly typed and keeps its tree, shapes and dtypes, so that it can be scanned and donated.
+`metrics`: metrics are a dict of scalars.
+`pure`: the same state and batch give the same result.
+"""
