@@ -42,6 +42,33 @@ def adamw(grads, rate, params, weight_decay, **adam_numbers):
         yield u
 
 
+def soft(x, threshold):
+    """Parikh and Boyd 2014, section 6.5.2."""
+    return np.sign(x) * np.maximum(np.abs(x) - threshold, 0)
+
+
+def proximal_sgd(grads, rate, params, l1, l2):
+    """Beck and Teboulle 2009, equation 1.4, with the elastic net's proximal operator."""
+    p = np.array(params, float)
+    for t, g in enumerate(grads):
+        new = soft(p - rate(t) * g, rate(t) * l1) / (1 + rate(t) * l2)
+        yield new - p
+        p = new
+
+
+def proximal_adam(grads, rate, params, l1, l2, b1=0.9, b2=0.999, eps=1e-8):
+    """Yun et al. 2021, algorithm 1, with Adam's preconditioner √v̂ + eps."""
+    p = np.array(params, float)
+    m = v = np.zeros_like(p)
+    for t, g in enumerate(grads, start=1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        step = rate(t - 1) / (np.sqrt(v / (1 - b2**t)) + eps)
+        new = soft(p - step * m / (1 - b1**t), step * l1) / (1 + step * l2)
+        yield new - p
+        p = new
+
+
 def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0):
     """Coupled decay: the penalty's gradient goes through the optimizer."""
     p = np.array(params, float)
@@ -76,6 +103,52 @@ def cosine_decay(t, init, steps, alpha=0.0, exponent=1.0):
     """Loshchilov and Hutter 2017, equation 5: sin² of the remaining half angle is (1 + cos) / 2 with all its digits."""
     c = math.sin(math.pi / 2 * (1 - min(t / steps, 1))) ** 2
     return init * ((1 - alpha) * c**exponent + alpha)
+
+
+def polynomial(t, init, end, power, steps, begin=0):
+    left = 1 - min(max(t - begin, 0) / steps, 1)
+    return end + (init - end) * left**power
+
+
+def piecewise_constant(t, init, boundaries, scales):
+    for boundary, scale in zip(boundaries, scales, strict=True):
+        init = init * scale if t >= boundary else init
+    return init
+
+
+def warmup_constant(t, init, peak, warmup):
+    return init + (peak - init) * t / warmup if t < warmup else peak
+
+
+def warmup_stable_decay(t, init, peak, warmup, stable, decay, end=0.0, power=1.0):
+    """Hägele et al. 2024, section 3."""
+    if t < warmup:
+        return init + (peak - init) * t / warmup
+    return peak + (end - peak) * min(max(t - warmup - stable, 0) / decay, 1) ** power
+
+
+def cosine_onecycle(t, steps, peak, start=0.3, div=25.0, final=1e4):
+    """Smith and Topin 2018, with half a cosine in each direction."""
+    top = math.floor(start * steps)
+    if t < top:
+        low, share = peak / div, t / top
+    else:
+        low, share = peak / div / final, 1 - min((t - top) / (steps - top), 1)
+    return low + (peak - low) * math.sin(math.pi / 2 * share) ** 2
+
+
+def sgdr(t, cycles):
+    """Loshchilov and Hutter 2017, equation 5: cycles of (init, peak, warmup, steps, end)."""
+    for cycle in cycles[:-1]:
+        if t < cycle[3]:
+            return warmup_cosine_decay(t, *cycle)
+        t -= cycle[3]
+    return warmup_cosine_decay(t, *cycles[-1])
+
+
+def rsqrt(t, init, shift):
+    """Vaswani et al. 2017, equation 3, after the warmup."""
+    return init * math.sqrt(shift / (t + shift))
 
 
 def warmup_cosine_decay(t, init, peak, warmup, steps, end=0.0, exponent=1.0):

@@ -10,7 +10,7 @@ import pytest
 import jefficient as jf
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language):
@@ -42,7 +42,7 @@ def test_links_lead_somewhere(page):
 
 def test_the_door_is_what_it_says():
     """`__all__` and the namespace agree; everything has a docstring."""
-    rooms = {"cli", "results", "schedules", "spaces", "sweep", "training", "transforms"}
+    rooms = {"cli", "results", "schedules", "spaces", "sweep", "testing", "training", "transforms"}
     public = {name for name in vars(jf) if not name.startswith("_")} - rooms - {"version"}
     assert public | {"sweep"} == set(jf.__all__) - {"__version__"}
     assert callable(jf.sweep)

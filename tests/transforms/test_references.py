@@ -23,6 +23,8 @@ def fixed(rate):
     return lambda t: rate
 
 
+FALLING = jf.linear_schedule(0.02, 0.001, 80)
+
 OPTIMIZERS = {
     "sgd": (lambda: jf.sgd(0.1), lambda: optax.sgd(0.1), lambda: references.sgd(GRADS, fixed(0.1))),
     "sgd_momentum": (
@@ -86,6 +88,31 @@ OPTIMIZERS = {
         lambda: optax.adamw(0.01, weight_decay=0.1),
         lambda: references.adamw(GRADS, fixed(0.01), PARAMS, 0.1),
     ),
+    "nadam": (
+        lambda: jf.nadam(0.1, b1=0.8),
+        lambda: optax.nadam(0.1, b1=0.8),
+        lambda: references.adam(GRADS, fixed(0.1), b1=0.8, nesterov=True),
+    ),
+    "nadamw": (
+        lambda: jf.nadamw(0.01, weight_decay=0.1),
+        lambda: optax.nadamw(0.01, weight_decay=0.1),
+        lambda: references.adamw(GRADS, fixed(0.01), PARAMS, 0.1, nesterov=True),
+    ),
+    "proximal_sgd": (
+        lambda: jf.chain(jf.sgd(0.01), jf.proximal_elastic_net(0.01 * 2.0, 0.01 * 3.0)),
+        None,  # optax has none
+        lambda: references.proximal_sgd(GRADS, fixed(0.01), PARAMS, 2.0, 3.0),
+    ),
+    "proximal_sgd_schedule": (
+        lambda: jf.chain(jf.sgd(FALLING), jf.proximal_l1(lambda t: FALLING(t) * 2.0)),
+        None,
+        lambda: references.proximal_sgd(GRADS, lambda t: references.polynomial(t, 0.02, 0.001, 1, 80), PARAMS, 2.0, 0),
+    ),
+    "proximal_adam": (
+        lambda: jf.proximal_adam(0.02, b1=0.8, b2=0.99, l1=0.5, l2=2.0),
+        None,
+        lambda: references.proximal_adam(GRADS, fixed(0.02), PARAMS, 0.5, 2.0, 0.8, 0.99),
+    ),
 }
 
 
@@ -106,7 +133,9 @@ def test_every_step_against_the_paper(name):
     got = np.asarray(jax.jit(lambda: updates_of(ours()))(), np.float64)
     error = np.linalg.norm(got - expected, axis=1) / np.maximum(np.linalg.norm(expected, axis=1), 1e-30)
     assert error.max() < 1e-5
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    # a proximal update is the difference of two parameters, and as exact as they are
+    scale = np.abs(PARAMS).max() if "proximal" in name else np.abs(expected).max()
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6 * scale)
 
 
 @pytest.mark.usefixtures("x64")
