@@ -69,6 +69,10 @@ STEPS = "a length of no steps is refused, where optax logs it and returns a cons
 
 # module::Class::case, a pattern: what its failure says, and why it is to fail
 EXCEPTIONS = {
+    "optax._src.alias_test::AliasTest::test_explicit_dtype*'complex64', state_dtype='[bf]*": (
+        "the accumulator of complex parameters must be complex",
+        "a real dtype for a complex average is refused: it would drop the imaginary part of every gradient",
+    ),
     "optax._src.transform_test::TransformTest::test_scale": ("jf.scale: state must be", STATE),
     "optax._src.transform_test::TransformTest::test_rms_match_adam": (
         "Not equal to tolerance rtol=1e-06, atol=0",
@@ -84,7 +88,7 @@ EXCEPTIONS = {
         STEPS,
     ),
     "optax.schedules._schedule_test::ExponentialTest::test_nonvalid_decay_rate*": (
-        "decay_rate > 0 must hold",
+        "0 < decay_rate < inf must hold",
         "a decay to nothing is refused, where optax logs it and returns a constant",
     ),
     "optax.schedules._schedule_test::WarmupCosineDecayTest::test_zero_peak_value": (
