@@ -99,8 +99,8 @@ MISTAKES = {
     ),
     "a schedule off by one": Mistake(
         "schedules/_base.py",
-        "return jnp.asarray(step, jnp.int32) - jnp.asarray(begin, jnp.int32)",
-        "return jnp.asarray(step, jnp.int32) - jnp.asarray(begin, jnp.int32) + 1",
+        "return _as_int32(step) - _as_int32(begin)",
+        "return _as_int32(step) - _as_int32(begin) + 1",
         SCHEDULES,
         "every_step",
     ),
