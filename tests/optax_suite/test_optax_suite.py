@@ -32,9 +32,9 @@ class Module(NamedTuple):
 MODULES = {
     # of the cases for several optimizers those of our five; LBFGSTest holds nothing of ours
     "optax._src.alias_test": Module("adam adamw apply_updates nadam nadamw sgd", select=rf"AliasTest::.*{OURS}"),
-    # of test_multi_steps_mixed_precision, half a minute each, the case without mu_dtype alone; needs flax
+    # without test_multi_steps_mixed_precision, half a minute a case: tests/interchange compares optax.MultiSteps
     "optax.transforms._accumulation_test": Module(
-        "adam apply_updates chain scale scale_by_adam sgd", select="(?!.*mixed_precision.*mu_dtype)"
+        "apply_updates chain scale scale_by_adam sgd", select="(?!.*mixed_precision)"
     ),
     # of the cases for several optimizers those of our five
     "optax.schedules._schedule_test": Module(
@@ -113,8 +113,6 @@ EXCEPTIONS = {
 
 def run(module, folder):
     """The report of one module's tests."""
-    if module == "optax.transforms._accumulation_test":
-        pytest.importorskip("flax")
     settings, report = folder / "pytest.ini", folder / "report.json"
     settings.write_text("[pytest]\nfilterwarnings = error:::jefficient\\.\n", encoding="utf-8")
     command = ["-c", settings, "--rootdir", folder, "--noconftest", "--tb=short", "-p", "standin", "--pyargs", module]
