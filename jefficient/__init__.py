@@ -28,6 +28,9 @@ from .spaces import (
 from .sweep import (
     Progress,
     Task,
+    Trial,
+    median_stop,
+    successive_halving,
     sweep,
 )
 from .training import (
@@ -86,6 +89,7 @@ __all__ = [
     "Task",
     "TrainState",
     "TrainStep",
+    "Trial",
     "__version__",
     "accumulate",
     "adam",
@@ -109,6 +113,7 @@ __all__ = [
     "l2_decay",
     "linear_schedule",
     "masked",
+    "median_stop",
     "nadam",
     "nadamw",
     "named_chain",
@@ -128,6 +133,7 @@ __all__ = [
     "sgd",
     "sgdr_schedule",
     "shuffled_batch",
+    "successive_halving",
     "sweep",
     "trace",
     "train_step",

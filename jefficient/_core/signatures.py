@@ -34,6 +34,11 @@ def names_required(where: str, function: Callable, positional: int = 0) -> tuple
     return tuple(p.name for p in parameters if p.kind in _NAMED and p.default is p.empty)
 
 
+def takes_any(function: Callable) -> bool:
+    """Whether `function` takes ``**kwargs``."""
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _parameters("signatures.takes_any", function))
+
+
 def pick(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Those of `values` whose name is asked for."""
     return {name: values[name] for name in names if name in values}

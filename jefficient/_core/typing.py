@@ -19,3 +19,6 @@ ScalarOrSchedule: TypeAlias = Scalar | Schedule
 
 Tree: TypeAlias = Any
 """A pytree of arrays."""
+
+Device: TypeAlias = Any
+"""A `jax.Device`, which is no type to a type checker."""

@@ -121,10 +121,22 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
     """`variable` at the look that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
     metric, values = (dataset[name].transpose(*TRIAL, "look").values for name in (score.metric, variable))
-    last = (dataset["step"].transpose("config", "look").values >= 0).sum(axis=1) - 1
-    return at_looks(values, score.looks(metric, status_of(dataset), last[:, None, None]))
+    step, taken = dataset["step"].transpose("config", "look").values, dataset["steps_taken"].transpose(*TRIAL).values
+    return at_looks(values, score.looks(metric, status_of(dataset), last_look(step[:, None, None], taken)))
+
+
+def last_look(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
+    """The last look of each trial, int array like `steps_taken`, -1 for none; `step` (…, looks) is -1 past the last."""
+    return ((step >= 0) & (step <= steps_taken[..., None])).sum(axis=-1) - 1
 
 
 def flat_trials(values: np.ndarray) -> np.ndarray:
     """(configs, seeds, folds) as (configs, trials)."""
     return values.reshape(values.shape[0], -1)
+
+
+def ranking(dataset: xr.Dataset, score: Score) -> np.ndarray:
+    """The configurations from best to worst, int array (configs,)."""
+    scores, status = trial_values(dataset, score, score.metric), status_of(dataset)
+    taken = dataset["steps_taken"].transpose(*TRIAL).values
+    return score.order(*map(flat_trials, (scores, status, taken)))

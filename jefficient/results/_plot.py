@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
-from ._dataset import flat_trials, hyperparameters, looked_at, status_of, trial_values
+from ._dataset import flat_trials, hyperparameters, looked_at, ranking, status_of, trial_values
 from ._score import Score, Status, nan_mean
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ class Plot:
         ax = _axes(where) if ax is None else ax
         x = np.asarray(self.dataset[hyperparameter].values, float)
         trials = flat_trials(trial_values(self.dataset, self.score, variable))
-        scores = flat_trials(trial_values(self.dataset, self.score, self.score.metric))
-        ranking = self.score.order(scores)
-        values, first = np.unique(x[ranking], return_index=True)
-        best = ranking[first]  # at each value of x
+        order = ranking(self.dataset, self.score)
+        values, first = np.unique(x[order], return_index=True)
+        best = order[first]  # at each value of x
         means = np.where(np.isfinite(trials).all(axis=1), nan_mean(trials), np.nan)[best]
 
         ax.plot(np.repeat(x, trials.shape[1]), trials.ravel(), ".", color="C0", alpha=0.4, label="trial")

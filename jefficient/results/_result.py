@@ -10,7 +10,7 @@ import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
-from ._dataset import flat_trials, looked_at, status_of, trial_values
+from ._dataset import flat_trials, looked_at, ranking, status_of, trial_values
 from ._plot import Plot
 from ._score import Score, Status, nan_mean, nan_std
 
@@ -64,7 +64,8 @@ class Result:
         Returns:
             A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials that did not
             diverge and its standard deviation (`<metric>_std`, NaN for one trial); every other measured mean at the
-            same look; `trials`, and how many of them `diverged`. Configurations with a diverged trial come last,
+            same look; `trials`, and how many of them were `stopped` and `diverged`. Configurations that were stopped
+            come after those that finished, those that got furthest first; those with a diverged trial come last,
             those with fewest first.
         """
         scores, metric = self._trials(self.score.metric), self.score.metric
@@ -77,18 +78,19 @@ class Result:
                 frame[name] = nan_mean(self._trials(name))
         status = self._status()
         frame["trials"] = status.shape[1]
+        frame["stopped"] = (status == Status.STOPPED).sum(axis=1)
         frame["diverged"] = (status == Status.DIVERGED).sum(axis=1)
-        return frame.iloc[self.score.order(scores)]
+        return frame.iloc[ranking(self.dataset, self.score)]
 
     def best(self) -> Best:
-        """The configuration with the best mean score among those whose trials all have one.
+        """The configuration with the best mean score among those whose trials all finished and have one.
 
         Raises:
-            JefficientError: where every configuration has a trial that diverged, or whose score is not finite.
+            JefficientError: where every configuration has a trial that did not finish, or whose score is not finite.
         """
         row = self.table().iloc[0]
         config, trials = int(row.name), int(row["trials"])  # pyright: ignore[reportArgumentType]
-        if np.isnan(self._trials(self.score.metric)[config]).any():
+        if np.isnan(self._trials(self.score.metric)[config]).any() or (self._status()[config] != Status.FINISHED).any():
             raise JefficientError(
                 f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, "
                 f"got none such of {self.dataset.sizes['config']}. result.table() shows which came closest."

@@ -14,6 +14,8 @@ class Status(enum.IntEnum):
     RUNNING = 0
     FINISHED = 1
     DIVERGED = 2
+    STOPPED = 3
+    INTERRUPTED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,36 +67,41 @@ class Score:
         Args:
             values: the metric, float array (…, looks), NaN where nothing was looked at.
             status: int array (…) of `Status`.
-            last: int array (…) or one that broadcasts to it: the last look of each trial.
+            last: int array (…): the last look of each trial, -1 for none.
 
         Returns:
             Int array (…); -1 where a trial has no score: it diverged, or what counts is not finite.
         """
-        is_seen = np.isfinite(values) & (status == Status.FINISHED)[..., None]
+        is_seen = np.isfinite(values) & (status != Status.DIVERGED)[..., None]
         best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
-        look = np.broadcast_to(last, best.shape) if self.select == "last" else best
+        look = np.maximum(last, 0) if self.select == "last" else best
         return np.where(np.take_along_axis(is_seen, look[..., None], axis=-1)[..., 0], look, -1)
 
-    def order(self, scores: np.ndarray) -> np.ndarray:
-        """The configurations from best to worst.
+    def standing(self, scores: np.ndarray, status: np.ndarray, steps_taken: np.ndarray) -> list["Standing"]:
+        """Where each configuration stands: the smaller, the better.
 
-        By their mean score; those with a trial that has none (it diverged) come after all others, those with fewest
-        such first.
+        Those whose trials all finished come first, by their mean score; then those that were stopped, those that got
+        furthest first; then those with a trial that has no score (it diverged), those with fewest such first.
 
         Args:
             scores: float array (configs, trials), NaN where a trial has none.
-
-        Returns:
-            Int array (configs,) of configuration numbers.
+            status: int array (configs, trials) of `Status`.
+            steps_taken: int array (configs, trials).
         """
-        without, means = zip(*self.standing(scores), strict=True)
-        return np.lexsort((means, without))
-
-    def standing(self, scores: np.ndarray) -> list[tuple[int, float]]:
-        """For each configuration (trials without a score, signed mean or inf for none): smaller is better."""
         without = np.isnan(scores).sum(axis=1)
+        is_cut = ((status != Status.FINISHED) & (status != Status.DIVERGED)).any(axis=1)
+        short = np.where(is_cut, -steps_taken.min(axis=1).astype(float), -np.inf)
         means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
-        return list(zip(without.tolist(), means.tolist(), strict=True))
+        return list(zip(without.tolist(), short.tolist(), means.tolist(), strict=True))
+
+    def order(self, scores: np.ndarray, status: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
+        """The configurations from best to worst by `standing`: their numbers, int array (configs,)."""
+        without, short, means = zip(*self.standing(scores, status, steps_taken), strict=True)
+        return np.lexsort((means, short, without))
+
+
+Standing = tuple[int, float, float]
+"""Trials without a score; -inf, or minus the updates made where the configuration was cut short; signed mean."""
 
 
 def at_looks(values: np.ndarray, looks: np.ndarray) -> np.ndarray:

@@ -1,21 +1,44 @@
-"""The device program: one lane trains one trial, a block of lanes is one vmap of it.
+"""The device program: a lane trains one trial at a time, a block is one vmap of lanes of fixed width.
 
-Everything here is a pure function of arrays. A lane that has finished or diverged is frozen: its numbers stay what
-they are, and nothing that it computes reaches a neighbour.
+Everything here is a pure function of arrays. A call makes one segment: lanes that the host has given a new trial
+start it, every lane runs to its own next look (those that get there first wait, frozen), and all are looked at.
+What a lane computes while it is frozen, or after it has diverged, reaches neither its own numbers nor a neighbour's.
 """
 
-import concurrent.futures
 import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._core import trees
-from .._core.typing import Tree
+from .._core.typing import Device, Tree
 from ..results import Score, Status
 from ._trial import Trial
+
+
+class Orders(NamedTuple):
+    """What the host tells the lanes of a block before a segment. Every array has the lane axis first.
+
+    `fresh` (bool): the lane starts the trial that the next four describe, instead of going on with its own.
+    `until` (int32): how many updates the lane's trial has made at its next look; lanes that idle have it behind them.
+    """
+
+    fresh: np.ndarray
+    hyperparameters: dict[str, np.ndarray]
+    seed: np.ndarray
+    fold: np.ndarray
+    steps: np.ndarray
+    until: np.ndarray
+
+
+class Shared(NamedTuple):
+    """What all lanes of a sweep read: the data, and the key that trials draw theirs from."""
+
+    data: Tree
+    key: jax.Array
 
 
 class Kept(NamedTuple):
@@ -26,21 +49,22 @@ class Kept(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """One slot. Under vmap every leaf has the lane axis first."""
+    """One slot. In a block every leaf has the lane axis first."""
 
     hyperparameters: dict[str, jax.Array]
+    fold: jax.Array  # int32
     key: jax.Array  # the trial's own, never changed
-    steps: jax.Array  # int32: the trial's total; 0 in a lane that pads a block
+    steps: jax.Array  # int32: the trial's total
     step: jax.Array  # int32: updates made
     status: jax.Array  # int32
     diverged_at: jax.Array  # int32, -1 for never
-    loss_sum: jax.Array  # float32, over the steps since the last look
+    sums: dict[str, jax.Array]  # float32: metrics of training, over the updates since the last look
     state: Any
     kept: Kept | None
 
 
 class Look(NamedTuple):
-    """What the host reads after a segment."""
+    """What the host reads after a segment. Every array has the lane axis first."""
 
     values: dict[str, jax.Array]  # float32; NaN where the trial has diverged
     status: jax.Array
@@ -48,16 +72,7 @@ class Look(NamedTuple):
     diverged_at: jax.Array
 
 
-class Compiled(NamedTuple):
-    """A program for blocks of one width.
-
-    Attributes:
-        start: ``(hyperparameters, keys, steps) -> lanes``, each argument with the lane axis first.
-        segment: ``(lanes, data, steps) -> (lanes, look)``; the lanes given are consumed.
-    """
-
-    start: Callable[..., Lane]
-    segment: Callable[..., tuple[Lane, Look]]
+Segment = Callable[[Lane, Orders, Shared], tuple[Lane, Look]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,84 +84,116 @@ class LaneProgram:
         score: what is best, for `keep="best"`.
         bound: a loss above it is a divergence.
         keep: which weights a lane sets aside: "best", or those it ends with.
+        width: lanes in a block.
+        metrics: the names of what the trial's `step` measures.
     """
 
     trial: Trial
     score: Score
     bound: float
     keep: str | None
+    width: int
+    metrics: tuple[str, ...]
 
-    def compile(self, arguments: Any, data: Tree) -> "Compiled":
-        """Compile for blocks of one width, both halves at the same time.
+    def empty(self, orders: Orders, shared: Shared) -> Lane:
+        """Lanes without a trial, as shapes and dtypes."""
+        return jax.eval_shape(self._start_all, orders, shared)
 
-        Args:
-            arguments: what `Compiled.start` will be called with, of the width of a block.
-            data: what `Compiled.segment` will be called with.
-        """
-        start = jax.jit(jax.vmap(self._start))
-        segment = jax.jit(jax.vmap(self._segment, in_axes=(0, None, None)), donate_argnums=0)
-        lanes = jax.eval_shape(start, *arguments)
-        steps = jax.ShapeDtypeStruct((), jnp.int32)
-        lowered = (start.lower(*arguments), segment.lower(lanes, data, steps))
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            return Compiled(*pool.map(lambda half: half.compile(), lowered))
+    def lower(self, lanes: Lane, orders: Orders, shared: Shared) -> Any:
+        """The whole program, lowered for the device that the arguments are on; its lanes are donated."""
+        return jax.jit(self._segment, donate_argnums=0).lower(lanes, orders, shared)
 
-    def _start(self, hp: dict[str, jax.Array], key: jax.Array, steps: jax.Array) -> Lane:
-        state = self.trial.init(key, steps=steps, **hp)
-        weights = self.trial.weights(state)
+    def weights(self, lanes: Lane) -> Tree:
+        """The weights that are kept, with the lane axis."""
+        return self._each(self.trial.weights, 0)(lanes.state) if lanes.kept is None else lanes.kept.weights
+
+    def _each(self, function: Callable, *axes: int | None) -> Callable:
+        """`function` for every lane. A single lane is run as it is: a vmap of one makes convolutions slower."""
+        if self.width > 1:
+            return jax.vmap(function, axes)
+
+        def alone(*arguments: Any) -> Any:
+            own = (x if axis is None else jax.tree.map(_only, x) for x, axis in zip(arguments, axes, strict=True))
+            return jax.tree.map(lambda x: x[None], function(*own))
+
+        return alone
+
+    def _segment(self, lanes: Lane, orders: Orders, shared: Shared) -> tuple[Lane, Look]:
+        def restart(lanes: Lane) -> Lane:
+            return jax.vmap(_select)(orders.fresh, self._start_all(orders, shared), lanes)
+
+        lanes = jax.lax.cond(jnp.any(orders.fresh), restart, lambda lanes: lanes, lanes)
+        lanes = lanes._replace(sums=jax.tree.map(jnp.zeros_like, lanes.sums))
+        begun_at, data = lanes.step, shared.data
+        to_go = jnp.where(lanes.status == Status.RUNNING, orders.until - lanes.step, 0)
+        update = self._each(self._update, 0, 0, None)
+        lanes = jax.lax.fori_loop(0, jnp.max(to_go), lambda _, running: update(running, orders.until, data), lanes)
+        return self._each(self._look, 0, 0, None)(lanes, begun_at, data)
+
+    def _start_all(self, orders: Orders, shared: Shared) -> Lane:
+        return self._each(self._start, 0, 0, 0, 0, None)(
+            orders.hyperparameters, orders.seed, orders.fold, orders.steps, shared
+        )
+
+    def _start(
+        self, hp: dict[str, jax.Array], seed: jax.Array, fold: jax.Array, steps: jax.Array, shared: Shared
+    ) -> Lane:
+        key = jax.random.fold_in(jax.random.fold_in(shared.key, seed), fold)
+        given = {**hp, "steps": steps, "fold": fold}
+        state = self.trial.init(key, **given)
         return Lane(
             hyperparameters=hp,
+            fold=fold,
             key=key,
             steps=steps,
             step=jnp.zeros((), jnp.int32),
-            status=jnp.where(steps > 0, Status.RUNNING, Status.FINISHED).astype(jnp.int32),
+            status=jnp.full((), Status.RUNNING, jnp.int32),
             diverged_at=jnp.full((), -1, jnp.int32),
-            loss_sum=jnp.zeros((), jnp.float32),
+            sums={name: jnp.zeros((), jnp.float32) for name in self.metrics},
             state=state,
-            kept=Kept(jnp.full((), jnp.inf, jnp.float32), weights) if self.keep == "best" else None,
+            kept=self._nothing_kept(state),
         )
 
-    def _segment(self, lane: Lane, data: Tree, steps: jax.Array) -> tuple[Lane, Look]:
-        begun_at = lane.step
-        lane = lane._replace(loss_sum=jnp.zeros((), jnp.float32))
-        lane = jax.lax.fori_loop(0, steps, lambda _, running: self._step(running, data), lane)
-        return self._look(lane, data, lane.step - begun_at)
+    def _nothing_kept(self, state: Any) -> Kept | None:
+        return Kept(jnp.full((), jnp.inf, jnp.float32), self.trial.weights(state)) if self.keep == "best" else None
 
-    def _step(self, lane: Lane, data: Tree) -> Lane:
-        new_state, metrics = self.trial.step(
-            lane.state, data, lane.step, lane.key, steps=lane.steps, **lane.hyperparameters
-        )
-        loss = metrics["loss"].astype(jnp.float32)
-        is_running = lane.status == Status.RUNNING
+    def _update(self, lane: Lane, until: jax.Array, data: Tree) -> Lane:
+        new_state, metrics = self.trial.step(lane.state, data, lane.step, lane.key, **self._given(lane))
+        metrics = {name: x.astype(jnp.float32) for name, x in metrics.items()}
+        loss = metrics.get("loss", jnp.zeros(()))
+        is_running = (lane.status == Status.RUNNING) & (lane.step < until)
         is_healthy = jnp.isfinite(loss) & (loss <= self.bound)
-        goes = is_running & is_healthy
-        diverges = is_running & ~is_healthy
+        goes, diverges = is_running & is_healthy, is_running & ~is_healthy
         step = jnp.where(goes, lane.step + 1, lane.step)
         status = jnp.where(goes & (step >= lane.steps), Status.FINISHED, lane.status)
         return lane._replace(
             state=_select(goes, new_state, lane.state),
-            loss_sum=lane.loss_sum + jnp.where(goes, loss, 0.0),
+            sums={name: lane.sums[name] + jnp.where(goes, x, 0.0) for name, x in metrics.items()},
             step=step,
             status=jnp.where(diverges, Status.DIVERGED, status).astype(jnp.int32),
             diverged_at=jnp.where(diverges, lane.step, lane.diverged_at),
         )
 
-    def _look(self, lane: Lane, data: Tree, steps_taken: jax.Array) -> tuple[Lane, Look]:
-        values = self.trial.evaluate(lane.state, data, steps=lane.steps, **lane.hyperparameters)
+    def _look(self, lane: Lane, begun_at: jax.Array, data: Tree) -> tuple[Lane, Look]:
+        values = self.trial.evaluate(lane.state, data, **self._given(lane))
         values = {name: x.astype(jnp.float32) for name, x in values.items()}
         if "valid_loss" in values:
             is_sound = jnp.isfinite(values["valid_loss"])
         else:  # nobody else looks at what the last update did
             is_sound = trees.all_finite(self.trial.weights(lane.state))
-        fails = ~is_sound & (lane.status != Status.DIVERGED) & (lane.steps > 0)
+        steps_taken = lane.step - begun_at
+        fails = ~is_sound & (lane.status != Status.DIVERGED) & (steps_taken > 0)
         lane = lane._replace(
             status=jnp.where(fails, Status.DIVERGED, lane.status).astype(jnp.int32),
             diverged_at=jnp.where(fails, lane.step, lane.diverged_at),
         )
-        values = {"train_loss": lane.loss_sum / steps_taken.astype(jnp.float32), **values}
+        means = {f"train_{name}": x / steps_taken.astype(jnp.float32) for name, x in lane.sums.items()}
         is_seen = (lane.status != Status.DIVERGED) & (steps_taken > 0)
-        values = {name: jnp.where(is_seen, x, jnp.nan) for name, x in values.items()}
+        values = {name: jnp.where(is_seen, x, jnp.nan) for name, x in {**means, **values}.items()}
         return self._keep(lane, values), Look(values, lane.status, lane.step, lane.diverged_at)
+
+    def _given(self, lane: Lane) -> dict[str, jax.Array]:
+        return {**lane.hyperparameters, "steps": lane.steps, "fold": lane.fold}
 
     def _keep(self, lane: Lane, values: dict[str, jax.Array]) -> Lane:
         if lane.kept is None:
@@ -156,10 +203,20 @@ class LaneProgram:
         weights = _select(is_better, self.trial.weights(lane.state), lane.kept.weights)
         return lane._replace(kept=Kept(jnp.where(is_better, score, lane.kept.score), weights))
 
-    def weights(self, lane: Lane) -> Tree:
-        """The weights that are kept, with the lane axis."""
-        return self.trial.weights(lane.state) if lane.kept is None else lane.kept.weights
+
+def zeros(lanes: Lane, device: Device) -> Lane:
+    """Lanes of these shapes on a device, without a trial: every one of them is to be started."""
+
+    def leaf(x: Any) -> Any:
+        is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return (jnp if is_key else np).zeros(x.shape, x.dtype)  # NumPy's compile nothing
+
+    return jax.device_put(jax.tree.map(leaf, lanes), device)
 
 
-def _select(condition: jax.Array, new: Tree, old: Tree) -> Tree:
+def _only(x: jax.Array) -> jax.Array:
+    return x[0]
+
+
+def _select(condition: Any, new: Tree, old: Tree) -> Tree:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)

@@ -1,16 +1,17 @@
-"""A sweep cut into programs (one for each static combination) and blocks of lanes of one width."""
+"""A sweep cut into programs, one for each static combination, and a program's trials in the order they are queued."""
 
 import dataclasses
 import math
 import os
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.errors import ArgumentError
+from .._core.typing import Tree
 from ..spaces import Space
+from ._trial import Trial
 
 WHERE = "jf.sweep"
 
@@ -21,49 +22,75 @@ MOST_LOOKS = 50
 """Looks that `eval_every=None` makes at most."""
 
 
+class Problem(Protocol):
+    """What is swept: a task with its optimizer, or a trial of the user's own."""
+
+    @property
+    def data(self) -> Tree:
+        """What lanes read."""
+        ...
+
+    @property
+    def folds(self) -> int:
+        """How many there are."""
+        ...
+
+    def trial(self, static: dict[str, Any]) -> Trial:
+        """What a lane does."""
+        ...
+
+    def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+        """Raise what the functions raise for one of the configurations."""
+        ...
+
+    def check_names(self, space: Space) -> None:
+        """Every name of the space goes somewhere."""
+        ...
+
+    def steps_per_epoch(self, static: dict[str, Any]) -> float:
+        """Updates in a pass over the training rows, NaN where there are none."""
+        ...
+
+    def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
+        """The static hyperparameters and what comes with them."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
-class Length:
-    """How long a trial trains, and when it is looked at.
+class Lengths:
+    """How long trials train and when they are looked at: the arguments of `jf.sweep`."""
 
-    Attributes:
-        batch_size: rows in a batch.
-        size: training rows.
-        looks: updates made at each look, rising; the last one ends the trial.
-    """
+    steps: int | None
+    epochs: float | None
+    eval_every: int | None
 
-    batch_size: int
-    size: int
-    looks: tuple[int, ...]
+    def total(self, steps_per_epoch: float, own: int | None) -> int:
+        """Updates of a trial; `own` where it is a hyperparameter."""
+        if own is not None:
+            total = own
+        elif self.steps is not None:
+            total = self.steps
+        else:
+            assert self.epochs is not None
+            total = _ceil(self.epochs * steps_per_epoch)
+        if not 1 <= total <= np.iinfo(np.int32).max:
+            raise ArgumentError(f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, got {total}.")
+        return total
 
-    @property
-    def steps(self) -> int:
-        """Updates in all."""
-        return self.looks[-1]
-
-    @property
-    def segments(self) -> np.ndarray:
-        """Updates between looks, int32 (looks,)."""
-        return np.diff(self.looks, prepend=0).astype(np.int32)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Updates in which every row has come at least once."""
-        return math.ceil(self.size / self.batch_size)
+    def looks(self, total: int, steps_per_epoch: float) -> tuple[int, ...]:
+        """Updates made at each look, rising; the last one ends the trial."""
+        if self.eval_every is not None:
+            looks = list(range(self.eval_every, total, self.eval_every))
+        else:
+            period = steps_per_epoch if math.isfinite(steps_per_epoch) else 1.0
+            between = math.ceil(total / period / MOST_LOOKS)  # whole epochs from look to look
+            looks = [_ceil(k * between * period) for k in range(1, MOST_LOOKS + 1)]
+        return (*(look for look in looks if look < total), total)
 
 
-def length(batch_size: int, size: int, steps: int | None, epochs: float | None, eval_every: int | None) -> Length:
-    """The length of a trial; one of `steps` and `epochs` is given."""
-    if not 1 <= batch_size <= size:
-        raise ArgumentError(f"{WHERE}: 1 <= batch_size <= {size} (the training rows) must hold, got {batch_size=}.")
-    total = math.ceil(epochs * size / batch_size) if steps is None and epochs is not None else int(steps or 0)
-    if total > np.iinfo(np.int32).max:
-        raise ArgumentError(f"{WHERE}: a trial must have fewer than 2**31 updates, got {total}.")
-    if eval_every is None:
-        between = math.ceil(total * batch_size / size / MOST_LOOKS)  # whole epochs from look to look
-        looks = [math.ceil(k * between * size / batch_size) for k in range(1, MOST_LOOKS + 1)]
-    else:
-        looks = list(range(eval_every, total, eval_every))
-    return Length(batch_size, size, (*(look for look in looks if look < total), total))
+def _ceil(x: float) -> int:
+    """⌈x⌉, but a whole number that rounding has lifted a little stays what it is."""
+    return math.ceil(x - 1e-12 * abs(x))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,69 +101,78 @@ class Program:
         configs: their numbers in the space.
         static: hyperparameters that the program is compiled for.
         numbers: traced hyperparameters, name to array (configs,).
-        length: how long each trial trains.
+        looks: updates made at each look, for each configuration.
+        steps_per_epoch: updates in a pass over the training rows, NaN where there are none.
+        seeds: repetitions.
+        folds: how many there are.
     """
 
     configs: np.ndarray
     static: dict[str, Any]
     numbers: dict[str, np.ndarray]
-    length: Length
+    looks: tuple[tuple[int, ...], ...]
+    steps_per_epoch: float
+    seeds: int
+    folds: int
+
+    @property
+    def trials(self) -> int:
+        """All of them; trial i is (configuration, seed, fold) by `place`."""
+        return len(self.configs) * self.seeds * self.folds
+
+    def place(self, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row in this program, seed and fold of trials: those of a configuration come one after another."""
+        row, member = np.divmod(trials, self.seeds * self.folds)
+        return row, *np.divmod(member, self.folds)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Updates of a trial of each configuration, int32 (configs,)."""
+        return np.array([looks[-1] for looks in self.looks], np.int32)
 
     def rows(self) -> list[dict[str, Any]]:
         """The traced hyperparameters of each configuration as NumPy scalars, with what the engine injects."""
-        injected = {"steps": np.int32(self.length.steps)}
-        return [{**{name: x[i] for name, x in self.numbers.items()}, **injected} for i in range(len(self.configs))]
+        return [
+            {**{name: x[i] for name, x in self.numbers.items()}, "steps": steps} for i, steps in enumerate(self.steps)
+        ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """The trials of one run of a program; those past `trials` repeat the last one and only fill the width.
-
-    Attributes:
-        trials: how many there are.
-        row: which configuration of the program each lane trains, int array (width,).
-        seed: which seed, int array (width,).
-    """
-
-    trials: int
-    row: np.ndarray
-    seed: np.ndarray
-
-
-def programs(space: Space, size: int, batch_size: int | None, **lengths: Any) -> list[Program]:
+def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int | None, seeds: int) -> list[Program]:
     """The static combinations of a space, in the order in which they come."""
-    names = [name for name in space.names if name != "batch_size" and space.is_number(name)]
+    names = [name for name in space.names if name not in ("batch_size", "steps") and space.is_number(name)]
     numbers = {name: space.numbers(name) for name in names}
-    statics = [name for name in space.names if name not in names]
+    statics = [name for name in space.names if name not in (*names, "steps")]
     groups: dict[tuple, list[int]] = {}
     for i in range(len(space)):
         groups.setdefault(tuple(_key(space.columns[name][i]) for name in statics), []).append(i)
+    own = space.numbers("steps").tolist() if "steps" in space.names else [None] * len(space)
     result = []
     for members in groups.values():
         static = {name: space.columns[name][members[0]] for name in statics}
-        static.setdefault("batch_size", batch_size if batch_size is not None else min(64, size))
-        if isinstance(static["batch_size"], bool) or not isinstance(static["batch_size"], int):
-            raise ArgumentTypeError(f"{WHERE}: batch_size must be a whole number, got {static['batch_size']!r}.")
-        duration = length(static["batch_size"], size, **lengths)
-        static["steps_per_epoch"] = duration.steps_per_epoch
-        configs = np.array(members)
-        result.append(Program(configs, static, {n: x[configs] for n, x in numbers.items()}, duration))
+        static = problem.with_defaults(static, batch_size)
+        per_epoch, configs = problem.steps_per_epoch(static), np.array(members)
+        totals = [lengths.total(per_epoch, own[i]) for i in members]
+        looks = {total: lengths.looks(total, per_epoch) for total in set(totals)}
+        result.append(
+            Program(
+                configs,
+                static,
+                {n: x[configs] for n, x in numbers.items()},
+                tuple(looks[total] for total in totals),
+                per_epoch,
+                seeds,
+                problem.folds,
+            )
+        )
     return result
 
 
-def blocks(configs: int, seeds: int, width: int) -> Iterator[Block]:
-    """All (configuration, seed) pairs, a configuration's seeds together, in blocks of one width."""
-    row, seed = (x.ravel() for x in np.divmod(np.arange(configs * seeds), seeds))
-    for begin in range(0, len(row), width):
-        lanes = np.minimum(np.arange(begin, begin + width), len(row) - 1)
-        yield Block(min(width, len(row) - begin), row[lanes], seed[lanes])
-
-
 def workers() -> int:
-    """Blocks that run side by side: one a core on a CPU, whose programs for small models keep one core busy each."""
+    """Blocks that run side by side on a device: on a CPU one a core, whose programs keep one core busy each."""
     if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return 2  # so that one is being computed while the host decides on the other
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // len(jax.local_devices()))
 
 
 def width_for(trials: int, side_by_side: int) -> int:

@@ -20,6 +20,8 @@ class Progress:
         steps: all of them.
         seconds: since the first program began to compile.
         diverged: trials that have diverged.
+        stopped: trials that were stopped early, or never started because their configuration was.
+        busy: share of the lane-steps computed in which a trial was trained.
         metric: what the score is.
         best: the best mean score of a configuration whose trials are all done; None before the first.
     """
@@ -30,14 +32,17 @@ class Progress:
     steps: int
     seconds: float
     diverged: int
+    stopped: int
+    busy: float
     metric: str
     best: float | None
 
     def __str__(self) -> str:
         best = "" if self.best is None else f", best {self.metric} {self.best:.4g}"
         diverged = f", {self.diverged} diverged" if self.diverged else ""
+        stopped = f", {self.stopped} stopped" if self.stopped else ""
         rate = self.steps_done / self.seconds if self.seconds > 0 else 0.0
-        return f"{self.trials_done}/{self.trials} trials, {rate:,.0f} lane-steps/s{best}{diverged}"
+        return f"{self.trials_done}/{self.trials} trials, {rate:,.0f} lane-steps/s{best}{stopped}{diverged}"
 
 
 Reporter = Callable[[Progress], None]
@@ -92,7 +97,7 @@ def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
 
     def report(progress: Progress) -> None:
         nonlocal last_line
-        is_last = progress.steps_done == progress.steps
+        is_last = progress.trials_done == progress.trials
         if is_last or time.monotonic() - last_line >= seconds_between:
             last_line = time.monotonic()
             print(f"jf.sweep: {progress}", file=sys.stderr, flush=True)

@@ -20,10 +20,20 @@ INJECTED = ("steps", "steps_per_epoch", "batch_size")
 
 RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
-    **dict.fromkeys(("steps", "steps_per_epoch"), "what the engine works out"),
+    **dict.fromkeys(("steps_per_epoch", "fold"), "what the engine works out"),
     **dict.fromkeys(("config", "seed", "fold", "look", "step", "epoch"), "a dimension of the result"),
     **dict.fromkeys(
-        ("train_loss", "train_loss_std", "trials", "diverged", "status", "steps_taken", "diverged_at", "block_width"),
+        (
+            "train_loss",
+            "train_loss_std",
+            "trials",
+            "diverged",
+            "status",
+            "steps_taken",
+            "diverged_at",
+            "block_width",
+            "stopped",
+        ),
         "a variable of the result",
     ),
 }

@@ -1,29 +1,27 @@
-"""The host's side of a sweep: cut it into blocks, run them, put the numbers where they belong."""
+"""The host's side of a sweep: check, cut into programs, run them, label the numbers."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._core import checks
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
 from ..results import Result, Score, to_dataset
 from ..spaces import Space
-from ._lanes import LaneProgram
-from ._programs import Block, Program, blocks, programs, width_for, workers
+from ._compiler import Compiler
+from ._custom import Custom
+from ._engine import Engine, Queue
+from ._lanes import LaneProgram, Shared
+from ._programs import WHERE, Lengths, programs, width_for, workers
 from ._progress import Progress, reporter
 from ._record import Record
-from ._routes import WHERE, Routes
+from ._stop import StopRule
+from ._supervised import Supervised
 from ._task import Task
-from ._threads import side_by_side
-from ._trial import check_trial, trial_of
-
-FOLDS = 1
+from ._trial import Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,141 +39,117 @@ class Settings:
     diverged_above: float
     keep: str | None
     keep_configs: int
+    folds: Any
+    eval_batch_size: int | None
+    stop: StopRule | None
     progress: bool | Callable[[Progress], None]
 
     def __post_init__(self):
-        if (self.steps is None) == (self.epochs is None):
-            raise ArgumentError(
-                f"{WHERE}: exactly one of steps and epochs must be given, got steps={self.steps}, epochs={self.epochs}."
-            )
-        counts = {"steps": self.steps, "batch_size": self.batch_size, "eval_every": self.eval_every}
+        counts = {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "eval_every": self.eval_every,
+            "eval_batch_size": self.eval_batch_size,
+        }
         checks.check_count(WHERE, **{name: x for name, x in counts.items() if x is not None})
         checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
         if self.epochs is not None:
             checks.check_positive_finite(WHERE, epochs=self.epochs)
         checks.check_positive(WHERE, diverged_above=self.diverged_above)
+        if not isinstance(self.stop, StopRule | None):
+            raise ArgumentTypeError(
+                f"{WHERE}: stop must come from jf.successive_halving or jf.median_stop, got stop={self.stop!r}."
+            )
         if self.keep not in ("last", "best", None):
             raise ArgumentError(f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}.")
 
 
-def run(task: Task, optimizer: Any, space: Space, settings: Settings, key: jax.Array) -> Result:
+def run(task: Task | Trial, optimizer: Any, space: Space, settings: Settings, key: jax.Array) -> Result:
     """Run a sweep; see `jf.sweep`."""
-    if not isinstance(task, Task):
-        raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task, got {task!r}.")
     if not isinstance(space, Space):
         raise ArgumentTypeError(f"{WHERE}: space must come from jf.grid, got {space!r}.")
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
         raise ArgumentTypeError(f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}.")
-    if "batch_size" in space.names and settings.batch_size is not None:
-        raise ArgumentError(f"{WHERE}: batch_size must come once, got an axis and batch_size={settings.batch_size}.")
-    routes = Routes.of(task, optimizer)
-    routes.check(space)
-    score = _score(task, settings)
-    train, valid = task.split(jax.random.fold_in(key, _SPLIT))
-    data = {"train": train, "valid": valid}
-    size = jax.tree.leaves(train)[0].shape[0]
-    cut = {"steps": settings.steps, "epochs": settings.epochs, "eval_every": settings.eval_every}
-    parts = programs(space, size, settings.batch_size, **cut)
-    record = Record(space, parts, settings.seeds, FOLDS, score, _measured(task), settings.keep_configs)
+    _check_lengths(space, settings)
+    problem = _problem(task, optimizer, settings, key)
+    problem.check_names(space)
+    score = None if isinstance(problem, Custom) else _score(settings, problem.measured)
+    lengths = Lengths(settings.steps, settings.epochs, settings.eval_every)
+    parts = programs(space, problem, lengths, settings.batch_size, settings.seeds)
+    trials = [problem.trial(part.static) for part in parts]
+    for part, trial in zip(parts, trials, strict=True):
+        problem.check(trial, part.static, part.rows())
+    measured = problem.measured(trials[0], parts[0].rows()[0]) if isinstance(problem, Custom) else problem.measured
+    score = _score(settings, measured) if score is None else score
+
+    record = Record(len(space), parts, score, measured, settings.keep_configs)
+    devices = jax.local_devices()
+    shared = {device: jax.device_put(Shared(problem.data, key), device) for device in devices}
+    slots = [device for _ in range(workers()) for device in devices]
+    metrics = tuple(name.removeprefix("train_") for name in measured if name.startswith("train_"))
+    queues = []
+    for part, trial in zip(parts, trials, strict=True):
+        width = width_for(part.trials, len(slots))
+        record.begin(part, width)
+        program = LaneProgram(trial, score, settings.diverged_above, settings.keep, width, metrics)
+        queues.append(Queue.of(part, program))
+    compiler = Compiler(queues, shared, len(slots))
     report, close = reporter(WHERE, settings.progress)
-    engine = _Engine(routes, data, key, settings, score, record, report)
+    report(record.progress())
+    judge = None if settings.stop is None else settings.stop.judge()
+    engine = Engine(
+        queues,
+        compiler,
+        slots,
+        shared,
+        record,
+        judge,
+        settings.keep is not None,
+        lambda: report(record.progress()),
+    )
     try:
-        for part in parts:
-            engine.run(part)
+        engine.run()
     finally:
+        compiler.close()
         close()
-    dataset = to_dataset(space.columns, record.curves(), _attributes(record, settings, score, size))
+    attributes = _attributes(record, settings, score, getattr(problem, "size", 0))
+    dataset = to_dataset(space.columns, record.curves(), attributes)
     return Result(dataset, score, record.weights, dict(space.columns))
 
 
-_SPLIT = 2**32 - 1  # what fold_in draws a validation fraction with: no seed is that large
+def _problem(task: Task | Trial, optimizer: Any, settings: Settings, key: jax.Array) -> Supervised | Custom:
+    if isinstance(task, Trial):
+        given = {"optimizer": optimizer, "folds": settings.folds, "epochs": settings.epochs}
+        for name, x in given.items():
+            if x is not None:
+                raise ArgumentError(f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}.")
+        return Custom(task)
+    if not isinstance(task, Task):
+        raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task or jf.Trial, got {task!r}.")
+    if optimizer is None:
+        raise ArgumentTypeError(f"{WHERE}: optimizer must be given with a jf.Task, got None.")
+    return Supervised.of(task, optimizer, settings.folds, settings.eval_batch_size, key)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Engine:
-    """What all programs of a sweep share."""
-
-    routes: Routes
-    data: Tree
-    key: jax.Array
-    settings: Settings
-    score: Score
-    record: Record
-    report: Callable[[Progress], None]
-
-    def run(self, part: Program) -> None:
-        """Compile one program and run all its trials."""
-        trial = trial_of(self.routes, part.static, part.length.batch_size, part.length.size)
-        check_trial(trial, self.routes, part.static, self.data, part.rows())
-        cores = workers()
-        width = width_for(len(part.configs) * self.settings.seeds, cores)
-        queue = [
-            _Work(block, _arguments(part, block, self.key))
-            for block in blocks(len(part.configs), self.settings.seeds, width)
-        ]
-        self.record.begin(part, width)
-        self.report(self.record.progress())
-        program = LaneProgram(trial, self.score, self.settings.diverged_above, self.settings.keep)
-        try:
-            compiled = program.compile(queue[0].arguments, self.data)
-        except TypeError as error:  # jax's errors about numbers that must be known while tracing are such
-            error.add_note(
-                f"{WHERE}: the numbers {[*part.numbers, 'steps']} are traced. Whoever decides on one in Python, or "
-                f"makes a shape of one, cannot have it traced (jf's schedules and transforms can)."
-            )
-            raise
-
-        def train(work: _Work) -> Iterator[_Arrival]:
-            block, lanes = work.block, compiled.start(*work.arguments)
-            for index, count in enumerate(part.length.segments):
-                lanes, look = compiled.segment(lanes, self.data, count)
-                yield _Arrival(block, index, jax.device_get(look))
-            if self.settings.keep is not None:
-                yield _Arrival(block, None, program.weights(lanes))
-
-        for block, index, value in side_by_side(train, queue, cores):
-            if index is None:
-                self.record.keep(part, block, value)
-            else:
-                self.record.add(part, block, index, value)
-                self.report(self.record.progress())
+def _check_lengths(space: Space, settings: Settings) -> None:
+    """Steps come from one place, and so does the batch size."""
+    sources = {
+        "an axis": True if "steps" in space.names else None,
+        "steps": settings.steps,
+        "epochs": settings.epochs,
+    }
+    given = [name for name, x in sources.items() if x is not None]
+    if len(given) != 1:
+        raise ArgumentError(
+            f"{WHERE}: exactly one of steps and epochs must be given, got steps={settings.steps}, "
+            f"epochs={settings.epochs}{' and an axis' if 'steps' in space.names else ''}."
+        )
+    if "batch_size" in space.names and settings.batch_size is not None:
+        raise ArgumentError(f"{WHERE}: batch_size must come once, got an axis and batch_size={settings.batch_size}.")
 
 
-class _Work(NamedTuple):
-    """A block and what its lanes start from, made by the main thread: jax's settings are a thread's own."""
-
-    block: Block
-    arguments: Any
-
-
-class _Arrival(NamedTuple):
-    """What a block hands over: a look and its index, or at the end (index None) its weights."""
-
-    block: Block
-    index: int | None
-    value: Any
-
-
-def _arguments(part: Program, block: Block, key: jax.Array) -> tuple[dict[str, np.ndarray], jax.Array, np.ndarray]:
-    """Hyperparameters, keys and steps of a block's lanes; a lane that only fills the width has no steps."""
-    numbers = {name: x[block.row] for name, x in part.numbers.items()}
-    steps = np.where(np.arange(len(block.row)) < block.trials, part.length.steps, 0)
-    return numbers, _trial_keys(key, block.seed.astype(np.uint32)), steps.astype(np.int32)
-
-
-@jax.jit
-@functools.partial(jax.vmap, in_axes=(None, 0))
-def _trial_keys(key: jax.Array, seed: jax.Array) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(key, seed), 0)  # fold 0
-
-
-def _measured(task: Task) -> tuple[str, ...]:
-    held_out = () if task.validation is None else ("valid_loss", *(f"valid_{name}" for name in task.metrics))
-    return ("train_loss", *held_out)
-
-
-def _score(task: Task, settings: Settings) -> Score:
-    return Score.checked(WHERE, settings.metric, settings.mode, settings.select, _measured(task))
+def _score(settings: Settings, measured: tuple[str, ...]) -> Score:
+    return Score.checked(WHERE, settings.metric, settings.mode, settings.select, measured)
 
 
 def _attributes(record: Record, settings: Settings, score: Score, size: int) -> dict[str, Any]:
@@ -186,6 +160,7 @@ def _attributes(record: Record, settings: Settings, score: Score, size: int) -> 
         "diverged_above": settings.diverged_above,
         "training_rows": size,
         "seconds": record.seconds,
+        "busy": record.busy,
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
     }

@@ -7,25 +7,30 @@ import jax
 
 from ..spaces import Space
 from ._progress import Progress
+from ._stop import StopRule
 from ._task import Task
+from ._trial import Trial
 
 if TYPE_CHECKING:
     from ..results import Result
 
 
 def sweep(
-    task: Task,
-    optimizer: Any,
-    space: Space,
+    task: Task | Trial,
+    optimizer: Any = None,
+    space: Space = None,  # pyright: ignore[reportArgumentType]
     *,
     steps: int | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
     seeds: int = 1,
+    folds: Any = None,
     metric: str = "valid_loss",
     mode: str | None = None,
     select: str = "last",
     eval_every: int | None = None,
+    eval_batch_size: int | None = None,
+    stop: StopRule | None = None,
     diverged_above: float | None = None,
     keep: str | None = "last",
     keep_configs: int = 10,
@@ -47,6 +52,9 @@ def sweep(
         steps: updates of each trial; give this or `epochs`.
         epochs: passes over the training rows, ⌈epochs · rows / batch_size⌉ updates.
         batch_size: rows in a batch, where the space does not name it; by default 64, or all rows if fewer.
+        folds: cross-validation: a number of folds (shuffled), a splitter of scikit-learn's kind, or pairs of row
+            numbers (train, held out). All trials of a configuration are judged by their mean. A splitter's y and
+            groups are ``data["y"]`` and ``data["groups"]``, or the second of a pair.
         seeds: repetitions of every configuration. All configurations share the initial parameters and the data
             order of a seed, so they are compared like with like.
         metric: what ranks configurations: ``valid_loss``, ``valid_<metric>`` or ``train_loss`` (the mean over the
@@ -54,6 +62,10 @@ def sweep(
         mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
         select: the ``"last"`` look at a trial counts, or its ``"best_look"``.
         eval_every: updates between two looks; by default an epoch, or as many as give 50 looks at most.
+        eval_batch_size: held-out rows evaluated at a time, so that many fit; by default all at once. Means are
+            weighted by rows.
+        stop: `jf.successive_halving` or `jf.median_stop`: who is stopped early. A stopped configuration ranks behind
+            all that finished.
         diverged_above: a training loss above it is a divergence, as one that is not finite always is.
         keep: which weights to keep: ``"last"``, those of the ``"best"`` look, or None.
         keep_configs: of how many of the best configurations.
@@ -92,10 +104,13 @@ def sweep(
         epochs=epochs,
         batch_size=batch_size,
         seeds=seeds,
+        folds=folds,
         metric=metric,
         mode=mode,
         select=select,
         eval_every=eval_every,
+        eval_batch_size=eval_batch_size,
+        stop=stop,
         diverged_above=float("inf") if diverged_above is None else diverged_above,
         keep=keep,
         keep_configs=keep_configs,

@@ -57,6 +57,8 @@ class Task:
     data: Tree
     metrics: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     validation: Tree | float | None = None
+    test: Tree | None = None
+    prepare: tuple[Callable, Callable] | None = None
 
     def __post_init__(self):
         for name, function, positional in (("init", self.init, 1), ("loss", self.loss, 2)):

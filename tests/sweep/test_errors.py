@@ -45,7 +45,7 @@ def test_tasks(changes, message):
         ({"steps": None}, "one of steps and epochs must be given, got steps=None, epochs=None"),
         ({"epochs": 3}, "one of steps and epochs must be given, got steps=20, epochs=3"),
         ({"steps": 0}, "steps >= 1 must hold, got steps=0"),
-        ({"steps": 2**31}, r"a trial must have fewer than 2\*\*31 updates, got 2147483648"),
+        ({"steps": 2**31}, r"a trial must have at least one and fewer than 2\*\*31 updates, got 2147483648"),
         ({"steps": 2.5}, "steps must be a whole number, got steps=2.5"),
         ({"steps": None, "epochs": -1}, "0 < epochs < inf must hold, got epochs=-1"),
         ({"seeds": 0}, "seeds >= 1 must hold, got seeds=0"),
@@ -58,7 +58,7 @@ def test_tasks(changes, message):
         ({"key": 0}, r"key must be a typed key such as jax.random.key\(0\), got key=0"),
         ({"progress": "yes"}, "progress must be True, False or a function"),
         ({"space": {"learning_rate": [0.1]}}, "space must come from jf.grid"),
-        ({"the_task": "digits"}, "task must be a jf.Task, got 'digits'"),
+        ({"the_task": "digits"}, "task must be a jf.Task or jf.Trial, got 'digits'"),
         ({"space": jf.grid(learning_rate=[0.1], batch_size=[8])}, "batch_size must come once"),
         (
             {"space": jf.grid(learning_rate=[0.1], batch_size=[8, 99]), "batch_size": None},
@@ -89,7 +89,7 @@ def test_a_missing_hyperparameter_is_named():
         sweep(the_task=task(loss=lambda params, batch, scale: loss(params, batch)))
 
 
-@pytest.mark.parametrize("name", ["params", "key", "steps", "seed", "look", "status", "valid_loss", "valid_x"])
+@pytest.mark.parametrize("name", ["params", "key", "fold", "seed", "look", "status", "valid_loss", "valid_x"])
 def test_taken_names_cannot_be_axes(name):
     with refused(f"the space must not name '{name}'"):
         sweep(space=jf.grid(learning_rate=[0.1], **{name: [1]}))

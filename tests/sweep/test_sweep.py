@@ -265,9 +265,11 @@ def test_any_other_name_may_be_a_hyperparameter():
 
 def test_epochs_are_counted_without_rounding():
     for epochs, rows, batch_size in ((49, 9, 7), (7, 29, 7), (49, 18, 7)):
-        duration = _programs.length(batch_size, rows, None, epochs, None)
-        assert duration.steps == -(-epochs * rows // batch_size)
-        assert all(look == -(-(k + 1) * rows // batch_size) for k, look in enumerate(duration.looks))
+        lengths = _programs.Lengths(steps=None, epochs=epochs, eval_every=None)
+        total = lengths.total(rows / batch_size, None)
+        assert total == -(-epochs * rows // batch_size)
+        looks = lengths.looks(total, rows / batch_size)
+        assert all(look == -(-(k + 1) * rows // batch_size) for k, look in enumerate(looks))
 
 
 def test_without_validation_ruined_weights_are_a_divergence():

@@ -1,0 +1,63 @@
+"""Programs are lowered one after another and compiled in threads, ahead of the blocks that need them."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+
+from .._core.typing import Device
+from ._engine import Queue
+from ._lanes import Lane, Segment, Shared
+from ._programs import WHERE
+
+
+class Compiler:
+    """Compiled segments, and the lanes they take, by queue and device.
+
+    Lowering calls the user's functions, so it is done by the caller's thread, whose settings of jax they are; that
+    thread goes on while the rest is compiled in others.
+    """
+
+    def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int):
+        self._queues, self._shared, self._ahead = queues, shared, ahead
+        self._pool = ThreadPoolExecutor(ahead)
+        self._programs: dict[tuple[int, Device], tuple[Future[Segment], Lane]] = {}
+
+    def __call__(self, queue: Queue, device: Device) -> tuple[Segment, Lane]:
+        """The program of a queue for a device, and its lanes; those that come after it begin to be compiled."""
+        first = next(i for i, known in enumerate(self._queues) if known is queue)
+        for index in range(first, min(first + self._ahead, len(self._queues))):
+            self._begin(index, device)
+        segment, lanes = self._programs[first, device]
+        return segment.result(), lanes
+
+    @property
+    def count(self) -> int:
+        """How many programs have been compiled."""
+        return len(self._programs)
+
+    def close(self) -> None:
+        """What has not begun is not compiled."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, index: int, device: Device) -> None:
+        if (index, device) in self._programs:
+            return
+        lowered, lanes = self._lower(self._queues[index], device)
+        self._programs[index, device] = self._pool.submit(lambda: lowered.compile()), lanes
+
+    def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
+        orders, shared = jax.device_put(queue.idle(), device), self._shared[device]
+        try:
+            lanes = queue.program.empty(orders, shared)
+            return queue.program.lower(lanes, orders, shared), lanes
+        except Exception as error:
+            static = {name: x for name, x in queue.part.static.items() if name != "steps_per_epoch"}
+            traced = [*queue.part.numbers, "steps"]
+            error.add_note(f"{WHERE}: raised while compiling for {static}, with {traced} traced.")
+            if isinstance(error, TypeError):  # jax's errors about numbers that must be known while tracing are such
+                error.add_note(
+                    f"{WHERE}: the numbers {traced} are traced. Whoever decides on one in Python, or makes a shape "
+                    f"of one, cannot have it traced (jf's schedules and transforms can)."
+                )
+            raise

@@ -1,0 +1,212 @@
+"""When a configuration is stopped early: decision rules over reported scores, without a device.
+
+A rule makes a judge. After each block of lanes the judge is given all configurations whose trials have all reached a
+look, in a fixed order, and answers which of them are to be stopped. So its decisions are a function of logical time
+(which segment of which block), never of who arrived first.
+"""
+
+import bisect
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from .._core import checks
+from .._core.errors import ArgumentError
+
+
+class Report(NamedTuple):
+    """A configuration's mean score at a look, signed so that smaller is better; inf where a trial diverged.
+
+    `step` and `epoch` say how far it has got; `epoch` is NaN where there are none.
+    """
+
+    config: int
+    step: int
+    epoch: float
+    score: float
+
+    @property
+    def progress(self) -> float:
+        """How far it has got, comparable between batch sizes where there are epochs."""
+        return self.epoch if math.isfinite(self.epoch) else self.step
+
+
+class Judge(Protocol):
+    """What has been reported so far."""
+
+    def stops(self, reports: Sequence[Report]) -> list[bool]:
+        """Take the reports, then say which of the configurations are stopped."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class StopRule:
+    """How `jf.sweep(stop=…)` decides; made by `jf.successive_halving` and `jf.median_stop`."""
+
+    def judge(self) -> Judge:
+        """A judge that has seen nothing."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class SuccessiveHalving(StopRule):
+    """Rungs at ``min_steps · eta^k`` updates; see `successive_halving`."""
+
+    eta: float
+    min_steps: int | None
+    min_epochs: float | None
+
+    def judge(self) -> "_Rungs":
+        """A judge with empty rungs."""
+        return _Rungs(self)
+
+
+def successive_halving(
+    eta: float = 3, *, min_steps: int | None = None, min_epochs: float | None = None
+) -> SuccessiveHalving:
+    """Stop a configuration that is not among the best ``1 / eta`` of those that got as far: asynchronous halving.
+
+    Rungs lie at r·etaᵏ updates, k = 0, 1, …; a configuration reaches one at its first look there or later. When all
+    its trials (seeds and folds) have, their mean score enters the rung, and it goes on if it is among the best
+    max(1, ⌊n / eta⌋) of the n that have entered so far. Nobody waits for the others, so lanes stay busy.
+
+    Args:
+        eta: 1 < eta < inf.
+        min_steps: r, updates before the first rung, 1 or more; give this or `min_epochs`.
+        min_epochs: the same in epochs, above 0: right for a sweep over batch sizes.
+
+    Returns:
+        A rule for ``jf.sweep(stop=…)``.
+
+    Raises:
+        ArgumentError: where a number is out of range, or not exactly one of the two is given.
+
+    References:
+        Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, https://arxiv.org/abs/1810.05934, in
+        its form that stops and never resumes.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> rule = jf.successive_halving(eta=3, min_steps=100)
+    """
+    where = "jf.successive_halving"
+    if (min_steps is None) == (min_epochs is None):
+        raise ArgumentError(
+            f"{where}: exactly one of min_steps and min_epochs must be given, got {min_steps=}, {min_epochs=}."
+        )
+    checks.check_finite(where, eta=eta)
+    if eta <= 1:
+        raise ArgumentError(f"{where}: eta > 1 must hold, got eta={eta}.")
+    if min_steps is not None:
+        checks.check_count(where, min_steps=min_steps)
+    if min_epochs is not None:
+        checks.check_positive_finite(where, min_epochs=min_epochs)
+    return SuccessiveHalving(eta, min_steps, min_epochs)
+
+
+@dataclasses.dataclass(frozen=True)
+class MedianStop(StopRule):
+    """See `median_stop`."""
+
+    min_steps: int
+    min_configs: int
+
+    def judge(self) -> "_Medians":
+        """A judge that knows of nobody."""
+        return _Medians(self)
+
+
+def median_stop(*, min_steps: int = 1, min_configs: int = 5) -> MedianStop:
+    """Stop a configuration whose best score so far is worse than the median of the others' running means.
+
+    At each look it is compared with the configurations that have got as far, in epochs where there are any and in
+    updates else: with the mean of each one's scores up to there.
+
+    Args:
+        min_steps: updates before anyone is stopped, 1 or more.
+        min_configs: how many others must have got as far, 1 or more.
+
+    Returns:
+        A rule for ``jf.sweep(stop=…)``.
+
+    Raises:
+        ArgumentError: where a number is out of range.
+
+    References:
+        Golovin et al. 2017, Google Vizier, https://doi.org/10.1145/3097983.3098043, section 3.2.2.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> rule = jf.median_stop(min_steps=100)
+    """
+    checks.check_count("jf.median_stop", min_steps=min_steps, min_configs=min_configs)
+    return MedianStop(min_steps, min_configs)
+
+
+class _Rungs:
+    """Scores by rung, each list sorted."""
+
+    def __init__(self, rule: SuccessiveHalving):
+        self._rule = rule
+        self._entered: list[list[float]] = []
+        self._reached: dict[int, int] = {}  # configuration to how many rungs it has entered
+
+    def stops(self, reports: Sequence[Report]) -> list[bool]:
+        """Enter all, then judge each at the last rung it has entered."""
+        entered = [self._enter(report) for report in reports]
+        return [
+            rung is not None and not self._is_among_best(report.score, rung)
+            for report, rung in zip(reports, entered, strict=True)
+        ]
+
+    def _enter(self, report: Report) -> int | None:
+        """The highest rung that the configuration enters with this look."""
+        last = None
+        reached = report.epoch if self._rule.min_steps is None else report.step
+        while self.at(self._reached.get(report.config, 0)) <= reached:
+            last = self._reached.get(report.config, 0)
+            self._reached[report.config] = last + 1
+            while len(self._entered) <= last:
+                self._entered.append([])
+            bisect.insort(self._entered[last], report.score)
+        return last
+
+    def at(self, rung: int) -> float:
+        """Where a rung lies, in updates or epochs."""
+        first = self._rule.min_epochs if self._rule.min_steps is None else self._rule.min_steps
+        assert first is not None
+        return first * self._rule.eta**rung
+
+    def _is_among_best(self, score: float, rung: int) -> bool:
+        scores = self._entered[rung]
+        best = max(1, math.floor(len(scores) / self._rule.eta))
+        return math.isfinite(score) and score <= scores[best - 1]
+
+
+class _Medians:
+    """Scores by configuration, in the order of their looks."""
+
+    def __init__(self, rule: MedianStop):
+        self._rule = rule
+        self._curves: dict[int, list[tuple[float, float]]] = {}
+
+    def stops(self, reports: Sequence[Report]) -> list[bool]:
+        """Take all, then judge each."""
+        for report in reports:
+            self._curves.setdefault(report.config, []).append((report.progress, report.score))
+        return [self._stops(report) for report in reports]
+
+    def _stops(self, report: Report) -> bool:
+        if report.step < self._rule.min_steps:
+            return False
+        means = [
+            np.mean([score for progress, score in curve if progress <= report.progress])
+            for config, curve in self._curves.items()
+            if config != report.config and curve[-1][0] >= report.progress
+        ]
+        if len(means) < self._rule.min_configs:
+            return False
+        return min(score for _, score in self._curves[report.config]) > float(np.median(means))
