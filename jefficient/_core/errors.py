@@ -4,6 +4,8 @@
     ├── ArgumentError       also a ValueError: a value breaks a rule
     └── ArgumentTypeError   also a TypeError: another kind of thing is expected
 
+and the one category of warnings, `JefficientWarning` (a UserWarning): something was done that you should know of.
+
 Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to do}``.
 """
 
@@ -18,3 +20,7 @@ class ArgumentError(JefficientError, ValueError):
 
 class ArgumentTypeError(JefficientError, TypeError):
     """An argument is not the kind of thing that is expected."""
+
+
+class JefficientWarning(UserWarning):
+    """Something was done that was not asked for in so many words: configurations merged, a width halved."""

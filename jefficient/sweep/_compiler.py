@@ -8,7 +8,7 @@ import jax
 from .._core.typing import Device
 from ._engine import Queue
 from ._lanes import Lane, Segment, Shared
-from ._programs import WHERE
+from ._named import WHERE
 
 
 class Compiler:
@@ -21,14 +21,14 @@ class Compiler:
     def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int):
         self._queues, self._shared, self._ahead = queues, shared, ahead
         self._pool = ThreadPoolExecutor(ahead)
-        self._programs: dict[tuple[int, Device], tuple[Future[Segment], Lane]] = {}
+        self._programs: dict[tuple[int, int, Device], tuple[Future[Segment], Lane]] = {}
 
     def __call__(self, queue: Queue, device: Device) -> tuple[Segment, Lane]:
         """The program of a queue for a device, and its lanes; those that come after it begin to be compiled."""
         first = next(i for i, known in enumerate(self._queues) if known is queue)
         for index in range(first, min(first + self._ahead, len(self._queues))):
             self._begin(index, device)
-        segment, lanes = self._programs[first, device]
+        segment, lanes = self._programs[first, queue.width, device]
         return segment.result(), lanes
 
     @property
@@ -41,10 +41,11 @@ class Compiler:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, index: int, device: Device) -> None:
-        if (index, device) in self._programs:
+        place = index, self._queues[index].width, device
+        if place in self._programs:
             return
         lowered, lanes = self._lower(self._queues[index], device)
-        self._programs[index, device] = self._pool.submit(lambda: lowered.compile()), lanes
+        self._programs[place] = self._pool.submit(lambda: lowered.compile()), lanes
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         orders, shared = jax.device_put(queue.idle(), device), self._shared[device]

@@ -6,18 +6,21 @@ therefore a function of how far the blocks have got, and a sweep repeats exactly
 """
 
 import dataclasses
+import warnings
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import jax
 import numpy as np
 
+from .._core.errors import JefficientWarning
 from .._core.typing import Device, Tree
 from ._lanes import Lane, LaneProgram, Look, Orders, Segment, Shared, zeros
+from ._named import WHERE
 from ._programs import Program
 from ._record import Place, Record, Seen
-from ._stop import Judge, Report
+from ._stop import Log, Report
 
 IDLE = -1
 
@@ -70,6 +73,16 @@ class Queue:
         """The next trial that waits, `IDLE` where none does."""
         return self.waiting.popleft() if self.waiting else IDLE
 
+    def place(self, trials: np.ndarray) -> Place:
+        """Where trials stand in the arrays."""
+        row, seed, fold = self.part.place(trials)
+        return Place(self.part.configs[row], seed, fold)
+
+    def members(self, rows: np.ndarray) -> np.ndarray:
+        """The trials of the configurations in these rows."""
+        each = self.part.seeds * self.part.folds
+        return (rows[:, None] * each + np.arange(each)).ravel()
+
 
 @dataclasses.dataclass
 class Block:
@@ -78,18 +91,16 @@ class Block:
     Attributes:
         queue: where its trials come from.
         segment: the compiled program.
-        lanes: on the device.
         trials: which trial each lane trains, int array (width,), `IDLE` for none.
         looks: which look each lane comes to next.
-        arrives: the segment that is being computed.
+        arrives: the segment that is being computed, and what the lanes are after it.
     """
 
     queue: Queue
     segment: Segment
-    lanes: Lane
     trials: np.ndarray
     looks: np.ndarray
-    arrives: Future | None = None
+    arrives: Future[tuple[Lane, Look]]
 
 
 @dataclasses.dataclass
@@ -102,9 +113,11 @@ class Engine:
         devices: one for each slot.
         shared: what lanes read, on each device.
         record: where looks and weights go.
-        judge: who stops configurations, or None.
+        log: who stops configurations, and what it has been told; or None.
         keeps: whether weights are kept.
         report: called after every segment.
+        between: called before every round of segments.
+        blocks: one for each slot, or None; a resumed sweep begins with some.
     """
 
     queues: list[Queue]
@@ -112,36 +125,55 @@ class Engine:
     devices: list[Device]
     shared: dict[Device, Shared]
     record: Record
-    judge: Judge | None
+    log: Log | None
     keeps: bool
     report: Callable[[], None]
+    between: Callable[["Engine"], None]
+    blocks: list[Block | None] = dataclasses.field(default_factory=list)
 
     def run(self) -> None:
         """Until every trial is over."""
         with ThreadPoolExecutor(len(self.devices)) as pool:
-            blocks = [self._open(slot, pool) for slot in range(len(self.devices))]
-            while any(blocks):
-                for slot, block in enumerate(blocks):
-                    if block is None:
-                        continue
-                    assert block.arrives is not None
-                    block.lanes, look = block.arrives.result()
-                    self._take(block, look)
-                    self.report()
-                    blocks[slot] = block if self._refill(slot, block, pool) else self._open(slot, pool)
+            self.blocks = self.blocks or [None] * len(self.devices)
+            self._open_idle(pool)
+            while any(self.blocks):
+                self.between(self)
+                for slot, block in enumerate(self.blocks):
+                    if block is not None:
+                        self._turn(slot, block, pool)
 
-    def _open(self, slot: int, pool: ThreadPoolExecutor) -> Block | None:
-        """A block on the first queue where trials wait, sent on its way."""
-        queue = next((queue for queue in self.queues if queue.waiting), None)
-        if queue is None:
-            return None
-        segment, lanes = self.compiled(queue, self.devices[slot])
-        nobody, first = np.full(queue.width, IDLE), np.zeros(queue.width, int)
-        block = Block(queue, segment, zeros(lanes, self.devices[slot]), nobody, first)
-        self._refill(slot, block, pool)
-        return block
+    def _turn(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
+        """Take a block's segment and send its lanes on."""
+        try:
+            lanes, look = block.arrives.result()
+        except jax.errors.JaxRuntimeError as error:
+            self._halve(block.queue, error)
+            self._open_idle(pool)
+            return
+        self._take(block, lanes, look)
+        self.report()
+        if not self._refill(slot, block, lanes, pool):
+            self.blocks[slot] = None
+            self._open_idle(pool)
 
-    def _refill(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> bool:
+    def _open_idle(self, pool: ThreadPoolExecutor) -> None:
+        """Give each slot without a block one on the first queue where trials wait."""
+        for slot, device in enumerate(self.devices):
+            while self.blocks[slot] is None:
+                queue = next((queue for queue in self.queues if queue.waiting), None)
+                if queue is None:
+                    break
+                try:
+                    segment, shapes = self.compiled(queue, device)
+                    lanes = zeros(shapes, device)
+                except jax.errors.JaxRuntimeError as error:
+                    self._halve(queue, error)
+                    continue
+                nobody, first = np.full(queue.width, IDLE), np.zeros(queue.width, int)
+                block = self.blocks[slot] = Block(queue, segment, nobody, first, Future())
+                self._refill(slot, block, lanes, pool)
+
+    def _refill(self, slot: int, block: Block, lanes: Lane, pool: ThreadPoolExecutor) -> bool:
         """Give idle lanes new trials and send the block on; False where nothing is left to do."""
         fresh = np.zeros(len(block.trials), bool)
         for lane in np.flatnonzero(block.trials == IDLE):
@@ -149,34 +181,34 @@ class Engine:
             block.looks[lane], fresh[lane] = 0, block.trials[lane] != IDLE
         if (block.trials == IDLE).all():
             return False
-        device = self.devices[slot]
+        device, segment = self.devices[slot], block.segment
         orders = jax.device_put(block.queue.orders(block.trials, fresh, block.looks), device)
 
         def compute() -> tuple[Lane, Look]:
-            lanes, look = block.segment(block.lanes, orders, self.shared[device])
-            return lanes, jax.device_get(look)
+            after, look = segment(lanes, orders, self.shared[device])
+            return after, jax.device_get(look)
 
         block.arrives = pool.submit(compute)
         return True
 
-    def _take(self, block: Block, look: Look) -> None:
+    def _take(self, block: Block, after: Lane, look: Look) -> None:
         """Record a segment, let the judge decide, and free the lanes whose trials are over."""
         lanes = np.flatnonzero(block.trials != IDLE)
-        row, seed, fold = block.queue.part.place(block.trials[lanes])
-        place = Place(block.queue.part.configs[row], seed, fold)
+        rows = block.queue.part.place(block.trials[lanes])[0]
+        place = block.queue.place(block.trials[lanes])
         values = {name: np.asarray(x)[lanes] for name, x in look.values.items()}
         ends = (np.asarray(x)[lanes] for x in (look.status, look.step, look.diverged_at))
-        seen = Seen(block.looks[lanes], values, *ends)
-        self.record.add(place, seen, len(block.trials))
-        if self.judge is not None:
-            self._stop(block.queue, self.judge, np.unique(row))
-        is_over = ~self.record.is_running(place)
+        self.record.add(place, Seen(block.looks[lanes], values, *ends), len(block.trials))
+        if self.log is not None:
+            self._stop(block.queue, self.log, np.unique(rows))
+        is_last = block.looks[lanes] + 1 == [len(block.queue.part.looks[row]) for row in rows]
+        is_over = ~self.record.is_running(place) | is_last
         if self.keeps:
-            self._keep(block, lanes[is_over], Place(*(x[is_over] for x in place)))
+            self._keep(block.queue, after, lanes[is_over], Place(*(x[is_over] for x in place)))
         block.looks[lanes] += 1
         block.trials[lanes[is_over]] = IDLE
 
-    def _stop(self, queue: Queue, judge: Judge, rows: np.ndarray) -> None:
+    def _stop(self, queue: Queue, log: Log, rows: np.ndarray) -> None:
         """Report what is complete of the configurations in these rows, and stop those that the judge stops."""
         part = queue.part
         reports, reported_rows = [], []
@@ -185,19 +217,48 @@ class Engine:
             for index, score in self.record.unreported(config, len(looks)):
                 reports.append(Report(config, looks[index], looks[index] / part.steps_per_epoch, score))
                 reported_rows.append(row)
-        for row, stops in zip(reported_rows, judge.stops(reports), strict=True):
-            if stops:
-                members = np.arange(part.seeds * part.folds) + row * part.seeds * part.folds
-                _, seed, fold = part.place(members)
-                self.record.stop(int(part.configs[row]), seed, fold)
-                queue.waiting = deque(trial for trial in queue.waiting if trial not in set(members.tolist()))
+        stopped = [row for row, stops in zip(reported_rows, log.stops(reports), strict=True) if stops]
+        if stopped:
+            members = queue.members(np.unique(stopped))
+            self.record.stop(queue.place(members))
+            gone = set(members.tolist())
+            queue.waiting = deque(trial for trial in queue.waiting if trial not in gone)
 
-    def _keep(self, block: Block, lanes: np.ndarray, place: Place) -> None:
+    def _keep(self, queue: Queue, after: Lane, lanes: np.ndarray, place: Place) -> None:
         """Take the weights of trials that are over, where they may be among the best."""
         wanted = [i for i, config in enumerate(place.config) if self.record.wants(config)]
         if not wanted:
             return
-        weights: Tree = jax.device_get(block.queue.program.weights(block.lanes))
+        weights: Tree = jax.device_get(queue.program.weights(after))
         for i in wanted:
             key = (int(place.config[i]), int(place.seed[i]), int(place.fold[i]))
             self.record.weights[key] = jax.tree.map(lambda x, lane=lanes[i]: np.array(x[lane]), weights)
+
+    def _halve(self, queue: Queue, error: Exception) -> None:
+        """Out of memory: the program goes on in blocks of half the width; what it has not finished starts again."""
+        if not is_out_of_memory(error) or queue.width == 1:
+            raise error
+        for slot, block in enumerate(self.blocks):
+            if block is not None and block.queue is queue:
+                wait([block.arrives])
+                self.blocks[slot] = None
+        trials = np.arange(queue.part.trials)
+        rows = np.unique(queue.part.place(trials[self.record.is_running(queue.place(trials))])[0])
+        configs = queue.part.configs[rows]
+        warnings.warn(
+            f"{WHERE}: out of memory with {queue.width} lanes in a block. Going on with {queue.width // 2}; "
+            f"{len(configs)} configurations that had not finished start again.",
+            JefficientWarning,
+            stacklevel=2,
+        )
+        queue.program = dataclasses.replace(queue.program, width=queue.width // 2)
+        queue.waiting = deque(queue.members(rows).tolist())
+        self.record.restart(configs, queue.width)
+        if self.log is not None:
+            self.log.forget(set(configs.tolist()))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device had no memory left."""
+    text = str(error)
+    return "RESOURCE_EXHAUSTED" in text or "Out of memory" in text or "YNNPACK operation failed" in text

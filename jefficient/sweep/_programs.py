@@ -2,21 +2,15 @@
 
 import dataclasses
 import math
-import os
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 
 from .._core.errors import ArgumentError
 from .._core.typing import Tree
 from ..spaces import Space
+from ._named import WHERE
 from ._trial import Trial
-
-WHERE = "jf.sweep"
-
-WIDEST = {"cpu": 16, "gpu": 1024, "tpu": 1024}
-"""Lanes in a block at most, by kind of device. On a CPU wider blocks are slower (tests/benchmarks/width.py)."""
 
 MOST_LOOKS = 50
 """Looks that `eval_every=None` makes at most."""
@@ -101,7 +95,8 @@ class Program:
         configs: their numbers in the space.
         static: hyperparameters that the program is compiled for.
         numbers: traced hyperparameters, name to array (configs,).
-        looks: updates made at each look, for each configuration.
+        steps: updates of a trial of each configuration, int32 (configs,).
+        looks: updates made at each look, for each configuration; the last one ends the trial.
         steps_per_epoch: updates in a pass over the training rows, NaN where there are none.
         seeds: repetitions.
         folds: how many there are.
@@ -110,6 +105,7 @@ class Program:
     configs: np.ndarray
     static: dict[str, Any]
     numbers: dict[str, np.ndarray]
+    steps: np.ndarray
     looks: tuple[tuple[int, ...], ...]
     steps_per_epoch: float
     seeds: int
@@ -124,11 +120,6 @@ class Program:
         """Row in this program, seed and fold of trials: those of a configuration come one after another."""
         row, member = np.divmod(trials, self.seeds * self.folds)
         return row, *np.divmod(member, self.folds)
-
-    @property
-    def steps(self) -> np.ndarray:
-        """Updates of a trial of each configuration, int32 (configs,)."""
-        return np.array([looks[-1] for looks in self.looks], np.int32)
 
     def rows(self) -> list[dict[str, Any]]:
         """The traced hyperparameters of each configuration as NumPy scalars, with what the engine injects."""
@@ -158,6 +149,7 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
                 configs,
                 static,
                 {n: x[configs] for n, x in numbers.items()},
+                np.array(totals, np.int32),
                 tuple(looks[total] for total in totals),
                 per_epoch,
                 seeds,
@@ -165,21 +157,6 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
             )
         )
     return result
-
-
-def workers() -> int:
-    """Blocks that run side by side on a device: on a CPU one a core, whose programs keep one core busy each."""
-    if jax.default_backend() != "cpu":
-        return 2  # so that one is being computed while the host decides on the other
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // len(jax.local_devices()))
-
-
-def width_for(trials: int, side_by_side: int) -> int:
-    """Lanes in a block: up to what the kind of device does well, the blocks spread evenly over those side by side."""
-    widest = WIDEST.get(jax.default_backend(), WIDEST["gpu"])
-    rounds = math.ceil(trials / (side_by_side * widest))
-    return math.ceil(trials / (side_by_side * rounds))
 
 
 def _key(value: Any) -> Any:

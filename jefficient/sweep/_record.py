@@ -2,7 +2,8 @@
 
 import bisect
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from .._core.typing import Tree
 from ..results import Curves, Score, Status, at_looks, last_look
 from ._programs import Program
 from ._progress import Progress
+
+_STATE = ("status", "steps_taken", "diverged_at", "width", "reported")
+"""The arrays of a record, beside what was measured, from which all else follows."""
 
 
 class Place(NamedTuple):
@@ -41,7 +45,13 @@ class Record:
     """
 
     def __init__(
-        self, configs: int, parts: Sequence[Program], score: Score, measured: tuple[str, ...], keep_configs: int
+        self,
+        configs: int,
+        parts: Sequence[Program],
+        widths: Sequence[int],
+        score: Score,
+        measured: tuple[str, ...],
+        keep_configs: int,
     ):
         shape = (configs, parts[0].seeds, parts[0].folds)
         looks = max(len(x) for part in parts for x in part.looks)
@@ -51,19 +61,23 @@ class Record:
         self._steps_taken = np.zeros(shape, int)
         self._diverged_at = np.full(shape, -1)
         self._step = np.full((configs, looks), -1)
-        self._steps_per_epoch = np.ones(configs)
-        for part in parts:
+        self._steps_per_epoch, self._width, self._steps = (
+            np.ones(configs),
+            np.zeros(configs, int),
+            np.zeros(configs, int),
+        )
+        for part, width in zip(parts, widths, strict=True):
             for config, seen in zip(part.configs, part.looks, strict=True):
                 self._step[config, : len(seen)] = seen
-            self._steps_per_epoch[part.configs] = part.steps_per_epoch
-
-        self._width = np.zeros(configs, int)
+            self._steps_per_epoch[part.configs], self._width[part.configs] = part.steps_per_epoch, width
+            self._steps[part.configs] = part.steps
         self._reported = np.zeros(configs, int)  # looks that the judge knows, by configuration
         self._missing = np.full(configs, shape[1] * shape[2])  # trials that are not over, by configuration
         self._best: list[tuple[Any, int]] = []  # (standing, config), of complete ones
         self._best_score: float | None = None
-        self._done = self._diverged = self._stopped = self._steps_made = self._steps_offered = 0
-        self._steps = sum(int(part.steps.sum()) * part.seeds * part.folds for part in parts)
+        self._counts: Counter[int] = Counter()  # trials that are over, by status
+        self._steps_made = self._steps_offered = 0
+        self._steps_left = int(self._steps.sum()) * shape[1] * shape[2]
         self._begun = time.monotonic()
         self.weights: dict[tuple[int, int, int], Tree] = {}
 
@@ -76,10 +90,6 @@ class Record:
     def busy(self) -> float:
         """The share of lane-steps in which a trial was trained, of all those that were computed."""
         return self._steps_made / max(self._steps_offered, 1)
-
-    def begin(self, part: Program, width: int) -> None:
-        """A program is about to run in blocks of `width` lanes."""
-        self._width[part.configs] = width
 
     def is_running(self, place: Place) -> np.ndarray:
         """Whether each trial is neither over nor stopped, bool."""
@@ -94,25 +104,71 @@ class Record:
         for name, values in seen.values.items():
             self._looks[name][*place, seen.index[going]] = values[going]
         self._steps_made += int(steps_made.sum())
+        self._steps_left -= int(steps_made.sum())
         self._steps_taken[place] = seen.step[going]
         self._diverged_at[place] = seen.diverged_at[going]
         self._end(place, seen.status[going])
 
-    def stop(self, config: int, seed: np.ndarray, fold: np.ndarray) -> None:
+    def stop(self, place: Place) -> None:
         """Those of these trials that are not over are stopped."""
-        place = Place(np.full(len(seed), config), seed, fold)
         going = self.is_running(place)
         self._end(Place(*(x[going] for x in place)), np.full(going.sum(), Status.STOPPED))
+
+    def interrupt(self) -> None:
+        """What is not over is interrupted, for good."""
+        self._status[self._status == Status.RUNNING] = Status.INTERRUPTED
+
+    def restart(self, configs: np.ndarray, width: int) -> None:
+        """All trials of these configurations, none of which is complete, start again, in blocks of `width` lanes."""
+        for values in self._looks.values():
+            values[configs] = np.nan
+        self._status[configs], self._steps_taken[configs], self._diverged_at[configs] = Status.RUNNING, 0, -1
+        self._reported[configs], self._width[configs] = 0, width
+        again = set(configs.tolist())
+        self.weights = {place: w for place, w in self.weights.items() if place[0] not in again}
+        self._count()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that `restore` needs, but for the weights."""
+        state = {name: getattr(self, f"_{name}") for name in _STATE}
+        work = np.array([self._steps_made, self._steps_offered, self.seconds])
+        return {**state, **{f"looks/{name}": x for name, x in self._looks.items()}, "work": work}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
+        """Take configurations `old` of another record's arrays as configurations `new`, and count anew."""
+        for name in _STATE:
+            getattr(self, f"_{name}")[new] = arrays[name][old]
+        for name, values in self._looks.items():
+            there = arrays[f"looks/{name}"]
+            looks = min(values.shape[-1], there.shape[-1])  # those of the configurations in both fit
+            values[new, ..., :looks] = there[old, ..., :looks]
+        self._steps_made, self._steps_offered = (int(x) for x in arrays["work"][:2])
+        self._begun = time.monotonic() - float(arrays["work"][2])
+        self._count()
+
+    def unfinished(self) -> np.ndarray:
+        """The configurations with a trial that is not over."""
+        return np.flatnonzero(self._missing)
+
+    def _count(self) -> None:
+        """Work out from the arrays what is otherwise kept up."""
+        is_over = self._status != Status.RUNNING
+        self._counts = Counter(self._status[is_over].tolist())
+        self._missing = (~is_over).sum(axis=(1, 2))
+        self._steps_left = int(np.where(is_over, 0, self._steps[:, None, None] - self._steps_taken).sum())
+        self._best, self._best_score = [], None
+        for config in np.flatnonzero(self._missing == 0):
+            self._complete(int(config))
 
     def _end(self, place: Place, status: np.ndarray) -> None:
         """The trials have this status now; those that are over complete their configurations."""
         is_over = status != Status.RUNNING
         self._status[place] = status
-        self._done += int(is_over.sum())
-        self._diverged += int((status == Status.DIVERGED).sum())
-        self._stopped += int((status == Status.STOPPED).sum())
-        np.subtract.at(self._missing, place.config[is_over], 1)
-        for config in np.unique(place.config[is_over]):
+        ended = Place(*(x[is_over] for x in place))
+        self._counts.update(status[is_over].tolist())
+        self._steps_left -= int((self._steps[ended.config] - self._steps_taken[ended]).sum())
+        np.subtract.at(self._missing, ended.config, 1)
+        for config in np.unique(ended.config):
             if self._missing[config] == 0:
                 self._complete(int(config))
 
@@ -159,13 +215,13 @@ class Record:
     def progress(self) -> Progress:
         """Where the sweep stands."""
         return Progress(
-            trials_done=self._done,
+            trials_done=sum(self._counts.values()),
             trials=self._status.size,
             steps_done=self._steps_made,
-            steps=self._steps,
+            steps=self._steps_made + self._steps_left,
             seconds=self.seconds,
-            diverged=self._diverged,
-            stopped=self._stopped,
+            diverged=self._counts[Status.DIVERGED],
+            stopped=self._counts[Status.STOPPED],
             busy=self.busy,
             metric=self._score.metric,
             best=self._best_score,

@@ -51,6 +51,27 @@ class StopRule:
         raise NotImplementedError
 
 
+class Log:
+    """A judge, and everything it has been told: so it can be told again, to another judge."""
+
+    def __init__(self, rule: StopRule, batches: Sequence[Sequence[Report]] = ()):
+        self.rule = rule
+        self._judge = rule.judge()
+        self.batches: list[list[Report]] = []
+        for batch in batches:
+            self.stops(batch)
+
+    def stops(self, reports: Sequence[Report]) -> list[bool]:
+        """Take the reports, then say which of the configurations are stopped."""
+        self.batches.append(list(reports))
+        return self._judge.stops(reports)
+
+    def forget(self, configs: set[int]) -> None:
+        """As if these configurations had never been reported."""
+        kept = [[report for report in batch if report.config not in configs] for batch in self.batches]
+        self.__init__(self.rule, [batch for batch in kept if batch])
+
+
 @dataclasses.dataclass(frozen=True)
 class SuccessiveHalving(StopRule):
     """Rungs at ``min_steps · eta^k`` updates; see `successive_halving`."""

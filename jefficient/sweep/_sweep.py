@@ -35,6 +35,9 @@ def sweep(
     keep: str | None = "last",
     keep_configs: int = 10,
     key: jax.Array | None = None,
+    plan: Any = None,
+    directory: Any = None,
+    snapshot_every: float = 30.0,
     progress: bool | Callable[[Progress], None] = True,
 ) -> "Result":
     """Train every configuration of a space, many at a time, in one compiled program for each static combination.
@@ -71,6 +74,11 @@ def sweep(
         keep_configs: of how many of the best configurations.
         key: typed PRNG key, ``jax.random.key(0)`` by default. Trial (seed s, fold f) draws from
             ``fold_in(fold_in(key, s), f)``, wherever it stands in the space.
+        plan: what `jf.plan` gave, to lay the sweep out that way; by default rules choose the width of its blocks.
+        directory: where the sweep is kept while it runs, so that it survives its process: after a crash or Ctrl-C the
+            same call goes on from there, bit for bit. A larger space in the same directory runs what is new. Another
+            task, another optimizer or other data are refused. Nothing in it is ever unpickled.
+        snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing, or a function that
             is called with a `Progress` after every segment.
 
@@ -97,7 +105,8 @@ def sweep(
         >>> dict(result.dataset.sizes)["config"]
         2
     """
-    from ._run import Settings, run  # xarray and pandas load with the first sweep, not with jefficient
+    from ._run import run  # xarray and pandas load with the first sweep, not with jefficient
+    from ._settings import Running, Settings
 
     settings = Settings(
         steps=steps,
@@ -111,9 +120,9 @@ def sweep(
         eval_every=eval_every,
         eval_batch_size=eval_batch_size,
         stop=stop,
-        diverged_above=float("inf") if diverged_above is None else diverged_above,
+        diverged_above=diverged_above,
         keep=keep,
         keep_configs=keep_configs,
-        progress=progress,
+        key=jax.random.key(0) if key is None else key,
     )
-    return run(task, optimizer, space, settings, jax.random.key(0) if key is None else key)
+    return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress))

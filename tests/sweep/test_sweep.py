@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import jefficient as jf
-from jefficient.sweep import _programs, _run
+from jefficient.sweep import _plan, _programs
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
@@ -101,7 +101,7 @@ def test_one_trace_for_32_rates_and_each_trial_as_if_alone():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
     """At the same width, whatever the order, beside a trial that diverges, in one block or two at the same time."""
-    monkeypatch.setattr(_run, "workers", lambda: workers)
+    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: workers)
     space = jf.grid(learning_rate=[0.01, 0.1, 0.3])
     shuffled = jf.grid(learning_rate=[0.3, 1e30, 0.01])
     one, other = (sweep(jf.sgd, s, keep_configs=99, diverged_above=1e3) for s in (space, shuffled))
@@ -116,8 +116,8 @@ def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
 
 def test_blocks_of_one_width_and_a_padded_last_one(monkeypatch):
     """Seven trials in blocks of four are, bit for bit, four and three of them in blocks of four."""
-    monkeypatch.setitem(_programs.WIDEST, "cpu", 4)
-    monkeypatch.setattr(_run, "workers", lambda: 1)
+    monkeypatch.setitem(_plan.WIDEST, "cpu", 4)
+    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 1)
     rates = np.geomspace(1e-3, 0.1, 7)
     whole = sweep(space=jf.grid(learning_rate=rates), keep_configs=99)
     assert (whole.dataset["block_width"] == 4).all()
@@ -216,7 +216,7 @@ def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
 
 
 def test_weights_of_the_best_configurations_are_kept(monkeypatch):
-    monkeypatch.setitem(_programs.WIDEST, "cpu", 4)
+    monkeypatch.setitem(_plan.WIDEST, "cpu", 4)
     result = sweep(space=jf.grid(learning_rate=np.geomspace(1e-4, 0.3, 9)), seeds=2, keep_configs=3)
     assert {config for config, _, _ in result.weights} == set(result.table().index[:3])
     assert len(result.weights) == 6
@@ -446,7 +446,7 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
 
 
 def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
-    monkeypatch.setattr(_run, "workers", lambda: 1)
+    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 1)
     seen = []
     sweep(seeds=2, eval_every=5, progress=seen.append, diverged_above=1e6)
     assert [p.steps_done for p in seen] == [0, 50, 100, 150, 200]

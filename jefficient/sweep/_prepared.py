@@ -1,0 +1,86 @@
+"""A sweep that has been checked and cut into programs: all that is known before anything is compiled."""
+
+import dataclasses
+from typing import Any
+
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.typing import Tree
+from ..results import Score
+from ..spaces import Space
+from ._custom import Custom
+from ._lanes import LaneProgram
+from ._named import WHERE
+from ._programs import Lengths, Program, programs
+from ._settings import Settings
+from ._supervised import Supervised
+from ._task import Task
+from ._trial import Trial
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What is swept and how it is judged.
+
+    Attributes:
+        problem: the task with its optimizer, or the trial.
+        space: the configurations.
+        settings: how the sweep is made.
+        score: what ranks.
+        measured: the names of what every look measures.
+        parts: the space, cut into programs.
+        trials: what a lane of each program does.
+    """
+
+    problem: Supervised | Custom
+    space: Space
+    settings: Settings
+    score: Score
+    measured: tuple[str, ...]
+    parts: list[Program]
+    trials: list[Trial]
+
+    @property
+    def data(self) -> Tree:
+        """What all lanes read."""
+        return self.problem.data
+
+    def lane_program(self, index: int, width: int) -> LaneProgram:
+        """Program `index` in blocks of `width` lanes."""
+        metrics = tuple(name.removeprefix("train_") for name in self.measured if name.startswith("train_"))
+        settings = self.settings
+        return LaneProgram(self.trials[index], self.score, settings.bound, settings.keep, width, metrics)
+
+
+def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:
+    """Check everything that can be checked before anything is compiled, every configuration's numbers included."""
+    settings.check_with(space)
+    problem = _problem(task, optimizer, settings)
+    problem.check_names(space)
+    if isinstance(problem, Supervised):  # its names are known: a bad metric need not wait for anything
+        _score(settings, problem.measured)
+    lengths = Lengths(settings.steps, settings.epochs, settings.eval_every)
+    parts = programs(space, problem, lengths, settings.batch_size, settings.seeds)
+    trials = [problem.trial(part.static) for part in parts]
+    for part, trial in zip(parts, trials, strict=True):
+        problem.check(trial, part.static, part.rows())
+    first = trials[0], parts[0].rows()[0]
+    measured = problem.measured if isinstance(problem, Supervised) else problem.measured(*first)
+    return Prepared(problem, space, settings, _score(settings, measured), measured, parts, trials)
+
+
+def _problem(task: Any, optimizer: Any, settings: Settings) -> Supervised | Custom:
+    if isinstance(task, Trial):
+        given = {"optimizer": optimizer, "folds": settings.folds, "epochs": settings.epochs}
+        for name, x in given.items():
+            if x is not None:
+                raise ArgumentError(f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}.")
+        return Custom(task)
+    if not isinstance(task, Task):
+        raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task or jf.Trial, got {task!r}.")
+    if optimizer is None:
+        raise ArgumentTypeError(f"{WHERE}: optimizer must be given with a jf.Task, got None.")
+    return Supervised.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
+
+
+def _score(settings: Settings, measured: tuple[str, ...]) -> Score:
+    return Score.checked(WHERE, settings.metric, settings.mode, settings.select, measured)
