@@ -5,6 +5,7 @@ from ._dataset import label as label
 from ._dataset import last_look as last_look
 from ._dataset import to_dataset as to_dataset
 from ._result import Best as Best
+from ._result import Replay as Replay
 from ._result import Result as Result
 from ._score import Score as Score
 from ._score import Status as Status

@@ -1,8 +1,8 @@
 """What a sweep returns, and how it is read."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,16 @@ class Best:
         return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
 
 
+class Replay(NamedTuple):
+    """One trial, trained again.
+
+    `dataset`: its curves, as in the sweep's dataset, every dimension of size 1; `params`: its weights.
+    """
+
+    dataset: xr.Dataset
+    params: Tree
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     """A finished sweep.
@@ -51,12 +61,17 @@ class Result:
         score: what ranks the configurations.
         weights: (config, seed, fold) to the parameters that were kept.
         space: name to the values of every configuration, as they were given.
+        test: what the test rows say of the winner: dimensions seed and fold, variables ``test_loss`` and
+            ``test_<metric>``, the winner's `config` among the attributes; None where there were none, or no winner.
+        rerun: ``(config, seed, fold) -> Replay``, None where the task is not at hand.
     """
 
     dataset: xr.Dataset
     score: Score
     weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(repr=False)
     space: Mapping[str, tuple] = dataclasses.field(repr=False)
+    test: xr.Dataset | None = dataclasses.field(repr=False, default=None)
+    rerun: Callable[[int, int, int], Replay] | None = dataclasses.field(repr=False, default=None)
 
     def table(self) -> pd.DataFrame:
         """The configurations, best first.
@@ -124,6 +139,31 @@ class Result:
                 + ("Ask jf.sweep for more with keep_configs=…" if kept else "Ask jf.sweep for them with keep='last'.")
             )
         return self.weights[config, seed, fold]
+
+    def replay(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Replay:
+        """Train one trial again, alone in a block of the recorded width: the same numbers, bit for bit.
+
+        On the same versions of jax and the same kind of device; the weights are those that the sweep kept or, where
+        it did not keep them, would have kept. A trial that was stopped goes as far as it went.
+
+        Args:
+            config: by default the best one.
+            seed: which repetition.
+            fold: which fold.
+
+        Raises:
+            ArgumentError: where there is no such trial.
+            JefficientError: where the task is not at hand (the result was not made by this process).
+        """
+        where = "jf.Result.replay"
+        config = self.best().config if config is None else config
+        for name, x in (("config", config), ("seed", seed), ("fold", fold)):
+            size = self.dataset.sizes[name]
+            if not 0 <= x < size:
+                raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
+        if self.rerun is None:
+            raise JefficientError(f"{where}: the task must be at hand, got a result without one.")
+        return self.rerun(config, seed, fold)
 
     @property
     def plot(self) -> Plot:

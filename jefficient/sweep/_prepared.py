@@ -56,6 +56,8 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepar
     settings.check_with(space)
     problem = _problem(task, optimizer, settings)
     problem.check_names(space)
+    if isinstance(task, Task) and task.test is not None and settings.keep is None:
+        raise ArgumentError(f"{WHERE}: a task with test rows needs the winner's weights, got keep=None.")
     if isinstance(problem, Supervised):  # its names are known: a bad metric need not wait for anything
         _score(settings, problem.measured)
     lengths = Lengths(settings.steps, settings.epochs, settings.eval_every)

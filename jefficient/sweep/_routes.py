@@ -76,10 +76,10 @@ class Routes:
         build = (lambda: optimizer) if isinstance(optimizer, optax.GradientTransformation) else optimizer
         return cls(
             init=Consumer.of("init", task.init, 1),
-            loss=Consumer.of("loss", task.loss, 2),
-            evaluation=Consumer.of("loss", unpenalised(task.loss), 2),
+            loss=Consumer.of("loss", task.loss, task.positional),
+            evaluation=Consumer.of("loss", unpenalised(task.loss), task.positional),
             optimizer=Consumer.of("optimizer", build, 0),
-            metrics={name: Consumer.of(f"metrics[{name!r}]", f, 2) for name, f in task.metrics.items()},
+            metrics={name: Consumer.of(f"metrics[{name!r}]", f, task.positional) for name, f in task.metrics.items()},
         )
 
     @property

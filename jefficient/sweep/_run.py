@@ -1,24 +1,26 @@
 """The host's side of a sweep: prepare it, lay it out, run it, label the numbers."""
 
-from collections.abc import Callable
+import dataclasses
+import warnings
 from contextlib import ExitStack
 from typing import Any
 
 import jax
 
+from .._core.errors import JefficientWarning
 from ..results import Result, to_dataset
-from ._compiler import Compiler
+from ._assemble import assemble
 from ._durable import Durable
-from ._engine import Engine, Queue
+from ._engine import Engine
 from ._interrupt import Interrupted, interruptible
-from ._lanes import Shared
 from ._named import WHERE
 from ._plan import Plan, checked, followed, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
 from ._record import Record
+from ._replay import replay
 from ._settings import Running, Settings
-from ._stop import Log
+from ._winner import tested
 
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Running) -> Result:
@@ -32,13 +34,18 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
         plan = _plan(prepared, running, durable)
         report, close = reporter(WHERE, running.progress)
         stack.callback(close)
-        engine = _engine(prepared, plan, report, stack)
+        slots = jax.local_devices() * plan.blocks
+        engine = assemble(prepared, [program.width for program in plan.programs], slots, report, stack)
         if durable is not None:
             durable.begin(engine, plan)
         report(engine.record.progress())
         _run(engine, durable)
-    dataset = to_dataset(space.columns, engine.record.curves(), _attributes(prepared, engine.record))
-    return Result(dataset, prepared.score, engine.record.weights, dict(space.columns))
+    record, score = engine.record, prepared.score
+    dataset = to_dataset(space.columns, record.curves(), _attributes(prepared, record))
+    result = Result(
+        dataset, score, record.weights, dict(space.columns), rerun=lambda *trial: replay(prepared, dataset, *trial)
+    )
+    return dataclasses.replace(result, test=tested(prepared, result))
 
 
 def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan:
@@ -47,31 +54,6 @@ def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan
         return checked(prepared, running.plan)
     found = None if durable is None else durable.plan()
     return plan_of(prepared) if found is None else followed(prepared, found)
-
-
-def _engine(prepared: Prepared, plan: Plan, report: Callable, stack: ExitStack) -> Engine:
-    devices = jax.local_devices()
-    shared = {device: jax.device_put(Shared(prepared.data, prepared.settings.key), device) for device in devices}
-    slots = [device for _ in range(plan.blocks) for device in devices]
-    widths = [program.width for program in plan.programs]
-    queues = [Queue.of(part, prepared.lane_program(i, widths[i])) for i, part in enumerate(prepared.parts)]
-    compiler = Compiler(queues, shared, len(slots))
-    stack.callback(compiler.close)
-    settings = prepared.settings
-    record = Record(
-        len(prepared.space), prepared.parts, widths, prepared.score, prepared.measured, settings.keep_configs
-    )
-    return Engine(
-        queues=queues,
-        compiled=compiler,
-        devices=slots,
-        shared=shared,
-        record=record,
-        log=None if settings.stop is None else Log(settings.stop),
-        keeps=settings.keep is not None,
-        report=lambda: report(record.progress()),
-        between=lambda _: None,
-    )
 
 
 def _run(engine: Engine, durable: Durable | None) -> None:
@@ -88,10 +70,22 @@ def _run(engine: Engine, durable: Durable | None) -> None:
         try:
             engine.run()
         except Interrupted:
-            engine.record.interrupt()
+            _say_interrupted(engine, durable)
             return
         if durable is not None:
             durable.between(engine, is_ending=True)
+
+
+def _say_interrupted(engine: Engine, durable: Durable | None) -> None:
+    progress = engine.record.progress()
+    engine.record.interrupt()
+    more = "" if durable is None else " The same call goes on from here."
+    warnings.warn(
+        f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; the result says "
+        f"'interrupted' of the others.{more}",
+        JefficientWarning,
+        stacklevel=4,
+    )
 
 
 def _attributes(prepared: Prepared, record: Record) -> dict[str, Any]:

@@ -93,16 +93,19 @@ class Supervised:
         def built(given: dict[str, Any]) -> TrainStep:
             given = {**static, **given}
             loss, optimizer = routes.loss, build_optimizer(routes.optimizer, given)
-            numbers = {name: x for name, x in loss.given(given).items() if name != "key"}
+            numbers, carries = (
+                {name: x for name, x in loss.given(given).items() if name != "key"},
+                self.task.model_state,
+            )
             if "key" in loss.asked:
-                return train_step(
-                    lambda params, batch, key: loss.function(params, batch, key=key, **numbers), optimizer
-                )
-            return train_step(lambda params, batch: loss.function(params, batch, **numbers), optimizer)
+                noisy = lambda *arguments, key: loss.function(*arguments, key=key, **numbers)  # noqa: E731
+                return train_step(noisy, optimizer, model_state=carries)
+            return train_step(lambda *arguments: loss.function(*arguments, **numbers), optimizer, model_state=carries)
 
         def init(key: jax.Array, /, **given: Any) -> TrainState:
-            params = routes.init.function(jax.random.fold_in(key, INIT), **routes.init.given({**static, **given}))
-            return built(given).init(params, key=jax.random.fold_in(key, NOISE))
+            made = routes.init.function(jax.random.fold_in(key, INIT), **routes.init.given({**static, **given}))
+            params, model_state = self._pair(made) if self.task.model_state else (made, None)
+            return built(given).init(params, key=jax.random.fold_in(key, NOISE), model_state=model_state)
 
         def step(
             state: TrainState, data: Tree, t: jax.Array, key: jax.Array, /, **given: Any
@@ -113,9 +116,19 @@ class Supervised:
         def evaluate(state: TrainState, data: Tree, /, **given: Any) -> dict[str, jax.Array]:
             if not self.valid:
                 return {}
-            return self._held_out(state.params, data, {**static, **given}, given["fold"])
+            return self._held_out(weights(state), data, {**static, **given}, given["fold"])
 
-        return Trial(init, step, evaluate, self.data, weights=lambda state: state.params)
+        def weights(state: TrainState) -> Tree:
+            return (state.params, state.model_state) if self.task.model_state else state.params
+
+        return Trial(init, step, evaluate, self.data, weights)
+
+    def _pair(self, made: Any) -> tuple[Tree, Tree]:
+        if not (isinstance(made, tuple | list) and len(made) == 2):
+            raise ArgumentTypeError(
+                f"{WHERE}: with model_state, init must return a pair (params, model_state), got {type(made).__name__}."
+            )
+        return made[0], made[1]
 
     def _batch(self, data: Tree, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int) -> Tree:
         """Rows `t` of the trial's order."""
@@ -126,7 +139,8 @@ class Supervised:
             rows = folds.train[fold, shuffled_batch(order, t, folds.train_size[fold], batch_size)]
         return self._prepare(data, fold, jax.tree.map(lambda x: x[rows], data["train"]))
 
-    def _held_out(self, params: Tree, data: Tree, given: dict[str, Any], fold: jax.Array) -> dict[str, jax.Array]:
+    def _held_out(self, weights: Tree, data: Tree, given: dict[str, Any], fold: jax.Array) -> dict[str, jax.Array]:
+        """The means over the rows that `fold` holds out."""
         folds = data["folds"]
 
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
@@ -138,19 +152,32 @@ class Supervised:
             return self._prepare(data, fold, batch)
 
         count = None if folds is None or self._is_equal else folds.valid_size[fold]
-        return self._measure(params, given, batch_of, self.valid, count)
+        return self._measure("valid", weights, given, batch_of, self.valid, count)
+
+    def tested(
+        self, weights: Tree, rows: Tree, data: Tree, fold: jax.Array, given: dict[str, Any]
+    ) -> dict[str, jax.Array]:
+        """The means over the test rows, ``test_<name>``, of the weights that a trial on `fold` ended with."""
+
+        def batch_of(begin: jax.Array | int, count: int) -> Tree:
+            return self._prepare(
+                data, fold, jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), rows)
+            )
+
+        return self._measure("test", weights, given, batch_of, _rows(rows), None)
 
     def _measure(
-        self, params: Tree, given: dict[str, Any], batch_of: BatchOf, rows: int, count: jax.Array | None
+        self, of: str, weights: Tree, given: dict[str, Any], batch_of: BatchOf, rows: int, count: jax.Array | None
     ) -> dict[str, jax.Array]:
-        consumers = {"valid_loss": self.routes.evaluation}
-        consumers |= {f"valid_{name}": c for name, c in self.routes.metrics.items()}
-        given = {**given, "key": None}
+        consumers = {f"{of}_loss": self.routes.evaluation}
+        consumers |= {f"{of}_{name}": c for name, c in self.routes.metrics.items()}
+        arguments, given = weights if self.task.model_state else (weights,), {**given, "key": None}
 
         def function(consumer: Consumer) -> Callable[[Tree], jax.Array]:
             def value(batch: Tree) -> jax.Array:
-                x = consumer.function(params, batch, **consumer.given(given))
+                x = consumer.function(*arguments, batch, **consumer.given(given))
                 if consumer.name == "loss":
+                    x = x[0] if self.task.model_state else x
                     check_loss(WHERE, x)
                 if jnp.ndim(x) > 1:
                     raise ArgumentError(
@@ -179,7 +206,8 @@ class Supervised:
         The whole trial is traced once; then each function alone, once for each distinct set of what it asks for.
         """
         key = jax.eval_shape(lambda: jax.random.key(0))
-        params = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **rows[0], fold=0), key))
+        weights = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **rows[0], fold=0), key))
+        arguments = weights if self.task.model_state else (weights,)
         batch = jax.eval_shape(
             lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]), self.data, key
         )
@@ -199,7 +227,7 @@ class Supervised:
         checks: list[tuple[tuple[str, ...], Callable[[dict[str, Any]], Any]]] = [
             (routes.optimizer.asked, lambda hp: build_optimizer(routes.optimizer, {**static, **hp})),
             (routes.init.asked, alone(routes.init, key)),
-            *((c.asked, alone(c, params, batch)) for c in (routes.evaluation, *routes.metrics.values())),
+            *((c.asked, alone(c, *arguments, batch)) for c in (routes.evaluation, *routes.metrics.values())),
         ]
         if is_regularized(routes.loss.function):
             checks.append((("l1", "l2"), strengths))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core import signatures
+from .._core.checks import check_flag
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.trees import name_of
 from .._core.typing import Tree
@@ -32,11 +33,20 @@ class Task:
             ``valid_<name>``.
         validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to hold out, drawn once
             for the whole sweep; or None.
+        test: rows (a tree like `data`) that are looked at once, at the end, with the winner's weights: `result.test`.
+        prepare: a pair ``(fit, apply)``: ``fit(data) -> fitted`` sees the training rows alone, of each fold its own,
+            and ``apply(fitted, batch) -> batch`` is done to every batch, trained on or evaluated. So standardisation
+            learns nothing from rows that are held out. `fit` is called once for each fold, outside of jax's tracing;
+            `fitted` is a tree of numbers whose shapes are the same in every fold.
+        model_state: whether the model carries state of its own (batch-norm's averages). Then ``init -> (params,
+            model_state)``, ``loss(params, model_state, batch, …) -> (scalar, model_state)``, metrics are called with
+            ``(params, model_state, batch, …)``, and weights are pairs ``(params, model_state)``. In evaluation the
+            state that the loss returns is dropped; a loss tells evaluation by its `key`, which is None there.
 
     After the arguments shown, `init`, `loss` and metrics get the hyperparameters that they name.
 
     Raises:
-        ArgumentError: where data are empty, their leading axes differ, or `validation` does not match them.
+        ArgumentError: where data are empty, their leading axes differ, or `validation` or `test` do not match them.
         ArgumentTypeError: where a function is none, or an array holds no numbers.
 
     Examples:
@@ -59,14 +69,18 @@ class Task:
     validation: Tree | float | None = None
     test: Tree | None = None
     prepare: tuple[Callable, Callable] | None = None
+    model_state: bool = False
 
     def __post_init__(self):
-        for name, function, positional in (("init", self.init, 1), ("loss", self.loss, 2)):
+        check_flag(WHERE, model_state=self.model_state)
+        for name, function, positional in (("init", self.init, 1), ("loss", self.loss, self.positional)):
             signatures.names_asked(f"{WHERE}: {name}", function, positional)
+        if self.prepare is not None:
+            _check_prepare(self.prepare)
         if not isinstance(self.metrics, Mapping):
             raise ArgumentTypeError(f"{WHERE}: metrics must map a name to a function, got {self.metrics!r}.")
         for name, function in self.metrics.items():
-            signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, 2)
+            signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, self.positional)
             if name == "loss":
                 raise ArgumentError(f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself.")
         object.__setattr__(self, "data", _arrays("data", self.data))
@@ -74,7 +88,15 @@ class Task:
             self._check_fraction(float(self.validation))
         elif self.validation is not None:
             object.__setattr__(self, "validation", _arrays("validation", self.validation))
-            _check_alike(self.data, self.validation)
+            _check_alike(self.data, "validation", self.validation)
+        if self.test is not None:
+            object.__setattr__(self, "test", _arrays("test", self.test))
+            _check_alike(self.data, "test", self.test)
+
+    @property
+    def positional(self) -> int:
+        """Arguments of `loss` and metrics before the hyperparameters."""
+        return 3 if self.model_state else 2
 
     @property
     def size(self) -> int:
@@ -136,15 +158,19 @@ def _fits(host: np.ndarray, dtype: Any) -> bool:
     return np.iinfo(dtype).min <= host.min() and host.max() <= np.iinfo(dtype).max
 
 
-def _check_alike(data: Tree, validation: Tree) -> None:
+def _check_prepare(prepare: Any) -> None:
+    is_pair = isinstance(prepare, tuple | list) and len(prepare) == 2
+    if not is_pair or not all(callable(function) for function in prepare):
+        raise ArgumentTypeError(f"{WHERE}: prepare must be a pair of functions (fit, apply), got {prepare!r}.")
+
+
+def _check_alike(data: Tree, name: str, other: Tree) -> None:
     rows = (
         jax.tree.map(lambda x: (x.shape[1:], x.dtype), data),
-        jax.tree.map(lambda x: (x.shape[1:], x.dtype), validation),
+        jax.tree.map(lambda x: (x.shape[1:], x.dtype), other),
     )
     if rows[0] != rows[1]:
-        raise ArgumentError(
-            f"{WHERE}: the rows of validation must be like those of data, got {rows[1]} against {rows[0]}."
-        )
+        raise ArgumentError(f"{WHERE}: the rows of {name} must be like those of data, got {rows[1]} against {rows[0]}.")
 
 
 def _size(data: Tree) -> int:
