@@ -112,6 +112,15 @@ def strong(tree: Any, what: str) -> None:
             raise LawError(f"{what} must be strongly typed, got a weakly typed {x.dtype} at {_place(path)}.")
 
 
+def donatable(tree: Any, what: str) -> None:
+    """No array is in the tree twice: jax refuses to donate a buffer twice."""
+    places: dict[int, str] = {}
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if id(x) in places:
+            raise LawError(f"{what} must not hold an array twice, got the same at {places[id(x)]} and {_place(path)}.")
+        places[id(x)] = _place(path)
+
+
 def finite(tree: Any, what: str) -> None:
     """Every number of the tree is finite."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._core.errors import ArgumentTypeError
 from .._core.typing import Tree
-from ._law import Numbers, agrees_when_traced, built, check_numbers, first_values, strong, verify
+from ._law import Numbers, agrees_when_traced, built, check_numbers, donatable, first_values, strong, verify
 
 STEPS = 4
 
@@ -91,11 +91,12 @@ def _traced(case: Case) -> None:
 
 
 def _state(case: Case) -> None:
-    """the state is strongly typed and keeps its tree, shapes and dtypes, so that it can be scanned and donated."""
+    """the state is strongly typed, holds no array twice and keeps its tree: so it can be scanned and donated."""
     state = case.build().init(case.params, **case.init)
     after = jax.jit(case.build().update)(state, case.batch)[0]
     strong(state, "the state of init")
     strong(after, "the state of update")
+    donatable(state, "the state of init")
     chex.assert_trees_all_equal_shapes_and_dtypes(_raw(after), _raw(state))
 
 
@@ -134,7 +135,8 @@ TRAIN_STEP_LAWS: dict[str, Callable[[Case], None]] = {
 """The laws of `verify_train_step` by name.
 
 `traced`: a traced number gives the run of the static one, alone and under vmap, with one trace for all values.
-`state`: the state is strongly typed and keeps its tree, shapes and dtypes, so that it can be scanned and donated.
+`state`: the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes, so that it can be
+scanned and donated.
 `metrics`: metrics are a dict of scalars.
 `pure`: the same state and batch give the same result.
 """

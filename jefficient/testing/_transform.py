@@ -17,6 +17,7 @@ from ._law import (
     broken,
     built,
     check_numbers,
+    donatable,
     finite,
     first_values,
     has_gradients,
@@ -193,7 +194,7 @@ def _zero(case: Case) -> None:
 
 
 def _state(case: Case) -> None:
-    """the state is strongly typed, and its tree depends on structure alone: not on values, not on steps made."""
+    """the state is strongly typed, holds no array twice, and its tree depends on structure alone."""
     states = [
         case.build().init(case.params),
         case.build(**{name: pair[1] for name, pair in case.numbers.items()}).init(case.params),
@@ -202,6 +203,7 @@ def _state(case: Case) -> None:
     after = case.build().update(gradients(case.params, jnp.float32(0)), states[0], case.params, value=jnp.float32(1))[1]
     for state in (*states, after):
         strong(state, "the state")
+        donatable(state, "the state")
         chex.assert_trees_all_equal_shapes_and_dtypes(state, states[0])
 
 
@@ -259,7 +261,8 @@ TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
 `traced`: a traced number gives the updates of the static one, alone and under vmap, with one trace for all values.
 `gradient`: the gradient in each number is finite, and is the finite difference.
 `zero`: a gradient of zeros gives finite updates, and finite gradients in each number.
-`state`: the state is strongly typed, and its tree depends on structure alone.
+`state`: the state is strongly typed, holds no array twice (so that it can be donated), and its tree depends on
+structure alone: not on values, not on steps made.
 `empty`: an empty leaf, an empty tree and a None among the parameters pass.
 `none`: a gradient of None leaves its parameter alone. That is jefficient's rule: most of optax's transforms break it.
 `pure`: the same arguments give the same result.

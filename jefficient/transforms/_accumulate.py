@@ -77,9 +77,9 @@ def accumulate(
             params,
             lambda dtype: numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype,
         )
-        count = _base.first_count()
-        k = at_least_one(every_k, count)
-        return AccumulateState(count, count, mean, tx.init(params), _base.report(where, every_k=k))
+        gathered, made = _base.first_count(), _base.first_count()  # two arrays, since a state may be donated
+        k = at_least_one(every_k, made)
+        return AccumulateState(gathered, made, mean, tx.init(params), _base.report(where, every_k=k))
 
     def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, AccumulateState]:
         _base.check_state(where, AccumulateState, state)

@@ -65,8 +65,8 @@ def apply_if_finite(
         return _base.report(where, max_consecutive_errors=max_consecutive_errors)
 
     def init(params: Tree) -> ApplyIfFiniteState:
-        none = _base.first_count()
-        return ApplyIfFiniteState(none, jnp.array(True), none, inner.init(params), report())
+        in_a_row, in_all = _base.first_count(), _base.first_count()  # two arrays, since a state may be donated
+        return ApplyIfFiniteState(in_a_row, jnp.array(True), in_all, inner.init(params), report())
 
     def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, ApplyIfFiniteState]:
         _base.check_state(where, ApplyIfFiniteState, state)

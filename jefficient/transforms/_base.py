@@ -148,5 +148,8 @@ def count_under(number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: j
 
 
 def report(where: str, **values: Scalar) -> Report:
-    """The values in force as strongly typed scalars, under the transform's name: for the field `hyperparameters`."""
-    return {where.removeprefix("jf."): {name: numerics.scalar(x) for name, x in values.items()}}
+    """The values in force as strongly typed scalars, under the transform's name: for the field `hyperparameters`.
+
+    Copies: a state may be donated, and a number that is an array is the caller's, or stands elsewhere in the state.
+    """
+    return {where.removeprefix("jf."): {name: jnp.array(x, numerics.number_dtype(x)) for name, x in values.items()}}

@@ -97,8 +97,9 @@ def reduce_on_plateau(
     def init(params: Tree) -> ReduceOnPlateauState:
         trees.check_floating(where, params)
         dtype = numerics.compute_dtype(*(numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params)))
-        one, none = jnp.ones((), dtype), _base.first_count()
-        return ReduceOnPlateauState(one, one * jnp.inf, none, none, none, one * 0, report(one))
+        scale, best, mean = (jnp.full((), x, dtype) for x in (1, jnp.inf, 0))
+        plateau, cooldown, count = (_base.first_count() for _ in range(3))  # three arrays: a state may be donated
+        return ReduceOnPlateauState(scale, best, plateau, cooldown, count, mean, report(scale))
 
     def update(
         updates: Tree, state: Any, params: Tree = None, *, value: Scalar | None = None, **extra_args: Any

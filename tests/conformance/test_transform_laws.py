@@ -1,5 +1,7 @@
 """The laws every transform obeys: those of `jefficient.testing`, and those that need an invalid value or a twin."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,27 @@ def test_law(row, law):
 @pytest.mark.parametrize("row", TRANSFORMS, ids=str)
 def test_is_optax_pair(row):
     assert isinstance(row.build(), optax.GradientTransformationExtraArgs)
+
+
+@pytest.mark.parametrize("row", TRANSFORMS, ids=str)
+def test_step_by_step_is_the_scan(row):
+    """One trace for all steps, and the state of `init` donated to the first."""
+    tx = row.build()
+
+    @functools.partial(jax.jit, donate_argnums=1)
+    @chex.assert_max_traces(n=1)
+    def step(params, state, t):
+        value = jnp.maximum(1 - jnp.float32(0.3) * t, jnp.float32(0.4))
+        updates, state = tx.update(gradients(params, t), state, params, value=value)
+        return jf.apply_updates(params, updates), state, updates
+
+    expected = jax.jit(lambda: trajectory(tx, PARAMS))()
+    params, state = PARAMS, tx.init(PARAMS)
+    for t in range(len(expected["b"])):
+        params, state, updates = step(params, state, jnp.float32(t))
+        alike = jax.tree.map(lambda x, t=t: x[t], expected)
+        chex.assert_trees_all_equal_shapes_and_dtypes(updates, alike)
+        chex.assert_trees_all_close(updates, alike, rtol=2e-6, atol=2e-7)
 
 
 @pytest.mark.parametrize("row", [row for row in TRANSFORMS if row.twin], ids=str)

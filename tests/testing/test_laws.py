@@ -76,6 +76,14 @@ def weak_state(rate):
     return transform(update, lambda params: {"last": {"rate": jnp.asarray(0.0)}})
 
 
+def same_array_twice(rate):
+    def init(params):
+        none = jnp.zeros((), jnp.int32)
+        return {"count": none, "skipped": none}
+
+    return transform(lambda updates, state, params=None: (updates, state), init)
+
+
 def needs_every_leaf(rate):
     def update(updates, state, params=None):
         sizes = [g.size for g in jax.tree.leaves(updates, is_leaf=lambda x: x is None)]
@@ -123,6 +131,7 @@ def counts_on_the_host():
         (root_at_zero, "zero", r"law 'zero' is broken.*\nthe gradient in a number must be finite, got 1 of 1 .*'rate'"),
         (state_by_value, "state", r"law 'state' is broken(.|\n)*(structure|different)"),
         (weak_state, "state", r"the state must be strongly typed, got a weakly typed float32 at \['last'\]\['rate'\]"),
+        (same_array_twice, "state", r"must not hold an array twice, got the same at \['count'\] and \['skipped'\]"),
         (needs_every_leaf, "none", r"law 'none' is broken.*\nIt raised AttributeError"),
         (counts_on_the_host(), "pure", r"law 'pure' is broken"),
     ],

@@ -161,6 +161,20 @@ def test_donating_lanes_keeps_what_they_began_with():
     assert params["w"].tolist() == [[0.0] * 3] * 2
 
 
+@pytest.mark.parametrize(
+    "wrap", [lambda tx: jf.accumulate(tx, 2), lambda tx: jf.apply_if_finite(tx, 2)], ids=["accumulate", "finite"]
+)
+def test_lanes_of_wrapped_transforms_are_donated(wrap):
+    """Under vmap both ways of the wrapper are computed, so the inner state's report is read."""
+    lanes = jf.vectorize(
+        lambda learning_rate: jf.train_step(loss, wrap(jf.adam(learning_rate))), {"learning_rate": np.array([0.1, 0.2])}
+    )
+    update, state = jax.jit(lanes.update, donate_argnums=0), lanes.init(PARAMS)
+    for _ in range(4):
+        state, metrics = update(state, BATCH)
+    assert (metrics["loss"] < loss(PARAMS, BATCH)).all()
+
+
 def test_vectorize_refuses_by_name():
     def factory(learning_rate, momentum=0.9):
         return jf.train_step(loss, jf.sgd(learning_rate, momentum))

@@ -101,6 +101,19 @@ def test_the_count_stops_at_its_end():
     assert np.isfinite(updates).all()
 
 
+def test_a_donated_state_takes_nothing_from_the_caller():
+    """A number that is an array is reported, not kept; a scan reads the report."""
+    rate, params = jnp.float32(0.5), jnp.ones(2)
+    tx = jf.chain(jf.sgd(rate, momentum=rate), jf.reduce_on_plateau(factor=rate))
+
+    def steps(state):
+        return jax.lax.scan(lambda s, _: (tx.update(params, s, params, value=rate)[1], None), state, length=3)[0]
+
+    state = jax.jit(steps, donate_argnums=0)(tx.init(params))
+    assert not rate.is_deleted()
+    assert jf.hyperparameters(state)["sgd.momentum"] == rate == 0.5
+
+
 def test_a_rate_of_none_leaves_updates_alone():
     assert first_update(jf.scale_by_learning_rate(None), jnp.ones(2)).tolist() == [1.0, 1.0]
     assert first_update(jf.scale_by_learning_rate(0.5, flip_sign=False), jnp.ones(2)).tolist() == [0.5, 0.5]
