@@ -82,9 +82,14 @@ def total(lengths: Sequence[Scalar]) -> list[Scalar]:
 
 
 def share_of(length: Scalar, share: Scalar) -> Scalar:
-    """share · length rounded down to a whole step, in the same arithmetic for static and traced numbers."""
+    """share · length rounded down to a whole step, in the same arithmetic for static and traced numbers.
+
+    0.53 · 100 is 52.999996 in float32, and means 53: what misses a whole step by the rounding of both is that step.
+    """
     dtype = numerics.number_dtype(length, share)
-    whole = jnp.floor(jnp.asarray(length, dtype) * jnp.asarray(share, dtype))
+    product = jnp.asarray(length, dtype) * jnp.asarray(share, dtype)
+    nearest, slack = jnp.round(product), 2 * jnp.finfo(dtype).eps * product
+    whole = jnp.where(jnp.abs(product - nearest) <= slack, nearest, jnp.floor(product))
     return whole.astype(jnp.int32) if _is_integer(length) else whole
 
 

@@ -18,7 +18,8 @@ def cosine_onecycle_schedule(
 ) -> Schedule:
     """Half a cosine from peak / div_factor up to the peak at step B, and half a cosine down to the end at step T.
 
-    B is ``pct_start·T`` rounded down to a whole step, and the last value is peak / (div_factor·final_div_factor).
+    B is ``pct_start·T`` rounded down to a whole step (0.29·100 is 29, however 0.29 is rounded in a float), and the last
+    value is peak / (div_factor·final_div_factor).
 
     Args:
         transition_steps: T, the length of the whole schedule, above 0.
