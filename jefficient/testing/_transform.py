@@ -137,16 +137,21 @@ def _dtype(case: Case) -> None:
 
 
 def _x64(case: Case) -> None:
-    """with x64 on nothing is promoted: float32 stays float32, float64 stays float64."""
+    """with x64 on nothing is promoted, static or traced in float32: float32 stays float32, float64 stays float64."""
     with jax.enable_x64(True):
+        traced = traceable(case.numbers)
         for dtype in ("float32", "float64"):
-            with broken(f"Parameters of dtype {dtype}:"):
-                params = case.params_as(dtype)
-                updates = jax.jit(lambda params=params: trajectory(case.build(), params))()
-                _all_of(dtype, updates, "an update")
-                state = case.build().init(params)
-                moments = [x for x in jax.tree.leaves(state) if x.shape != () and jnp.issubdtype(x.dtype, jnp.floating)]
-                _all_of(dtype, moments, "the state")
+            params = case.params_as(dtype)
+            for kind, numbers in (("static", {}), ("traced", traced)):
+                with broken(f"Parameters of dtype {dtype}, {kind} numbers:"):
+                    updates = jax.jit(lambda numbers, params=params: trajectory(case.build(**numbers), params))(numbers)
+                    _all_of(dtype, updates, "an update")
+                    state = case.build(**numbers).init(params)
+                    _all_of(dtype, [x for x in jax.tree.leaves(state) if _is_moment(x)], "the state")
+
+
+def _is_moment(x: jax.Array) -> bool:
+    return x.shape != () and jnp.issubdtype(x.dtype, jnp.floating)
 
 
 def _all_of(dtype: str, tree: Tree, what: str) -> None:
@@ -257,7 +262,7 @@ TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
 """The laws of `verify_transform` by name.
 
 `dtype`: updates have the gradients' dtypes and states keep theirs under scan, with traced float32 numbers.
-`x64`: with x64 on nothing is promoted.
+`x64`: with x64 on nothing is promoted, be the numbers static or traced in float32.
 `traced`: a traced number gives the updates of the static one, alone and under vmap, with one trace for all values.
 `gradient`: the gradient in each number is finite, and is the finite difference.
 `zero`: a gradient of zeros gives finite updates, and finite gradients in each number.

@@ -8,6 +8,7 @@ The tables are those of optax 0.2.8. Where its tests are missing or renamed thes
 """
 
 import fnmatch
+import inspect
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ from typing import NamedTuple
 
 import pytest
 from optax_suite import standin
+
+import jefficient as jf
 
 OURS = "opt_name='(sgd|sgd_mom|adam|adamw|nadam|nadamw)'"
 
@@ -153,6 +156,14 @@ def test_optax_suite(module, tmp_path):
 def test_every_function_that_both_have_is_called():
     called = {name for module in MODULES.values() for name in module.uses.split()}
     assert set(standin.counterparts()) - called == UNCALLED
+
+
+@pytest.mark.parametrize(("name", "theirs"), standin.counterparts().items(), ids=standin.counterparts())
+def test_arguments_their_order_and_defaults_are_optax_s(name, theirs):
+    def arguments(function):
+        return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
+
+    assert arguments(getattr(jf, name)) == arguments(theirs)
 
 
 def test_every_exception_belongs_to_a_module():

@@ -169,6 +169,25 @@ def test_the_top_of_onecycle_is_at_the_step_that_was_meant(length):
         assert (values.argmax(axis=1) == 1).all()
 
 
+def test_boundaries_and_scales_may_be_traced_arrays():
+    boundaries, scales = jnp.array([[10, 40], [20, 21]]), jnp.array([[0.3, 2.0], [0.5, 0.0]])
+    steps = jnp.arange(60)
+
+    def jumps(boundaries, scales):
+        return jf.piecewise_constant_schedule(0.5, (boundaries, scales))(steps)
+
+    def pieces(boundaries, scales):
+        constants = [jf.constant_schedule(1.0), *(jf.constant_schedule(scale) for scale in scales)]
+        return jf.join_schedules(constants, boundaries)(steps)
+
+    for made, start, combined in ((jumps, 0.5, np.multiply), (pieces, 1.0, lambda _, scale: scale)):
+        lanes = jax.jit(jax.vmap(made))(boundaries, scales)
+        for lane, b, f in zip(lanes, np.asarray(boundaries), np.asarray(scales), strict=True):
+            second = combined(start, f[0])
+            expected = np.repeat(np.float32([start, second, combined(second, f[1])]), np.diff([0, *b, 60]))
+            np.testing.assert_allclose(lane, expected, rtol=1e-6)
+
+
 def test_steps_and_boundaries_at_the_largest_count():
     last = np.int32(2**31 - 1)
     assert jf.rsqrt_schedule(1.0, 2**31 - 1)(last) == pytest.approx(0.5**0.5, rel=1e-6)

@@ -149,8 +149,15 @@ def test_numbers_in_x64_are_watched():
 
         return transform(update)
 
-    with pytest.raises(LawError, match=r"law 'x64' is broken.*\nParameters of dtype float32:(.|\n)*float64"):
-        verify_transform(widens, RATE, laws=["x64"])
+    def narrows_traced(rate):
+        return elementwise(lambda g: (g * rate).astype(rate.dtype if isinstance(rate, jax.Array) else g.dtype))
+
+    for factory, where in (
+        (widens, r"float32, static numbers:(.|\n)*got float64"),
+        (narrows_traced, r"float64, traced numbers:(.|\n)*got float32"),
+    ):
+        with pytest.raises(LawError, match=rf"law 'x64' is broken.*\nParameters of dtype {where}"):
+            verify_transform(factory, RATE, laws=["x64"])
 
 
 @pytest.mark.parametrize(
