@@ -141,6 +141,29 @@ def test_parameters_without_penalty_stand_in_a_group_of_their_own():
     np.testing.assert_allclose(params["b"], expected.intercept_, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "factory",
+    [
+        lambda l1: jf.chain(jf.sgd(0.1), jf.proximal_l1(l1)),
+        lambda l1: jf.chain(jf.sgd(0.1), jf.proximal_elastic_net(l1, 0.5)),
+        lambda l1: jf.proximal_adam(0.1, l1=l1),
+    ],
+    ids=["proximal_l1", "proximal_elastic_net", "proximal_adam"],
+)
+def test_the_gradient_in_a_strength_of_zero_is_that_of_growing_it(factory):
+    def total(strength):
+        params, tx = jnp.array([1.0, -2.0, 0.3]), factory(strength)
+        state = tx.init(params)
+        for _ in range(5):
+            updates, state = tx.update(params, state, params)
+            params = jf.apply_updates(params, updates)
+        return jnp.sum(params**2)
+
+    zero, h = jnp.float64(0.0), jnp.float64(1e-7)
+    np.testing.assert_allclose(jax.grad(total)(zero), (total(h) - total(zero)) / h, rtol=1e-5)
+
+
 def test_a_schedule_below_zero_moves_nothing_away_from_zero():
     tx = jf.proximal_l1(lambda step: jnp.float32(-1.0))
     params = jnp.array([0.5, -0.5])
