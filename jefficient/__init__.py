@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 from importlib.metadata import version
 from typing import Any as _Any
 
-from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError
+from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError, JefficientWarning
 from .schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -30,8 +30,11 @@ from .sweep import (
     Task,
     Trial,
     median_stop,
+    plan,
     successive_halving,
     sweep,
+    use_compilation_cache,
+    use_cpu_devices,
 )
 from .training import (
     Lanes,
@@ -82,6 +85,7 @@ __all__ = [
     "ArgumentTypeError",
     "GradientTransformation",
     "JefficientError",
+    "JefficientWarning",
     "Lanes",
     "LanesState",
     "Progress",
@@ -119,6 +123,7 @@ __all__ = [
     "named_chain",
     "partition",
     "piecewise_constant_schedule",
+    "plan",
     "polynomial_schedule",
     "proximal_adam",
     "proximal_elastic_net",
@@ -137,6 +142,8 @@ __all__ = [
     "sweep",
     "trace",
     "train_step",
+    "use_compilation_cache",
+    "use_cpu_devices",
     "vectorize",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 from .._core.typing import Device
-from ._engine import Queue
+from ._engine import Queue, TooLargeError
 from ._lanes import Lane, Segment, Shared
+from ._machine import memory_of
 from ._named import WHERE
 
 
@@ -19,6 +20,7 @@ class Compiler:
     """
 
     def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int):
+        self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(next(iter(shared.values())).data))
         self._queues, self._shared, self._ahead = queues, shared, ahead
         self._pool = ThreadPoolExecutor(ahead)
         self._programs: dict[tuple[int, int, Device], tuple[Future[Segment], Lane]] = {}
@@ -27,8 +29,10 @@ class Compiler:
         """The program of a queue for a device, and its lanes; those that come after it begin to be compiled."""
         first = next(i for i, known in enumerate(self._queues) if known is queue)
         for index in range(first, min(first + self._ahead, len(self._queues))):
-            self._begin(index, device)
+            for each in self._shared:
+                self._begin(index, each)
         segment, lanes = self._programs[first, queue.width, device]
+        self._check_memory(segment.result(), device)
         return segment.result(), lanes
 
     @property
@@ -39,6 +43,13 @@ class Compiler:
     def close(self) -> None:
         """What has not begun is not compiled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _check_memory(self, segment: Segment, device: Device) -> None:
+        """Blocks that are known not to fit are not begun."""
+        limit, blocks = memory_of(device), self._ahead // len(self._shared)
+        needed = self._data_bytes + blocks * block_bytes(segment, self._data_bytes)
+        if needed > limit:
+            raise TooLargeError(f"{WHERE}: {needed:,} bytes must fit the device, got {limit:,}.")
 
     def _begin(self, index: int, device: Device) -> None:
         place = index, self._queues[index].width, device
@@ -62,3 +73,12 @@ class Compiler:
                     f"of one, cannot have it traced (jf's schedules and transforms can)."
                 )
             raise
+
+
+def block_bytes(segment: Segment, data_bytes: int) -> int:
+    """Memory that a compiled program says a block takes, the data that blocks share left out; 0 if it does not say."""
+    memory = segment.memory_analysis()
+    if memory is None:
+        return 0
+    total = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return max(0, total + memory.temp_size_in_bytes - data_bytes)

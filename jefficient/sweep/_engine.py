@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import jax
 import numpy as np
 
-from .._core.errors import JefficientWarning
+from .._core.errors import JefficientError, JefficientWarning
 from .._core.typing import Device, Tree
 from ._lanes import Lane, LaneProgram, Look, Orders, Segment, Shared, zeros
 from ._named import WHERE
@@ -166,7 +166,7 @@ class Engine:
                 try:
                     segment, shapes = self.compiled(queue, device)
                     lanes = zeros(shapes, device)
-                except jax.errors.JaxRuntimeError as error:
+                except (jax.errors.JaxRuntimeError, TooLargeError) as error:
                     self._halve(queue, error)
                     continue
                 nobody, first = np.full(queue.width, IDLE), np.zeros(queue.width, int)
@@ -258,7 +258,16 @@ class Engine:
             self.log.forget(set(configs.tolist()))
 
 
+class TooLargeError(JefficientError):
+    """A block is known not to fit its device."""
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device had no memory left."""
+    """Whether a device had no memory left, or would have none."""
     text = str(error)
-    return "RESOURCE_EXHAUSTED" in text or "Out of memory" in text or "YNNPACK operation failed" in text
+    return (
+        isinstance(error, TooLargeError)
+        or "RESOURCE_EXHAUSTED" in text
+        or "Out of memory" in text
+        or "YNNPACK operation failed" in text
+    )

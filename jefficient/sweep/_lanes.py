@@ -72,7 +72,8 @@ class Look(NamedTuple):
     diverged_at: jax.Array
 
 
-Segment = Callable[[Lane, Orders, Shared], tuple[Lane, Look]]
+Segment = jax.stages.Compiled
+"""``(lanes, orders, shared) -> (lanes, look)``."""
 
 
 @dataclasses.dataclass(frozen=True)

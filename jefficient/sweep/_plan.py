@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,19 @@ import jax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
 from ..results import label
+from ._machine import cores, memory_of
 from ._named import WHERE
 from ._prepared import Prepared
 from ._programs import Program
 
-WIDEST = {"cpu": 16, "gpu": 1024, "tpu": 1024}
-"""Lanes in a block at most, by kind of device. On a CPU wider blocks are slower (tests/benchmarks/width.py)."""
+WIDEST = {"cpu": 8, "gpu": 1024, "tpu": 1024}
+"""Lanes in a block at most, by kind of device. On a CPU wider blocks gain nothing (tests/benchmarks/width.py)."""
+
+_CPU_BLOCK_BYTES = 2 * 2**20
+"""State that the lanes of a block may have on a CPU: about what stays in a core's cache from step to step."""
+
+_STATES_A_LANE = 6
+"""Times the state of a lane that a block may need for it: the old one, the new one, gradients, activations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +35,8 @@ class ProgramPlan:
         trials: configurations × seeds × folds.
         steps: lane-steps (one trial's update is one) of all its trials, if none is stopped.
         width: lanes in a block.
+        block_bytes: memory of one block, lanes and temporaries; None where it was not compiled.
+        seconds: predicted for all its trials, None where it was not tried out.
     """
 
     static: str
@@ -36,23 +44,59 @@ class ProgramPlan:
     trials: int
     steps: int
     width: int
+    block_bytes: int | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        took = "" if self.seconds is None else f", about {_duration(self.seconds)}"
+        held = "" if self.block_bytes is None else f", {_bytes(self.block_bytes)} a block"
+        return f"{self.static}: {self.trials:,} trials, {self.steps:,} lane-steps, width {self.width}{held}{took}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The layout of a sweep; ``jf.sweep(plan=…)`` follows it.
+    """The layout of a sweep; ``jf.sweep(plan=…)`` follows it. ``print`` it to read it.
 
     Attributes:
         device: the kind of device.
         devices: how many there are.
         blocks: blocks that run side by side on each.
         programs: in the order in which they run.
+        data_bytes: memory of the data on each device.
+        compile_seconds: that compiling took, or None.
     """
 
     device: str
     devices: int
     blocks: int
     programs: tuple[ProgramPlan, ...]
+    data_bytes: int
+    compile_seconds: float | None = None
+
+    @property
+    def bytes(self) -> int | None:
+        """Predicted memory on each device: the data, and the blocks of the largest program; None if not compiled."""
+        blocks = [program.block_bytes for program in self.programs]
+        return None if None in blocks else self.data_bytes + self.blocks * max(x for x in blocks if x is not None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Predicted for the whole sweep, compilation not included; None where it was not tried out."""
+        seconds = [program.seconds for program in self.programs]
+        return None if None in seconds else sum(x for x in seconds if x is not None)
+
+    def __str__(self) -> str:
+        trials, steps = (sum(getattr(x, name) for x in self.programs) for name in ("trials", "steps"))
+        lines = [
+            f"{len(self.programs)} programs, {trials:,} trials, {steps:,} lane-steps",
+            f"{self.devices} × {self.device}, {self.blocks} blocks side by side on each",
+        ]
+        if self.bytes is not None:
+            lines.append(f"memory: {_bytes(self.bytes)} a device, {_bytes(self.data_bytes)} of it the data")
+        if self.seconds is not None:
+            compiling = "" if self.compile_seconds is None else f", and {_duration(self.compile_seconds)} to compile"
+            lines.append(f"time: about {_duration(self.seconds)}{compiling}")
+        return "\n".join([*lines, *(f"  {program}" for program in self.programs)])
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -71,11 +115,11 @@ def static_key(part: Program) -> str:
 
 
 def plan_of(prepared: Prepared) -> Plan:
-    """The layout that rules give, without measuring."""
+    """The layout that rules give, without compiling or measuring."""
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
-    programs = [_planned(part, width_for(part.trials, slots)) for part in prepared.parts]
-    return Plan(devices[0].device_kind, len(devices), blocks, tuple(programs))
+    programs = [_planned(part, _width(prepared, i, slots)) for i, part in enumerate(prepared.parts)]
+    return Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), _size(prepared.data))
 
 
 def followed(prepared: Prepared, plan: Plan) -> Plan:
@@ -83,9 +127,9 @@ def followed(prepared: Prepared, plan: Plan) -> Plan:
     widths = {program.static: program.width for program in plan.programs}
     slots = plan.devices * plan.blocks
     programs = []
-    for part in prepared.parts:
-        programs.append(_planned(part, widths.get(static_key(part)) or width_for(part.trials, slots)))
-    return dataclasses.replace(plan, programs=tuple(programs))
+    for i, part in enumerate(prepared.parts):
+        programs.append(_planned(part, widths.get(static_key(part)) or _width(prepared, i, slots)))
+    return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=None)
 
 
 def checked(prepared: Prepared, plan: Any) -> Plan:
@@ -108,17 +152,58 @@ def blocks_side_by_side() -> int:
     """Blocks that run side by side on a device: on a CPU one a core, whose programs keep one core busy each."""
     if jax.default_backend() != "cpu":
         return 2  # so that one is being computed while the host decides on the other
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // len(jax.local_devices()))
+    return max(1, cores() // len(jax.local_devices()))
 
 
-def width_for(trials: int, side_by_side: int) -> int:
-    """Lanes in a block: up to what the kind of device does well, the blocks spread evenly over those side by side."""
-    widest = WIDEST.get(jax.default_backend(), WIDEST["gpu"])
+def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_memory: float) -> int:
+    """Lanes in a block at most.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        state_bytes: of one lane.
+        has_convolution: whether a step has one; a batch of filters makes it a grouped one, slow on a CPU.
+        block_memory: bytes that a block may take.
+    """
+    if platform == "cpu" and has_convolution:
+        return 1
+    room = _CPU_BLOCK_BYTES if platform == "cpu" else block_memory / _STATES_A_LANE
+    fitting = min(max(1.0, room / max(state_bytes, 1)), WIDEST.get(platform, WIDEST["gpu"]))
+    return 2 ** int(math.log2(fitting))
+
+
+def width_candidates() -> list[int]:
+    """Widths worth measuring on this kind of device."""
+    widest = {"cpu": 32}.get(jax.default_backend(), WIDEST["gpu"])
+    return [2**k for k in range(int(math.log2(widest)) + 1)]
+
+
+def width_for(trials: int, side_by_side: int, widest: int) -> int:
+    """Lanes in a block: the blocks spread evenly over those side by side, none wider than `widest`."""
     rounds = math.ceil(trials / (side_by_side * widest))
     return math.ceil(trials / (side_by_side * rounds))
+
+
+def _width(prepared: Prepared, index: int, slots: int) -> int:
+    state_bytes, has_convolution = prepared.lane_costs(index)
+    memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
+    widest = widest_for(jax.default_backend(), state_bytes, has_convolution, memory)
+    return width_for(prepared.parts[index].trials, slots, widest)
 
 
 def _planned(part: Program, width: int) -> ProgramPlan:
     steps = int(part.steps.sum()) * part.seeds * part.folds
     return ProgramPlan(static_key(part), len(part.configs), part.trials, steps, width)
+
+
+def _size(tree: Any) -> int:
+    return sum(x.nbytes for x in jax.tree.leaves(tree) if hasattr(x, "nbytes"))
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.2f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..results import Score
@@ -49,6 +52,18 @@ class Prepared:
         metrics = tuple(name.removeprefix("train_") for name in self.measured if name.startswith("train_"))
         settings = self.settings
         return LaneProgram(self.trials[index], self.score, settings.bound, settings.keep, width, metrics)
+
+    def lane_costs(self, index: int) -> tuple[int, bool]:
+        """Bytes of the state of one lane of program `index`, and whether a step has a convolution; traced, not run."""
+        trial, numbers = self.trials[index], self.parts[index].rows()[0]
+
+        def begin_and_step(key: jax.Array, data: Tree) -> tuple[Any, Any]:
+            state = trial.init(key, **numbers, fold=0)
+            return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
+
+        jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(jax.random.key(0), self.data)
+        has_convolution = "conv_general_dilated" in str(jaxpr)
+        return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)), has_convolution
 
 
 def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:

@@ -12,6 +12,7 @@ from ..results import Result, to_dataset
 from ._assemble import assemble
 from ._durable import Durable
 from ._engine import Engine
+from ._forecast import forecast
 from ._interrupt import Interrupted, interruptible
 from ._named import WHERE
 from ._plan import Plan, checked, followed, plan_of
@@ -50,6 +51,8 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
 
 def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan:
     """The user's plan, or the directory's, or what the rules give."""
+    if isinstance(running.plan, str) and running.plan == "measure":
+        return forecast(prepared, measure=True)
     if running.plan is not None:
         return checked(prepared, running.plan)
     found = None if durable is None else durable.plan()

@@ -1,4 +1,4 @@
-"""The front door to sweeps."""
+"""The front doors to sweeps: run one, or ask what it would take."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from ._trial import Trial
 
 if TYPE_CHECKING:
     from ..results import Result
+    from ._plan import Plan
 
 
 def sweep(
@@ -74,7 +75,8 @@ def sweep(
         keep_configs: of how many of the best configurations.
         key: typed PRNG key, ``jax.random.key(0)`` by default. Trial (seed s, fold f) draws from
             ``fold_in(fold_in(key, s), f)``, wherever it stands in the space.
-        plan: what `jf.plan` gave, to lay the sweep out that way; by default rules choose the width of its blocks.
+        plan: what `jf.plan` gave, to lay the sweep out that way; or ``"measure"``, to try widths first and take the
+            fastest; by default rules choose. The numbers depend on the width in their last bits, on nothing else of it.
         directory: where the sweep is kept while it runs, so that it survives its process: after a crash or Ctrl-C the
             same call goes on from there, bit for bit. A larger space in the same directory runs what is new. Another
             task, another optimizer or other data are refused. Nothing in it is ever unpickled.
@@ -126,3 +128,45 @@ def sweep(
         key=jax.random.key(0) if key is None else key,
     )
     return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress))
+
+
+def plan(task: Any, optimizer: Any = None, space: Any = None, *, measure: bool = False, **settings: Any) -> "Plan":
+    """How `jf.sweep` would lay a sweep out, how much memory it would take and how long, without training anything.
+
+    Every program is compiled and tried out for a fraction of a second. (With `jf.use_compilation_cache` the sweep
+    itself then starts at once.) The width of blocks, how many lanes are trained side by side in one ``vmap``, follows
+    from rules: the kind of device, the size of a lane's state, whether there are convolutions.
+
+    Args:
+        task: as in `jf.sweep`, and so are `optimizer`, `space` and **settings.
+        optimizer: see `jf.sweep`.
+        space: see `jf.sweep`.
+        measure: try other widths and numbers of blocks too, and choose the fastest; compiles several times as often.
+        **settings: steps, epochs, batch_size, seeds, folds, stop … of `jf.sweep`. Early stopping makes the time an
+            upper bound.
+
+    Returns:
+        A `Plan`: print it, or give it to ``jf.sweep(plan=…)``. Seconds are those of this moment on this machine.
+
+    Raises:
+        ArgumentError: as `jf.sweep` does.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax, numpy as np
+        >>> x = np.linspace(-1, 1, 50, dtype=np.float32)
+        >>> task = jf.Task(
+        ...     init=lambda key: jax.numpy.zeros(()),
+        ...     loss=lambda w, batch: ((batch["x"] * w - batch["y"]) ** 2).mean(),
+        ...     data={"x": x, "y": 3 * x},
+        ...     validation=0.2,
+        ... )
+        >>> plan = jf.plan(task, jf.sgd, jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, 20)), steps=100)
+        >>> plan.programs[0].trials, plan.programs[0].steps
+        (20, 2000)
+    """
+    from ._forecast import forecast
+    from ._prepared import prepare
+    from ._settings import Settings
+
+    return forecast(prepare(task, optimizer, space, Settings(**settings)), measure)

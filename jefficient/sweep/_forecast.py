@@ -1,0 +1,109 @@
+"""What a sweep will take: its programs compiled, and tried out for a moment on the trials that come first."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import jax
+import numpy as np
+
+from ._assemble import assemble
+from ._compiler import block_bytes
+from ._engine import Engine, Queue, is_out_of_memory
+from ._lanes import Lane, Orders, Segment, zeros
+from ._plan import Plan, ProgramPlan, plan_of, width_candidates
+from ._prepared import Prepared
+
+_LONG_ENOUGH = 0.2  # seconds of a segment that is timed
+
+
+def forecast(prepared: Prepared, measure: bool) -> Plan:
+    """The plan of the rules, or with `measure` the fastest, with what it will take."""
+    plan = _tried(prepared, plan_of(prepared))
+    if not measure:
+        return plan
+    if plan.blocks > 1:
+        plan = min(plan, _tried(prepared, dataclasses.replace(plan, blocks=1)), key=_seconds)
+    for width in width_candidates():
+        others = tuple(dataclasses.replace(x, width=min(width, x.trials)) for x in plan.programs)
+        other = _tried(prepared, dataclasses.replace(plan, programs=others))
+        programs = [min(pair, key=_seconds) for pair in zip(plan.programs, other.programs, strict=True)]
+        plan = dataclasses.replace(plan, programs=tuple(programs))
+    return plan
+
+
+def _seconds(plan: Plan | ProgramPlan) -> float:
+    return math.inf if plan.seconds is None else plan.seconds
+
+
+def _tried(prepared: Prepared, plan: Plan) -> Plan:
+    """The plan with memory and seconds; programs that do not fit have none."""
+    slots = jax.local_devices() * plan.blocks
+    with ExitStack() as stack:
+        engine = assemble(prepared, [program.width for program in plan.programs], slots, lambda _: None, stack)
+        begun = time.perf_counter()
+        compiled = [engine.compiled(queue, slots[0]) for queue in engine.queues]
+        compile_seconds = time.perf_counter() - begun
+        programs = [
+            _tried_program(program, engine, queue, segment, plan.data_bytes)
+            for program, queue, (segment, _) in zip(plan.programs, engine.queues, compiled, strict=True)
+        ]
+    return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=compile_seconds)
+
+
+def _tried_program(
+    program: ProgramPlan, engine: Engine, queue: Queue, segment: Segment, data_bytes: int
+) -> ProgramPlan:
+    return dataclasses.replace(
+        program, block_bytes=block_bytes(segment, data_bytes), seconds=_predicted(program, engine, queue)
+    )
+
+
+def _predicted(program: ProgramPlan, engine: Engine, queue: Queue) -> float | None:
+    """Seconds for all trials, from the time of short segments on all slots side by side."""
+    try:
+        segments = [_Probe(engine, queue, slot) for slot in range(len(engine.devices))]
+        with ThreadPoolExecutor(len(segments)) as pool:
+
+            def timed(steps: int) -> float:
+                begun = time.perf_counter()
+                list(pool.map(lambda probe: probe.run(steps), segments))
+                return time.perf_counter() - begun
+
+            timed(1)  # the first call loads the program
+            a_look, steps = timed(1), 2
+            while (took := timed(steps)) < _LONG_ENOUGH and steps < 2**20:
+                steps *= 4
+    except jax.errors.JaxRuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    a_step = max(took - a_look, 0.0) / (steps - 1)
+    side_by_side = program.width * len(engine.devices)
+    looks = sum(len(x) for x in queue.part.looks) * queue.part.seeds * queue.part.folds
+    return (a_step * program.steps + a_look * looks) / side_by_side
+
+
+class _Probe:
+    """The first trials in one slot, begun anew each time."""
+
+    def __init__(self, engine: Engine, queue: Queue, slot: int):
+        self._device = engine.devices[slot]
+        self._shared = engine.shared[self._device]
+        self._segment: Segment
+        shapes: Lane
+        self._segment, shapes = engine.compiled(queue, self._device)
+        self._lanes = zeros(shapes, self._device)
+        trials = np.arange(queue.width) % queue.part.trials
+        self._orders: Callable[[int], Orders] = lambda steps: queue.orders(
+            trials, np.ones(queue.width, bool), np.zeros(queue.width, int)
+        )._replace(until=np.full(queue.width, steps, np.int32), steps=np.full(queue.width, steps + 1, np.int32))
+
+    def run(self, steps: int) -> None:
+        """A segment of so many updates."""
+        orders = jax.device_put(self._orders(steps), self._device)
+        self._lanes, look = self._segment(self._lanes, orders, self._shared)
+        jax.block_until_ready(look)
