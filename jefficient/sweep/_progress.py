@@ -1,6 +1,7 @@
 """How far a sweep is: a live bar in a terminal or notebook, plain lines elsewhere, or your own function."""
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ class Progress:
         trials_done: trials that have finished or diverged.
         trials: all of them.
         steps_done: lane-steps made (one trial's update is one lane-step).
-        steps: all of them.
+        steps: all of them, as far as is known: what is stopped or diverges makes them fewer.
         seconds: since the first program began to compile.
         diverged: trials that have diverged.
         stopped: trials that were stopped early, or never started because their configuration was.
@@ -37,12 +38,22 @@ class Progress:
     metric: str
     best: float | None
 
+    @property
+    def rate(self) -> float:
+        """Lane-steps a second, compilation included."""
+        return self.steps_done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """At this rate; inf before the first segment."""
+        return (self.steps - self.steps_done) / self.rate if self.rate > 0 else math.inf
+
     def __str__(self) -> str:
         best = "" if self.best is None else f", best {self.metric} {self.best:.4g}"
         diverged = f", {self.diverged} diverged" if self.diverged else ""
         stopped = f", {self.stopped} stopped" if self.stopped else ""
-        rate = self.steps_done / self.seconds if self.seconds > 0 else 0.0
-        return f"{self.trials_done}/{self.trials} trials, {rate:,.0f} lane-steps/s{best}{stopped}{diverged}"
+        busy = f", {self.busy:.0%} of lanes busy" if self.steps_done else ""
+        return f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s{busy}{best}{stopped}{diverged}"
 
 
 Reporter = Callable[[Progress], None]
@@ -100,6 +111,7 @@ def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
         is_last = progress.trials_done == progress.trials
         if is_last or time.monotonic() - last_line >= seconds_between:
             last_line = time.monotonic()
-            print(f"jf.sweep: {progress}", file=sys.stderr, flush=True)
+            left = "" if is_last or math.isinf(progress.seconds_left) else f", {progress.seconds_left:,.0f} s left"
+            print(f"jf.sweep: {progress}{left}", file=sys.stderr, flush=True)
 
     return report, _nothing
