@@ -1,10 +1,24 @@
-"""Strict dtype promotion everywhere; warnings are errors (pyproject.toml)."""
+"""Strict dtype promotion everywhere; warnings are errors (pyproject.toml); a run compiles each program once."""
+
+import os
+import shutil
+import tempfile
 
 import chex
 import jax
 import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_configure(config):
+    """One compilation cache for all workers of a run, and for the processes that tests start."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="jefficient-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ.update(JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3")
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,7 @@ class Durable:
             raise failed
         is_due = time.monotonic() - self._last >= self._every and self._written.done()
         if is_ending or is_due:
-            self._write(engine, is_waited_for=is_ending)
+            self._write(engine, is_waited_for=is_ending or self._every == 0)
 
     def _write(self, engine: Engine, *, is_waited_for: bool) -> None:
         if any(block is not None and block.arrives.exception() for block in engine.blocks):

@@ -80,7 +80,8 @@ def sweep(
         directory: where the sweep is kept while it runs, so that it survives its process: after a crash or Ctrl-C the
             same call goes on from there, bit for bit. A larger space in the same directory runs what is new. Another
             task, another optimizer or other data are refused. Nothing in it is ever unpickled.
-        snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much.
+        snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much. With 0 there is one
+            after every round of segments, and the sweep waits for it.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing, or a function that
             is called with a `Progress` after every segment.
 
