@@ -16,6 +16,7 @@ import numpy as np
 from .._core import trees
 from .._core.typing import Device, Tree
 from ..results import Score, Status
+from ._convolutions import canonical
 from ._trial import Trial
 
 
@@ -102,7 +103,8 @@ class LaneProgram:
 
     def lower(self, lanes: Lane, orders: Orders, shared: Shared) -> Any:
         """The whole program, lowered for the device that the arguments are on; its lanes are donated."""
-        return jax.jit(self._segment, donate_argnums=0).lower(lanes, orders, shared)
+        segment = canonical(self._segment) if jax.default_backend() == "cpu" else self._segment
+        return jax.jit(segment, donate_argnums=0).lower(lanes, orders, shared)
 
     def weights(self, lanes: Lane) -> Tree:
         """The weights that are kept, with the lane axis."""
