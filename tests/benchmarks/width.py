@@ -1,84 +1,108 @@
-"""How wide should a block of lanes be here, and how many side by side? Microseconds for one trial's update.
+"""How wide should a block of lanes be here? Microseconds for one trial's update, by width.
 
-    python tests/benchmarks/width.py [--hidden 64] [--segments 5]
+    python tests/benchmarks/width.py [--workloads mlp-128,cnn] [--widths 1,2,4,8,16,32] [--rounds 7] [--seconds 0.3]
 
-MLP 64-hidden-10 on the digits, batches of 64, Adam under warmup-cosine, in the engine's own program: per-lane
-batches, freezing and scores included. Median over segments of 100 updates after a warm-up, a width after another.
+The engine's own program (per-lane batches, freezing and sums included), one block alone and two side by side in two
+threads. All widths take turns, a segment each, so that a busy machine slows them alike. Medians over rounds and, in
+brackets, the least.
 """
 
 import argparse
+import os
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from sklearn.datasets import load_digits
+from workloads import WORKLOADS
 
 import jefficient as jf
 from jefficient.results import Score
-from jefficient.sweep._lanes import LaneProgram
-from jefficient.sweep._programs import workers
-from jefficient.sweep._routes import Routes
-from jefficient.sweep._trial import trial_of
+from jefficient.sweep._engine import Queue
+from jefficient.sweep._lanes import LaneProgram, Shared, zeros
+from jefficient.sweep._programs import Lengths, programs
+from jefficient.sweep._supervised import Supervised
 
-BATCH_SIZE, UPDATES = 64, 100
-
-
-def task(hidden):
-    x, y = load_digits(return_X_y=True)
-
-    def init(key):
-        first, second = jax.random.split(key)
-        return {
-            "w1": jax.random.normal(first, (64, hidden)) * (2 / 64) ** 0.5,
-            "b1": jnp.zeros(hidden),
-            "w2": jax.random.normal(second, (hidden, 10)) * (2 / hidden) ** 0.5,
-            "b2": jnp.zeros(10),
-        }
-
-    def loss(params, batch):
-        h = jax.nn.relu(batch["x"] @ params["w1"] + params["b1"])
-        return optax.softmax_cross_entropy_with_integer_labels(h @ params["w2"] + params["b2"], batch["y"]).mean()
-
-    return jf.Task(init, loss, {"x": (x / 16).astype(np.float32), "y": y})
+FOREVER = 2**30  # updates of a trial
 
 
-def optimizer(learning_rate, steps):
-    return jf.adam(jf.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 10, steps))
+class Program:
+    """The engine's program for a workload at one width, and how many updates make a segment of some seconds."""
+
+    def __init__(self, workload, width, seconds):
+        problem = Supervised.of(workload.task, workload.optimizer, None, None, jax.random.key(0))
+        space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, width))
+        [part] = programs(space, problem, Lengths(FOREVER, None, FOREVER), workload.batch_size, 1)
+        score, trial = Score("train_loss", "min", "last"), problem.trial(part.static)
+        program = LaneProgram(trial, score, float("inf"), "last", width, ("loss",))
+        self.width, self.device = width, jax.local_devices()[0]
+        self.queue = Queue.of(part, program)
+        self.shared = jax.device_put(Shared(problem.data, jax.random.key(0)), self.device)
+        self.shapes = program.empty(self.queue.idle(), self.shared)
+        begun = time.perf_counter()
+        self.segment = program.lower(self.shapes, self.queue.idle(), self.shared).compile()
+        self.compiling = time.perf_counter() - begun
+        self.updates = 1
+        block, enough = Block(self), 1e6 * seconds / 2
+        while block.run() * self.updates * width < enough:
+            self.updates *= 2
 
 
-def microseconds(the_task, width, segments, threads):
-    routes = Routes.of(the_task, optimizer)
-    trial = trial_of(routes, {}, BATCH_SIZE, the_task.size)
-    program = LaneProgram(trial, Score("train_loss", "min", "last"), float("inf"), "last")
-    keys = jax.random.split(jax.random.key(0), width)
-    rates = np.geomspace(1e-4, 1e-1, width).astype(np.float32)
-    arguments = {"learning_rate": rates}, keys, np.full(width, (segments + 1) * UPDATES, np.int32)
-    data = {"train": the_task.data, "valid": None}
-    compiled = program.compile(arguments, data)
+class Block:
+    """Lanes that run on and on."""
 
-    def segment(lanes):
-        return jax.block_until_ready(compiled.segment(lanes, data, np.int32(UPDATES))[0])
+    def __init__(self, program):
+        self.program, self.done = program, 0
+        self.lanes = zeros(program.shapes, program.device)
+        self.run(is_fresh=True)
 
-    times = []
-    with ThreadPoolExecutor(threads) as pool:
-        blocks = [compiled.start(*arguments) for _ in range(threads)]
-        for _ in range(segments + 1):
-            begun = time.perf_counter()
-            blocks = list(pool.map(segment, blocks))
-            times.append(time.perf_counter() - begun)
-    return 1e6 * statistics.median(times[1:]) / UPDATES / width / threads
+    def run(self, is_fresh=False):
+        """Microseconds for one lane's update in a segment."""
+        program, every = self.program, np.arange(self.program.width)
+        self.done += program.updates
+        orders = program.queue.orders(every, np.full(len(every), is_fresh), np.zeros(len(every), int))
+        orders = orders._replace(until=np.full(len(every), self.done, np.int32))
+        begun = time.perf_counter()
+        self.lanes, _ = jax.block_until_ready(program.segment(self.lanes, orders, program.shared))
+        return 1e6 * (time.perf_counter() - begun) / program.updates / len(every)
+
+
+def side_by_side(blocks):
+    """Microseconds for one lane's update, with a thread for each block."""
+    with ThreadPoolExecutor(len(blocks)) as pool:
+        return statistics.mean(pool.map(Block.run, blocks)) / len(blocks)
+
+
+def megabytes(lanes):
+    """What one lane takes: parameters, state and weights set aside."""
+    leaves = [x for x in jax.tree.leaves(lanes) if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)]
+    return sum(x.size * x.dtype.itemsize for x in leaves) / leaves[0].shape[0] / 1e6
+
+
+def table(name, widths, rounds, seconds):
+    programs = [Program(WORKLOADS[name](), width, seconds) for width in widths]
+    pairs = [[Block(program), Block(program)] for program in programs]
+    times = {width: ([], []) for width in widths}
+    for _ in range(rounds):
+        for width, pair in zip(widths, pairs, strict=True):
+            times[width][0].append(pair[0].run())
+            times[width][1].append(side_by_side(pair))
+    print(f"{name}, {megabytes(programs[0].shapes):.2f} MB a lane")
+    for program in programs:
+        one, two = (f"{statistics.median(t):8.1f} ({min(t):8.1f})" for t in times[program.width])
+        print(f"  width {program.width:>3}: {one} one block, {two} two blocks; compiled in {program.compiling:.1f} s")
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    print(f"  load average {load}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hidden", type=int, default=64)
-    parser.add_argument("--segments", type=int, default=5)
+    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--widths", default="1,2,4,8,16,32")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.3, help="of a segment, roughly")
     arguments = parser.parse_args()
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, MLP 64-{arguments.hidden}-10, µs an update")
-    for width in (1, 2, 4, 8, 16, 32, 64):
-        times = [microseconds(task(arguments.hidden), width, arguments.segments, n) for n in sorted({1, workers()})]
-        print(f"width {width:>3}: {times[0]:7.1f} one block, {times[-1]:7.1f} with {workers()} blocks side by side")
+    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, µs for a lane's update, median (least)", flush=True)
+    for workload in arguments.workloads.split(","):
+        table(workload, [int(w) for w in arguments.widths.split(",")], arguments.rounds, arguments.seconds)
