@@ -88,6 +88,7 @@ class LaneProgram:
         keep: which weights a lane sets aside: "best", or those it ends with.
         width: lanes in a block.
         metrics: the names of what the trial's `step` measures.
+        has_convolution: whether a step has one; see `_convolutions`.
     """
 
     trial: Trial
@@ -96,6 +97,7 @@ class LaneProgram:
     keep: str | None
     width: int
     metrics: tuple[str, ...]
+    has_convolution: bool = False
 
     def empty(self, orders: Orders, shared: Shared) -> Lane:
         """Lanes without a trial, as shapes and dtypes."""
@@ -103,7 +105,8 @@ class LaneProgram:
 
     def lower(self, lanes: Lane, orders: Orders, shared: Shared) -> Any:
         """The whole program, lowered for the device that the arguments are on; its lanes are donated."""
-        segment = canonical(self._segment) if jax.default_backend() == "cpu" else self._segment
+        is_rewritten = self.has_convolution and jax.default_backend() == "cpu"
+        segment = canonical(self._segment) if is_rewritten else self._segment
         return jax.jit(segment, donate_argnums=0).lower(lanes, orders, shared)
 
     def weights(self, lanes: Lane) -> Tree:

@@ -184,9 +184,9 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
 
 
 def _width(prepared: Prepared, index: int, slots: int) -> int:
-    state_bytes, has_convolution = prepared.lane_costs(index)
+    costs = prepared.costs[index]
     memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
-    widest = widest_for(jax.default_backend(), state_bytes, has_convolution, memory)
+    widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     return width_for(prepared.parts[index].trials, slots, widest)
 
 

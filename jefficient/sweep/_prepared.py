@@ -1,7 +1,8 @@
 """A sweep that has been checked and cut into programs: all that is known before anything is compiled."""
 
 import dataclasses
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,11 @@ class Prepared:
     parts: list[Program]
     trials: list[Trial]
 
+    @functools.cached_property
+    def costs(self) -> list["LaneCosts"]:
+        """Of a lane of each program; traced, not run."""
+        return [self._lane_costs(trial, part.rows()[0]) for trial, part in zip(self.trials, self.parts, strict=True)]
+
     @property
     def data(self) -> Tree:
         """What all lanes read."""
@@ -51,19 +57,31 @@ class Prepared:
         """Program `index` in blocks of `width` lanes."""
         metrics = tuple(name.removeprefix("train_") for name in self.measured if name.startswith("train_"))
         settings = self.settings
-        return LaneProgram(self.trials[index], self.score, settings.bound, settings.keep, width, metrics)
+        return LaneProgram(
+            self.trials[index],
+            self.score,
+            settings.bound,
+            settings.keep,
+            width,
+            metrics,
+            self.costs[index].has_convolution,
+        )
 
-    def lane_costs(self, index: int) -> tuple[int, bool]:
-        """Bytes of the state of one lane of program `index`, and whether a step has a convolution; traced, not run."""
-        trial, numbers = self.trials[index], self.parts[index].rows()[0]
-
+    def _lane_costs(self, trial: Trial, numbers: dict[str, Any]) -> "LaneCosts":
         def begin_and_step(key: jax.Array, data: Tree) -> tuple[Any, Any]:
             state = trial.init(key, **numbers, fold=0)
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
         jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(jax.random.key(0), self.data)
-        has_convolution = "conv_general_dilated" in str(jaxpr)
-        return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)), has_convolution
+        state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+        return LaneCosts(state_bytes, "conv_general_dilated" in str(jaxpr))
+
+
+class LaneCosts(NamedTuple):
+    """What decides on the width of blocks: bytes of one lane's state, and whether a step has a convolution."""
+
+    state_bytes: int
+    has_convolution: bool
 
 
 def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:

@@ -18,11 +18,10 @@ import numpy as np
 from workloads import WORKLOADS
 
 import jefficient as jf
-from jefficient.results import Score
 from jefficient.sweep._engine import Queue
-from jefficient.sweep._lanes import LaneProgram, Shared, zeros
-from jefficient.sweep._programs import Lengths, programs
-from jefficient.sweep._supervised import Supervised
+from jefficient.sweep._lanes import Shared, zeros
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._settings import Settings
 
 FOREVER = 2**30  # updates of a trial
 
@@ -31,14 +30,15 @@ class Program:
     """The engine's program for a workload at one width, and how many updates make a segment of some seconds."""
 
     def __init__(self, workload, width, seconds):
-        problem = Supervised.of(workload.task, workload.optimizer, None, None, jax.random.key(0))
+        settings = Settings(
+            steps=FOREVER, eval_every=FOREVER, batch_size=workload.batch_size, metric="train_loss", keep="last"
+        )
         space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, width))
-        [part] = programs(space, problem, Lengths(FOREVER, None, FOREVER), workload.batch_size, 1)
-        score, trial = Score("train_loss", "min", "last"), problem.trial(part.static)
-        program = LaneProgram(trial, score, float("inf"), "last", width, ("loss",))
+        prepared = prepare(workload.task, workload.optimizer, space, settings)
+        program = prepared.lane_program(0, width)
         self.width, self.device = width, jax.local_devices()[0]
-        self.queue = Queue.of(part, program)
-        self.shared = jax.device_put(Shared(problem.data, jax.random.key(0)), self.device)
+        self.queue = Queue.of(prepared.parts[0], program)
+        self.shared = jax.device_put(Shared(prepared.data, settings.key), self.device)
         self.shapes = program.empty(self.queue.idle(), self.shared)
         begun = time.perf_counter()
         self.segment = program.lower(self.shapes, self.queue.idle(), self.shared).compile()

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from sweep import small
 
-import jefficient as jf
-
 
 def main(directory, output, seconds):
     def killed_later(progress):
