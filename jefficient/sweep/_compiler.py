@@ -56,7 +56,7 @@ class Compiler:
         if place in self._programs:
             return
         lowered, lanes = self._lower(self._queues[index], device)
-        self._programs[place] = self._pool.submit(lambda: lowered.compile()), lanes
+        self._programs[place] = self._pool.submit(compiled, lowered), lanes
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         orders, shared = jax.device_put(queue.idle(), device), self._shared[device]
@@ -73,6 +73,12 @@ class Compiler:
                     f"of one, cannot have it traced (jf's schedules and transforms can)."
                 )
             raise
+
+
+def compiled(lowered: jax.stages.Lowered) -> Segment:
+    """A lowered segment, compiled. On a CPU with fewer passes than by default: half the time, the same speed."""
+    on_cpu: dict[str, Any] = {"xla_backend_optimization_level": 2}
+    return lowered.compile(compiler_options=on_cpu if jax.default_backend() == "cpu" else None)
 
 
 def block_bytes(segment: Segment, data_bytes: int) -> int:

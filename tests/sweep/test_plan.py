@@ -89,7 +89,7 @@ def test_plans_that_cannot_be_followed():
         jf.sweep(*given, **settings, plan=plan)
     with pytest.raises(jf.ArgumentError, match=r"plan must name every program of the sweep, got none for"):
         jf.sweep(*given, **settings, plan=dataclasses.replace(plan, devices=1))
-    with pytest.raises(jf.ArgumentTypeError, match="plan must come from jf.plan, or be 'measure' or None, got plan=3"):
+    with pytest.raises(jf.ArgumentTypeError, match=r"plan must come from jf.plan, or be 'measure' or None, got plan=3"):
         jf.sweep(*given, **settings, plan=3)
 
 
@@ -145,7 +145,7 @@ def test_one_program_for_each_static_combination(monkeypatch):
     """Whatever the size of the grid: counted where jax compiles."""
     compiled = []
     lower = jax.stages.Lowered.compile
-    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, *a: compiled.append(1) or lower(self, *a))
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **o: compiled.append(1) or lower(self, **o))
     for n in (3, 40):
         compiled.clear()
         space = jf.grid(learning_rate=np.geomspace(1e-3, 0.1, n), batch_size=[4, 8])
@@ -164,5 +164,5 @@ def test_settings_of_the_machine(tmp_path):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", cache[1])
     with pytest.raises(jf.JefficientError, match="must be called before jax is first used"):
         jf.use_cpu_devices(2)
-    with pytest.raises(jf.ArgumentTypeError, match="count must be a whole number, got count=2.5"):
+    with pytest.raises(jf.ArgumentTypeError, match=r"count must be a whole number, got count=2.5"):
         jf.use_cpu_devices(2.5)
