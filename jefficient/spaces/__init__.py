@@ -1,4 +1,10 @@
-"""Spaces: values of hyperparameters enter, a table of configurations leaves."""
+"""Spaces: values or ranges of hyperparameters enter, a table of configurations leaves."""
 
+from ._draws import random as random
+from ._draws import sobol as sobol
 from ._grid import grid as grid
+from ._ranges import Choice as Choice
+from ._ranges import LogUniform as LogUniform
+from ._ranges import Uniform as Uniform
 from ._space import Space as Space
+from ._static import static as static

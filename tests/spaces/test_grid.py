@@ -31,18 +31,35 @@ def test_float32_arrays_are_read_as_the_decimals_they_stand_for():
     assert jf.grid(x=jnp.array([0.1, 0.001])).columns["x"] == (0.1, 0.001)
 
 
-def test_bad_axes_are_refused():
-    for axes, message in (
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
         ({}, "at least one axis must be given, got none"),
         ({"x": []}, r"x must have at least one value, got x=\[\]"),
         ({"x": 0.1}, r"must be a list .* got x=0.1. For a single value write x=\[0.1\]"),
         ({"x": "relu"}, "must be a list"),
         ({"x": np.float32(0.1)}, "must be a list"),
         ({"x": np.zeros((2, 2))}, r"must be one-dimensional, got shape \(2, 2\)"),
-        ({"x": [1, 2, 1]}, "the values of x must differ, got 1 twice"),
-    ):
-        with pytest.raises(jf.JefficientError, match=message):
-            jf.grid(**axes)
+        ({"x": [1, 2, 1]}, "x must not have a value twice, got 1 twice"),
+        ({"x": [jax.nn.relu, jax.nn.relu]}, "x must not have a value twice"),
+        ({"x": [float("nan"), float("nan")]}, "x must not have a value twice, got nan twice"),
+        ({"x": {1, 2}}, "x must have an order, got the set x={1, 2}. Write a list."),
+        (
+            {"x": {"relu": jax.nn.relu}},
+            r"x must be a list of values, got x={'relu': .*jf.static\({'label': value, …}\)",
+        ),
+        ({"x": jf.Uniform(0, 1)}, r"x must be a list of values, got x=Uniform\(.* there are jf.sobol and jf.random"),
+        ({"x": [None, "None"]}, "x must have one value for each label, got 'None' for None and 'None'"),
+        ({"learning rate": [1]}, "jf.Space: a name must be one that a function can ask for, got 'learning rate'"),
+        ({"lambda": [1]}, "a name must be one that a function can ask for, got 'lambda'"),
+    ],
+)
+def test_bad_axes_are_refused(axes, message):
+    with pytest.raises(jf.JefficientError, match=message):
+        jf.grid(**axes)
+
+
+def test_values_that_differ_in_type_alone_are_different():
     assert len(jf.grid(x=[1, 1.0, True])) == 3
 
 

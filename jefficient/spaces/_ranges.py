@@ -1,0 +1,164 @@
+"""Ranges to draw from: each says which value stands at a position between 0 and 1."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .._core.checks import check_finite, check_flag, is_number
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.numerics import device_numbers
+from ._axis import Axis
+from ._content import python_values
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """Evenly spread numbers, low <= x < high: at position u, ``low + u (high - low)``.
+
+    The values are float32, as programs get them, written as the shortest decimal that rounds to it. With
+    `integer` they are Python ints, low <= k <= high, each as likely as another: ``⌊low + u (high - low + 1)⌋``.
+
+    Args:
+        low: the lower bound.
+        high: the upper bound.
+        integer: whole numbers, both bounds among them.
+
+    Raises:
+        ArgumentError: where low >= high, a bound does not fit float32 (int32), or is to be whole and is not.
+        ArgumentTypeError: where a bound is no number.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import numpy as np
+        >>> jf.Uniform(0.5, 0.9).at(np.array([0.0, 0.25])).values
+        (0.5, 0.6)
+        >>> jf.Uniform(1, 6, integer=True).at(np.array([0.0, 0.25, 0.99])).values
+        (1, 2, 6)
+    """
+
+    low: float
+    high: float
+    integer: bool = dataclasses.field(default=False, kw_only=True)
+
+    def __post_init__(self):
+        _check("jf.Uniform", self)
+        if not self.low < self.high:
+            raise ArgumentError(f"jf.Uniform: low < high must hold, got low={self.low}, high={self.high}.")
+
+    def at(self, u: np.ndarray) -> Axis:
+        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        low, high = _bounds(self)
+        return _numbers(self, low + u * (high - low))
+
+
+@dataclasses.dataclass(frozen=True)
+class LogUniform:
+    """Numbers whose logarithms are evenly spread, 0 < low <= x < high: at position u, ``low (high / low)ᵘ``.
+
+    For what matters by its order of magnitude: learning rates, decay strengths. The values are float32, as programs
+    get them, written as the shortest decimal that rounds to it. With `integer` they are Python ints, low <= k <=
+    high: what ``LogUniform(low - 1/2, high + 1/2)`` draws, rounded.
+
+    Args:
+        low: the lower bound, above 0.
+        high: the upper bound.
+        integer: whole numbers, both bounds among them.
+
+    Raises:
+        ArgumentError: where 0 < low < high does not hold, a bound does not fit float32 (int32), or is to be whole and
+            is not.
+        ArgumentTypeError: where a bound is no number.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import numpy as np
+        >>> jf.LogUniform(1e-4, 1.0).at(np.array([0.0, 0.25, 0.5])).values
+        (0.0001, 0.001, 0.01)
+        >>> jf.LogUniform(16, 256, integer=True).at(np.array([0.0, 0.5, 0.999])).values
+        (16, 63, 256)
+    """
+
+    low: float
+    high: float
+    integer: bool = dataclasses.field(default=False, kw_only=True)
+
+    def __post_init__(self):
+        _check("jf.LogUniform", self)
+        if not 0 < self.low < self.high:
+            advice = " For a range that touches 0 use jf.Uniform." if self.low <= 0 else ""
+            raise ArgumentError(
+                f"jf.LogUniform: 0 < low < high must hold, got low={self.low}, high={self.high}.{advice}"
+            )
+
+    def at(self, u: np.ndarray) -> Axis:
+        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        low, high = map(math.log, _bounds(self))
+        return _numbers(self, np.exp(low + u * (high - low)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of k values, each as likely as another: at position u, ``values[⌊u k⌋]``.
+
+    Args:
+        values: different values: a list, an array of shape (k,), or what `jf.static` returns. Numbers are traced,
+            everything else is static, as in `jf.grid`.
+
+    Raises:
+        ArgumentError: where there is no value, one comes twice, or one needs a label.
+        ArgumentTypeError: where it is a single value.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import numpy as np
+        >>> jf.Choice([16, 64, 256]).at(np.array([0.0, 0.5, 0.9])).values
+        (16, 64, 256)
+    """
+
+    values: Iterable[Any]
+    labels: tuple | None = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self):
+        axis = Axis.of("jf.Choice", "values", self.values)
+        object.__setattr__(self, "values", axis.values)
+        object.__setattr__(self, "labels", axis.labels)
+
+    def at(self, u: np.ndarray) -> Axis:
+        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        axis = Axis(tuple(self.values), self.labels)
+        return axis.take((u * len(axis.values)).astype(int).tolist())
+
+
+Range = Uniform | LogUniform | Choice
+"""What `jf.sobol` and `jf.random` draw from."""
+
+
+def _check(where: str, bounds: Uniform | LogUniform) -> None:
+    """Bounds are finite numbers that programs can get; whole ones where whole numbers are drawn."""
+    check_flag(where, integer=bounds.integer)
+    for name, x in (("low", bounds.low), ("high", bounds.high)):
+        if not is_number(x):
+            raise ArgumentTypeError(f"{where}: {name} must be a Python number, got {name}={x!r}.")
+        check_finite(where, **{name: x})
+        if bounds.integer and not (x == int(x) and abs(x) < 2**31):
+            raise ArgumentError(
+                f"{where}: {name} must be a whole number between -2³¹ and 2³¹ with integer=True, got {name}={x}."
+            )
+        device_numbers(where, name, float(x))
+
+
+def _bounds(given: Uniform | LogUniform) -> tuple[float, float]:
+    """Of what is drawn: whole numbers are rounded, so they reach half a unit beyond both."""
+    margin = 0.5 if given.integer else 0.0
+    return given.low - margin, given.high + margin
+
+
+def _numbers(given: Uniform | LogUniform, x: np.ndarray) -> Axis:
+    """`x` as Python numbers, inside the bounds whatever rounding does."""
+    if given.integer:
+        return Axis(tuple(np.clip(np.floor(x + 0.5), given.low, given.high).astype(int).tolist()))
+    low, high = float(given.low), float(given.high)
+    return Axis(tuple(min(max(value, low), high) for value in python_values(x.astype(np.float32))))

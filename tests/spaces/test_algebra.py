@@ -1,0 +1,193 @@
+"""Spaces appended and crossed, duplicates, hashes, and how a space is shown."""
+
+import hashlib
+import warnings
+
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jefficient as jf
+
+VALUES = st.one_of(st.integers(-3, 3), st.sampled_from([0.0, 0.5, 1.0]))
+LABELLED = {"relu": jax.nn.relu, "tanh": jnp.tanh, "id": lambda x: x}
+
+
+@st.composite
+def spaces(draw, suffix=""):
+    """A table with a traced, a static and a labelled column, all rows different."""
+    row = st.tuples(VALUES, st.sampled_from([None, True, "a", 1]), st.sampled_from(sorted(LABELLED)))
+    rows = draw(st.lists(row, min_size=1, max_size=6, unique_by=lambda row: tuple(map(repr, row))))
+    x, kind, label = map(tuple, zip(*rows, strict=True))
+    names = draw(st.permutations([f"x{suffix}", f"kind{suffix}", f"f{suffix}"]))
+    columns = {f"x{suffix}": x, f"kind{suffix}": kind, f"f{suffix}": tuple(map(LABELLED.__getitem__, label))}
+    marks = {f"kind{suffix}": tuple(map(str, kind)), f"f{suffix}": label}
+    return jf.Space({name: columns[name] for name in names}, marks)
+
+
+def joined(a, b):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jf.JefficientWarning)
+        return a + b
+
+
+@given(spaces(), spaces(), spaces())
+def test_append_is_associative_and_keeps_first_ones(a, b, c):
+    left, right = joined(joined(a, b), c), joined(a, joined(b, c))
+    assert left == right
+    assert left.hashes == tuple(dict.fromkeys(a.hashes + b.hashes + c.hashes))
+    assert left.names == a.names
+    assert set(joined(b, a).hashes) == set(joined(a, b).hashes)
+
+
+@given(spaces(), spaces("2"))
+def test_cross_has_every_pair(a, b):
+    both = a * b
+    assert len(both) == len(a) * len(b)
+    assert list(both) == [{**x, **y} for x in a for y in b]
+    assert set(both.hashes) == set((b * a).hashes)
+    assert both.labels("f") == tuple(label for label in a.labels("f") for _ in range(len(b)))
+    assert not both.is_number("kind2")
+
+
+@given(spaces(), spaces(), spaces("2"))
+def test_cross_distributes_over_append(a, b, c):
+    assert joined(a, b) * c == joined(a * c, b * c)
+
+
+@given(spaces(), st.randoms())
+def test_hashes_depend_on_the_configuration_alone(space, random):
+    """Not on the order of the names, nor on its place, nor on its neighbours."""
+    names = list(space.names)
+    random.shuffle(names)
+    row = random.randrange(len(space))
+    alone = jf.Space(
+        {name: (space.columns[name][row],) for name in names},
+        {name: (space.labels(name)[row],) for name in space.static},
+    )
+    assert alone.hashes == (space.hashes[row],)
+
+
+def test_cross_is_a_grid():
+    assert jf.grid(a=[1, 2]) * jf.grid(b=[0.5, None]) == jf.grid(a=[1, 2], b=[0.5, None])
+
+
+def test_append_takes_names_in_any_order_and_merges_out_loud():
+    a, b = jf.grid(x=[1, 2], f=[jax.nn.relu]), jf.grid(f=[jax.nn.relu, jnp.tanh], x=[2, 3])
+    with pytest.warns(jf.JefficientWarning) as caught:
+        space = a + b
+    assert [(row["x"], label) for row, label in zip(space, space.labels("f"), strict=True)] == [
+        (1, "relu"),
+        (2, "relu"),
+        (3, "relu"),
+        (2, "tanh"),
+        (3, "tanh"),
+    ]
+    assert str(caught[0].message) == (
+        "jf.Space: every configuration comes once, got 1 of 6 again, first {'x': 2, 'f': 'relu'}. "
+        "They are merged: 5 are left."
+    )
+    assert caught[0].filename == __file__
+
+
+def test_what_is_equal_and_what_is_not():
+    for one, other in ((1, 1.0), (0.0, -0.0), (1.0, 1.0000000000000002)):
+        assert len(jf.grid(x=[one]) + jf.grid(x=[other])) == 2
+    assert len(jf.grid(x=[True, None]) + jf.grid(x=[None, "x"][1:])) == 3
+    with pytest.warns(jf.JefficientWarning):
+        assert len(jf.grid(x=[float("nan")]) + jf.grid(x=[float("nan")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        (jf.grid(x=[3]), '{"x":"int:3"}'),
+        (jf.grid(x=[3.0]), '{"x":"float:0x1.8000000000000p+1"}'),
+        (jf.grid(x=[0.1]), '{"x":"float:0x1.999999999999ap-4"}'),
+        (jf.grid(x=[True]), '{"x":"bool:True"}'),
+        (jf.grid(x=[None]), '{"x":"None:"}'),
+        (jf.grid(x=["3"]), '{"x":"str:3"}'),
+        (jf.grid(x=["η"]), '{"x":"str:\\u03b7"}'),
+        (jf.grid(x=[jax.nn.relu]), '{"x":"object:relu"}'),
+        (jf.grid(x=[(64, 0.5)]), '{"x":"object:(64, 0.5)"}'),
+        (jf.grid(b=jf.static({"mine": lambda x: x}), a=[1]), '{"a":"int:1","b":"object:mine"}'),
+        (jf.grid(width=jf.static({"small": 32})), '{"width":"int:32"}'),
+    ],
+)
+def test_hashes_are_what_the_docstring_says(space, text):
+    assert space.hashes == (hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),)
+
+
+def test_a_hash_never_changes():
+    space = jf.grid(learning_rate=[0.1], l2=[0.0], batch_size=[64], activation=[jax.nn.relu], momentum=[None])
+    assert space.hashes == ("6107bec84c5b9f846659fb2438261425",)
+
+
+def relu(x):
+    return jnp.maximum(x, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: jf.grid(a=[1], b=[2]) + jf.grid(a=[1], c=[2]),
+            r"spaces joined by \+ must have the same names, got \['a', 'b'\] and \['a', 'c'\]. .* use \*\.",
+        ),
+        (
+            lambda: jf.grid(a=[1], b=[2]) * jf.grid(b=[1], c=[2]),
+            r"spaces crossed by \* must have no common name, got \['a', 'b'\] and \['b', 'c'\]. .* use \+\.",
+        ),
+        (
+            lambda: jf.grid(width=jf.static([32])) + jf.grid(width=[64]),
+            r"width must be static in both spaces or traced in both, got static values such as 32 and traced ones such "
+            r"as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
+        ),
+        (lambda: jf.grid(m=[0.9]) + jf.grid(m=[None]), r".* static values such as None and traced ones such as 0.9\."),
+        (
+            lambda: jf.grid(f=[jax.nn.relu]) + jf.grid(f=[relu]),
+            r"f must have one value for each label, got 'relu' for .* and <function relu",
+        ),
+        (
+            lambda: jf.grid(f=[jax.nn.relu]) + jf.grid(f=jf.static({"ReLU": jax.nn.relu})),
+            r"f must have one label for each value, got 'relu' and 'ReLU' for",
+        ),
+        (
+            lambda: jf.grid(n=jf.static([32])) + jf.grid(n=jf.static({"small": 32})),
+            r"n must have one label for each value, got '32' and 'small' for 32\.",
+        ),
+        (lambda: jf.Space({}), r"columns must have one length of at least 1, got {}\."),
+        (lambda: jf.Space({"a": (), "b": ()}), r"columns must have one length of at least 1, got {'a': 0, 'b': 0}\."),
+        (lambda: jf.Space({"a": (1,), "b": (1, 2)}), r"columns must have one length .* got {'a': 1, 'b': 2}\."),
+        (lambda: jf.Space({"a": (1,)}, {"a": ("x", "y")}), r"labels must be of a column, .* got a=\('x', 'y'\)\."),
+        (lambda: jf.Space({"a": (1,)}, {"b": ("x",)}), r"labels must be of a column, .* got b=\('x',\)\."),
+        (lambda: jf.Space({"a": (1, 2, 1)}), r"configurations must differ, got {'a': 1} twice\."),
+        (lambda: jf.Space({1: (1,)}), r"a name must be one that a function can ask for, got 1\."),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, message):
+    with pytest.raises(jf.ArgumentError, match=f"^jf.Space: {message}"):
+        make()
+
+
+@pytest.mark.parametrize("make", [lambda a: a + {"x": (1,)}, lambda a: a * 2, lambda a: 2 * a])
+def test_only_spaces_are_appended_and_crossed(make):
+    with pytest.raises(TypeError, match="unsupported operand"):
+        make(jf.grid(x=[1]))
+
+
+def test_a_space_is_shown_in_a_line():
+    space = jf.grid(
+        rate=[0.001, 0.03, 0.1, 0.0123456],
+        f=jf.static({"relu": jax.nn.relu, "mine": lambda x: x}),
+        width=jf.static([2**k for k in range(7)]),
+        batch_size=[16, 64],
+    )
+    assert repr(space) == str(space)
+    assert str(space) == (
+        "Space(112 configurations; rate: 4 numbers, 0.001 to 0.1; f (static): relu, mine; "
+        "width (static): 1, 2, 4, 8, 16, … 7 in all; batch_size: 16, 64)"
+    )
+    assert repr(jf.grid(x=[1])) == "Space(1 configuration; x: 1)"
