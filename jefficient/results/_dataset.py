@@ -40,12 +40,13 @@ def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping
     """The dataset of DESIGN: dimensions config, seed, fold, look, always there.
 
     Args:
-        columns: for each hyperparameter its value in every configuration; they become coordinates along `config`.
+        columns: for each hyperparameter its label in every configuration, as `Space.labels` has them; they become
+            coordinates along `config`.
         curves: the arrays.
         attributes: strings and numbers to keep with the dataset.
 
     Returns:
-        A dataset that netCDF can hold: numbers as they are, other values of hyperparameters as strings.
+        A dataset that netCDF can hold: numbers as they are, other labels as strings.
     """
     epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
@@ -88,17 +89,10 @@ _DESCRIPTIONS = {
 }
 
 
-def label(value: Any) -> Any:
-    """A hyperparameter's value as tables and files show it."""
-    if value is None or isinstance(value, bool | str):
-        return str(value)
-    return getattr(value, "__name__", value if isinstance(value, int | float) else repr(value))
-
-
 def _column(values: tuple) -> np.ndarray:
     if all(map(is_number, values)):
         return np.asarray(values)
-    return np.array([str(label(x)) for x in values], dtype=object)
+    return np.array([str(x) for x in values], dtype=object)
 
 
 def hyperparameters(dataset: xr.Dataset) -> list[str]:

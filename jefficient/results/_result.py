@@ -22,6 +22,7 @@ class Best:
     Attributes:
         config: its place in the dataset.
         hyperparameters: name to value.
+        labels: name to what tables show of it.
         metric: what the score is.
         score: mean over the trials (seeds and folds) of the configuration.
         standard_error: of that mean; NaN for a single trial.
@@ -30,13 +31,14 @@ class Best:
 
     config: int
     hyperparameters: Mapping[str, Any]
+    labels: Mapping[str, Any]
     metric: str
     score: float
     standard_error: float
     trials: int
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name}={_shown(value)}" for name, value in self.hyperparameters.items())
+        values = ", ".join(f"{name}={_shown(label)}" for name, label in self.labels.items())
         spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
         trials = f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
         return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
@@ -113,6 +115,7 @@ class Result:
         return Best(
             config=config,
             hyperparameters={name: column[config] for name, column in self.space.items()},
+            labels={name: self.dataset[name].values[config] for name in self.space},
             metric=self.score.metric,
             score=float(row[self.score.metric]),
             standard_error=float(row[f"{self.score.metric}_std"]) / np.sqrt(trials),
@@ -179,4 +182,4 @@ class Result:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(getattr(value, "__name__", value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
-from ..results import label
 from ._machine import cores, memory_of
 from ._named import WHERE
 from ._prepared import Prepared
@@ -110,7 +109,7 @@ class Plan:
 
 def static_key(part: Program) -> str:
     """A program's static hyperparameters as JSON: the same for the same program in another sweep."""
-    static = {name: str(label(x)) for name, x in part.static.items() if name != "steps_per_epoch"}
+    static = {name: str(label) for name, label in part.labels.items() if name != "steps_per_epoch"}
     return json.dumps(static, sort_keys=True)
 
 

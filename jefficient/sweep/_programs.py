@@ -94,6 +94,7 @@ class Program:
     Attributes:
         configs: their numbers in the space.
         static: hyperparameters that the program is compiled for.
+        labels: what tables show of them.
         numbers: traced hyperparameters, name to array (configs,).
         steps: updates of a trial of each configuration, int32 (configs,).
         looks: updates made at each look, for each configuration; the last one ends the trial.
@@ -104,6 +105,7 @@ class Program:
 
     configs: np.ndarray
     static: dict[str, Any]
+    labels: dict[str, Any]
     numbers: dict[str, np.ndarray]
     steps: np.ndarray
     looks: tuple[tuple[int, ...], ...]
@@ -133,9 +135,10 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
     names = [name for name in space.names if name not in ("batch_size", "steps") and space.is_number(name)]
     numbers = {name: space.numbers(name) for name in names}
     statics = [name for name in space.names if name not in (*names, "steps")]
+    contents = [space.contents(name) for name in statics]
     groups: dict[tuple, list[int]] = {}
     for i in range(len(space)):
-        groups.setdefault(tuple(_key(space.columns[name][i]) for name in statics), []).append(i)
+        groups.setdefault(tuple(column[i] for column in contents), []).append(i)
     own = space.numbers("steps").tolist() if "steps" in space.names else [None] * len(space)
     result = []
     for members in groups.values():
@@ -148,6 +151,7 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
             Program(
                 configs,
                 static,
+                {**static, **{name: space.labels(name)[members[0]] for name in statics}},
                 {n: x[configs] for n, x in numbers.items()},
                 np.array(totals, np.int32),
                 tuple(looks[total] for total in totals),
@@ -157,7 +161,3 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
             )
         )
     return result
-
-
-def _key(value: Any) -> Any:
-    return (type(value), value) if isinstance(value, bool | int | float | str | type(None)) else id(value)

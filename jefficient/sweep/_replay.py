@@ -35,7 +35,7 @@ def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold
         engine = dataclasses.replace(engine, log=None, keeps=True)
         engine.run()
     engine.record.interrupt()
-    again = to_dataset(prepared.space.columns, engine.record.curves(), dataset.attrs)
+    again = to_dataset(prepared.space.shown, engine.record.curves(), dataset.attrs)
     again = again.isel({name: [i] for name, i in trial.items()})
     if was_cut:
         again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))

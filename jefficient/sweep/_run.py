@@ -42,7 +42,7 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
         report(engine.record.progress())
         _run(engine, durable)
     record, score = engine.record, prepared.score
-    dataset = to_dataset(space.columns, record.curves(), _attributes(prepared, record))
+    dataset = to_dataset(space.shown, record.curves(), _attributes(prepared, record))
     result = Result(
         dataset, score, record.weights, dict(space.columns), rerun=lambda *trial: replay(prepared, dataset, *trial)
     )

@@ -62,7 +62,7 @@ class Settings:
     def check_with(self, space: Space) -> None:
         """Steps come from one place, and so does the batch size."""
         if not isinstance(space, Space):
-            raise ArgumentTypeError(f"{WHERE}: space must come from jf.grid, got {space!r}.")
+            raise ArgumentTypeError(f"{WHERE}: space must come from jf.grid, jf.sobol or jf.random, got {space!r}.")
         sources = (self.steps is not None, self.epochs is not None, "steps" in space.names)
         if sum(sources) != 1:
             raise ArgumentError(

@@ -51,8 +51,8 @@ def sweep(
         task: what is to be learned.
         optimizer: a function of hyperparameters that returns a gradient transformation of jefficient or optax
             (``jf.adam`` as it stands, a lambda), or a built transformation.
-        space: the configurations, from `jf.grid`. Numbers are traced and share a program; `batch_size`, bools, None,
-            strings and functions are static.
+        space: the configurations, from `jf.grid`, `jf.sobol` or `jf.random`. Numbers are traced and share a program;
+            `batch_size`, bools, None, strings, functions and what `jf.static` marks are static.
         steps: updates of each trial; give this or `epochs`.
         epochs: passes over the training rows, ⌈epochs · rows / batch_size⌉ updates.
         batch_size: rows in a batch, where the space does not name it; by default 64, or all rows if fewer.

@@ -57,7 +57,7 @@ def test_tasks(changes, message):
         ({"diverged_above": float("nan")}, "diverged_above > 0 must hold"),
         ({"key": 0}, r"key must be a typed key such as jax.random.key\(0\), got key=0"),
         ({"progress": "yes"}, "progress must be True, False or a function"),
-        ({"space": {"learning_rate": [0.1]}}, "space must come from jf.grid"),
+        ({"space": {"learning_rate": [0.1]}}, "space must come from jf.grid, jf.sobol or jf.random, got {"),
         ({"the_task": "digits"}, "task must be a jf.Task or jf.Trial, got 'digits'"),
         ({"space": jf.grid(learning_rate=[0.1], batch_size=[8])}, "batch_size must come once"),
         (
