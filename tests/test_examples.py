@@ -10,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -59,6 +64,33 @@ def test_the_main_job_writes_table_picture_and_dataset(tmp_path):
         last = data["valid_accuracy"].isel(look=-1).mean(("seed", "fold"))
         assert float(last.max()) > 0.96
         assert (data["status"].isel(config=31) == "diverged").all()
+
+
+def test_batch_size_and_decay_are_chosen_and_the_directory_ends_with_the_same_answer(tmp_path):
+    first, stderr, _ = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
+    assert "2700/2700 trials" in stderr
+    made, whole, busy = re.search(r"([\d,]+) of ([\d,]+) updates were made; lanes were busy (\d+)%", first).groups()
+    assert int(made.replace(",", "")) < 0.6 * int(whole.replace(",", ""))
+    assert int(busy) > 85
+    best = float(re.search(r"valid_loss ([\d.]+) ± [\d.]+ \(mean ± standard error of 15 trials\)", first)[1])
+    x, y = load_breast_cancer(return_X_y=True)
+    linear, folds = (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        StratifiedKFold(5, shuffle=True, random_state=0),
+    )
+    assert best < -cross_val_score(linear, x, y, cv=folds, scoring="neg_log_loss").mean()  # 0.074
+    again, stderr, _ = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
+    assert again == first
+    assert len(re.findall("2700/2700 trials", stderr)) == 1  # nothing was trained
+
+
+def test_an_own_training_loop_learns_to_go_right(tmp_path):
+    stdout, stderr, _ = run("03_own_training_loop.py", cwd=tmp_path)
+    assert "216/216 trials" in stderr
+    assert float(re.search(r"mean_return ([\d.]+) ±", stdout)[1]) > 17.5  # 17.94 is what always going right earns
+    probabilities = re.search(r"cell by cell: \[(.*)\]", stdout)[1].split()
+    assert len(probabilities) == 8
+    assert min(map(float, probabilities[:-1])) > 0.9
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))

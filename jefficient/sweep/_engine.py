@@ -25,7 +25,7 @@ from ._stop import Log, Report
 IDLE = -1
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Queue:
     """The trials of a program: those that wait, and what runs them.
 
@@ -84,7 +84,7 @@ class Queue:
         return (rows[:, None] * each + np.arange(each)).ravel()
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Block:
     """The lanes of one slot.
 
@@ -103,7 +103,7 @@ class Block:
     arrives: Future[tuple[Lane, Look]]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Engine:
     """Runs queues of trials on slots.
 

@@ -87,7 +87,7 @@ def _ceil(x: float) -> int:
     return math.ceil(x - 1e-12 * abs(x))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Program:
     """The configurations that share one compiled program.
 

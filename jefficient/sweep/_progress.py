@@ -104,11 +104,14 @@ def _bar() -> tuple[Reporter, Callable[[], None]]:
 
 def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
     """A line now and then, and always the last."""
-    last_line = time.monotonic()
+    last_line, is_ended = time.monotonic(), False
 
     def report(progress: Progress) -> None:
-        nonlocal last_line
-        is_last = progress.trials_done == progress.trials
+        nonlocal last_line, is_ended
+        is_last, is_ended = (
+            progress.trials_done == progress.trials and not is_ended,
+            progress.trials_done == progress.trials,
+        )
         if is_last or time.monotonic() - last_line >= seconds_between:
             last_line = time.monotonic()
             left = "" if is_last or math.isinf(progress.seconds_left) else f", {progress.seconds_left:,.0f} s left"

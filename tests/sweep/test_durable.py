@@ -87,6 +87,16 @@ def test_after_a_crash_the_same_call_goes_on(tmp_path, whole, segments):
     assert len(again) == 1  # nothing was left to do
 
 
+def test_several_programs_go_on_where_each_was(tmp_path):
+    """A snapshot at every round, killed in the second program; the first one's results are not computed again."""
+    settings = {"the_space": small.space(10) * jf.grid(batch_size=[4, 8]), "batch_size": None, "stop": None}
+    whole = small.sweep(**settings)
+    crashed(tmp_path, 44, **settings)
+    done = []
+    assert_same(small.sweep(directory=tmp_path, progress=done.append, **settings), whole)
+    assert done[0].trials_done >= 40
+
+
 def test_ctrl_c_ends_with_a_partial_result(tmp_path, whole):
     def interrupting(progress):
         if progress.trials_done >= 10 and not asked:
