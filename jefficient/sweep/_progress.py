@@ -89,14 +89,13 @@ def _bar() -> tuple[Reporter, Callable[[], None]]:
         rich_progress.BarColumn(),
         rich_progress.TaskProgressColumn(),
         rich_progress.TextColumn("{task.description}"),
-        rich_progress.TimeRemainingColumn(),
         console=Console(stderr=True),
     )
     task = bar.add_task("compiling", total=None)
     bar.start()
 
     def report(progress: Progress) -> None:
-        description = str(progress) if progress.steps_done else "compiling"
+        description = _with_time_left(progress) if progress.steps_done else "compiling"
         bar.update(task, total=progress.steps, completed=progress.steps_done, description=description)
 
     return report, bar.stop
@@ -114,7 +113,11 @@ def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
         )
         if is_last or time.monotonic() - last_line >= seconds_between:
             last_line = time.monotonic()
-            left = "" if is_last or math.isinf(progress.seconds_left) else f", {progress.seconds_left:,.0f} s left"
-            print(f"jf.sweep: {progress}{left}", file=sys.stderr, flush=True)
+            print(f"jf.sweep: {_with_time_left(progress)}", file=sys.stderr, flush=True)
 
     return report, _nothing
+
+
+def _with_time_left(progress: Progress) -> str:
+    is_known = progress.trials_done < progress.trials and math.isfinite(progress.seconds_left)
+    return f"{progress}, {progress.seconds_left:,.0f} s left" if is_known else str(progress)

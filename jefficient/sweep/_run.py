@@ -87,7 +87,7 @@ def _say_interrupted(engine: Engine, durable: Durable | None) -> None:
         f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; the result says "
         f"'interrupted' of the others.{more}",
         JefficientWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
