@@ -22,18 +22,18 @@ _LONG_ENOUGH = 0.2  # seconds of a segment that is timed
 
 def forecast(prepared: Prepared, measure: bool) -> Plan:
     """The plan of the rules, or with `measure` the fastest, with what it will take."""
-    plan = _tried(prepared, plan_of(prepared))
+    plan = tried(prepared, plan_of(prepared))
     if not measure:
         return plan
     if plan.blocks > 1:
-        plan = min(plan, _tried(prepared, dataclasses.replace(plan, blocks=1)), key=_seconds)
+        plan = min(plan, tried(prepared, dataclasses.replace(plan, blocks=1)), key=_seconds)
     tried = {tuple(x.width for x in plan.programs)}
     for width in width_candidates():
         others = tuple(dataclasses.replace(x, width=min(width, x.trials)) for x in plan.programs)
         if tuple(x.width for x in others) in tried:
             continue
         tried.add(tuple(x.width for x in others))
-        other = _tried(prepared, dataclasses.replace(plan, programs=others))
+        other = tried(prepared, dataclasses.replace(plan, programs=others))
         programs = [min(pair, key=_seconds) for pair in zip(plan.programs, other.programs, strict=True)]
         plan = dataclasses.replace(plan, programs=tuple(programs))
     return plan
@@ -43,7 +43,7 @@ def _seconds(plan: Plan | ProgramPlan) -> float:
     return math.inf if plan.seconds is None else plan.seconds
 
 
-def _tried(prepared: Prepared, plan: Plan) -> Plan:
+def tried(prepared: Prepared, plan: Plan) -> Plan:
     """The plan with memory and seconds; programs that do not fit have none."""
     slots = jax.local_devices() * plan.blocks
     with ExitStack() as stack:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/memory.py
 
-Sweeps of wide MLPs, each in a process of its own at several widths of blocks: what the plan says a device needs, against
-how far the process grew while it trained.
+Sweeps of wide MLPs, each in a process of its own at several widths of blocks: what the plan says that a device needs,
+against how far the process grew while it trained.
 """
 
 import argparse
@@ -20,6 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import jefficient as jf
+from jefficient.sweep._forecast import tried
+from jefficient.sweep._plan import plan_of
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._settings import Settings
 
 CASES = [(2048, 1), (2048, 4), (1024, 16), (4096, 1), (4096, 2)]
 """Hidden units (two layers of them), lanes in a block."""
@@ -53,9 +57,9 @@ def grown(hidden, width):
     """(foretold, measured) bytes of one sweep."""
     settings = {"steps": 12, "eval_every": 3, "batch_size": 32, "metric": "train_loss", "keep": None}
     arguments = task(hidden), jf.adam, jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, 4 * width))
-    plan = jf.plan(*arguments, **settings)
+    prepared = prepare(*arguments, Settings(**settings))
+    plan = plan_of(prepared)
     plan = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=width),))
-    foretold = foretell(arguments, settings, plan)
     before, peak, is_over = resident(), 0, threading.Event()
 
     def sample():
@@ -71,16 +75,7 @@ def grown(hidden, width):
 
     jf.sweep(*arguments, **settings, plan=plan, progress=begin)
     is_over.set()
-    return foretold, peak - before
-
-
-def foretell(arguments, settings, plan):
-    """What the compiled program of this plan needs, its data included, in bytes."""
-    from jefficient.sweep._forecast import _tried
-    from jefficient.sweep._prepared import prepare
-    from jefficient.sweep._settings import Settings
-
-    return _tried(prepare(*arguments, Settings(**settings)), plan).bytes
+    return tried(prepared, plan).bytes, peak - before
 
 
 if __name__ == "__main__":
