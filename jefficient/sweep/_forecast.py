@@ -27,12 +27,12 @@ def forecast(prepared: Prepared, measure: bool) -> Plan:
         return plan
     if plan.blocks > 1:
         plan = min(plan, tried(prepared, dataclasses.replace(plan, blocks=1)), key=_seconds)
-    tried = {tuple(x.width for x in plan.programs)}
+    seen = {tuple(x.width for x in plan.programs)}
     for width in width_candidates():
         others = tuple(dataclasses.replace(x, width=min(width, x.trials)) for x in plan.programs)
-        if tuple(x.width for x in others) in tried:
+        if tuple(x.width for x in others) in seen:
             continue
-        tried.add(tuple(x.width for x in others))
+        seen.add(tuple(x.width for x in others))
         other = tried(prepared, dataclasses.replace(plan, programs=others))
         programs = [min(pair, key=_seconds) for pair in zip(plan.programs, other.programs, strict=True)]
         plan = dataclasses.replace(plan, programs=tuple(programs))

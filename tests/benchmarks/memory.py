@@ -57,6 +57,8 @@ def grown(hidden, width):
     """(foretold, measured) bytes of one sweep."""
     settings = {"steps": 12, "eval_every": 3, "batch_size": 32, "metric": "train_loss", "keep": None}
     arguments = task(hidden), jf.adam, jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, 4 * width))
+    warm_up = task(8), jf.adam, jf.grid(learning_rate=[0.1])
+    jf.sweep(*warm_up, **settings, progress=False)  # the compiler itself takes memory
     prepared = prepare(*arguments, Settings(**settings))
     plan = plan_of(prepared)
     plan = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=width),))
