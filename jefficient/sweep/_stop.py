@@ -223,11 +223,16 @@ class _Medians:
     def _stops(self, report: Report) -> bool:
         if report.step < self._rule.min_steps:
             return False
-        means = [
-            np.mean([score for progress, score in curve if progress <= report.progress])
+        others = [
+            self._up_to(report.progress, config)
             for config, curve in self._curves.items()
             if config != report.config and curve[-1][0] >= report.progress
         ]
+        means = [np.mean(scores) for scores in others if scores]  # some have come past here without a look
         if len(means) < self._rule.min_configs:
             return False
-        return min(score for _, score in self._curves[report.config]) > float(np.median(means))
+        return min(self._up_to(report.progress, report.config)) > float(np.median(means))
+
+    def _up_to(self, progress: float, config: int) -> list[float]:
+        """The scores of a configuration at its looks up to there."""
+        return [score for reached, score in self._curves[config] if reached <= progress]
