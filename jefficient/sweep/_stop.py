@@ -16,6 +16,8 @@ import numpy as np
 from .._core import checks
 from .._core.errors import ArgumentError
 
+_ROUNDING = 1e-12  # a whole number that floating point has put a little below itself is still that number
+
 
 class Report(NamedTuple):
     """A configuration's mean score at a look, signed so that smaller is better; inf where a trial diverged.
@@ -187,7 +189,7 @@ class _Rungs:
         """The highest rung that the configuration enters with this look."""
         last = None
         reached = report.epoch if self._rule.min_steps is None else report.step
-        while self.at(self._reached.get(report.config, 0)) <= reached:
+        while _is_as_far(reached, self.at(self._reached.get(report.config, 0))):
             last = self._reached.get(report.config, 0)
             self._reached[report.config] = last + 1
             while len(self._entered) <= last:
@@ -203,7 +205,7 @@ class _Rungs:
 
     def _is_among_best(self, score: float, rung: int) -> bool:
         scores = self._entered[rung]
-        best = max(1, math.floor(len(scores) / self._rule.eta))
+        best = max(1, math.floor(len(scores) / self._rule.eta * (1 + _ROUNDING)))  # 33 / 1.1 is 29.999…
         return math.isfinite(score) and score <= scores[best - 1]
 
 
@@ -226,7 +228,7 @@ class _Medians:
         others = [
             self._up_to(report.progress, config)
             for config, curve in self._curves.items()
-            if config != report.config and curve[-1][0] >= report.progress
+            if config != report.config and _is_as_far(curve[-1][0], report.progress)
         ]
         means = [np.mean(scores) for scores in others if scores]  # some have come past here without a look
         if len(means) < self._rule.min_configs:
@@ -235,4 +237,9 @@ class _Medians:
 
     def _up_to(self, progress: float, config: int) -> list[float]:
         """The scores of a configuration at its looks up to there."""
-        return [score for reached, score in self._curves[config] if reached <= progress]
+        return [score for reached, score in self._curves[config] if _is_as_far(progress, reached)]
+
+
+def _is_as_far(reached: float, mark: float) -> bool:
+    """reached >= mark, rounding aside."""
+    return reached >= mark * (1 - _ROUNDING)

@@ -1,9 +1,184 @@
 """Early stopping: the rules against oracles written from their papers, then inside of sweeps."""
 
+import functools
 import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import jefficient as jf
-from jefficient.sweep._stop import Report
+from jefficient.sweep._programs import Lengths
+from jefficient.sweep._stop import Log, Report
+
+# The oracles. Both get everything that has been reported, in order, and work out all of it again for each answer.
+
+
+class Told(NamedTuple):
+    """A report, and which round of reports it came with. `progress` is exact: a Fraction of epochs, or updates."""
+
+    round: int
+    config: int
+    step: int
+    progress: Fraction
+    score: float
+
+
+def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool:
+    """Whether asynchronous successive halving stops (Li et al. 2020, algorithm 2, in the form without resuming).
+
+    Of the |rung k| configurations that have come to first·etaᵏ, by the end of this round, ⌊|rung k| / eta⌋ are let
+    through, and one in any case.
+    """
+    known = [t for t in told if t.round <= now.round]
+    rungs = [first * eta**k for k in range(60) if first * eta**k <= now.progress]
+
+    def entry(config: int, rung: Fraction) -> Told | None:
+        return next((t for t in known if t.config == config and t.progress >= rung), None)
+
+    entered = [rung for rung in rungs if entry(now.config, rung) is now]
+    if not entered:
+        return False
+    entries = [entry(config, entered[-1]) for config in {t.config for t in known}]
+    scores = [t.score for t in entries if t is not None]
+    better = sum(score < now.score for score in scores)
+    return now.score == math.inf or better >= max(1, math.floor(len(scores) / eta))
+
+
+def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> bool:
+    """Whether the median stopping rule does (Golovin et al. 2017, section 3.2.2)."""
+    known = [t for t in told if t.round <= now.round]
+    others = []
+    for config in {t.config for t in known} - {now.config}:
+        of_config = [t for t in known if t.config == config]
+        up_to_here = [t.score for t in of_config if t.progress <= now.progress]
+        if up_to_here and max(t.progress for t in of_config) >= now.progress:
+            others.append(sum(up_to_here) / len(up_to_here))
+    best = min(t.score for t in known if t.config == now.config and t.progress <= now.progress)
+    return now.step >= min_steps and len(others) >= min_configs and best > float(np.median(others))
+
+
+class Runs(NamedTuple):
+    """Configurations as they would be recorded: a curve each, and when each comes to its looks."""
+
+    scores: np.ndarray  # (configs, looks)
+    steps: np.ndarray  # (configs, looks), rising
+    per_epoch: list[Fraction]  # updates in an epoch, for each configuration
+    order: np.random.Generator
+
+    def rounds(self):
+        """Rounds of reports: some configurations with their next looks, at random; ``send`` says who has stopped."""
+        configs, looks = self.scores.shape
+        at, going = np.zeros(configs, int), set(range(configs))
+        while going:
+            chosen = sorted(c for c in going if self.order.random() < 0.6)
+            reports = []
+            for c in chosen:
+                for _ in range(self.order.choice([1, 1, 1, 2, 3])):
+                    if at[c] < looks:
+                        reports.append((c, int(self.steps[c, at[c]]), float(self.scores[c, at[c]])))
+                        at[c] += 1
+            stopped = yield reports
+            going -= {*stopped, *(c for c in chosen if at[c] == looks)}
+
+
+@st.composite
+def runs(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    configs, looks = draw(st.integers(1, 14)), draw(st.integers(1, 9))
+    level = rng.normal(size=(configs, 1)) + rng.exponential(1, size=(configs, 1)) * np.exp(-0.5 * np.arange(looks))
+    scores = level + 0.2 * rng.normal(size=level.shape)
+    if draw(st.booleans()):
+        scores = np.round(scores, 1)  # ties
+    if draw(st.booleans()):
+        diverges_at = rng.integers(0, 3 * looks, size=(configs, 1))
+        scores = np.where(np.arange(looks) >= diverges_at, np.inf, scores)
+    if draw(st.booleans()):  # all look at the same updates
+        steps = np.cumsum(np.broadcast_to(rng.integers(1, 6, size=looks), scores.shape), axis=1)
+    else:
+        steps = np.cumsum(rng.integers(1, 6, size=scores.shape), axis=1)
+    rows = draw(st.sampled_from([7, 9, 30]))
+    per_epoch = [Fraction(rows, int(size)) for size in rng.choice([1, 2, 7], size=configs)]
+    return Runs(scores, steps, per_epoch, rng)
+
+
+def compare(rule, oracle, recorded: Runs, in_epochs: bool):
+    """The rule and the oracle, side by side, on one history."""
+    log, told, source = Log(rule), [], recorded.rounds()
+    reports = next(source)
+    for number in range(10_000):
+        news = [
+            Told(number, c, step, step / recorded.per_epoch[c] if in_epochs else Fraction(step), score)
+            for c, step, score in reports
+        ]
+        told += news
+        expected = [oracle(told, now) for now in news]
+        given_epochs = [now.step / float(recorded.per_epoch[now.config]) if in_epochs else math.nan for now in news]
+        answers = log.stops(
+            [Report(now.config, now.step, epoch, now.score) for now, epoch in zip(news, given_epochs, strict=True)]
+        )
+        assert answers == expected
+        try:
+            reports = source.send({now.config for now, stops in zip(news, answers, strict=True) if stops})
+        except StopIteration:
+            return log, told
+    raise AssertionError("never ends")
+
+
+property_test = settings(max_examples=150, deadline=None)
+
+
+@property_test
+@given(runs(), st.sampled_from([2, 3, 4, Fraction(3, 2), Fraction(11, 10)]), st.integers(1, 6))
+def test_halving_in_updates_is_what_the_paper_says(recorded, eta, min_steps):
+    rule = jf.successive_halving(float(eta) if isinstance(eta, Fraction) else eta, min_steps=min_steps)
+    oracle = functools.partial(halving, eta=Fraction(eta), first=Fraction(min_steps))
+    compare(rule, oracle, recorded, in_epochs=False)
+
+
+@property_test
+@given(runs(), st.sampled_from([2, 3]), st.sampled_from([Fraction(1), Fraction(1, 3), Fraction(7)]))
+def test_halving_in_epochs_compares_batch_sizes(recorded, eta, min_epochs):
+    """Epochs are fractions that floating point rounds: a look at epoch 7 is at epoch 7."""
+    rule = jf.successive_halving(eta, min_epochs=float(min_epochs))
+    oracle = functools.partial(halving, eta=Fraction(eta), first=min_epochs)
+    compare(rule, oracle, recorded, in_epochs=True)
+
+
+@property_test
+@given(runs(), st.integers(1, 12), st.integers(1, 5), st.booleans())
+def test_the_median_rule_is_what_the_paper_says(recorded, min_steps, min_configs, in_epochs):
+    rule = jf.median_stop(min_steps=min_steps, min_configs=min_configs)
+    oracle = functools.partial(median, min_steps=min_steps, min_configs=min_configs)
+    compare(rule, oracle, recorded, in_epochs)
+
+
+@pytest.mark.parametrize("eta", [2, 3, 1.1, 1.7])
+def test_one_in_eta_goes_on(eta):
+    """Also where n / eta is a whole number that floating point misses: 33 / 1.1."""
+    for n in range(1, 120):
+        judge = jf.successive_halving(eta, min_steps=10).judge()
+        stops = judge.stops([Report(c, 10, math.nan, c / n) for c in range(n)])
+        best = max(1, math.floor(n / Fraction(str(eta))))
+        assert stops == [c >= best for c in range(n)]
+
+
+def test_a_look_at_an_epoch_reaches_the_rung_of_that_epoch():
+    """9 updates of 7 rows are 7 epochs of 9 rows, though 9 / (9 / 7) is less than 7 in floating point."""
+    for rows in range(2, 40):
+        for size in range(1, rows + 1):
+            per_epoch = rows / size
+            looks = Lengths(steps=None, epochs=20, eval_every=None).looks(math.ceil(20 * per_epoch), per_epoch)
+            for epoch in (1, 7, 15):
+                judge = jf.successive_halving(2, min_epochs=epoch).judge()
+                reached = looks[epoch - 1]
+                before = [Report(c, reached - 1, (reached - 1) / per_epoch, c) for c in range(2)]
+                at = [Report(c, reached, reached / per_epoch, c) for c in range(2)]
+                assert judge.stops(before) == [False, False]
+                assert judge.stops(at) == [False, True]
 
 
 def test_the_median_rule_passes_over_those_without_a_look_so_far():
@@ -19,3 +194,54 @@ def test_the_best_score_so_far_is_not_one_to_come():
     judge = jf.median_stop(min_configs=1).judge()
     judge.stops([Report(0, 1, math.nan, 1.0), Report(0, 2, math.nan, 1.0)])
     assert judge.stops([Report(1, 1, math.nan, 2.0), Report(1, 2, math.nan, 0.0)]) == [True, False]
+
+
+def test_what_has_diverged_does_not_go_on():
+    """Alone at a rung, or with others; it counts as one that came there, and is above every median."""
+    judge = jf.successive_halving(2, min_steps=1).judge()
+    assert judge.stops([Report(0, 1, math.nan, math.inf)]) == [True]
+    assert judge.stops([Report(1, 1, math.nan, 5.0)]) == [False]  # the best of two
+    assert judge.stops([Report(2, 1, math.nan, 6.0)]) == [True]
+    assert judge.stops([Report(3, 1, math.nan, 7.0)]) == [True]
+    judge = jf.median_stop(min_configs=2).judge()
+    batch = [Report(0, 1, math.nan, 1.0), Report(1, 1, math.nan, math.inf), Report(2, 1, math.nan, math.inf)]
+    assert judge.stops(batch) == [False, False, False]  # the median of 1 and inf is inf
+    assert judge.stops([Report(3, 1, math.nan, 1.0)]) == [False]
+    assert judge.stops([Report(4, 1, math.nan, 1.5)]) == [False]
+    assert judge.stops([Report(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
+
+
+def test_a_log_that_forgets_is_one_that_was_never_told():
+    rule = jf.successive_halving(2, min_steps=1)
+    rng = np.random.default_rng(0)
+    batches = [[Report(c, step, math.nan, rng.normal()) for c in rng.permutation(6)] for step in (1, 2, 4)]
+    log, other = Log(rule), Log(rule)
+    for batch in batches[:2]:
+        log.stops(batch)
+        other.stops([report for report in batch if report.config not in (1, 4)])
+    log.forget({1, 4})
+    assert log.batches == other.batches
+    assert log.stops(batches[2]) == other.stops(batches[2])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: jf.successive_halving(), "exactly one of min_steps and min_epochs must be given, got min_steps=None"),
+        (lambda: jf.successive_halving(min_steps=1, min_epochs=1), "exactly one .* got min_steps=1, min_epochs=1"),
+        (lambda: jf.successive_halving(1, min_steps=1), "eta > 1 must hold, got eta=1"),
+        (lambda: jf.successive_halving(math.inf, min_steps=1), "-inf < eta < inf must hold, got eta=inf"),
+        (lambda: jf.successive_halving(math.nan, min_steps=1), "got eta=nan"),
+        (lambda: jf.successive_halving("3", min_steps=1), "eta must be a number, got eta='3'"),
+        (lambda: jf.successive_halving(min_steps=0), "min_steps >= 1 must hold, got min_steps=0"),
+        (lambda: jf.successive_halving(min_steps=2.0), "min_steps must be a whole number, got min_steps=2.0"),
+        (lambda: jf.successive_halving(min_epochs=0), "0 < min_epochs < inf must hold, got min_epochs=0"),
+        (lambda: jf.successive_halving(min_epochs=math.inf), "got min_epochs=inf"),
+        (lambda: jf.median_stop(min_steps=0), "jf.median_stop: min_steps >= 1 must hold, got min_steps=0"),
+        (lambda: jf.median_stop(min_configs=0), "min_configs >= 1 must hold, got min_configs=0"),
+        (lambda: jf.median_stop(min_configs=2.5), "min_configs must be a whole number, got min_configs=2.5"),
+    ],
+)
+def test_arguments(make, message):
+    with pytest.raises(jf.JefficientError, match=message):
+        make()
