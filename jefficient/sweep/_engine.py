@@ -196,6 +196,7 @@ class Engine:
         lanes = np.flatnonzero(block.trials != IDLE)
         rows = block.queue.part.place(block.trials[lanes])[0]
         place = block.queue.place(block.trials[lanes])
+        was_going = self.record.is_running(place)  # what was stopped meanwhile has weights past its last look
         values = {name: np.asarray(x)[lanes] for name, x in look.values.items()}
         ends = (np.asarray(x)[lanes] for x in (look.status, look.step, look.diverged_at))
         self.record.add(place, Seen(block.looks[lanes], values, *ends), len(block.trials))
@@ -204,7 +205,8 @@ class Engine:
         is_last = block.looks[lanes] + 1 == [len(block.queue.part.looks[row]) for row in rows]
         is_over = ~self.record.is_running(place) | is_last
         if self.keeps:
-            self._keep(block.queue, after, lanes[is_over], Place(*(x[is_over] for x in place)))
+            ended = is_over & was_going
+            self._keep(block.queue, after, lanes[ended], Place(*(x[ended] for x in place)))
         block.looks[lanes] += 1
         block.trials[lanes[is_over]] = IDLE
 

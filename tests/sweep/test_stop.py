@@ -1,14 +1,18 @@
 """Early stopping: the rules against oracles written from their papers, then inside of sweeps."""
 
+import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweep.tiny import lanes, sweep, task
 
 import jefficient as jf
 from jefficient.sweep._programs import Lengths
@@ -245,3 +249,213 @@ def test_a_log_that_forgets_is_one_that_was_never_told():
 def test_arguments(make, message):
     with pytest.raises(jf.JefficientError, match=message):
         make()
+
+
+def test_a_sweep_takes_a_rule_and_nothing_else():
+    with pytest.raises(jf.JefficientError, match=r"stop must come from jf.successive_halving or jf.median_stop, got"):
+        sweep(task(), jf.grid(learning_rate=[0.1]), steps=1, stop=3)
+
+
+# Whole sweeps. The oracle of the engine's order goes through what a sweep without stopping has recorded, trial after
+# trial and look after look, as lanes would, and says what the same sweep must record with stopping.
+
+
+@dataclasses.dataclass
+class OnPaper:
+    """A sweep on paper: lanes in blocks side by side, each block refilled from the queue of its program's trials.
+
+    Trials are pairs (configuration, member); members are the seeds and folds of a configuration.
+    """
+
+    score: np.ndarray  # (configs, members, looks), smaller is better
+    steps: np.ndarray  # (configs, looks): updates made at each look, -1 past the last one
+    ends: np.ndarray  # (configs, members): updates after which a trial has finished or diverged
+    diverges: np.ndarray  # (configs, members): at which look, -1 for never
+    decide: Callable[[list[Told], Told], bool]
+    progress: Callable[[int, int], Fraction]  # of (configuration, updates)
+
+    def __post_init__(self):
+        self.looks, self.taken = np.zeros(self.ends.shape, int), np.zeros(self.ends.shape, int)
+        self.status = np.full(self.ends.shape, "running", object)
+        self.told: list[Told] = []
+        self.known = np.zeros(len(self.ends), int)  # looks that have been judged
+        self.under_way: list[tuple[int, int]] = []  # when they were stopped
+        self.offered = self.made = self.round = 0
+
+    def run(self, programs, width, blocks):
+        members = range(self.ends.shape[1])
+        waiting = [[(c, m) for c in configs for m in members] for configs in programs]
+        slots = [None] * blocks
+        self.open(slots, waiting, width)
+        while any(slots):
+            for slot in range(blocks):
+                if slots[slot] is not None:
+                    program, lanes = slots[slot]
+                    lanes = self.fill(self.segment(lanes), waiting[program])
+                    slots[slot] = (program, lanes) if any(lanes) else None
+                    self.open(slots, waiting, width)
+        return self
+
+    def open(self, slots, waiting, width):
+        for slot, block in enumerate(slots):
+            todo = [program for program, trials in enumerate(waiting) if trials]
+            if block is None and todo:
+                slots[slot] = todo[0], self.fill([None] * width, waiting[todo[0]])
+
+    def fill(self, lanes, waiting):
+        return [waiting.pop(0) if lane is None and waiting else lane for lane in lanes]
+
+    def segment(self, lanes):
+        """All go to their next look; what was stopped since the last one has gone there for nothing."""
+        trials, made = [lane for lane in lanes if lane is not None], []
+        for trial in trials:
+            step = min(self.steps[trial[0], self.looks[trial]], self.ends[trial])
+            made.append(step - self.taken[trial])
+            if self.status[trial] == "stopped":
+                self.under_way.append(trial)
+            else:
+                self.made += made[-1]
+                self.taken[trial], self.looks[trial] = step, self.looks[trial] + 1
+                if self.looks[trial] - 1 == self.diverges[trial]:
+                    self.status[trial] = "diverged"
+                elif self.looks[trial] == (self.steps[trial[0]] >= 0).sum():
+                    self.status[trial] = "finished"
+        self.offered += len(lanes) * max(made)
+        self.judge(sorted({c for c, _ in trials}))
+        return [None if lane is None or self.status[lane] != "running" else lane for lane in lanes]
+
+    def judge(self, configs):
+        self.round += 1
+        news = [told for c in configs for told in self.reports(c)]
+        self.told += news
+        for now in news:
+            if self.decide(self.told, now):
+                self.status[now.config][self.status[now.config] == "running"] = "stopped"
+
+    def reports(self, c):
+        """Looks that all members have come to; one that has diverged keeps nobody waiting."""
+        while self.known[c] < (self.steps[c] >= 0).sum() and "stopped" not in self.status[c]:
+            look, diverged = self.known[c], self.status[c] == "diverged"
+            if not (diverged | (self.looks[c] > look)).all():
+                return
+            self.known[c] += 1
+            step, score = int(self.steps[c, look]), float(np.where(diverged, np.inf, self.score[c, :, look]).mean())
+            yield Told(self.round, c, step, self.progress(c, step), score)
+
+
+def flat(values):
+    """(config, seed, fold, …) as (config, member, …)."""
+    return values.reshape(values.shape[0], -1, *values.shape[3:])
+
+
+def check_stopped(whole, stopped, programs, blocks, decide, progress):
+    """The stopped sweep is the whole one, but for what the oracles say; returns the sweep on paper."""
+    curves, sign = flat(whole.dataset[whole.score.metric].values), whole.score.sign
+    step, status = whole.dataset["step"].values, flat(whole.dataset["status"].values)
+    first_unseen = np.isnan(curves).argmax(axis=-1)
+    paper = OnPaper(
+        score=sign * curves.astype(float),
+        steps=step,
+        ends=flat(whole.dataset["steps_taken"].values),
+        diverges=np.where(status == "diverged", first_unseen, -1),
+        decide=decide,
+        progress=progress,
+    ).run(programs, int(whole.dataset["block_width"][0]), blocks)
+    data = stopped.dataset
+    np.testing.assert_array_equal(flat(data["status"].values), paper.status)
+    np.testing.assert_array_equal(flat(data["steps_taken"].values), paper.taken)
+    is_seen = np.arange(step.shape[1]) < paper.looks[..., None]
+    for name in ("train_loss", "valid_loss", whole.score.metric):
+        expected = np.where(is_seen, flat(whole.dataset[name].values), np.nan)
+        np.testing.assert_array_equal(flat(data[name].values), expected)
+    assert data.attrs["busy"] == paper.made / paper.offered
+    return paper
+
+
+@pytest.fixture(scope="module")
+def halved():
+    """The same sweep whole, with stopping, with stopping again, and what the second is on paper.
+
+    Six trials a configuration in blocks of four: blocks hold parts of configurations, and are refilled mid-way.
+    """
+    rates = [0.3, 1e30, *np.random.default_rng(1).permutation(np.geomspace(1e-4, 0.25, 22))]
+    space = jf.grid(learning_rate=rates)
+    arguments = {"folds": 3, "seeds": 2, "steps": 16, "eval_every": 2, "keep_configs": 99, "diverged_above": 38.0}
+    with lanes(4, blocks=2):
+        whole = sweep(task(), space, **arguments)
+        one, again = (sweep(task(), space, stop=jf.successive_halving(2, min_steps=2), **arguments) for _ in range(2))
+    decide = functools.partial(halving, eta=Fraction(2), first=Fraction(2))
+    paper = check_stopped(whole, one, [list(range(24))], 2, decide, lambda _, step: Fraction(step))
+    return whole, one, again, paper
+
+
+def test_a_sweep_stops_what_the_paper_says_and_whole_configurations(halved):
+    _, _, _, paper = halved
+    kinds = {frozenset(of_config) for of_config in paper.status}
+    assert kinds >= {frozenset(["finished"]), frozenset(["stopped"]), frozenset(["diverged", "stopped"])}
+    for of_config, taken in zip(paper.status, paper.taken, strict=True):
+        if "stopped" in of_config:  # the rest had come to its end, or was beyond help
+            assert all(s in ("stopped", "diverged") or t == 16 for s, t in zip(of_config, taken, strict=True))
+
+
+def test_freed_lanes_are_used(halved):
+    whole, one, _, paper = halved
+    assert whole.dataset.attrs["busy"] > 0.95
+    assert one.dataset.attrs["busy"] > 0.85
+    assert paper.offered < 0.6 * whole.dataset["steps_taken"].sum()
+
+
+def test_what_was_stopped_ranks_behind_what_finished_and_before_what_diverged(halved):
+    _, one, _, paper = halved
+    order = one.table().index
+    places = {"finished": 0, "stopped": 1}
+    kinds = [max(places.get(status, 2) for status in paper.status[c]) for c in order]
+    assert kinds == sorted(kinds)
+    assert one.best().config == order[0]
+    stopped = [c for c, kind in zip(order, kinds, strict=True) if kind == 1]
+    furthest = [int(paper.taken[c].min()) for c in stopped]
+    assert furthest == sorted(furthest, reverse=True)
+    assert one.table()["stopped"].sort_index().tolist() == (paper.status == "stopped").sum(axis=1).tolist()
+
+
+def test_decisions_repeat_exactly(halved):
+    _, one, again, _ = halved
+    assert one.dataset.drop_attrs().identical(again.dataset.drop_attrs())
+    assert one.weights.keys() == again.weights.keys()
+
+
+def test_weights_of_what_was_stopped_are_those_of_its_last_look(halved):
+    """A trial that was under way when its configuration was stopped has gone further than is recorded."""
+    _, one, _, paper = halved
+    (config, member), *_ = paper.under_way
+    others = [c for c in np.flatnonzero((paper.status == "stopped").all(axis=1)) if (c, 0) not in paper.under_way]
+    assert (config, *divmod(member, 3)) not in one.weights
+    again = one.replay(others[0])
+    np.testing.assert_array_equal(again.params, one.weights[others[0], 0, 0])
+
+
+def test_rules_in_epochs_over_batch_sizes():
+    """Two programs whose looks lie at other updates and, but for rounding up, at the same epochs."""
+    space = jf.grid(batch_size=[8, 6], learning_rate=np.random.default_rng(2).permutation(np.geomspace(1e-3, 0.2, 12)))
+    folds = [(np.arange(10, 30), np.arange(10)), (np.arange(17), np.arange(20, 30))]
+    arguments = {"folds": folds, "epochs": 8, "batch_size": None, "metric": "valid_near", "mode": "max", "keep": None}
+    near = task(metrics={"near": lambda params, batch: -jnp.abs(batch[0] @ params - batch[1])})
+    rules = {
+        jf.successive_halving(3, min_epochs=1): functools.partial(halving, eta=Fraction(3), first=Fraction(1)),
+        jf.median_stop(min_configs=3, min_steps=4): functools.partial(median, min_configs=3, min_steps=4),
+    }
+    with lanes(4):
+        whole = sweep(near, space, **arguments)
+        for rule, oracle in rules.items():
+            stopped = sweep(near, space, stop=rule, **arguments)
+            paper = check_stopped(
+                whole,
+                stopped,
+                [list(range(12)), list(range(12, 24))],
+                1,
+                oracle,
+                lambda config, step: Fraction(step * (8 if config < 12 else 6), 20),
+            )
+            assert {"finished", "stopped"} == set(paper.status.ravel())
+            for program in (paper.status[:12], paper.status[12:]):
+                assert "stopped" in program
