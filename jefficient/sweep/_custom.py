@@ -60,7 +60,7 @@ class Custom:
         for name in space.names:
             if name in RESERVED:
                 raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({RESERVED[name]}).")
-            if not takes_any and not any(name in names for names in asked.values()):
+            if name != "steps" and not takes_any and not any(name in names for names in asked.values()):
                 raise ArgumentError(
                     f"{WHERE}: someone must ask for every name of the space, got {name!r}; "
                     + "; ".join(f"{function} asks for {list(names) or 'nothing'}" for function, names in asked.items())

@@ -94,7 +94,7 @@ class Routes:
             if name in RESERVED or name.startswith("valid_"):
                 why = RESERVED.get(name, "valid_… are variables of the result")
                 raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}.")
-            if name != "batch_size" and not any(name in c.asked for c in self.consumers):
+            if name not in ("batch_size", "steps") and not any(name in c.asked for c in self.consumers):
                 raise ArgumentError(f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}.")
         self._check_penalties(space)
         for consumer in self.consumers:

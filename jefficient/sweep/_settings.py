@@ -69,6 +69,8 @@ class Settings:
                 f"{WHERE}: exactly one of steps and epochs must be given, got steps={self.steps}, "
                 f"epochs={self.epochs}{' and an axis' if 'steps' in space.names else ''}."
             )
+        for x in space.columns.get("steps", ()):
+            checks.check_count(WHERE, steps=x)
         if "batch_size" in space.names and self.batch_size is not None:
             raise ArgumentError(f"{WHERE}: batch_size must come once, got an axis and batch_size={self.batch_size}.")
 
