@@ -68,7 +68,8 @@ def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping
         attrs=dict(attributes),
     )
     for name, text in _DESCRIPTIONS.items():
-        dataset[name].attrs["long_name"] = text
+        if name in dataset:  # a trial of one's own need not have a training loss
+            dataset[name].attrs["long_name"] = text
     dataset["step"].attrs["units"] = dataset["steps_taken"].attrs["units"] = "updates"
     dataset["epoch"].attrs["units"] = "passes over the training rows"
     for name in columns:

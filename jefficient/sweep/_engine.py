@@ -10,8 +10,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._core.errors import JefficientError, JefficientWarning
@@ -234,7 +236,7 @@ class Engine:
         weights: Tree = jax.device_get(queue.program.weights(after))
         for i in wanted:
             key = (int(place.config[i]), int(place.seed[i]), int(place.fold[i]))
-            self.record.weights[key] = jax.tree.map(lambda x, lane=lanes[i]: np.array(x[lane]), weights)
+            self.record.weights[key] = jax.tree.map(lambda x, lane=lanes[i]: _on_host(x[lane]), weights)
 
     def _halve(self, queue: Queue, error: Exception) -> None:
         """Out of memory: the program goes on in blocks of half the width; what it has not finished starts again."""
@@ -262,6 +264,11 @@ class Engine:
 
 class TooLargeError(JefficientError):
     """A block is known not to fit its device."""
+
+
+def _on_host(x: Any) -> Any:
+    """A copy as a NumPy array; a key, which NumPy does not know, as it is."""
+    return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x)
 
 
 def is_out_of_memory(error: Exception) -> bool:

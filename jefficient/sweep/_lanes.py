@@ -6,7 +6,7 @@ What a lane computes while it is frozen, or after it has diverged, reaches neith
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -88,6 +88,7 @@ class LaneProgram:
         keep: which weights a lane sets aside: "best", or those it ends with.
         width: lanes in a block.
         metrics: the names of what the trial's `step` measures.
+        are_weights_finite: whether weights that are not finite are a divergence (a state of one's own may hold inf).
         has_convolution: whether a step has one; see `_convolutions`.
     """
 
@@ -97,6 +98,7 @@ class LaneProgram:
     keep: str | None
     width: int
     metrics: tuple[str, ...]
+    are_weights_finite: bool
     has_convolution: bool = False
 
     def empty(self, orders: Orders, shared: Shared) -> Lane:
@@ -120,7 +122,7 @@ class LaneProgram:
 
         def alone(*arguments: Any) -> Any:
             own = (x if axis is None else jax.tree.map(_only, x) for x, axis in zip(arguments, axes, strict=True))
-            return jax.tree.map(lambda x: x[None], function(*own))
+            return jax.tree.map(lambda x: jnp.asarray(x)[None], function(*own))
 
         return alone
 
@@ -168,7 +170,7 @@ class LaneProgram:
 
     def _update(self, lane: Lane, until: jax.Array, data: Tree) -> Lane:
         new_state, metrics = self.trial.step(lane.state, data, lane.step, lane.key, **self._given(lane))
-        metrics = {name: x.astype(jnp.float32) for name, x in metrics.items()}
+        metrics = _float32(metrics)
         loss = metrics.get("loss", jnp.zeros(()))
         is_running = (lane.status == Status.RUNNING) & (lane.step < until)
         is_healthy = jnp.isfinite(loss) & (loss <= self.bound)
@@ -184,11 +186,11 @@ class LaneProgram:
         )
 
     def _look(self, lane: Lane, begun_at: jax.Array, data: Tree) -> tuple[Lane, Look]:
-        values = self.trial.evaluate(lane.state, data, **self._given(lane))
-        values = {name: x.astype(jnp.float32) for name, x in values.items()}
+        values = _float32(self.trial.evaluate(lane.state, data, **self._given(lane)))
+        is_sound = jnp.array(True)
         if "valid_loss" in values:
             is_sound = jnp.isfinite(values["valid_loss"])
-        else:  # nobody else looks at what the last update did
+        elif self.are_weights_finite:  # nobody else looks at what the last update did
             is_sound = trees.all_finite(self.trial.weights(lane.state))
         steps_taken = lane.step - begun_at
         fails = ~is_sound & (lane.status != Status.DIVERGED) & (steps_taken > 0)
@@ -221,6 +223,10 @@ def zeros(lanes: Lane, device: Device) -> Lane:
         return (jnp if is_key else np).zeros(x.shape, x.dtype)  # NumPy's compile nothing
 
     return jax.device_put(jax.tree.map(leaf, lanes), device)
+
+
+def _float32(values: Mapping[str, Any]) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(x, jnp.float32) for name, x in values.items()}
 
 
 def _only(x: jax.Array) -> jax.Array:

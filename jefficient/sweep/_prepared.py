@@ -58,13 +58,14 @@ class Prepared:
         metrics = tuple(name.removeprefix("train_") for name in self.measured if name.startswith("train_"))
         settings = self.settings
         return LaneProgram(
-            self.trials[index],
-            self.score,
-            settings.bound,
-            settings.keep,
-            width,
-            metrics,
-            self.costs[index].has_convolution,
+            trial=self.trials[index],
+            score=self.score,
+            bound=settings.bound,
+            keep=settings.keep,
+            width=width,
+            metrics=metrics,
+            are_weights_finite=isinstance(self.problem, Supervised),
+            has_convolution=self.costs[index].has_convolution,
         )
 
     def _lane_costs(self, trial: Trial, numbers: dict[str, Any]) -> "LaneCosts":
