@@ -111,6 +111,16 @@ def all_finite(tree: Tree) -> jax.Array:
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
 
 
+def kind_of(tree: Tree) -> tuple[Any, list[tuple]]:
+    """What trees that are alike have in common: their structure, and each leaf's shape and dtype."""
+    return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+
+
+def shown(tree: Tree) -> Tree:
+    """The tree with what messages show of each leaf: its shape and dtype."""
+    return jax.tree.map(lambda x: f"{x.dtype.name}{list(x.shape)}", tree)
+
+
 def name_of(path: tuple) -> str:
     """A leaf's place as a person writes it: ``['dense']['kernel']``."""
     return jax.tree_util.keystr(path) or "the root"

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._core import signatures
+from .._core import signatures, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..spaces import Space
@@ -34,17 +34,20 @@ class Custom:
     def measured(self, trial: Trial, hp: dict[str, Any]) -> tuple[str, ...]:
         """The names of what every look measures, found by tracing the functions once."""
 
-        def names(key: jax.Array, data: Tree) -> tuple[Any, Any]:
+        def shapes(key: jax.Array, data: Tree) -> tuple[Any, Any, Any, Any]:
             state = trial.init(key, **hp, fold=0)
-            metrics = trial.step(state, data, jnp.int32(0), key, **hp, fold=0)[1]
-            return metrics, trial.evaluate(state, data, **hp, fold=0)
+            made = trial.step(state, data, jnp.int32(0), key, **hp, fold=0)
+            if not (isinstance(made, tuple) and len(made) == 2):
+                raise ArgumentTypeError(f"{WHERE}: step must return a pair (state, metrics), got {_kind(made)}.")
+            return state, made[0], _dict("step", made[1]), _dict("evaluate", trial.evaluate(state, data, **hp, fold=0))
 
         found: list[tuple[str, ...]] = []
 
         def record(hp: dict[str, Any]) -> None:
             del hp
-            metrics, values = jax.eval_shape(names, jax.random.key(0), self.data)
-            for name, x in {**_dict("step", metrics), **_dict("evaluate", values)}.items():
+            before, after, metrics, values = jax.eval_shape(shapes, jax.random.key(0), self.data)
+            _check_alike(before, after)
+            for name, x in {**metrics, **values}.items():
                 if x.shape != ():
                     raise ArgumentError(f"{WHERE}: {name} must be a scalar, got shape {x.shape}.")
             found.append((*(f"train_{name}" for name in metrics), *values))
@@ -114,7 +117,24 @@ class Custom:
         return static
 
 
-def _dict(name: str, values: Any) -> Mapping[str, Any]:
+def _dict(name: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise ArgumentTypeError(f"{WHERE}: {name} must return a dict of scalars, got {type(values).__name__}.")
-    return values
+        raise ArgumentTypeError(f"{WHERE}: what {name} measures must be a dict of scalars, got {_kind(values)}.")
+    for key in values:
+        if not isinstance(key, str) or (name == "evaluate" and key.startswith("train_")):
+            raise ArgumentError(
+                f"{WHERE}: what {name} measures must have a name without train_ before it, got {key!r}."
+            )
+    return dict(values)
+
+
+def _kind(x: Any) -> str:
+    return "an array" if isinstance(x, jax.Array) else type(x).__name__
+
+
+def _check_alike(before: Tree, after: Tree) -> None:
+    if trees.kind_of(before) != trees.kind_of(after):
+        raise ArgumentError(
+            f"{WHERE}: step must return a state like the one it is given, got {trees.shown(after)} for "
+            f"{trees.shown(before)}."
+        )

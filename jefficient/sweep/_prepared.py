@@ -15,7 +15,9 @@ from ._custom import Custom
 from ._lanes import LaneProgram
 from ._named import WHERE
 from ._programs import Lengths, Program, programs
+from ._routes import DIMENSIONS, VARIABLES
 from ._settings import Settings
+from ._stop import SuccessiveHalving
 from ._supervised import Supervised
 from ._task import Task
 from ._trial import Trial
@@ -99,14 +101,21 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepar
     trials = [problem.trial(part.static) for part in parts]
     for part, trial in zip(parts, trials, strict=True):
         problem.check(trial, part.static, part.rows())
-    first = trials[0], parts[0].rows()[0]
-    measured = problem.measured if isinstance(problem, Supervised) else problem.measured(*first)
+    measured = _measured(problem, parts, trials)
+    _check_measured(measured, space, settings)
     return Prepared(problem, space, settings, _score(settings, measured), measured, parts, trials)
 
 
 def _problem(task: Any, optimizer: Any, settings: Settings) -> Supervised | Custom:
     if isinstance(task, Trial):
-        given = {"optimizer": optimizer, "folds": settings.folds, "epochs": settings.epochs}
+        rule = settings.stop
+        given = {
+            "optimizer": optimizer,
+            "folds": settings.folds,
+            "epochs": settings.epochs,
+            "eval_batch_size": settings.eval_batch_size,
+            "min_epochs": rule.min_epochs if isinstance(rule, SuccessiveHalving) else None,
+        }
         for name, x in given.items():
             if x is not None:
                 raise ArgumentError(f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}.")
@@ -116,6 +125,33 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Supervised | Cust
     if optimizer is None:
         raise ArgumentTypeError(f"{WHERE}: optimizer must be given with a jf.Task, got None.")
     return Supervised.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
+
+
+def _measured(problem: Supervised | Custom, parts: list[Program], trials: list[Trial]) -> tuple[str, ...]:
+    if isinstance(problem, Supervised):
+        return problem.measured
+    found = [problem.measured(trial, part.rows()[0]) for part, trial in zip(parts, trials, strict=True)]
+    for part, names in zip(parts, found, strict=True):
+        if set(names) != set(found[0]):
+            raise ArgumentError(
+                f"{WHERE}: all configurations must measure the same, got {list(found[0])} for {parts[0].static} and "
+                f"{list(names)} for {part.static}."
+            )
+    return found[0]
+
+
+def _check_measured(measured: tuple[str, ...], space: Space, settings: Settings) -> None:
+    """Names of a trial's own measurements are free in the result, and what bounds a loss finds one."""
+    for name in measured:
+        if name in (*space.names, *DIMENSIONS, *VARIABLES):
+            raise ArgumentError(
+                f"{WHERE}: what is measured must not have a name of the space or of the result, got {name!r}."
+            )
+    if settings.diverged_above is not None and "train_loss" not in measured:
+        raise ArgumentError(
+            f"{WHERE}: diverged_above bounds the metric 'loss' of the trial's step, got "
+            f"diverged_above={settings.diverged_above} and {list(measured)}."
+        )
 
 
 def _score(settings: Settings, measured: tuple[str, ...]) -> Score:

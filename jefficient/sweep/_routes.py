@@ -18,24 +18,13 @@ WHERE = "jf.sweep"
 INJECTED = ("steps", "steps_per_epoch", "batch_size")
 """What the engine knows and any function may ask for, without it being an axis."""
 
+DIMENSIONS = ("config", "seed", "fold", "look", "step", "epoch")
+VARIABLES = ("trials", "diverged", "status", "steps_taken", "diverged_at", "block_width", "stopped")
 RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
     **dict.fromkeys(("steps_per_epoch", "fold"), "what the engine works out"),
-    **dict.fromkeys(("config", "seed", "fold", "look", "step", "epoch"), "a dimension of the result"),
-    **dict.fromkeys(
-        (
-            "train_loss",
-            "train_loss_std",
-            "trials",
-            "diverged",
-            "status",
-            "steps_taken",
-            "diverged_at",
-            "block_width",
-            "stopped",
-        ),
-        "a variable of the result",
-    ),
+    **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
+    **dict.fromkeys(("train_loss", "train_loss_std", *VARIABLES), "a variable of the result"),
 }
 
 

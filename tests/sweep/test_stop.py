@@ -254,6 +254,9 @@ def test_arguments(make, message):
 def test_a_sweep_takes_a_rule_and_nothing_else():
     with pytest.raises(jf.JefficientError, match=r"stop must come from jf.successive_halving or jf.median_stop, got"):
         sweep(task(), jf.grid(learning_rate=[0.1]), steps=1, stop=3)
+    trial = jf.Trial(init=lambda key: key, step=lambda x, data, t, key: (x, {}), evaluate=lambda x, data: {"a": 1.0})
+    with pytest.raises(jf.JefficientError, match=r"a jf.Trial must come without min_epochs, got min_epochs=1"):
+        jf.sweep(trial, space=jf.grid(steps=[1]), metric="a", mode="min", stop=jf.successive_halving(min_epochs=1))
 
 
 # Whole sweeps. The oracle of the engine's order goes through what a sweep without stopping has recorded, trial after

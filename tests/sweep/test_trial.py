@@ -283,3 +283,101 @@ def test_a_state_may_be_a_class_of_one_s_own():
     result = sweep(trial, jf.grid(rate=[0.5]))
     assert isinstance(result.params(0), tiny.Box)
     assert result.params(0).content == 1 / 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init": 3}, "jf.Trial: init must be a function, got 3"),
+        ({"step": None}, "jf.Trial: step must be a function, got None"),
+        ({"evaluate": {}}, "jf.Trial: evaluate must be a function, got {}"),
+        ({"weights": "x"}, "jf.Trial: weights must be a function, got 'x'"),
+    ],
+)
+def test_trials(changes, message):
+    with pytest.raises(jf.JefficientError, match=message):
+        shrink(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step": lambda x, data, t, key, rate: x}, r"step must return a pair \(state, metrics\), got an array"),
+        ({"step": lambda x, data, t, key, rate: (x, x)}, "what step measures must be a dict of scalars, got an array"),
+        ({"evaluate": lambda x, data: [x]}, "what evaluate measures must be a dict of scalars, got list"),
+        (
+            {"step": lambda x, data, t, key, rate: (x, {"loss": jnp.ones(2)})},
+            r"loss must be a scalar, got shape \(2,\)",
+        ),
+        ({"evaluate": lambda x, data: {"distance": jnp.ones((1,))}}, r"distance must be a scalar, got shape \(1,\)"),
+        (
+            {"step": lambda x, data, t, key, rate: ((x, x), {})},
+            "step must return a state like the one it is given, got",
+        ),
+        ({"step": lambda x, data, t, key, rate: (jnp.int32(1), {})}, r"got int32\[\] for float32\[\]"),
+        (
+            {"evaluate": lambda x, data: {"train_loss": x}},
+            "must have a name without train_ before it, got 'train_loss'",
+        ),
+        ({"evaluate": lambda x, data: {3: x}}, "must have a name without train_ before it, got 3"),
+        (
+            {"evaluate": lambda x, data: {"distance": x, "status": x}},
+            "name of the space or of the result, got 'status'",
+        ),
+        ({"evaluate": lambda x, data: {"distance": x, "look": x}}, "name of the space or of the result, got 'look'"),
+        ({"evaluate": lambda x, data: {"distance": x, "rate": x}}, "name of the space or of the result, got 'rate'"),
+        ({"evaluate": lambda x, data, other: {"distance": x}}, r"evaluate requires \['other'\], which the space must"),
+        ({"init": lambda key, steps_per_epoch: key}, r"init requires \['steps_per_epoch'\]"),
+        ({"step": lambda x, data, t, key: (x, {})}, "got 'rate'; init asks for nothing; step asks for nothing"),
+    ],
+)
+def test_functions_that_break_a_rule(changes, message):
+    with pytest.raises(jf.JefficientError, match=message):
+        sweep(shrink(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": 3}, "a jf.Trial must come without folds, got folds=3"),
+        ({"epochs": 3, "steps": None}, "a jf.Trial must come without epochs, got epochs=3"),
+        ({"optimizer": jf.sgd}, "a jf.Trial must come without optimizer, got optimizer=<function sgd"),
+        ({"eval_batch_size": 3}, "a jf.Trial must come without eval_batch_size, got eval_batch_size=3"),
+        ({"batch_size": 3}, "batch_size belongs to a jf.Task, got batch_size=3"),
+        ({"steps": None}, "exactly one of steps and epochs must be given"),
+        ({"metric": "valid_loss", "mode": None}, r"metric must be one of \['train_loss', 'distance'\], got metric="),
+        ({"mode": None}, "mode must say whether the best distance is the 'min' or the 'max'"),
+        ({"space": jf.grid(rate=[0.1], foo=[1])}, "someone must ask for every name of the space, got 'foo'; init asks"),
+        ({"space": jf.grid(rate=[0.1], steps=[3])}, "got steps=4, epochs=None and an axis"),
+        ({"space": jf.grid(rate=[0.1], steps=[3.5, 5]), "steps": None}, "steps must be a whole number, got steps=3.5"),
+        ({"space": jf.grid(rate=[0.1], steps=["3"]), "steps": None}, "steps must be a whole number, got steps='3'"),
+        ({"space": jf.grid(rate=[0.1], steps=[0]), "steps": None}, "steps >= 1 must hold, got steps=0"),
+        *(
+            ({"space": jf.grid(rate=[0.1], **{name: [1]})}, f"the space must not name '{name}'")
+            for name in ("key", "data", "fold", "seed", "status", "train_loss")
+        ),
+    ],
+)
+def test_arguments(changes, message):
+    with pytest.raises(jf.JefficientError, match=message):
+        sweep(shrink(), **changes)
+
+
+def test_a_bound_without_a_loss_bounds_nothing():
+    with pytest.raises(jf.JefficientError, match="diverged_above bounds the metric 'loss' of the trial's step, got"):
+        sweep(shrink(step=lambda x, data, t, key, rate: (x, {"other": x})), diverged_above=1.0)
+
+
+def test_what_is_measured_is_the_same_for_every_program():
+    trial = shrink(evaluate=lambda x, data, kind: {"distance": x, kind: x})
+    with pytest.raises(jf.JefficientError, match=r"all configurations must measure the same, got .*'a'.*'b', 'dist"):
+        sweep(trial, jf.grid(rate=[0.1], kind=["a", "b"]))
+
+
+def test_an_error_while_tracing_names_its_hyperparameters():
+    def init(key, rate):
+        return jf.adam(rate).init(jnp.ones(()))
+
+    with pytest.raises(jf.JefficientError, match="got learning_rate=-1") as caught:
+        sweep(shrink(init=init), jf.grid(rate=[0.1, -1.0]))
+    assert "raised for the hyperparameters {'rate': -1.0" in caught.value.__notes__[-1]
