@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core import signatures
+from .._core import signatures, trees
 from .._core.checks import check_flag
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.trees import name_of
@@ -165,12 +165,12 @@ def _check_prepare(prepare: Any) -> None:
 
 
 def _check_alike(data: Tree, name: str, other: Tree) -> None:
-    rows = (
-        jax.tree.map(lambda x: (x.shape[1:], x.dtype), data),
-        jax.tree.map(lambda x: (x.shape[1:], x.dtype), other),
-    )
-    if rows[0] != rows[1]:
-        raise ArgumentError(f"{WHERE}: the rows of {name} must be like those of data, got {rows[1]} against {rows[0]}.")
+    mine, others = (jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), x) for x in (data, other))
+    if trees.kind_of(mine) != trees.kind_of(others):
+        raise ArgumentError(
+            f"{WHERE}: the rows of {name} must be like those of data, got {trees.shown(others)} against "
+            f"{trees.shown(mine)}."
+        )
 
 
 def _size(data: Tree) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from sweep.test_sweep import X, Y, init, loss, sweep, task
+from sweep.tiny import Box
 
 import jefficient as jf
 
@@ -35,6 +36,14 @@ def refused(message, kind=jf.JefficientError):
 def test_tasks(changes, message):
     with refused(message):
         task(**changes)
+
+
+def test_rows_may_be_of_a_class_of_one_s_own():
+    """One that has no equality: rows are alike where structure, shapes and dtypes are."""
+    boxed = task(data=Box((X, Y)), validation=Box((X[:3], Y[:3])))
+    assert boxed.size == 60
+    with refused("rows of validation must be like those of data"):
+        task(data=Box((X, Y)), validation=Box((X[:3], X[:3])))
 
 
 @pytest.mark.parametrize(
