@@ -1,6 +1,7 @@
 """Cross-validation: which rows each fold trains on, and which it holds out."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -101,7 +102,9 @@ def _split(splitter: Any, data: Tree, size: int) -> list:
         y = data[1]
     host = [None if x is None else np.asarray(x) for x in (y, groups)]
     try:
-        return list(splitter.split(np.zeros((size, 1)), *host))
+        with warnings.catch_warnings():  # it was not the user who passed them
+            warnings.filterwarnings("ignore", message="The groups parameter is ignored", category=UserWarning)
+            return list(splitter.split(np.zeros((size, 1)), *host))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: {error} Its y and groups "

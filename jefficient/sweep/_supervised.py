@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .._core import trees
 from .._core.checks import check_loss, check_not_negative
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
@@ -271,7 +272,14 @@ def _prepared(task: Task, train: Tree, folds: Folds | None) -> Tree:
         return None
     fit = task.prepare[0]
     parts = [train] if folds is None else [jax.tree.map(lambda x, r=r: x[r], train) for r in folds.train]
-    return jax.tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *(fit(part) for part in parts))
+    fitted = [jax.tree.map(jnp.asarray, fit(part)) for part in parts]
+    for other in fitted:
+        if trees.kind_of(other) != trees.kind_of(fitted[0]):
+            raise ArgumentError(
+                f"{WHERE}: prepare's fit must return alike in every fold, got {trees.shown(fitted[0])} and "
+                f"{trees.shown(other)}."
+            )
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
 
 
 def _rows(tree: Tree) -> int:
