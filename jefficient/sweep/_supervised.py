@@ -180,9 +180,10 @@ class Supervised:
                 if consumer.name == "loss":
                     x = x[0] if self.task.model_state else x
                     check_loss(WHERE, x)
-                if jnp.ndim(x) > 1:
+                if jnp.shape(x) not in ((), (_rows(batch),)):
                     raise ArgumentError(
-                        f"{WHERE}: {consumer.name} must return shape () or (n,), got shape {jnp.shape(x)}."
+                        f"{WHERE}: {consumer.name} must return shape () or (n,), got shape {jnp.shape(x)} for a batch "
+                        f"of {_rows(batch)} rows."
                     )
                 return jnp.asarray(x, jnp.float32)
 
@@ -217,7 +218,9 @@ class Supervised:
         def alone(consumer: Consumer, *arguments: Any) -> Callable[[dict[str, Any]], None]:
             def check(hp: dict[str, Any]) -> None:
                 given = consumer.given({**static, **hp})
-                keys = {"key": key} if "key" in consumer.asked and consumer is not routes.init else {}
+                keys = {}
+                if "key" in consumer.asked and consumer is not routes.init:
+                    keys = {"key": key if consumer is routes.evaluation else None}  # as in training; metrics have none
                 jax.eval_shape(lambda arguments, keys: consumer.function(*arguments, **keys, **given), arguments, keys)
 
             return check
