@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OPTIMIZERS = "tests/transforms/test_references.py"
 SCHEDULES = "tests/schedules/test_references.py"
+STOPPING = "tests/sweep/test_stop.py"
 
 
 class Mistake(NamedTuple):
@@ -134,6 +135,29 @@ MISTAKES = {
         "return (numerics.scaled(g, jnp.minimum(1, bound / trees.global_norm(g))),)",
         "tests/conformance/test_transform_laws.py",
         "optax_s and clip_by_global_norm",
+    ),
+    "one too many at a rung": Mistake(
+        "sweep/_stop.py", "self._rule.eta * (1 + _ROUNDING))", "self._rule.eta + 1)", STOPPING, "paper_says"
+    ),
+    "rungs on a line": Mistake(
+        "sweep/_stop.py", "first * self._rule.eta**rung", "first * (1 + self._rule.eta * rung)", STOPPING, "paper_says"
+    ),
+    "the median of bests": Mistake(
+        "sweep/_stop.py", "np.mean(scores) for scores", "min(scores) for scores", STOPPING, "median_rule_is"
+    ),
+    "folds swap their sides": Mistake(
+        "sweep/_folds.py",
+        "return sides[0], sides[1]",
+        "return sides[1], sides[0]",
+        "tests/sweep/test_folds.py",
+        "those_of_the_splitter",
+    ),
+    "rows that are not there count": Mistake(
+        "sweep/_evaluate.py",
+        "jnp.float32(rows) if count is None else count.astype(jnp.float32)",
+        "jnp.float32(rows)",
+        "tests/sweep/test_evaluate.py",
+        "rows_that_are_not_there",
     ),
 }
 
