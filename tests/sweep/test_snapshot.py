@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -56,8 +57,13 @@ def test_a_flipped_bit_or_a_missing_end_is_noticed(written, tmp_path_factory, da
     for other in (".json", ".npz"):
         whole = written.with_suffix(other).read_bytes()
         (folder / f"000001{other}").write_bytes(bytes(content) if other == suffix else whole)
-    with pytest.raises(DamagedError, match=r"000001\.(json|npz) (is damaged|has format)"):
-        read(folder / "000001.json")
+    try:
+        got = read(folder / "000001.json")
+    except DamagedError as error:
+        assert re.match(r"000001\.(json|npz) (is damaged|has format)", str(error))
+    else:  # JSON has two spellings of some letters
+        assert suffix == ".json"
+        assert_equal(got)
 
 
 def signed(folder, data):
