@@ -47,7 +47,8 @@ class Best:
 class Replay(NamedTuple):
     """One trial, trained again.
 
-    `dataset`: its curves, as in the sweep's dataset, every dimension of size 1; `params`: its weights.
+    `dataset`: its curves, as in the sweep's dataset, every dimension of size 1; `params`: its weights, None where it
+    was stopped before its first look.
     """
 
     dataset: xr.Dataset
@@ -64,7 +65,8 @@ class Result:
         weights: (config, seed, fold) to the parameters that were kept.
         space: name to the values of every configuration, as they were given.
         test: what the test rows say of the winner: dimensions seed and fold, variables ``test_loss`` and
-            ``test_<metric>``, the winner's `config` among the attributes; None where there were none, or no winner.
+            ``test_<metric>``, the winner's `config` among the attributes; None where there were none, or no winner, or
+            the sweep was interrupted.
         rerun: ``(config, seed, fold) -> Replay``, None where the task is not at hand.
     """
 

@@ -26,7 +26,7 @@ def digest_of(tree: Tree) -> str:
     """Of the numbers of a tree, their shapes, dtypes and places."""
     content = hashlib.sha256()
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
-        host = np.ascontiguousarray(jax.device_get(x))
+        host = np.ascontiguousarray(jax.random.key_data(x) if _is_key(x) else x)
         content.update(json.dumps([jax.tree_util.keystr(path), list(host.shape), str(host.dtype)]).encode())
         content.update(host.tobytes())
     return content.hexdigest()

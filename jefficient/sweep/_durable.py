@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -41,7 +42,11 @@ class Durable:
     def __init__(self, prepared: Prepared, path: Any, every: float):
         self._prepared, self._every = prepared, every
         self._directory = Directory(WHERE, path)
-        self.found = self._directory.latest()
+        try:
+            self.found = self._directory.latest()
+        except JefficientError:
+            self._directory.close()
+            raise
         self._writer = ThreadPoolExecutor(1)
         self._written: Future = Future()
         self._written.set_result(None)
@@ -54,11 +59,23 @@ class Durable:
         self._directory.close()
 
     def plan(self) -> Plan | None:
-        """The plan that it was made with, where that can be followed here."""
-        if self.found is None or self.found.body["versions"] != versions():
+        """The plan that it runs by, as halved as it is; None where it cannot go on exactly as it was."""
+        if self.found is None or self._difference(self.found) is not None:
             return None
         plan = Plan.from_json(self.found.body["plan"])
-        return plan if plan.devices == len(jax.local_devices()) else None
+        programs = zip(plan.programs, self.found.body["widths"], strict=True)
+        return replace(plan, programs=tuple(replace(program, width=width) for program, width in programs))
+
+    def _difference(self, found: Snapshot) -> str | None:
+        """Why what is not finished must start again; None where it can go on."""
+        if found.body["versions"] != versions():
+            was, now = (", ".join(f"{k} {v}" for k, v in x.items()) for x in (found.body["versions"], versions()))
+            return f"it was made with {was}, this is {now} (whose programs cannot be compared with those)"
+        if found.arrays["configurations"].tolist() != list(self._prepared.space.hashes):
+            return "the space is another"
+        if found.body["plan"]["devices"] != len(jax.local_devices()):
+            return f"it ran on {found.body['plan']['devices']} devices, here are {len(jax.local_devices())}"
+        return None
 
     def begin(self, engine: Engine, plan: Plan) -> None:
         """Check that the directory is of this sweep, and take from it what can be taken."""
@@ -69,7 +86,7 @@ class Durable:
         if self.found is None:
             self._write(engine, is_waited_for=True)
             return
-        self._check(self.found.body)
+        self._check(self.found)
         self._restore(engine, self.found, [weights for _, weights in templates])
 
     def between(self, engine: Engine, is_ending: bool) -> None:
@@ -108,18 +125,18 @@ class Durable:
         body = {**self._identity, "versions": versions(), "slots": slots, "widths": widths}
         return Snapshot(body, arrays)
 
-    def _check(self, body: Mapping[str, Any]) -> None:
+    def _check(self, found: Snapshot) -> None:
         """The directory's sweep is this one, but for the configurations.
 
         Raises:
             JefficientError: says what differs.
         """
-        mine, reasons = self._identity, []
+        body, mine, reasons = found.body, self._identity, []
         for name in sorted({*body["settings"], *mine["settings"]}):
             there, here = body["settings"].get(name), mine["settings"].get(name)
             if there != here:
                 reasons.append(f"{name} was {there}, is {here}")
-        for name, what in (("hyperparameters", "the names of the space"), ("measured", "what is measured")):
+        for name, what in (("traced", "the traced names and their dtypes"), ("measured", "what is measured")):
             if body[name] != mine[name]:
                 reasons.append(f"{what} were {body[name]}, are {mine[name]}")
         if body["data"] != mine["data"]:
@@ -128,6 +145,9 @@ class Durable:
             for key, digest in mine["programs"].items():
                 if body["programs"].get(key, digest) != digest:
                     reasons.append(f"the functions of the task or the optimizer are others (for {key})")
+        lost = len(set(found.arrays["configurations"].tolist()) - set(self._prepared.space.hashes))
+        if lost:
+            reasons.append(f"there are {lost} configurations that the space lacks (add to that space with +)")
         if reasons:
             raise JefficientError(
                 f"{WHERE}: directory must be of the same sweep, got {self._directory.path}, where "
@@ -150,31 +170,30 @@ class Durable:
             if config in to_new:
                 place = to_new[config], seed, fold
                 record.weights[place] = decoded(f"weights/{i}", arrays, templates[program_of[place[0]]])
-        is_same = (
-            body["versions"] == versions()
-            and arrays["configurations"].tolist() == hashes
-            and body["widths"] == [queue.width for queue in queues]
-            and len(body["slots"]) == len(engine.devices)
-        )
-        if is_same:
-            for i, queue in enumerate(queues):
-                queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
-            engine.blocks = [
-                None if index is None else _decoded_block(f"slot/{slot}", arrays, engine, index, engine.devices[slot])
-                for slot, index in enumerate(body["slots"])
-            ]
+        reason = self._difference(found)
+        if reason is None and (body["widths"], len(body["slots"])) != (
+            [queue.width for queue in queues],
+            len(engine.devices),
+        ):
+            reason = "the plan is another"
+        if reason is not None:
+            self._start_again(engine, reason, new)
             return
-        self._start_again(engine, body["versions"], new)
+        for i, queue in enumerate(queues):
+            queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
+        engine.blocks = [
+            None if index is None else _decoded_block(f"slot/{slot}", arrays, engine, index, engine.devices[slot])
+            for slot, index in enumerate(body["slots"])
+        ]
 
-    def _start_again(self, engine: Engine, found_versions: Mapping[str, str], known: np.ndarray) -> None:
+    def _start_again(self, engine: Engine, reason: str, known: np.ndarray) -> None:
         """What is not finished starts again."""
         unfinished = engine.record.unfinished()
         again = np.intersect1d(unfinished, known)
-        if found_versions != versions():
-            was, now = (", ".join(f"{k} {v}" for k, v in x.items()) for x in (found_versions, versions()))
+        if len(again):
             warnings.warn(
-                f"{WHERE}: the directory was made with {was}, this is {now}: {len(known) - len(again)} configurations "
-                f"that had finished stay as they are, {len(again)} start again.",
+                f"{WHERE}: the sweep in the directory cannot go on exactly as it was: {reason}. "
+                f"{len(known) - len(again)} configurations that had finished stay, {len(again)} start again.",
                 JefficientWarning,
                 stacklevel=2,
             )
@@ -188,7 +207,12 @@ class Durable:
 
 def versions() -> dict[str, str]:
     """What bits depend on, beside the program."""
-    return {"jax": jax.__version__, "jaxlib": jaxlib_version, "device": jax.local_devices()[0].device_kind}
+    return {
+        "jefficient": version("jefficient"),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib_version,
+        "device": jax.local_devices()[0].device_kind,
+    }
 
 
 def _identity(prepared: Prepared, queues: list[Queue], digests: list[str]) -> dict[str, Any]:
@@ -196,7 +220,7 @@ def _identity(prepared: Prepared, queues: list[Queue], digests: list[str]) -> di
     settings = vars(prepared.settings) | {"key": jax.random.key_data(prepared.settings.key).tolist()}
     return {
         "settings": {name: repr(x) for name, x in settings.items() if name not in _OF_NO_MATTER},
-        "hyperparameters": sorted(prepared.space.names),
+        "traced": {name: str(x.dtype) for part in prepared.parts for name, x in part.numbers.items()},
         "measured": list(prepared.measured),
         "data": digest_of(prepared.data),
         "programs": dict(zip([static_key(queue.part) for queue in queues], digests, strict=True)),

@@ -40,6 +40,7 @@ class Queue:
     part: Program
     program: LaneProgram
     waiting: deque[int]
+    _pick: Callable[[Lane, Any], Tree] | None = None
 
     @classmethod
     def of(cls, part: Program, program: LaneProgram) -> "Queue":
@@ -79,6 +80,13 @@ class Queue:
         """Where trials stand in the arrays."""
         row, seed, fold = self.part.place(trials)
         return Place(self.part.configs[row], seed, fold)
+
+    def weights_of(self, lanes: Lane, lane: int) -> Tree:
+        """The weights that one lane keeps, on the host: no other's leave the device."""
+        if self._pick is None:
+            weights = self.program.weights
+            self._pick = jax.jit(lambda lanes, i: jax.tree.map(lambda x: x[i], weights(lanes)))
+        return jax.tree.map(_on_host, self._pick(lanes, lane))
 
     def members(self, rows: np.ndarray) -> np.ndarray:
         """The trials of the configurations in these rows."""
@@ -133,10 +141,12 @@ class Engine:
     between: Callable[["Engine"], None]
     blocks: list[Block | None] = dataclasses.field(default_factory=list)
 
+    def __post_init__(self):
+        self.blocks = self.blocks or [None] * len(self.devices)
+
     def run(self) -> None:
         """Until every trial is over."""
         with ThreadPoolExecutor(len(self.devices)) as pool:
-            self.blocks = self.blocks or [None] * len(self.devices)
             self._open_idle(pool)
             while any(self.blocks):
                 self.between(self)
@@ -160,20 +170,23 @@ class Engine:
 
     def _open_idle(self, pool: ThreadPoolExecutor) -> None:
         """Give each slot without a block one on the first queue where trials wait."""
-        for slot, device in enumerate(self.devices):
-            while self.blocks[slot] is None:
-                queue = next((queue for queue in self.queues if queue.waiting), None)
-                if queue is None:
-                    break
-                try:
-                    segment, shapes = self.compiled(queue, device)
-                    lanes = zeros(shapes, device)
-                except (jax.errors.JaxRuntimeError, TooLargeError) as error:
-                    self._halve(queue, error)
-                    continue
-                nobody, first = np.full(queue.width, IDLE), np.zeros(queue.width, int)
-                block = self.blocks[slot] = Block(queue, segment, nobody, first, Future())
-                self._refill(slot, block, lanes, pool)
+        while (slot := self._idle_slot()) is not None:
+            device = self.devices[slot]
+            queue = next(queue for queue in self.queues if queue.waiting)
+            try:
+                segment, shapes = self.compiled(queue, device)
+                lanes = zeros(shapes, device)
+            except (jax.errors.JaxRuntimeError, TooLargeError) as error:
+                self._halve(queue, error)  # which may have freed slots that came before
+                continue
+            nobody, first = np.full(queue.width, IDLE), np.zeros(queue.width, int)
+            block = self.blocks[slot] = Block(queue, segment, nobody, first, Future())
+            self._refill(slot, block, lanes, pool)
+
+    def _idle_slot(self) -> int | None:
+        """The first slot without a block, None where no trial waits for one."""
+        idle = (slot for slot, block in enumerate(self.blocks) if block is None)
+        return next(idle, None) if any(queue.waiting for queue in self.queues) else None
 
     def _refill(self, slot: int, block: Block, lanes: Lane, pool: ThreadPoolExecutor) -> bool:
         """Give idle lanes new trials and send the block on; False where nothing is left to do."""
@@ -223,20 +236,14 @@ class Engine:
                 reported_rows.append(row)
         stopped = [row for row, stops in zip(reported_rows, log.stops(reports), strict=True) if stops]
         if stopped:
-            members = queue.members(np.unique(stopped))
-            self.record.stop(queue.place(members))
-            gone = set(members.tolist())
-            queue.waiting = deque(trial for trial in queue.waiting if trial not in gone)
+            self.record.stop(queue.place(queue.members(np.unique(stopped))))  # all have begun: none is waiting
 
     def _keep(self, queue: Queue, after: Lane, lanes: np.ndarray, place: Place) -> None:
         """Take the weights of trials that are over, where they may be among the best."""
-        wanted = [i for i, config in enumerate(place.config) if self.record.wants(config)]
-        if not wanted:
-            return
-        weights: Tree = jax.device_get(queue.program.weights(after))
-        for i in wanted:
-            key = (int(place.config[i]), int(place.seed[i]), int(place.fold[i]))
-            self.record.weights[key] = jax.tree.map(lambda x, lane=lanes[i]: _on_host(x[lane]), weights)
+        for i, config in enumerate(place.config):
+            if self.record.wants(config):
+                weights = queue.weights_of(after, lanes[i])
+                self.record.weights[int(config), int(place.seed[i]), int(place.fold[i])] = weights
 
     def _halve(self, queue: Queue, error: Exception) -> None:
         """Out of memory: the program goes on in blocks of half the width; what it has not finished starts again."""
@@ -255,7 +262,7 @@ class Engine:
             JefficientWarning,
             stacklevel=2,
         )
-        queue.program = dataclasses.replace(queue.program, width=queue.width // 2)
+        queue.program, queue._pick = dataclasses.replace(queue.program, width=queue.width // 2), None
         queue.waiting = deque(queue.members(rows).tolist())
         self.record.restart(configs, queue.width)
         if self.log is not None:

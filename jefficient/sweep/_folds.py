@@ -12,8 +12,7 @@ import numpy as np
 from .._core import checks
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
-
-WHERE = "jf.sweep"
+from ._named import WHERE
 
 
 class FoldRows(NamedTuple):

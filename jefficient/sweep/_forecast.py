@@ -12,7 +12,7 @@ import numpy as np
 
 from ._assemble import assemble
 from ._compiler import block_bytes
-from ._engine import Engine, Queue, is_out_of_memory
+from ._engine import Engine, Queue, TooLargeError, is_out_of_memory
 from ._lanes import Lane, Orders, Segment, zeros
 from ._plan import Plan, ProgramPlan, plan_of, width_candidates
 from ._prepared import Prepared
@@ -49,21 +49,32 @@ def tried(prepared: Prepared, plan: Plan) -> Plan:
     with ExitStack() as stack:
         engine = assemble(prepared, [program.width for program in plan.programs], slots, lambda _: None, stack)
         begun = time.perf_counter()
-        compiled = [engine.compiled(queue, slots[0]) for queue in engine.queues]
+        for queue in engine.queues:
+            _compiled(engine, queue)
         compile_seconds = time.perf_counter() - begun
         programs = [
-            _tried_program(program, engine, queue, segment, plan.data_bytes)
-            for program, queue, (segment, _) in zip(plan.programs, engine.queues, compiled, strict=True)
+            _tried_program(program, engine, queue, plan.data_bytes)
+            for program, queue in zip(plan.programs, engine.queues, strict=True)
         ]
     return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=compile_seconds)
 
 
-def _tried_program(
-    program: ProgramPlan, engine: Engine, queue: Queue, segment: Segment, data_bytes: int
-) -> ProgramPlan:
-    return dataclasses.replace(
-        program, block_bytes=block_bytes(segment, data_bytes), seconds=_predicted(program, engine, queue)
-    )
+def _compiled(engine: Engine, queue: Queue) -> Segment | None:
+    """The program, None where it does not fit."""
+    try:
+        return engine.compiled(queue, engine.devices[0])[0]
+    except (jax.errors.JaxRuntimeError, TooLargeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _tried_program(program: ProgramPlan, engine: Engine, queue: Queue, data_bytes: int) -> ProgramPlan:
+    segment = _compiled(engine, queue)
+    if segment is None:
+        return dataclasses.replace(program, block_bytes=None, seconds=None)
+    seconds = _predicted(program, engine, queue)
+    return dataclasses.replace(program, block_bytes=block_bytes(segment, data_bytes), seconds=seconds)
 
 
 def _predicted(program: ProgramPlan, engine: Engine, queue: Queue) -> float | None:

@@ -132,9 +132,12 @@ class LaneProgram:
         )
         lanes = lanes._replace(sums=jax.tree.map(jnp.zeros_like, lanes.sums))
         begun_at, data = lanes.step, shared.data
-        to_go = jnp.where(lanes.status == Status.RUNNING, orders.until - lanes.step, 0)
         update = self._each(self._update, 0, 0, None)
-        lanes = jax.lax.fori_loop(0, jnp.max(to_go), lambda _, running: update(running, orders.until, data), lanes)
+
+        def is_any_on_its_way(lanes: Lane) -> jax.Array:
+            return jnp.any((lanes.status == Status.RUNNING) & (lanes.step < orders.until))
+
+        lanes = jax.lax.while_loop(is_any_on_its_way, lambda lanes: update(lanes, orders.until, data), lanes)
         return self._each(self._look, 0, 0, None)(lanes, begun_at, data)
 
     def _restart(self, lanes: Lane, orders: Orders, shared: Shared) -> Lane:

@@ -186,7 +186,10 @@ def _width(prepared: Prepared, index: int, slots: int) -> int:
     costs = prepared.costs[index]
     memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
     widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
-    return width_for(prepared.parts[index].trials, slots, widest)
+    part = prepared.parts[index]
+    if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
+        widest = max(widest, math.ceil(part.seeds * part.folds / slots))
+    return width_for(part.trials, slots, widest)
 
 
 def _planned(part: Program, width: int) -> ProgramPlan:

@@ -13,7 +13,7 @@ from ..results import Score
 from ..spaces import Space
 from ._custom import Custom
 from ._lanes import LaneProgram
-from ._named import WHERE
+from ._named import WHERE, named
 from ._programs import Lengths, Program, programs
 from ._routes import DIMENSIONS, VARIABLES
 from ._settings import Settings
@@ -48,7 +48,7 @@ class Prepared:
     @functools.cached_property
     def costs(self) -> list["LaneCosts"]:
         """Of a lane of each program; traced, not run."""
-        return [self._lane_costs(trial, part.rows()[0]) for trial, part in zip(self.trials, self.parts, strict=True)]
+        return [self._lane_costs(trial, part) for trial, part in zip(self.trials, self.parts, strict=True)]
 
     @property
     def data(self) -> Tree:
@@ -70,12 +70,19 @@ class Prepared:
             has_convolution=self.costs[index].has_convolution,
         )
 
-    def _lane_costs(self, trial: Trial, numbers: dict[str, Any]) -> "LaneCosts":
+    def _lane_costs(self, trial: Trial, part: Program) -> "LaneCosts":
+        numbers, static = part.rows()[0], part.static
+
         def begin_and_step(key: jax.Array, data: Tree) -> tuple[Any, Any]:
             state = trial.init(key, **numbers, fold=0)
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
-        jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(jax.random.key(0), self.data)
+        def trace(_: dict[str, Any]) -> None:
+            traced.append(jax.make_jaxpr(begin_and_step, return_shape=True)(jax.random.key(0), self.data))
+
+        traced: list[Any] = []
+        named(trace, numbers, static)
+        jaxpr, (state, _) = traced[0]
         state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
         return LaneCosts(state_bytes, "conv_general_dilated" in str(jaxpr))
 

@@ -15,13 +15,13 @@ class Progress:
     """A sweep's progress.
 
     Attributes:
-        trials_done: trials that have finished or diverged.
+        trials_done: trials that have finished, diverged or been stopped.
         trials: all of them.
         steps_done: lane-steps made (one trial's update is one lane-step).
         steps: all of them, as far as is known: what is stopped or diverges makes them fewer.
         seconds: since the first program began to compile.
         diverged: trials that have diverged.
-        stopped: trials that were stopped early, or never started because their configuration was.
+        stopped: trials that were stopped early.
         busy: share of the lane-steps computed in which a trial was trained.
         metric: what the score is.
         best: the best mean score of a configuration whose trials are all done; None before the first.

@@ -11,9 +11,8 @@ from .._core import signatures
 from .._core.errors import ArgumentError
 from ..spaces import Space
 from ..training import regularized
+from ._named import WHERE
 from ._task import Task
-
-WHERE = "jf.sweep"
 
 INJECTED = ("steps", "steps_per_epoch", "batch_size")
 """What the engine knows and any function may ask for, without it being an axis."""

@@ -15,7 +15,7 @@ from ._engine import Engine
 from ._forecast import forecast
 from ._interrupt import Interrupted, interruptible
 from ._named import WHERE
-from ._plan import Plan, checked, followed, plan_of
+from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
 from ._record import Record
@@ -50,13 +50,14 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
 
 
 def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan:
-    """The user's plan, or the directory's, or what the rules give."""
-    if isinstance(running.plan, str) and running.plan == "measure":
-        return forecast(prepared, measure=True)
-    if running.plan is not None:
+    """The user's plan; or the directory's, where the sweep can go on exactly; or what measuring or the rules give."""
+    is_measured = isinstance(running.plan, str) and running.plan == "measure"
+    if running.plan is not None and not is_measured:
         return checked(prepared, running.plan)
     found = None if durable is None else durable.plan()
-    return plan_of(prepared) if found is None else followed(prepared, found)
+    if found is not None:
+        return found
+    return forecast(prepared, measure=True) if is_measured else plan_of(prepared)
 
 
 def _run(engine: Engine, durable: Durable | None) -> None:
@@ -64,9 +65,10 @@ def _run(engine: Engine, durable: Durable | None) -> None:
     with interruptible() as is_asked:
 
         def between(engine: Engine) -> None:
+            is_ending = is_asked()
             if durable is not None:
-                durable.between(engine, is_ending=is_asked())
-            if is_asked():
+                durable.between(engine, is_ending=is_ending)
+            if is_ending:
                 raise Interrupted
 
         engine.between = between
@@ -77,6 +79,8 @@ def _run(engine: Engine, durable: Durable | None) -> None:
             return
         if durable is not None:
             durable.between(engine, is_ending=True)
+        if is_asked():
+            warnings.warn(f"{WHERE}: interrupted too late: the sweep is whole.", JefficientWarning, stacklevel=4)
 
 
 def _say_interrupted(engine: Engine, durable: Durable | None) -> None:

@@ -33,9 +33,11 @@ class Settings:
     diverged_above: float | None = None
     keep: str | None = "last"
     keep_configs: int = 10
-    key: jax.Array = dataclasses.field(default_factory=lambda: jax.random.key(0))
+    key: jax.Array = None  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self):
+        if self.key is None:
+            object.__setattr__(self, "key", jax.random.key(0))
         names = ("steps", "batch_size", "eval_every", "eval_batch_size")
         given = {name: getattr(self, name) for name in names}
         checks.check_count(WHERE, **{name: x for name, x in given.items() if x is not None})

@@ -11,8 +11,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from .._core import checks
 from .._core.errors import ArgumentError
 
@@ -65,7 +63,8 @@ class Log:
 
     def stops(self, reports: Sequence[Report]) -> list[bool]:
         """Take the reports, then say which of the configurations are stopped."""
-        self.batches.append(list(reports))
+        if reports:
+            self.batches.append(list(reports))
         return self._judge.stops(reports)
 
     def forget(self, configs: set[int]) -> None:
@@ -146,7 +145,8 @@ def median_stop(*, min_steps: int = 1, min_configs: int = 5) -> MedianStop:
     """Stop a configuration whose best score so far is worse than the median of the others' running means.
 
     At each look it is compared with the configurations that have got as far, in epochs where there are any and in
-    updates else: with the mean of each one's scores up to there.
+    updates else: with the mean of each one's scores up to there. One with a diverged trial is stopped at once: it can
+    never be the best.
 
     Args:
         min_steps: updates before anyone is stopped, 1 or more.
@@ -209,37 +209,82 @@ class _Rungs:
         return math.isfinite(score) and score <= scores[best - 1]
 
 
+class _Curve:
+    """Running means and bests of one configuration, in the order of its looks."""
+
+    def __init__(self):
+        self.progress: list[float] = []
+        self._sums: list[float] = []
+        self._bests: list[float] = []
+
+    def add(self, report: Report) -> None:
+        self.progress.append(report.progress)
+        self._sums.append(report.score + (self._sums[-1] if self._sums else 0.0))
+        self._bests.append(min(report.score, self._bests[-1] if self._bests else math.inf))
+
+    def up_to(self, mark: float) -> tuple[float, float] | None:
+        """Mean and best of the scores up to there, None where it has come past without a look."""
+        looks = bisect.bisect_right(self.progress, _rounded_up(mark))
+        return (self._sums[looks - 1] / looks, self._bests[looks - 1]) if looks else None
+
+
 class _Medians:
-    """Scores by configuration, in the order of their looks."""
+    """The means of those who have come past a mark, sorted, for every mark that somebody was judged at.
+
+    What a configuration's mean up to a mark is, is known when it comes past: it is inserted once, and a decision costs
+    no more than that, however many there are.
+    """
 
     def __init__(self, rule: MedianStop):
         self._rule = rule
-        self._curves: dict[int, list[tuple[float, float]]] = {}
+        self._curves: dict[int, _Curve] = {}
+        self._marks: list[float] = []  # sorted
+        self._means: dict[float, list[float]] = {}  # sorted, by mark
 
     def stops(self, reports: Sequence[Report]) -> list[bool]:
         """Take all, then judge each."""
         for report in reports:
-            self._curves.setdefault(report.config, []).append((report.progress, report.score))
+            self._add(report)
         return [self._stops(report) for report in reports]
 
+    def _add(self, report: Report) -> None:
+        curve = self._curves.setdefault(report.config, _Curve())
+        before = bisect.bisect_right(self._marks, _rounded_up(curve.progress[-1])) if curve.progress else 0
+        curve.add(report)
+        for mark in self._marks[before : bisect.bisect_right(self._marks, _rounded_up(report.progress))]:
+            self._insert(mark, curve)
+
+    def _insert(self, mark: float, curve: _Curve) -> None:
+        here = curve.up_to(mark)
+        if here is not None:
+            bisect.insort(self._means[mark], here[0])
+
     def _stops(self, report: Report) -> bool:
+        if not math.isfinite(report.score):
+            return True  # a trial has diverged: it is never the best
         if report.step < self._rule.min_steps:
             return False
-        others = [
-            self._up_to(report.progress, config)
-            for config, curve in self._curves.items()
-            if config != report.config and _is_as_far(curve[-1][0], report.progress)
-        ]
-        means = [np.mean(scores) for scores in others if scores]  # some have come past here without a look
-        if len(means) < self._rule.min_configs:
+        mark = report.progress
+        if mark not in self._means:
+            bisect.insort(self._marks, mark)
+            self._means[mark] = []
+            for curve in self._curves.values():
+                if _is_as_far(curve.progress[-1], mark):
+                    self._insert(mark, curve)
+        means, own = self._means[mark], self._curves[report.config].up_to(mark)
+        assert own is not None  # it has a look there
+        place = bisect.bisect_left(means, own[0])
+        others = len(means) - 1
+        if others < self._rule.min_configs:
             return False
-        return min(self._up_to(report.progress, report.config)) > float(np.median(means))
-
-    def _up_to(self, progress: float, config: int) -> list[float]:
-        """The scores of a configuration at its looks up to there."""
-        return [score for reached, score in self._curves[config] if _is_as_far(progress, reached)]
+        middle = [means[i + (i >= place)] for i in ((others - 1) // 2, others // 2)]
+        return own[1] > sum(middle) / 2
 
 
 def _is_as_far(reached: float, mark: float) -> bool:
     """reached >= mark, rounding aside."""
-    return reached >= mark * (1 - _ROUNDING)
+    return mark <= _rounded_up(reached)
+
+
+def _rounded_up(reached: float) -> float:
+    return reached * (1 + _ROUNDING)

@@ -205,10 +205,16 @@ class Supervised:
     def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Build and trace with concrete numbers, so that bad ones fail here, by name, before anything is compiled.
 
-        The whole trial is traced once; then each function alone, once for each distinct set of what it asks for.
+        Each function is traced alone, once for each distinct set of what it asks for.
         """
         key = jax.eval_shape(lambda: jax.random.key(0))
-        weights = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **rows[0], fold=0), key))
+        weights: Tree = None
+
+        def begin(hp: dict[str, Any]) -> None:
+            nonlocal weights
+            weights = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key))
+
+        named(begin, rows[0], static)
         arguments = weights if self.task.model_state else (weights,)
         batch = jax.eval_shape(
             lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]), self.data, key

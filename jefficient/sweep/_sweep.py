@@ -1,10 +1,12 @@
 """The front doors to sweeps: run one, or ask what it would take."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 
+from .._core.errors import ArgumentTypeError
 from ..spaces import Space
 from ._progress import Progress
 from ._stop import StopRule
@@ -91,6 +93,8 @@ def sweep(
     Raises:
         ArgumentError: where an argument or a name of the space breaks a rule; and whatever the functions raise for
             one of the configurations, before anything is compiled, with a note that names it.
+        ArgumentTypeError: where an argument is of another kind.
+        JefficientError: where the directory is held by a running sweep, is of another sweep, or damaged.
 
     Examples:
         >>> import jefficient as jf
@@ -126,7 +130,7 @@ def sweep(
         diverged_above=diverged_above,
         keep=keep,
         keep_configs=keep_configs,
-        key=jax.random.key(0) if key is None else key,
+        key=key,  # pyright: ignore[reportArgumentType]
     )
     return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress))
 
@@ -170,4 +174,8 @@ def plan(task: Any, optimizer: Any = None, space: Any = None, *, measure: bool =
     from ._prepared import prepare
     from ._settings import Settings
 
+    known = [field.name for field in dataclasses.fields(Settings)]
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ArgumentTypeError(f"jf.plan: settings must be among {known}, got {unknown}.")
     return forecast(prepare(task, optimizer, space, Settings(**settings)), measure)

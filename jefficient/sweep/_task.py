@@ -29,8 +29,9 @@ class Task:
             evaluating.
         data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A batch is the
             same tree with `batch_size` rows.
-        metrics: name to ``(params, batch, …) -> scalar`` or ``-> (n,)``, averaged over the validation rows; shown as
-            ``valid_<name>``.
+        metrics: name to ``(params, batch, …) -> (n,)``, a number for each row, or ``-> scalar``, their mean over the
+            batch; averaged over the validation rows, and shown as ``valid_<name>``. What is not a mean over rows (a
+            root of one, an F-score) is exact only where all rows are one batch and folds have equal length.
         validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to hold out, drawn once
             for the whole sweep; or None.
         test: rows (a tree like `data`) that are looked at once, at the end, with the winner's weights: `result.test`.

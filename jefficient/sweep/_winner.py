@@ -17,6 +17,8 @@ def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
     problem = prepared.problem
     if isinstance(problem, Custom) or problem.task.test is None:
         return None
+    if (result.dataset["status"] == "interrupted").any():
+        return None  # they are looked at once, when all is done
     try:
         config = result.best().config
     except JefficientError:

@@ -35,17 +35,19 @@ def space(n=24):
     return jf.grid(learning_rate=np.geomspace(1e-4, 1.0, n).tolist())
 
 
+SETTINGS = {
+    "steps": 60,
+    "eval_every": 10,
+    "batch_size": 8,
+    "folds": 2,
+    "seeds": 2,
+    "diverged_above": 1e3,
+    "stop": jf.successive_halving(eta=2, min_steps=20),
+    "keep": "best",
+    "keep_configs": 3,
+}
+
+
 def sweep(n=24, the_task=None, the_space=None, **changes):
-    settings = {
-        "steps": 60,
-        "eval_every": 10,
-        "batch_size": 8,
-        "folds": 2,
-        "seeds": 2,
-        "diverged_above": 1e3,
-        "stop": jf.successive_halving(eta=2, min_steps=20),
-        "keep": "best",
-        "keep_configs": 3,
-        "progress": False,
-    }
-    return jf.sweep(the_task or task(), jf.adam, the_space or space(n), **{**settings, **changes})
+    settings = {**SETTINGS, "progress": False, **changes}
+    return jf.sweep(the_task or task(), jf.adam, the_space or space(n), **settings)

@@ -1,5 +1,6 @@
 """What survives: kills, interruptions, damaged files; and what a directory refuses."""
 
+import dataclasses
 import os
 import pickle
 import random
@@ -16,7 +17,7 @@ from sweep import small
 
 import jefficient as jf
 from jefficient.results import Status
-from jefficient.sweep import _durable, _snapshot
+from jefficient.sweep import _compiler, _durable, _engine, _snapshot
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +132,53 @@ def test_a_larger_space_runs_only_what_is_new(tmp_path):
     assert (second.dataset["status"] == "finished").all()
 
 
+def test_a_smaller_space_is_refused_and_loses_nothing(tmp_path):
+    whole = small.sweep(n=4, directory=tmp_path, stop=None)
+    with pytest.raises(jf.JefficientError, match=r"there are 3 configurations that the space lacks \(add to"):
+        small.sweep(the_space=jf.grid(learning_rate=[1.0]), directory=tmp_path, stop=None)
+    assert_same(small.sweep(n=4, directory=tmp_path, stop=None), whole)
+
+
+def test_out_of_memory_before_a_crash_goes_on_at_the_halved_width(tmp_path, monkeypatch):
+    settings = {"stop": None, "keep_configs": 99}
+    compile_for = _compiler.Compiler._check_memory
+
+    def limited(self, segment, device):
+        width = self._queues[0].width
+        if width > 4:
+            raise _engine.TooLargeError("eight lanes do not fit")
+        return compile_for(self, segment, device)
+
+    monkeypatch.setattr(_compiler.Compiler, "_check_memory", limited)
+    with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
+        crashed(tmp_path, 20, **settings)
+    done = []
+    result = small.sweep(directory=tmp_path, progress=done.append, **settings)  # no warning: nothing is too large
+    assert done[0].steps_done > 0
+    assert set(result.dataset["block_width"].values) == {4}
+    with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
+        assert_same(result, small.sweep(**settings))
+
+
+def test_another_plan_starts_again_what_is_not_finished_and_says_so(tmp_path):
+    crashed(tmp_path, 12, stop=None)
+    plan = jf.plan(small.task(), jf.adam, small.space(), **small.SETTINGS | {"stop": None})
+    narrow = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=3),))
+    with pytest.warns(jf.JefficientWarning, match=r"cannot go on exactly as it was: the plan is another. \d+ config"):
+        result = small.sweep(directory=tmp_path, plan=narrow, stop=None)
+    assert 3 in result.dataset["block_width"].values
+    assert not np.isin(result.dataset["status"], ["running", "interrupted"]).any()
+
+
 def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
     crashed(tmp_path, 20)
     stored = _stored(tmp_path).arrays
     done = (stored["record/status"] == Status.FINISHED).all(axis=(1, 2))
     now = _durable.versions()
     monkeypatch.setattr(_durable, "versions", lambda: {**now, "jax": "99.0"})
-    with pytest.warns(jf.JefficientWarning, match=r"was made with jax [\d.]+, .*, this is jax 99.0, .*: \d+ config"):
+    with pytest.warns(
+        jf.JefficientWarning, match=r"was made with .*jax [\d.]+, .*, this is .*jax 99.0, .*\. \d+ config"
+    ):
         result = small.sweep(directory=tmp_path)
     assert done.any()
     assert not done.all()

@@ -12,6 +12,8 @@ from sweep import small
 
 import jefficient as jf
 from jefficient.sweep import _compiler, _plan
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._settings import Settings
 
 
 def test_width_follows_from_kind_state_and_convolutions():
@@ -139,6 +141,23 @@ def test_a_block_that_is_known_not_to_fit_is_not_begun(monkeypatch):
     monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
     with pytest.warns(jf.JefficientWarning), pytest.raises(jf.JefficientError, match=r"bytes must fit .*, got 10"):
         jf.sweep(*given, **settings, progress=False)
+
+
+def test_a_program_that_does_not_fit_has_no_forecast(monkeypatch):
+    given, settings = arguments(n=4)
+    monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
+    plan = jf.plan(*given, **settings)
+    assert plan.programs[0].block_bytes is plan.programs[0].seconds is plan.bytes is plan.seconds is None
+    with pytest.raises(jf.ArgumentTypeError, match=r"settings must be among .*, got \['directory'\]"):
+        jf.plan(*given, **settings, directory="x")
+
+
+def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
+    settings = {"steps": 4, "metric": "train_loss", "seeds": 20, "batch_size": 8}
+    slots = _plan.blocks_side_by_side()
+    for stop, width in ((None, 8), (jf.median_stop(), max(8, -(-20 // slots)))):
+        prepared = prepare(small.task(), jf.adam, small.space(40), Settings(**settings, stop=stop))
+        assert _plan.plan_of(prepared).programs[0].width in (width, _plan.width_for(800, slots, width))
 
 
 def test_one_program_for_each_static_combination(monkeypatch):

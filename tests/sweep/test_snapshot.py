@@ -1,9 +1,9 @@
 """Files: whole or refused, never executed."""
 
+import contextlib
 import io
 import json
 import pickle
-import re
 import zipfile
 
 import numpy as np
@@ -57,13 +57,17 @@ def test_a_flipped_bit_or_a_missing_end_is_noticed(written, tmp_path_factory, da
     for other in (".json", ".npz"):
         whole = written.with_suffix(other).read_bytes()
         (folder / f"000001{other}").write_bytes(bytes(content) if other == suffix else whole)
+    refused = pytest.raises(DamagedError, match=r"000001\.(json|npz) (is damaged|has format)")
+    with refused if suffix == ".npz" or not is_same_json(content, written) else contextlib.nullcontext():
+        assert_equal(read(folder / "000001.json"))
+
+
+def is_same_json(content, written):
+    """JSON has more than one spelling of some letters."""
     try:
-        got = read(folder / "000001.json")
-    except DamagedError as error:
-        assert re.match(r"000001\.(json|npz) (is damaged|has format)", str(error))
-    else:  # JSON has two spellings of some letters
-        assert suffix == ".json"
-        assert_equal(got)
+        return json.loads(content) == json.loads(written.read_bytes())
+    except ValueError:
+        return False
 
 
 def signed(folder, data):

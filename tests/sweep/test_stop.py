@@ -53,7 +53,9 @@ def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool
 
 
 def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> bool:
-    """Whether the median stopping rule does (Golovin et al. 2017, section 3.2.2)."""
+    """Whether the median stopping rule does (Golovin et al. 2017, section 3.2.2); what has diverged goes at once."""
+    if now.score == math.inf:
+        return True
     known = [t for t in told if t.round <= now.round]
     others = []
     for config in {t.config for t in known} - {now.config}:
@@ -209,7 +211,7 @@ def test_what_has_diverged_does_not_go_on():
     assert judge.stops([Report(3, 1, math.nan, 7.0)]) == [True]
     judge = jf.median_stop(min_configs=2).judge()
     batch = [Report(0, 1, math.nan, 1.0), Report(1, 1, math.nan, math.inf), Report(2, 1, math.nan, math.inf)]
-    assert judge.stops(batch) == [False, False, False]  # the median of 1 and inf is inf
+    assert judge.stops(batch) == [False, True, True]  # though the median of 1 and inf is inf
     assert judge.stops([Report(3, 1, math.nan, 1.0)]) == [False]
     assert judge.stops([Report(4, 1, math.nan, 1.5)]) == [False]
     assert judge.stops([Report(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
