@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import statistics
 
 import jax
 from speed import SIZES
-from timing import Lanes, fresh, machine, planned
+from timing import Cost, Lanes, fresh, machine, median
 from workloads import WORKLOADS
 
 CASES = {"one block": (1, 1), "two threads": (1, 2), "two devices": (2, 1)}
@@ -21,10 +20,11 @@ def report(names, repeats, is_quick):
         times = {case: [] for case in CASES}
         for _ in range(repeats):
             for case, (devices, blocks) in CASES.items():
-                times[case].append(fresh(__file__, name, *size, str(devices), str(blocks))["microseconds"])
-        medians = {case: statistics.median(t) for case, t in times.items()}
-        shown = ", ".join(f"{case} {t:.1f} ({medians['one block'] / t:.2f} x)" for case, t in medians.items())
-        print(f"{name}: {shown}; {machine()}", flush=True)
+                times[case].append(fresh(__file__, name, *size, str(devices), str(blocks))["cost"])
+        medians = {case: median([Cost(*t) for t in seen]) for case, seen in times.items()}
+        one = medians["one block"].wall
+        shown = [f"{case} {t.wall:.1f} µs ({t.cpu:.1f} of CPU), {one / t.wall:.2f} x" for case, t in medians.items()]
+        print(f"{name}: {'; '.join(shown)}; {machine()}", flush=True)
 
 
 if __name__ == "__main__":
@@ -34,6 +34,5 @@ if __name__ == "__main__":
         parser.add_argument(argument, type=int)
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.devices)
-    with planned(blocks=arguments.blocks):
-        time = Lanes(WORKLOADS[arguments.name](), arguments.trials, arguments.steps).microseconds()
-    print(json.dumps({"microseconds": time}))
+    lanes = Lanes(WORKLOADS[arguments.name](), arguments.trials, arguments.steps, blocks=arguments.blocks)
+    print(json.dumps({"cost": lanes.cost()}))

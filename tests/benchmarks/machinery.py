@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Lanes, by_turns, epochs, machine, planned, rates, seconds
+from timing import Cost, Lanes, by_turns, epochs, machine, median, rates
 from width import Block, Program
 from workloads import WORKLOADS
 
@@ -24,8 +24,7 @@ class Machinery:
         self.workload, self.width = WORKLOADS[name](), WIDTHS[name]
         task, _, batch_size = self.workload
         self.steps = epochs(self.workload, EPOCHS[name])
-        self.look = max(self.steps // 20, 1)
-        self.lanes = Lanes(self.workload, 4 * self.width, self.steps, self.look)
+        self.lanes = Lanes(self.workload, 4 * self.width, self.steps, blocks=1, width=self.width)
         self.block = Block(Program(self.workload, self.width, seconds=0.01))
         order = np.random.default_rng(0)
         self.rows = order.integers(0, task.size, (self.width, self.steps, batch_size)).astype(np.int32)
@@ -43,15 +42,15 @@ class Machinery:
         return jax.lax.scan(step, (self.params, optax.adam(rate).init(self.params)), rows)[0]
 
     def engine(self):
-        with planned(blocks=1, width=self.width):
-            return self.lanes.microseconds()
+        return self.lanes.cost()
 
     def segments(self):
-        self.block.program.updates = self.look
-        return float(np.mean([self.block.run() for _ in range(4 * self.steps // self.look)]))
+        look = min(epochs(self.workload, 1), self.steps)
+        self.block.program.updates = look
+        return median([Cost.of(self.block.run, look * self.width) for _ in range(4 * self.steps // look)])
 
     def scan(self):
-        return 1e6 * seconds(self.scanned, jnp.asarray(rates(self.width)), self.rows) / self.width / self.steps
+        return Cost.of(lambda: self.scanned(jnp.asarray(rates(self.width)), self.rows), self.width * self.steps)
 
 
 def report(names, repeats, is_quick):
@@ -59,6 +58,7 @@ def report(names, repeats, is_quick):
     for name in names:
         it = Machinery(name)
         times = by_turns({"engine": it.engine, "segments": it.segments, "scan": it.scan}, repeats)
-        shown = ", ".join(f"{way} {time:.1f}" for way, time in times.items())
-        print(f"{name}, width {it.width}: µs an update: {shown}; engine / scan {times['engine'] / times['scan']:.2f}")
-        print(f"  {machine()}", flush=True)
+        shown = ", ".join(f"{way} {cost.wall:.1f} ({cost.cpu:.1f} of CPU)" for way, cost in times.items())
+        ratios = [ours / theirs for ours, theirs in zip(times["engine"], times["scan"], strict=True)]
+        print(f"{name}, width {it.width}: µs an update: {shown}")
+        print(f"  engine / scan {ratios[0]:.2f}, of CPU {ratios[1]:.2f}; {machine()}", flush=True)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import Lanes, by_turns, machine, rates, seconds
+from timing import Cost, Lanes, by_turns, machine, rates
 from workloads import WORKLOADS, digits
 
 SIZES = {"mlp-32": (128, 1120), "mlp-128": (64, 1120), "mlp-512": (64, 280), "cnn": (32, 280), "transformer": (16, 30)}
@@ -58,7 +58,7 @@ class Ways:
         return jax.lax.scan(lambda carry, rows: (self.step(*carry, rows, rate), None), start, rows)[0]
 
     def lanes(self):
-        return self.planned.microseconds()
+        return self.planned.cost()
 
     def loop(self):
         def trial(rate):
@@ -83,13 +83,13 @@ class Ways:
         return self._each(lambda rate: self.scanned(rate, self.rows))
 
     def map(self):
-        return 1e6 * seconds(self.mapped, self.rates[:FEW], self.rows) / FEW / self.steps
+        return Cost.of(lambda: self.mapped(self.rates[:FEW], self.rows), FEW * self.steps)
 
     def vmap(self):
-        return 1e6 * seconds(self.vmapped, self.rates, self.own_rows) / self.trials / len(self.short)
+        return Cost.of(lambda: self.vmapped(self.rates, self.own_rows), self.trials * len(self.short))
 
     def vmap_shared(self):
-        return 1e6 * seconds(self.vmapped_shared, self.rates, self.short) / self.trials / len(self.short)
+        return Cost.of(lambda: self.vmapped_shared(self.rates, self.short), self.trials * len(self.short))
 
     def scikit_learn(self):
         from sklearn.model_selection import GridSearchCV
@@ -104,12 +104,12 @@ class Ways:
         search = GridSearchCV(model, {"learning_rate_init": rates(2 * FEW).tolist()}, n_jobs=2, cv=split, refit=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return 1e6 * seconds(lambda: search.fit(x, y) and None) / (2 * FEW) / (n_epochs * per_epoch)
+            return Cost.of(lambda: search.fit(x, y) and None, 2 * FEW * n_epochs * per_epoch)
 
     def _each(self, trial):
-        """Microseconds for an update when some trials are trained one after another."""
+        """When some trials are trained one after another."""
         trained = lambda: [jax.block_until_ready(trial(rate)) for rate in self.rates[:FEW]]  # noqa: E731
-        return 1e6 * seconds(trained) / FEW / self.steps
+        return Cost.of(trained, FEW * self.steps)
 
     def measures(self):
         names = ["lanes", "loop", "closed_over", "scan", "map", "vmap", "vmap_shared"]
@@ -126,11 +126,13 @@ def report(names, repeats, is_quick):
             if way not in ("lanes", "closed over"):
                 measure()  # compiles, starts processes
         times = by_turns(ways.measures(), repeats)
-        best = min(others := {way: t for way, t in times.items() if way != "lanes"}, key=lambda way: others[way])
-        print(f"\n{name}: {ways.trials} trials of {ways.steps} updates; {machine()}")
-        for way, time in times.items():
-            print(f"  {way:<14} {time:10.1f} µs an update, {time / times['lanes']:7.2f} x the lanes")
+        wall = {way: cost.wall for way, cost in times.items()}
+        best = min(set(wall) - {"lanes"}, key=lambda way: wall[way])
+        print(f"\n{name}: {ways.trials} trials of {ways.steps} updates, {machine()}")
+        print(f"  {ways.planned.plan}".replace("\n", "\n  "))
+        for way, cost in times.items():
+            ratio = cost.wall / wall["lanes"]
+            print(f"  {way:<14} {cost.wall:10.1f} µs an update ({cost.cpu:10.1f} of CPU), {ratio:7.2f} x the lanes")
         print(
-            f"  lanes have {times[best] / times['lanes']:.2f} x the speed of the best of the others ({best})",
-            flush=True,
+            f"  lanes have {wall[best] / wall['lanes']:.2f} x the speed of the best of the others ({best})", flush=True
         )

@@ -43,7 +43,7 @@ def lanes():
 
     imported = time.perf_counter()
     workload = mlp(128)
-    (trained, _), *_ = Lanes(workload, 64, 28).run()
+    (trained, *_), *_ = Lanes(workload, 64, 28).run()
     return {
         "jax": imported_jax - BEGUN,
         "jefficient": imported - imported_jax,

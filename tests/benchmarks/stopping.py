@@ -35,7 +35,7 @@ def steady(stop):
         progress=report,
     )
     (begun, before), *_, (ended, after) = times
-    return ended - begun, after - before, result.dataset.attrs["busy"], int(result.dataset["width"][0])
+    return ended - begun, after - before, result.dataset.attrs["busy"], int(result.dataset["block_width"][0])
 
 
 def report(names, repeats, is_quick):

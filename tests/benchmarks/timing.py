@@ -1,6 +1,6 @@
 """What the benchmarks share: turns, fresh processes, and lanes as they run in a sweep."""
 
-import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -9,32 +9,48 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from unittest import mock
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 import jefficient as jf
-from jefficient.sweep import _run
+from jefficient.sweep._plan import plan_of
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._settings import Settings
 
 
-def by_turns(measures: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+class Cost(NamedTuple):
+    """Microseconds for one trial's update: on the clock, and of all cores together (which a busy machine lengthens
+    less; processes of their own are left out).
+    """
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def of(cls, function: Callable, updates: int) -> "Cost":
+        """Of a call that makes so many updates; its arrays are awaited."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        jax.block_until_ready(function())
+        return cls(1e6 * (time.perf_counter() - wall) / updates, 1e6 * (time.process_time() - cpu) / updates)
+
+
+def by_turns(measures: dict[str, Callable[[], Cost]], repeats: int) -> dict[str, Cost]:
     """Medians of measures that take turns, so that a busy machine slows them alike."""
     samples = [{name: measure() for name, measure in measures.items()} for _ in range(repeats)]
-    return {name: statistics.median(sample[name] for sample in samples) for name in measures}
+    return {name: median([sample[name] for sample in samples]) for name in measures}
+
+
+def median(costs: list[Cost]) -> Cost:
+    """Of walls and of CPU times."""
+    return Cost(*(statistics.median(x) for x in zip(*costs, strict=True)))
 
 
 def machine() -> str:
     """Where and how busy."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     return f"{jax.devices()[0].device_kind} x {jax.local_device_count()}, jax {jax.__version__}, load average {load}"
-
-
-def seconds(function: Callable, *arguments) -> float:
-    """For a call, its arrays awaited."""
-    begun = time.perf_counter()
-    jax.block_until_ready(function(*arguments))
-    return time.perf_counter() - begun
 
 
 def fresh(script: str, *arguments: str) -> dict:
@@ -45,54 +61,42 @@ def fresh(script: str, *arguments: str) -> dict:
     return {"wall": wall, **json.loads(done.stdout.splitlines()[-1])}
 
 
-@contextlib.contextmanager
-def planned(blocks: int | None = None, width: int | None = None):
-    """Sweeps with so many blocks a device, so wide; the engine's own choice where None."""
-    with contextlib.ExitStack() as stack:
-        if blocks is not None:
-            stack.enter_context(mock.patch.object(_run, "workers", return_value=blocks))
-        if width is not None:
-            stack.enter_context(mock.patch.object(_run, "width_for", return_value=width))
-        yield
-
-
 def rates(trials: int) -> np.ndarray:
     """So many different learning rates, none of which diverges."""
     return np.geomspace(1e-4, 1e-3, trials).astype(np.float32)
 
 
 class Lanes:
-    """A sweep over rates that looks at nothing but the training loss, at its default looks."""
+    """A sweep over rates that looks at nothing but the training loss, at its default looks; by the engine's own plan,
+    or with so many blocks on each device, so wide.
+    """
 
-    def __init__(self, workload, trials: int, steps: int, eval_every: int | None = None):
-        self.workload, self.trials, self.steps, self.eval_every = workload, trials, steps, eval_every
+    def __init__(self, workload, trials: int, steps: int, blocks: int | None = None, width: int | None = None):
+        task, optimizer, batch_size = workload
+        self.given = task, optimizer, jf.grid(learning_rate=rates(trials))
+        self.settings = {"steps": steps, "batch_size": batch_size, "metric": "train_loss", "keep": None}
+        self.plan = plan_of(prepare(*self.given, Settings(**self.settings)))
+        if blocks is not None:
+            self.plan = dataclasses.replace(self.plan, blocks=blocks)
+        if width is not None:
+            [program] = self.plan.programs
+            self.plan = dataclasses.replace(self.plan, programs=(dataclasses.replace(program, width=width),))
 
-    def run(self) -> list[tuple[float, int]]:
-        """Sweep; when how many lane-steps were done, first of all after compiling and the first segment."""
+    def run(self) -> list[tuple[float, float, int]]:
+        """Sweep: clock, CPU time and lane-steps done, after each segment; so the first are after compiling."""
         times = []
 
         def report(progress):
             if progress.steps_done:
-                times.append((time.perf_counter(), progress.steps_done))
+                times.append((time.perf_counter(), time.process_time(), progress.steps_done))
 
-        task, optimizer, batch_size = self.workload
-        jf.sweep(
-            task,
-            optimizer,
-            jf.grid(learning_rate=rates(self.trials)),
-            steps=self.steps,
-            batch_size=batch_size,
-            metric="train_loss",
-            eval_every=self.eval_every,
-            keep=None,
-            progress=report,
-        )
+        jf.sweep(*self.given, **self.settings, plan=self.plan, progress=report)
         return times
 
-    def microseconds(self) -> float:
-        """For one trial's update, compiling apart."""
-        (begun, before), *_, (ended, after) = self.run()
-        return 1e6 * (ended - begun) / (after - before)
+    def cost(self) -> Cost:
+        """Of the steady state."""
+        (wall, cpu, before), *_, (wall_end, cpu_end, after) = self.run()
+        return Cost(*(1e6 * x / (after - before) for x in (wall_end - wall, cpu_end - cpu)))
 
 
 def epochs(workload, count: float) -> int:
