@@ -163,10 +163,10 @@ class Engine:
             self._open_idle(pool)
             return
         self._take(block, lanes, look)
-        self.report()
         if not self._refill(slot, block, lanes, pool):
             self.blocks[slot] = None
             self._open_idle(pool)
+        self.report()  # while the block computes again
 
     def _open_idle(self, pool: ThreadPoolExecutor) -> None:
         """Give each slot without a block one on the first queue where trials wait."""
@@ -197,11 +197,11 @@ class Engine:
         if (block.trials == IDLE).all():
             return False
         device, segment = self.devices[slot], block.segment
-        orders = jax.device_put(block.queue.orders(block.trials, fresh, block.looks), device)
+        orders = block.queue.orders(block.trials, fresh, block.looks)
 
         def compute() -> tuple[Lane, Look]:
             after, look = segment(lanes, orders, self.shared[device])
-            return after, jax.device_get(look)
+            return after, jax.tree.map(np.array, look)
 
         block.arrives = pool.submit(compute)
         return True
@@ -212,8 +212,8 @@ class Engine:
         rows = block.queue.part.place(block.trials[lanes])[0]
         place = block.queue.place(block.trials[lanes])
         was_going = self.record.is_running(place)  # what was stopped meanwhile has weights past its last look
-        values = {name: np.asarray(x)[lanes] for name, x in look.values.items()}
-        ends = (np.asarray(x)[lanes] for x in (look.status, look.step, look.diverged_at))
+        values: dict[str, Any] = {name: x[lanes] for name, x in look.values.items()}
+        ends: Any = (x[lanes] for x in (look.status, look.step, look.diverged_at))
         self.record.add(place, Seen(block.looks[lanes], values, *ends), len(block.trials))
         if self.log is not None:
             self._stop(block.queue, self.log, np.unique(rows))

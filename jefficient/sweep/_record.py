@@ -163,6 +163,8 @@ class Record:
     def _end(self, place: Place, status: np.ndarray) -> None:
         """The trials have this status now; those that are over complete their configurations."""
         is_over = status != Status.RUNNING
+        if not is_over.any():
+            return
         self._status[place] = status
         ended = Place(*(x[is_over] for x in place))
         self._counts.update(status[is_over].tolist())
