@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from .._core import checks
 from .._core.errors import JefficientError
@@ -67,6 +68,7 @@ def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     }
     for name, value in settings.items():
         jax.config.update(name, value)
+    compilation_cache.reset_cache()  # one in another folder may be open
 
 
 def cores() -> int:

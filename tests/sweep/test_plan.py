@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from sweep import small
 
 import jefficient as jf
@@ -178,9 +179,11 @@ def test_settings_of_the_machine(tmp_path):
         jf.use_compilation_cache(tmp_path / "cache")
         jax.jit(lambda x: jnp.sin(x) * 3)(jnp.ones(3)).block_until_ready()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache")
+        assert list((tmp_path / "cache").iterdir())
     finally:
         jax.config.update("jax_compilation_cache_dir", cache[0])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", cache[1])
+        compilation_cache.reset_cache()
     with pytest.raises(jf.JefficientError, match="must be called before jax is first used"):
         jf.use_cpu_devices(2)
     with pytest.raises(jf.ArgumentTypeError, match=r"count must be a whole number, got count=2.5"):
