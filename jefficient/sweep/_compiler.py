@@ -35,11 +35,6 @@ class Compiler:
         self._check_memory(segment.result(), device)
         return segment.result(), lanes
 
-    @property
-    def count(self) -> int:
-        """How many programs have been compiled."""
-        return len(self._programs)
-
     def close(self) -> None:
         """What has not begun is not compiled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
