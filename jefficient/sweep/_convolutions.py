@@ -26,10 +26,10 @@ def canonical(function: Callable) -> Callable:
 
 def _rewritten(x: Any) -> Any:
     """A program, or any other parameter of an equation."""
+    if isinstance(x, core.Jaxpr):  # since jax 0.12 a closed one, too
+        return x.replace(eqns=[_equation(e) for e in x.eqns])
     if isinstance(x, core.ClosedJaxpr):
         return x.replace(jaxpr=_rewritten(x.jaxpr))
-    if isinstance(x, core.Jaxpr):
-        return x.replace(eqns=[_equation(e) for e in x.eqns])
     if isinstance(x, tuple | list):
         return type(x)(map(_rewritten, x)) if type(x) in (tuple, list) else x
     return x
