@@ -1,6 +1,7 @@
 """Results: arrays of a finished sweep enter; a labelled dataset and its readings leave."""
 
 from ._dataset import Curves as Curves
+from ._dataset import Labels as Labels
 from ._dataset import last_look as last_look
 from ._dataset import to_dataset as to_dataset
 from ._result import Best as Best

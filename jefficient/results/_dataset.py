@@ -1,7 +1,7 @@
 """Arrays of a sweep as one labelled dataset."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ class Curves:
 
     Attributes:
         looks: name to float array (configs, seeds, folds, looks): ``train_loss``, ``valid_<metric>``.
+        diagnostics: name to such an array, or to one with the axis of layers last: what nobody is ranked by.
+        seconds: float array (configs, seeds, folds, looks), since the sweep began.
         status: int array (configs, seeds, folds) of `Status`.
         steps_taken: int array (configs, seeds, folds): updates made.
         diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
@@ -28,6 +30,8 @@ class Curves:
     """
 
     looks: Mapping[str, np.ndarray]
+    diagnostics: Mapping[str, np.ndarray]
+    seconds: np.ndarray
     status: np.ndarray
     steps_taken: np.ndarray
     diverged_at: np.ndarray
@@ -36,12 +40,30 @@ class Curves:
     block_width: np.ndarray
 
 
-def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
-    """The dataset of DESIGN: dimensions config, seed, fold, look, always there.
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What the axes are called.
+
+    Attributes:
+        columns: for each hyperparameter its label in every configuration, as `Space.shown` has them.
+        hashes: of every configuration.
+        training_rows: of every fold; 0 where there are no rows.
+        validation_rows: of every fold; 0 where none are held out.
+        layers: the parameters that were watched one by one.
+    """
+
+    columns: Mapping[str, tuple]
+    hashes: Sequence[str]
+    training_rows: Sequence[int]
+    validation_rows: Sequence[int]
+    layers: Sequence[str] = ()
+
+
+def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
+    """The dataset of DESIGN: dimensions config, seed, fold, look, always there; layer where layers were watched.
 
     Args:
-        columns: for each hyperparameter its label in every configuration, as `Space.labels` has them; they become
-            coordinates along `config`.
+        labels: of the axes; hyperparameters become coordinates along `config`.
         curves: the arrays.
         attributes: strings and numbers to keep with the dataset.
 
@@ -50,9 +72,12 @@ def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping
     """
     epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
+    each_look = (*TRIAL, "look")
     dataset = xr.Dataset(
         {
-            **{name: ((*TRIAL, "look"), values) for name, values in curves.looks.items()},
+            **{name: (each_look, values) for name, values in curves.looks.items()},
+            **{name: ((*each_look, "layer")[: x.ndim], x) for name, x in curves.diagnostics.items()},
+            "seconds": (each_look, curves.seconds),
             "status": (TRIAL, status.astype(object)),
             "steps_taken": (TRIAL, curves.steps_taken),
             "diverged_at": (TRIAL, curves.diverged_at),
@@ -60,33 +85,61 @@ def to_dataset(columns: Mapping[str, tuple], curves: Curves, attributes: Mapping
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
             "look": np.arange(curves.step.shape[1]),
-            **{name: ("config", _column(values)) for name, values in columns.items()},
+            **{name: ("config", _column(values)) for name, values in labels.columns.items()},
+            "hash": ("config", np.array(labels.hashes, object)),
             "step": (("config", "look"), curves.step),
             "epoch": (("config", "look"), epoch),
             "block_width": ("config", curves.block_width),
+            "training_rows": ("fold", np.array(labels.training_rows, int)),
+            "validation_rows": ("fold", np.array(labels.validation_rows, int)),
+            **({"layer": np.array(labels.layers, object)} if labels.layers else {}),
         },
         attrs=dict(attributes),
     )
-    for name, text in _DESCRIPTIONS.items():
-        if name in dataset:  # a trial of one's own need not have a training loss
-            dataset[name].attrs["long_name"] = text
-    dataset["step"].attrs["units"] = dataset["steps_taken"].attrs["units"] = "updates"
-    dataset["epoch"].attrs["units"] = "passes over the training rows"
-    for name in columns:
-        dataset[name].attrs["role"] = "hyperparameter"
-    for name in curves.looks:
-        dataset[name].attrs.setdefault("long_name", f"mean of {name.removeprefix('valid_')} over the validation rows")
+    _describe(dataset, labels, curves)
     return dataset
+
+
+def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
+    for name, text in _DESCRIPTIONS.items():
+        if name in dataset.variables:  # a trial of one's own need not have a training loss
+            dataset[name].attrs["long_name"] = text
+    for unit, names in _UNITS.items():
+        for name in names:
+            dataset[name].attrs["units"] = unit
+    for name in labels.columns:
+        dataset[name].attrs["role"] = "hyperparameter"
+    for name in curves.diagnostics:
+        dataset[name].attrs["role"] = "diagnostic"
+    for name in curves.looks:
+        dataset[name].attrs["role"] = "measured"
+        dataset[name].attrs.setdefault("long_name", f"mean of {name.removeprefix('valid_')} over the validation rows")
 
 
 _DESCRIPTIONS = {
     "train_loss": "mean training loss over the minibatches since the last look",
+    "zeros": "share of the parameters that are exactly zero, at this look",
+    "clipped": "share of the updates since the last look whose gradient clip_by_global_norm made shorter",
+    "grad_norm": "norm of a layer's gradient, its mean over the updates since the last look",
+    "update_norm": "norm of a layer's update, its mean over the updates since the last look",
+    "weight_norm": "norm of a layer's parameters, at this look",
+    "seconds": "wall time from the sweep's beginning to this look",
     "status": "how the trial ended",
     "steps_taken": "updates made",
     "diverged_at": "step whose loss was not finite or beyond the bound, -1 for none",
+    "hash": "of what the configuration is, the same in every sweep and process",
     "step": "updates made at this look, -1 past the last one",
     "block_width": "lanes that were trained side by side: at equal width a trial has the same bits",
     "epoch": "passes over the training rows at this look",
+    "training_rows": "rows that the trials of a fold are trained on",
+    "validation_rows": "rows that a fold holds out",
+}
+
+_UNITS = {
+    "updates": ("step", "steps_taken"),
+    "passes over the training rows": ("epoch",),
+    "s": ("seconds",),
+    "rows": ("training_rows", "validation_rows"),
 }
 
 
@@ -98,12 +151,21 @@ def _column(values: tuple) -> np.ndarray:
 
 def hyperparameters(dataset: xr.Dataset) -> list[str]:
     """The coordinates that are axes of the space."""
-    return [str(name) for name, x in dataset.coords.items() if x.attrs.get("role") == "hyperparameter"]
+    return _of_role(dataset, "hyperparameter")
 
 
-def looked_at(dataset: xr.Dataset) -> list[str]:
-    """The variables that were measured at every look."""
-    return [str(name) for name, variable in dataset.data_vars.items() if "look" in variable.dims]
+def measured(dataset: xr.Dataset) -> list[str]:
+    """The variables that a configuration can be ranked by."""
+    return _of_role(dataset, "measured")
+
+
+def score_of(dataset: xr.Dataset) -> Score:
+    """What ranks the configurations."""
+    return Score(*(dataset.attrs[field.name] for field in dataclasses.fields(Score)))
+
+
+def _of_role(dataset: xr.Dataset, role: str) -> list[str]:
+    return [str(name) for name, x in dataset.variables.items() if x.attrs.get("role") == role]
 
 
 def status_of(dataset: xr.Dataset) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
-from ._dataset import flat_trials, hyperparameters, looked_at, ranking, status_of, trial_values
+from ._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
 from ._score import Score, Status, nan_mean
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Plot:
             raise ArgumentError(f"{where}: hyperparameter must be one of {names}, got {hyperparameter!r}.")
         if not np.issubdtype(self.dataset[hyperparameter].dtype, np.number):
             raise ArgumentError(f"{where}: hyperparameter must have numbers for values, got {hyperparameter!r}.")
-        if variable not in looked_at(self.dataset):
-            raise ArgumentError(f"{where}: variable must be one of {looked_at(self.dataset)}, got {variable!r}.")
+        if variable not in measured(self.dataset):
+            raise ArgumentError(f"{where}: variable must be one of {measured(self.dataset)}, got {variable!r}.")
 
 
 def _axes(where: str) -> "Axes":

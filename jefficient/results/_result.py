@@ -1,8 +1,8 @@
 """What a sweep returns, and how it is read."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
-from ._dataset import flat_trials, looked_at, ranking, status_of, trial_values
+from ._dataset import flat_trials, hyperparameters, measured, ranking, score_of, status_of, trial_values
 from ._plot import Plot
 from ._score import Score, Status, nan_mean, nan_std
 
@@ -55,27 +55,47 @@ class Replay(NamedTuple):
     params: Tree
 
 
+class Programs(Protocol):
+    """What can train: the task, the optimizer and the settings of a sweep."""
+
+    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
+        """See `Result.replay`."""
+        ...
+
+    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+        """See `Result.refit`."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     """A finished sweep.
 
     Attributes:
         dataset: dimensions config, seed, fold and look; its variables are listed in the guide, under "The dataset".
-        score: what ranks the configurations.
+        space: name to the values of every configuration, as they were given; labels where the result was loaded.
         weights: (config, seed, fold) to the parameters that were kept.
-        space: name to the values of every configuration, as they were given.
         test: what the test rows say of the winner: dimensions seed and fold, variables ``test_loss`` and
             ``test_<metric>``, the winner's `config` among the attributes; None where there were none, or no winner, or
             the sweep was interrupted.
-        rerun: ``(config, seed, fold) -> Replay``, None where the task is not at hand.
+        programs: what `replay` and `refit` train with, None where the task is not at hand.
     """
 
     dataset: xr.Dataset
-    score: Score
-    weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(repr=False)
-    space: Mapping[str, tuple] = dataclasses.field(repr=False)
+    space: Mapping[str, tuple] = dataclasses.field(repr=False, default_factory=dict)
+    weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(repr=False, default_factory=dict)
     test: xr.Dataset | None = dataclasses.field(repr=False, default=None)
-    rerun: Callable[[int, int, int], Replay] | None = dataclasses.field(repr=False, default=None)
+    programs: Programs | None = dataclasses.field(repr=False, default=None)
+
+    def __post_init__(self):
+        if not self.space:
+            labels = {name: tuple(self.dataset[name].values.tolist()) for name in hyperparameters(self.dataset)}
+            object.__setattr__(self, "space", labels)
+
+    @property
+    def score(self) -> Score:
+        """What ranks the configurations."""
+        return score_of(self.dataset)
 
     def table(self) -> pd.DataFrame:
         """The configurations, best first.
@@ -92,7 +112,7 @@ class Result:
         frame.index.name = "config"
         frame[metric] = nan_mean(scores)
         frame[f"{metric}_std"] = nan_std(scores)
-        for name in looked_at(self.dataset):
+        for name in measured(self.dataset):
             if name != metric:
                 frame[name] = nan_mean(self._trials(name))
         status = self._status()
@@ -166,9 +186,14 @@ class Result:
             size = self.dataset.sizes[name]
             if not 0 <= x < size:
                 raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
-        if self.rerun is None:
-            raise JefficientError(f"{where}: the task must be at hand, got a result without one.")
-        return self.rerun(config, seed, fold)
+        return self._trained_by(where).replay(self.dataset, config, seed, fold)
+
+    def _trained_by(self, where: str) -> Programs:
+        if self.programs is None:
+            raise JefficientError(
+                f"{where}: the task must be at hand, got a result without one. jf.load(path, task=…) gives it back."
+            )
+        return self.programs
 
     @property
     def plot(self) -> Plot:

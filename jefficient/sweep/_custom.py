@@ -12,7 +12,7 @@ from .._core import signatures, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..spaces import Space
-from ._named import named
+from ._named import named, named_function
 from ._routes import RESERVED, WHERE
 from ._trial import Trial
 
@@ -25,6 +25,16 @@ class Custom:
 
     given: Trial
     folds: int = 1
+
+    @property
+    def rows(self) -> tuple[list[int], list[int]]:
+        """There are none."""
+        return [0], [0]
+
+    @property
+    def optimizer_name(self) -> str:
+        """The step is its own."""
+        return named_function(self.given.step)
 
     @property
     def data(self) -> Tree:

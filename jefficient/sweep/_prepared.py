@@ -15,7 +15,7 @@ from ._custom import Custom
 from ._lanes import LaneProgram
 from ._named import WHERE, named
 from ._programs import Lengths, Program, programs
-from ._routes import DIMENSIONS, VARIABLES
+from ._routes import COLUMNS, DIMENSIONS, VARIABLES
 from ._settings import Settings
 from ._stop import SuccessiveHalving
 from ._supervised import Supervised
@@ -150,7 +150,7 @@ def _measured(problem: Supervised | Custom, parts: list[Program], trials: list[T
 def _check_measured(measured: tuple[str, ...], space: Space, settings: Settings) -> None:
     """Names of a trial's own measurements are free in the result, and what bounds a loss finds one."""
     for name in measured:
-        if name in (*space.names, *DIMENSIONS, *VARIABLES):
+        if name in (*space.names, *DIMENSIONS, *VARIABLES, *COLUMNS):
             raise ArgumentError(
                 f"{WHERE}: what is measured must not have a name of the space or of the result, got {name!r}."
             )

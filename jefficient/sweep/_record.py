@@ -57,6 +57,7 @@ class Record:
         looks = max(len(x) for part in parts for x in part.looks)
         self._score, self._keep_configs = score, keep_configs
         self._looks = {name: np.full((*shape, looks), np.nan, np.float32) for name in measured}
+        self._seconds = np.full((*shape, looks), np.nan)
         self._status = np.full(shape, Status.RUNNING, int)
         self._steps_taken = np.zeros(shape, int)
         self._diverged_at = np.full(shape, -1)
@@ -103,6 +104,7 @@ class Record:
         place, steps_made = Place(*(x[going] for x in place)), steps_made[going]
         for name, values in seen.values.items():
             self._looks[name][*place, seen.index[going]] = values[going]
+        self._seconds[*place, seen.index[going]] = self.seconds
         self._steps_made += int(steps_made.sum())
         self._steps_left -= int(steps_made.sum())
         self._steps_taken[place] = seen.step[going]
@@ -122,6 +124,7 @@ class Record:
         """All trials of these configurations, none of which is complete, start again, in blocks of `width` lanes."""
         for values in self._looks.values():
             values[configs] = np.nan
+        self._seconds[configs] = np.nan
         self._status[configs], self._steps_taken[configs], self._diverged_at[configs] = Status.RUNNING, 0, -1
         self._reported[configs], self._width[configs] = 0, width
         again = set(configs.tolist())
@@ -131,17 +134,18 @@ class Record:
     def arrays(self) -> dict[str, np.ndarray]:
         """All that `restore` needs, but for the weights."""
         state = {name: getattr(self, f"_{name}") for name in _STATE}
+        looks = {"seconds": self._seconds, **self._looks}
         work = np.array([self._steps_made, self._steps_offered, self.seconds])
-        return {**state, **{f"looks/{name}": x for name, x in self._looks.items()}, "work": work}
+        return {**state, **{f"looks/{name}": x for name, x in looks.items()}, "work": work}
 
     def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
         """Take configurations `old` of another record's arrays as configurations `new`, and count anew."""
         for name in _STATE:
             getattr(self, f"_{name}")[new] = arrays[name][old]
-        for name, values in self._looks.items():
+        for name, values in {"seconds": self._seconds, **self._looks}.items():
             there = arrays[f"looks/{name}"]
-            looks = min(values.shape[-1], there.shape[-1])  # those of the configurations in both fit
-            values[new, ..., :looks] = there[old, ..., :looks]
+            looks = min(values.shape[3], there.shape[3])  # those of the configurations in both fit
+            values[new, :, :, :looks] = there[old, :, :, :looks]
         self._steps_made, self._steps_offered = (int(x) for x in arrays["work"][:2])
         self._begun = time.monotonic() - float(arrays["work"][2])
         self._count()
@@ -233,6 +237,8 @@ class Record:
         """All arrays, for the dataset."""
         return Curves(
             self._looks,
+            {},
+            self._seconds,
             self._status,
             self._steps_taken,
             self._diverged_at,

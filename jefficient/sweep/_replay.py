@@ -7,9 +7,21 @@ import jax
 import numpy as np
 import xarray as xr
 
-from ..results import Replay, to_dataset
+from ..results import Replay
 from ._assemble import assemble
+from ._labelled import dataset_of
 from ._prepared import Prepared
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A prepared sweep as what a result trains with."""
+
+    prepared: Prepared
+
+    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
+        """See `Result.replay`."""
+        return replay(self.prepared, dataset, config, seed, fold)
 
 
 def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
@@ -35,7 +47,7 @@ def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold
         engine = dataclasses.replace(engine, log=None, keeps=True)
         engine.run()
     engine.record.interrupt()
-    again = to_dataset(prepared.space.shown, engine.record.curves(), dataset.attrs)
+    again = dataset_of(prepared, engine.record, dataset.attrs)
     again = again.isel({name: [i] for name, i in trial.items()})
     if was_cut:
         again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))

@@ -8,18 +8,18 @@ from typing import Any
 import jax
 
 from .._core.errors import JefficientWarning
-from ..results import Result, to_dataset
+from ..results import Result
 from ._assemble import assemble
 from ._durable import Durable
 from ._engine import Engine
 from ._forecast import forecast
 from ._interrupt import Interrupted, interruptible
+from ._labelled import attributes, dataset_of
 from ._named import WHERE
 from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
-from ._record import Record
-from ._replay import replay
+from ._replay import Trained
 from ._settings import Running, Settings
 from ._winner import tested
 
@@ -41,11 +41,9 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
             durable.begin(engine, plan)
         report(engine.record.progress())
         _run(engine, durable)
-    record, score = engine.record, prepared.score
-    dataset = to_dataset(space.shown, record.curves(), _attributes(prepared, record))
-    result = Result(
-        dataset, score, record.weights, dict(space.columns), rerun=lambda *trial: replay(prepared, dataset, *trial)
-    )
+    dataset = dataset_of(prepared, engine.record, attributes(prepared, engine.record, plan))
+    programs = Trained(prepared)
+    result = Result(dataset, dict(prepared.space.columns), engine.record.weights, programs=programs)
     return dataclasses.replace(result, test=tested(prepared, result))
 
 
@@ -93,18 +91,3 @@ def _say_interrupted(engine: Engine, durable: Durable | None) -> None:
         JefficientWarning,
         stacklevel=5,
     )
-
-
-def _attributes(prepared: Prepared, record: Record) -> dict[str, Any]:
-    score = prepared.score
-    return {
-        "metric": score.metric,
-        "mode": score.mode,
-        "select": score.select,
-        "diverged_above": prepared.settings.bound,
-        "training_rows": getattr(prepared.problem, "size", 0),
-        "seconds": record.seconds,
-        "busy": record.busy,
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-    }

@@ -18,7 +18,7 @@ from ..spaces import Space
 from ..training import TrainState, TrainStep, shuffled_batch, train_step
 from ._evaluate import BatchOf, means
 from ._folds import Folds, folds_of
-from ._named import named
+from ._named import named, named_function
 from ._routes import WHERE, Consumer, Routes, is_regularized
 from ._task import Task
 from ._trial import Trial
@@ -82,6 +82,19 @@ class Supervised:
         """The names of what every look measures."""
         held_out = ("valid_loss", *(f"valid_{name}" for name in self.routes.metrics)) if self.valid else ()
         return ("train_loss", *held_out)
+
+    @property
+    def rows(self) -> tuple[list[int], list[int]]:
+        """Training rows and held-out rows of each fold."""
+        cut = self.data["folds"]
+        if cut is None:
+            return [self.size], [self.valid]
+        return cut.train_size.tolist(), cut.valid_size.tolist()
+
+    @property
+    def optimizer_name(self) -> str:
+        """What the optimizer is called."""
+        return named_function(self.routes.optimizer.function)
 
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for."""

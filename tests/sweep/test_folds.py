@@ -99,7 +99,8 @@ def test_each_fold_trains_on_its_rows_in_epochs(kind):
     result = sweep(spy, jf.grid(batch_size=[6]), jf.sgd(1.0), batch_size=None, folds=KINDS[kind], epochs=3)
     pairs = pairs_of(kind)
     most = max(len(train) for train, _ in pairs)
-    assert result.dataset.attrs["training_rows"] == most
+    assert result.dataset["training_rows"].values.tolist() == [len(train) for train, _ in pairs]
+    assert result.dataset["validation_rows"].values.tolist() == [len(valid) for _, valid in pairs]
     steps = -(-3 * most // 6)
     assert (result.dataset["steps_taken"] == steps).all()
     for fold, (train, valid) in enumerate(pairs):

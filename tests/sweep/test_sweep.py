@@ -395,7 +395,7 @@ def test_a_fraction_is_held_out_once_and_not_trained_on():
         validation=0.3,
     )
     result = jf.sweep(spy, jf.sgd(1.0), jf.grid(batch_size=[7]), epochs=2, seeds=2, progress=False)
-    assert result.dataset.attrs["training_rows"] == 35
+    assert result.dataset["training_rows"].item() == 35
     counts = [np.round(result.params(0, seed) * 10).astype(int) for seed in (0, 1)]
     assert sorted(set(counts[0])) == [0, 2]
     assert (counts[0] == 0).sum() == 15
@@ -409,7 +409,7 @@ def test_without_validation_training_numbers_must_be_asked_for():
     with pytest.raises(jf.JefficientError, match=r"only training numbers exist: ask for metric='train_loss'"):
         sweep(the_task=nothing)
     result = sweep(the_task=nothing, metric="train_loss", eval_every=5)
-    assert list(result.dataset.data_vars) == ["train_loss", "status", "steps_taken", "diverged_at"]
+    assert list(result.dataset.data_vars) == ["train_loss", "seconds", "status", "steps_taken", "diverged_at"]
     whole = sweep(the_task=nothing, metric="train_loss", eval_every=1)
     means = whole.dataset["train_loss"].values.reshape(5, 4, 5).mean(-1)
     np.testing.assert_allclose(result.dataset["train_loss"].values.reshape(5, 4), means, rtol=1e-5)

@@ -1,0 +1,62 @@
+"""What a sweep hands to its readers: names of the axes, and what was asked for, where and when."""
+
+import datetime
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import xarray as xr
+from jaxlib.version import __version__ as jaxlib_version
+
+from ..results import Labels, to_dataset
+from ._plan import Plan
+from ._prepared import Prepared
+from ._record import Record
+
+_CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "eval_batch_size", "stop", "keep")
+
+
+def dataset_of(prepared: Prepared, record: Record, attributes: dict[str, Any]) -> xr.Dataset:
+    """The arrays of a record, labelled."""
+    return to_dataset(labels(prepared), record.curves(), attributes)
+
+
+def labels(prepared: Prepared) -> Labels:
+    """Names along the axes."""
+    training, validation = prepared.problem.rows
+    return Labels(prepared.space.shown, prepared.space.hashes, training, validation)
+
+
+def attributes(prepared: Prepared, record: Record, plan: Plan) -> dict[str, Any]:
+    """What a dataset keeps beside its arrays: numbers and texts, JSON where they have parts."""
+    score, settings = prepared.score, prepared.settings
+    call = {name: getattr(settings, name) for name in _CALL} | {"keep_configs": settings.keep_configs}
+    key = {"impl": str(jax.random.key_impl(settings.key)), "data": jax.random.key_data(settings.key).tolist()}
+    return {
+        "metric": score.metric,
+        "mode": score.mode,
+        "select": score.select,
+        "diverged_above": settings.bound,
+        "seconds": record.seconds,
+        "busy": record.busy,
+        "device": jax.devices()[0].device_kind,
+        "versions": json.dumps(_versions()),
+        "plan": json.dumps(plan.to_json()),
+        "call": json.dumps({**call, "key": key}, default=_shown),
+        "space": repr(prepared.space),
+        "optimizer": prepared.problem.optimizer_name,
+        "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("jefficient", "jax", "optax", "numpy")}
+    return {**packages, "jaxlib": jaxlib_version, "python": platform.python_version()}
+
+
+def _shown(x: Any) -> str:
+    """What JSON does not know, without addresses."""
+    text = repr(x)
+    return type(x).__name__ if " at 0x" in text or len(text) > 200 else text
