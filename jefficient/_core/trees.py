@@ -105,6 +105,23 @@ def global_norm(tree: Tree) -> jax.Array:
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
 
+def layers(tree: Tree) -> dict[str, list[Any]]:
+    """The floating leaves by layer: those in one dict, list or module, or a leaf by itself at the top; by name."""
+    found: dict[str, list[Any]] = {}
+    for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(dtype_of(x), jnp.floating):
+            name = jax.tree_util.keystr(path[:-1] if len(path) > 1 else path, simple=True, separator=".")
+            found.setdefault(name or "params", []).append(x)
+    return found
+
+
+def zero_share(tree: Tree) -> jax.Array:
+    """The share of a tree's floating numbers that are exactly zero, float32, shape ()."""
+    leaves = [x for xs in layers(tree).values() for x in xs]
+    zeros = sum((jnp.sum(x == 0, dtype=jnp.float32) for x in leaves), start=jnp.zeros((), jnp.float32))
+    return zeros / max(sum(x.size for x in leaves), 1)
+
+
 def all_finite(tree: Tree) -> jax.Array:
     """Whether every number of the tree is finite, shape ()."""
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]

@@ -177,9 +177,16 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
     """`variable` at the look that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
-    metric, values = (dataset[name].transpose(*TRIAL, "look").values for name in (score.metric, variable))
+    values = dataset[variable].transpose(*TRIAL, "look").values
+    return at_looks(values, looks_that_count(dataset, score))
+
+
+def looks_that_count(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
+    """The look at which each trial is judged, int array (configs, seeds, folds); -1 where it has no score."""
+    score = score_of(dataset) if score is None else score
+    metric = dataset[score.metric].transpose(*TRIAL, "look").values
     step, taken = dataset["step"].transpose("config", "look").values, dataset["steps_taken"].transpose(*TRIAL).values
-    return at_looks(values, score.looks(metric, status_of(dataset), last_look(step[:, None, None], taken)))
+    return score.looks(metric, status_of(dataset), last_look(step[:, None, None], taken))
 
 
 def last_look(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What a sweep returns, and how it is read."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,8 +13,12 @@ import xarray as xr
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
 from ._dataset import flat_trials, hyperparameters, measured, ranking, score_of, status_of, trial_values
+from ._files import save
+from ._grid import unstacked
+from ._join import joined
 from ._plot import Plot
 from ._score import Score, Status, nan_mean, nan_std
+from ._weights import save_safetensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +150,64 @@ class Result:
             trials=trials,
         )
 
+    def grid(self) -> xr.Dataset:
+        """The dataset of a full product, with a dimension for each hyperparameter in place of `config`.
+
+        Raises:
+            ArgumentError: where the configurations are not all combinations of their values.
+        """
+        return unstacked("jf.Result.grid", self.dataset)
+
+    def __add__(self, other: "Result") -> "Result":
+        """The configurations of two sweeps of one task, those of `other` after these.
+
+        A configuration that is in both comes once, as it is here, with a `JefficientWarning`. What the test rows say is
+        of another winner, perhaps: `test` is None.
+
+        Raises:
+            ArgumentError: where data, optimizer, hyperparameters, seeds, folds, the key, the length of training or the
+                score differ.
+        """
+        return joined(self, other) if isinstance(other, Result) else NotImplemented
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write all of it to a netCDF file, whole or not at all: `jf.load` reads it, and so does xarray the dataset.
+
+        Args:
+            path: the file; one that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            JefficientError: where it cannot be written.
+        """
+        save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
+        return Path(path)
+
+    def save_params(self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0) -> Path:
+        """Write the trained parameters of one trial as safetensors, which other frameworks read (extra `safetensors`).
+
+        A parameter's name is its place in the tree, ``layer.kernel``. The metadata have the hyperparameters.
+
+        Args:
+            path: the file; one that is there is replaced.
+            config: by default the best one.
+            seed: which repetition.
+            fold: which fold.
+
+        Returns:
+            The path.
+
+        Raises:
+            ArgumentError: where these weights were not kept.
+            JefficientError: where it cannot be written, or safetensors is not installed.
+        """
+        config = self.best().config if config is None else config
+        about = {name: str(self.dataset[name].values[config]) for name in self.space}
+        save_safetensors("jf.Result.save_params", Path(path), self.params(config, seed, fold), about)
+        return Path(path)
+
     def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:
         """The trained parameters of one trial, as NumPy arrays.
 
@@ -182,11 +246,14 @@ class Result:
         """
         where = "jf.Result.replay"
         config = self.best().config if config is None else config
-        for name, x in (("config", config), ("seed", seed), ("fold", fold)):
+        self._check_places(where, config=config, seed=seed, fold=fold)
+        return self._trained_by(where).replay(self.dataset, config, seed, fold)
+
+    def _check_places(self, where: str, **places: int) -> None:
+        for name, x in places.items():
             size = self.dataset.sizes[name]
             if not 0 <= x < size:
                 raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
-        return self._trained_by(where).replay(self.dataset, config, seed, fold)
 
     def _trained_by(self, where: str) -> Programs:
         if self.programs is None:
@@ -194,6 +261,28 @@ class Result:
                 f"{where}: the task must be at hand, got a result without one. jf.load(path, task=…) gives it back."
             )
         return self.programs
+
+    def refit(self, config: int | None = None, seed: int = 0) -> Replay:
+        """Train one configuration on all rows, those that were held out among them.
+
+        For as many updates or epochs as in the sweep; with ``select="best_look"`` as far as the look that counts, on
+        average over the configuration's trials. The seed draws the initial parameters and the order of rows.
+
+        Args:
+            config: by default the best one.
+            seed: which repetition.
+
+        Returns:
+            A `Replay`: training curves and weights.
+
+        Raises:
+            ArgumentError: where there is no such configuration, or the sweep was of a `jf.Trial`, which has no rows.
+            JefficientError: where the task is not at hand (`jf.load` without it).
+        """
+        where = "jf.Result.refit"
+        config = self.best().config if config is None else config
+        self._check_places(where, config=config, seed=seed)
+        return self._trained_by(where).refit(self.dataset, config, seed)
 
     @property
     def plot(self) -> Plot:

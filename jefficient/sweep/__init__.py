@@ -1,5 +1,6 @@
 """Sweeps: a task, an optimizer and a space enter; a labelled result leaves."""
 
+from ._load import load as load
 from ._machine import use_compilation_cache as use_compilation_cache
 from ._machine import use_cpu_devices as use_cpu_devices
 from ._progress import Progress as Progress

@@ -22,7 +22,13 @@ def assemble(prepared: Prepared, widths: list[int], slots: list[Device], report:
     stack.callback(compiler.close)
     settings = prepared.settings
     record = Record(
-        len(prepared.space), prepared.parts, widths, prepared.score, prepared.measured, settings.keep_configs
+        len(prepared.space),
+        prepared.parts,
+        widths,
+        prepared.score,
+        prepared.measured,
+        prepared.diagnostics,
+        settings.keep_configs,
     )
     return Engine(
         queues=queues,

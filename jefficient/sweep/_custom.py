@@ -25,6 +25,7 @@ class Custom:
 
     given: Trial
     folds: int = 1
+    layers: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[list[int], list[int]]:
@@ -64,6 +65,16 @@ class Custom:
 
         named(record, hp, {})
         return found[0]
+
+    def watched(self, has_clip: bool) -> tuple[str, ...]:
+        """Nothing but what it measures."""
+        del has_clip
+        return ()
+
+    def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
+        """None but what it measures."""
+        del has_clip
+        return {}
 
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for, every name without a default is there."""

@@ -19,8 +19,9 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from .._core.errors import JefficientError, JefficientWarning
 from .._core.typing import Device, Tree
-from ._codec import decoded, digest, digest_of, encoded
+from ._codec import decoded, digest, encoded
 from ._engine import Block, Engine, Queue
+from ._labelled import attributes, labels_as_arrays
 from ._lanes import Look, Shared
 from ._named import WHERE
 from ._plan import Plan, static_key
@@ -52,6 +53,7 @@ class Durable:
         self._written.set_result(None)
         self._last = time.monotonic()
         self._identity: dict[str, Any] = {}
+        self._labels: dict[str, np.ndarray] = {}
 
     def close(self) -> None:
         """Wait for what is being written, and let others have the directory."""
@@ -83,6 +85,7 @@ class Durable:
         templates = [_template(queue, engine.shared[device], device) for queue in engine.queues]
         self._identity = _identity(self._prepared, engine.queues, [digest for digest, _ in templates])
         self._identity["plan"] = plan.to_json()
+        self._plan, self._labels = plan, labels_as_arrays(self._prepared)
         if self.found is None:
             self._write(engine, is_waited_for=True)
             return
@@ -110,7 +113,7 @@ class Durable:
 
     def _capture(self, engine: Engine) -> Snapshot:
         arrays = {f"record/{name}": np.array(x) for name, x in engine.record.arrays().items()}
-        arrays["configurations"] = np.array(self._prepared.space.hashes)
+        arrays |= self._labels | engine.record.fixed()
         arrays["weights"] = np.array(sorted(engine.record.weights), int).reshape(-1, 3)
         for i, place in enumerate(sorted(engine.record.weights)):
             arrays |= encoded(f"weights/{i}", engine.record.weights[place])
@@ -123,6 +126,8 @@ class Durable:
             arrays |= _encoded_log(engine.log)
         widths = [queue.width for queue in engine.queues]
         body = {**self._identity, "versions": versions(), "slots": slots, "widths": widths}
+        body["attributes"] = attributes(self._prepared, engine.record, self._plan)
+        body["diagnostics"] = list(self._prepared.diagnostics)
         return Snapshot(body, arrays)
 
     def _check(self, found: Snapshot) -> None:
@@ -222,7 +227,7 @@ def _identity(prepared: Prepared, queues: list[Queue], digests: list[str]) -> di
         "settings": {name: repr(x) for name, x in settings.items() if name not in _OF_NO_MATTER},
         "traced": {name: str(x.dtype) for part in prepared.parts for name, x in part.numbers.items()},
         "measured": list(prepared.measured),
-        "data": digest_of(prepared.data),
+        "data": prepared.data_digest,
         "programs": dict(zip([static_key(queue.part) for queue in queues], digests, strict=True)),
     }
 

@@ -3,10 +3,12 @@
 import datetime
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import jax
+import numpy as np
 import xarray as xr
 from jaxlib.version import __version__ as jaxlib_version
 
@@ -15,7 +17,7 @@ from ._plan import Plan
 from ._prepared import Prepared
 from ._record import Record
 
-_CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "eval_batch_size", "stop", "keep")
+_CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "eval_batch_size", "stop", "keep", "layers")
 
 
 def dataset_of(prepared: Prepared, record: Record, attributes: dict[str, Any]) -> xr.Dataset:
@@ -26,7 +28,28 @@ def dataset_of(prepared: Prepared, record: Record, attributes: dict[str, Any]) -
 def labels(prepared: Prepared) -> Labels:
     """Names along the axes."""
     training, validation = prepared.problem.rows
-    return Labels(prepared.space.shown, prepared.space.hashes, training, validation)
+    return Labels(prepared.space.shown, prepared.space.hashes, training, validation, prepared.problem.layers)
+
+
+def labels_as_arrays(prepared: Prepared) -> dict[str, np.ndarray]:
+    """Labels as a snapshot keeps them."""
+    names = labels(prepared)
+    return {
+        **{f"columns/{name}": np.array(column) for name, column in names.columns.items()},
+        "configurations": np.array(names.hashes),
+        "training_rows": np.array(names.training_rows),
+        "validation_rows": np.array(names.validation_rows),
+        "layers": np.array(names.layers, dtype=str),
+    }
+
+
+def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
+    """What `labels_as_arrays` was given."""
+    columns = {
+        name.removeprefix("columns/"): tuple(x.tolist()) for name, x in arrays.items() if name.startswith("columns/")
+    }
+    others = (arrays[name].tolist() for name in ("configurations", "training_rows", "validation_rows", "layers"))
+    return Labels(columns, *others)
 
 
 def attributes(prepared: Prepared, record: Record, plan: Plan) -> dict[str, Any]:
@@ -41,6 +64,7 @@ def attributes(prepared: Prepared, record: Record, plan: Plan) -> dict[str, Any]
         "diverged_above": settings.bound,
         "seconds": record.seconds,
         "busy": record.busy,
+        "data": prepared.data_digest,
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),
         "plan": json.dumps(plan.to_json()),

@@ -87,7 +87,7 @@ class LaneProgram:
         bound: a loss above it is a divergence.
         keep: which weights a lane sets aside: "best", or those it ends with.
         width: lanes in a block.
-        metrics: the names of what the trial's `step` measures.
+        sums: what the trial's `step` measures: its name there, to its name in a look and its shape.
         are_weights_finite: whether weights that are not finite are a divergence (a state of one's own may hold inf).
         has_convolution: whether a step has one; see `_convolutions`.
     """
@@ -97,7 +97,7 @@ class LaneProgram:
     bound: float
     keep: str | None
     width: int
-    metrics: tuple[str, ...]
+    sums: Mapping[str, tuple[str, tuple[int, ...]]]
     are_weights_finite: bool
     has_convolution: bool = False
 
@@ -163,7 +163,7 @@ class LaneProgram:
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), Status.RUNNING, jnp.int32),
             diverged_at=jnp.full((), -1, jnp.int32),
-            sums={name: jnp.zeros((), jnp.float32) for name in self.metrics},
+            sums={name: jnp.zeros(shape, jnp.float32) for name, (_, shape) in self.sums.items()},
             state=state,
             kept=self._nothing_kept(state),
         )
@@ -201,7 +201,7 @@ class LaneProgram:
             status=jnp.where(fails, Status.DIVERGED, lane.status).astype(jnp.int32),
             diverged_at=jnp.where(fails, lane.step, lane.diverged_at),
         )
-        means = {f"train_{name}": x / steps_taken.astype(jnp.float32) for name, x in lane.sums.items()}
+        means = {self.sums[name][0]: x / steps_taken.astype(jnp.float32) for name, x in lane.sums.items()}
         is_seen = (lane.status != Status.DIVERGED) & (steps_taken > 0)
         values = {name: jnp.where(is_seen, x, jnp.nan) for name, x in {**means, **values}.items()}
         return self._keep(lane, values), Look(values, lane.status, lane.step, lane.diverged_at)

@@ -11,6 +11,9 @@ from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..results import Score
 from ..spaces import Space
+from ..training import TrainState
+from ..transforms import clipped
+from ._codec import digest_of
 from ._custom import Custom
 from ._lanes import LaneProgram
 from ._named import WHERE, named
@@ -50,6 +53,16 @@ class Prepared:
         """Of a lane of each program; traced, not run."""
         return [self._lane_costs(trial, part) for trial, part in zip(self.trials, self.parts, strict=True)]
 
+    @functools.cached_property
+    def diagnostics(self) -> dict[str, tuple[int, ...]]:
+        """What looks measure beside it, and the shape of each."""
+        return self.problem.diagnostics(any(costs.has_clip for costs in self.costs))
+
+    @functools.cached_property
+    def data_digest(self) -> str:
+        """Of all that lanes read, folds included."""
+        return digest_of(self.data)
+
     @property
     def data(self) -> Tree:
         """What all lanes read."""
@@ -57,18 +70,27 @@ class Prepared:
 
     def lane_program(self, index: int, width: int) -> LaneProgram:
         """Program `index` in blocks of `width` lanes."""
-        metrics = tuple(name.removeprefix("train_") for name in self.measured if name.startswith("train_"))
-        settings = self.settings
+        settings, costs = self.settings, self.costs[index]
+        sums: dict[str, tuple[str, tuple[int, ...]]] = {
+            name.removeprefix("train_"): (name, ()) for name in self.measured if name.startswith("train_")
+        }
+        sums |= {name: (name, self.diagnostics[name]) for name in self.problem.watched(costs.has_clip)}
         return LaneProgram(
             trial=self.trials[index],
             score=self.score,
             bound=settings.bound,
             keep=settings.keep,
             width=width,
-            metrics=metrics,
+            sums=sums,
             are_weights_finite=isinstance(self.problem, Supervised),
-            has_convolution=self.costs[index].has_convolution,
+            has_convolution=costs.has_convolution,
         )
+
+    def weights_like(self, config: int) -> Tree:
+        """The weights of a configuration as shapes and dtypes."""
+        index = next(i for i, part in enumerate(self.parts) if config in part.configs)
+        trial, numbers = self.trials[index], self.parts[index].rows()[0]
+        return jax.eval_shape(lambda key: trial.weights(trial.init(key, **numbers, fold=0)), jax.random.key(0))
 
     def _lane_costs(self, trial: Trial, part: Program) -> "LaneCosts":
         numbers, static = part.rows()[0], part.static
@@ -84,14 +106,16 @@ class Prepared:
         named(trace, numbers, static)
         jaxpr, (state, _) = traced[0]
         state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
-        return LaneCosts(state_bytes, "conv_general_dilated" in str(jaxpr))
+        has_clip = isinstance(state, TrainState) and jax.eval_shape(clipped, state.opt_state) is not None
+        return LaneCosts(state_bytes, "conv_general_dilated" in str(jaxpr), has_clip)
 
 
 class LaneCosts(NamedTuple):
-    """What decides on the width of blocks: bytes of one lane's state, and whether a step has a convolution."""
+    """Bytes of one lane's state, whether a step has a convolution, and whether it may be clipped by its norm."""
 
     state_bytes: int
     has_convolution: bool
+    has_clip: bool
 
 
 def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:
@@ -105,6 +129,8 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepar
         _score(settings, problem.measured)
     lengths = Lengths(settings.steps, settings.epochs, settings.eval_every)
     parts = programs(space, problem, lengths, settings.batch_size, settings.seeds)
+    if settings.layers and isinstance(problem, Supervised):
+        problem = problem.watching(parts)
     trials = [problem.trial(part.static) for part in parts]
     for part, trial in zip(parts, trials, strict=True):
         problem.check(trial, part.static, part.rows())
@@ -121,6 +147,7 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Supervised | Cust
             "folds": settings.folds,
             "epochs": settings.epochs,
             "eval_batch_size": settings.eval_batch_size,
+            "layers": settings.layers or None,
             "min_epochs": rule.min_epochs if isinstance(rule, SuccessiveHalving) else None,
         }
         for name, x in given.items():

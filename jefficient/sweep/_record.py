@@ -51,12 +51,15 @@ class Record:
         widths: Sequence[int],
         score: Score,
         measured: tuple[str, ...],
+        diagnostics: Mapping[str, tuple[int, ...]],
         keep_configs: int,
     ):
         shape = (configs, parts[0].seeds, parts[0].folds)
         looks = max(len(x) for part in parts for x in part.looks)
         self._score, self._keep_configs = score, keep_configs
-        self._looks = {name: np.full((*shape, looks), np.nan, np.float32) for name in measured}
+        shapes = {**dict.fromkeys(measured, ()), **diagnostics}
+        self._measured, self._diagnostics = measured, tuple(diagnostics)
+        self._looks = {name: np.full((*shape, looks, *more), np.nan, np.float32) for name, more in shapes.items()}
         self._seconds = np.full((*shape, looks), np.nan)
         self._status = np.full(shape, Status.RUNNING, int)
         self._steps_taken = np.zeros(shape, int)
@@ -137,6 +140,10 @@ class Record:
         looks = {"seconds": self._seconds, **self._looks}
         work = np.array([self._steps_made, self._steps_offered, self.seconds])
         return {**state, **{f"looks/{name}": x for name, x in looks.items()}, "work": work}
+
+    def fixed(self) -> dict[str, np.ndarray]:
+        """The arrays that are known before anything is trained: when looks are."""
+        return {"step": self._step, "steps_per_epoch": self._steps_per_epoch}
 
     def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
         """Take configurations `old` of another record's arrays as configurations `new`, and count anew."""
@@ -236,8 +243,8 @@ class Record:
     def curves(self) -> Curves:
         """All arrays, for the dataset."""
         return Curves(
-            self._looks,
-            {},
+            {name: self._looks[name] for name in self._measured},
+            {name: self._looks[name] for name in self._diagnostics},
             self._seconds,
             self._status,
             self._steps_taken,

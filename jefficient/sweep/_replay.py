@@ -1,16 +1,24 @@
-"""One trial of a finished sweep, trained again."""
+"""One trial of a finished sweep, trained again; a configuration, trained on all rows."""
 
 import dataclasses
 from contextlib import ExitStack
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from ..results import Replay
+from .._core.errors import ArgumentError
+from ..results import Replay, looks_that_count
+from ..spaces import Space
 from ._assemble import assemble
-from ._labelled import dataset_of
-from ._prepared import Prepared
+from ._engine import Engine
+from ._labelled import attributes, dataset_of
+from ._plan import plan_of
+from ._prepared import Prepared, prepare
+from ._programs import Program
+from ._supervised import Supervised
+from ._task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +31,10 @@ class Trained:
         """See `Result.replay`."""
         return replay(self.prepared, dataset, config, seed, fold)
 
+    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+        """See `Result.refit`."""
+        return refit(self.prepared, dataset, config, seed)
+
 
 def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
     """Train one trial again; see `Result.replay`."""
@@ -32,23 +44,86 @@ def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold
     part, row = prepared.parts[index], int(np.flatnonzero(prepared.parts[index].configs == config)[0])
     taken, was_cut = int(recorded["steps_taken"]), str(recorded["status"].values) in ("stopped", "interrupted")
     if was_cut:
-        looks = list(part.looks)
-        looks[row] = tuple(look for look in looks[row] if look <= taken)
-        part = dataclasses.replace(part, looks=tuple(looks))
+        part = _cut(part, row, taken)
     widths = [int(dataset["block_width"][part.configs[0]]) for part in prepared.parts]
     widths[index] = int(recorded["block_width"])
+    waiting = [int((row * part.seeds + seed) * part.folds + fold)] if taken or not was_cut else []
+    engine = _run(prepared, widths, index, part, waiting)
+    engine.record.interrupt()
+    again = dataset_of(prepared, engine.record, dataset.attrs).isel({name: [i] for name, i in trial.items()})
+    if was_cut:
+        again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
+    return Replay(again, engine.record.weights.get((config, seed, fold)))
+
+
+def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+    """Train a configuration on all rows; see `Result.refit`."""
+    problem = prepared.problem
+    if not isinstance(problem, Supervised):
+        raise ArgumentError("jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows.")
+    part = next(part for part in prepared.parts if config in part.configs)
+    space = prepared.space
+    one = Space(
+        {name: (column[config],) for name, column in space.columns.items()},
+        {name: (labels[config],) for name, labels in space.static.items()},
+    )
+    settings = dataclasses.replace(
+        prepared.settings,
+        batch_size=None if "batch_size" in space.names else part.static["batch_size"],
+        seeds=seed + 1,
+        folds=None,
+        metric="train_loss",
+        mode="min",
+        select="last",
+        stop=None,
+        keep="last",
+        keep_configs=1,
+    )
+    whole = prepare(_with_all_rows(problem.task), problem.routes.optimizer.function, one, settings)
+    share = _share_trained(dataset, config)
+    part = (
+        whole.parts[0] if share == 1 else _cut(whole.parts[0], 0, max(1, round(share * int(whole.parts[0].steps[0]))))
+    )
+    plan = plan_of(whole)
+    engine = _run(whole, [program.width for program in plan.programs], 0, part, [seed])
+    engine.record.interrupt()
+    again = dataset_of(whole, engine.record, attributes(whole, engine.record, plan)).isel(seed=[seed])
+    return Replay(again, engine.record.weights.get((0, seed, 0)))
+
+
+def _run(prepared: Prepared, widths: list[int], index: int, part: Program, waiting: list[int]) -> Engine:
+    """Train these trials of a program, and keep their weights."""
     with ExitStack() as stack:
         engine = assemble(prepared, widths, jax.local_devices()[:1], lambda _: None, stack)
         for queue in engine.queues:
             queue.waiting.clear()
-        if taken or not was_cut:
-            engine.queues[index].part = part
-            engine.queues[index].waiting.append(int((row * part.seeds + seed) * part.folds + fold))
+        engine.queues[index].part = part
+        engine.queues[index].waiting.extend(waiting)
         engine = dataclasses.replace(engine, log=None, keeps=True)
         engine.run()
-    engine.record.interrupt()
-    again = dataset_of(prepared, engine.record, dataset.attrs)
-    again = again.isel({name: [i] for name, i in trial.items()})
-    if was_cut:
-        again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
-    return Replay(again, engine.record.weights.get((config, seed, fold)))
+    return engine
+
+
+def _cut(part: Program, row: int, steps: int) -> Program:
+    """The program whose configuration `row` makes so many updates and no more; its schedules know its whole length."""
+    looks = list(part.looks)
+    before = tuple(look for look in looks[row] if look <= steps)
+    looks[row] = before if steps in before else (*before, steps)
+    return dataclasses.replace(part, looks=tuple(looks))
+
+
+def _share_trained(dataset: xr.Dataset, config: int) -> float:
+    """The share of its updates that a configuration had made at the looks that count, on average over its trials."""
+    looks = looks_that_count(dataset)[config].ravel()
+    if (looks < 0).any():
+        return 1.0
+    step = dataset["step"].transpose("config", "look").values[config]
+    return float(step[looks].mean() / step.max())
+
+
+def _with_all_rows(task: Task) -> Task:
+    """The task without validation: rows of its own that were held out are added to the data."""
+    rows = task.data
+    if task.validation is not None and not isinstance(task.validation, float | int | np.floating):
+        rows = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), rows, task.validation)
+    return dataclasses.replace(task, data=rows, validation=None, test=None)

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._core.errors import JefficientError, JefficientWarning
+from .._core.files import write_whole
 
 FORMAT = 1
 _KEPT = 2
+_TRIES = 5
 _LARGEST_BODY = 64 * 2**20  # bytes
 
 
@@ -86,6 +88,30 @@ class Directory:
             )
         return None
 
+    @classmethod
+    def peek(cls, where: str, path: Path) -> tuple[Snapshot, bool]:
+        """The newest snapshot, and whether a sweep holds the directory: nothing is written, nobody is kept out.
+
+        Raises:
+            JefficientError: where it is not the directory of a sweep, or all snapshots are damaged.
+        """
+        self = cls.__new__(cls)
+        self.path, self._where = path, where
+        if not (path / "lock").is_file():
+            raise JefficientError(f"{where}: path must be the directory of a sweep, got {path}.")
+        is_held = _is_locked(path / "lock")
+        for _ in range(_TRIES):
+            before = self._numbers()
+            try:
+                found = self.latest()
+            except JefficientError:
+                if set(before) & set(self._numbers()):
+                    raise
+                continue  # a running sweep has written two since
+            if found is not None:
+                return found, is_held
+        raise JefficientError(f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet.")
+
     def write(self, snapshot: Snapshot) -> None:
         """Add a snapshot, then drop all but the last two."""
         numbers = self._numbers()
@@ -109,8 +135,8 @@ def write(path: Path, snapshot: Snapshot) -> None:
     data = buffer.getvalue()
     content = {"format": FORMAT, "bytes": len(data), "sha256": _digest(data), "body": snapshot.body}
     text = json.dumps({"sha256": _digest(_canonical(content)), "content": content}).encode()
-    _replace(path.with_suffix(".npz"), data)
-    _replace(path, text)
+    write_whole(path.with_suffix(".npz"), data)
+    write_whole(path, text)
 
 
 def read(path: Path) -> Snapshot:
@@ -175,22 +201,6 @@ def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> np.ndarray:
     return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file under another name, and rename it when it is on the disk."""
-    temporary = path.with_name(f".{path.name}.new")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    if hasattr(os, "O_DIRECTORY"):  # the rename is on the disk when the directory is
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def _locked(path: Path) -> Any:
     """An open file that no other process has locked; the lock ends with the process."""
     file = open(path, "a")  # noqa: SIM115
@@ -204,6 +214,20 @@ def _locked(path: Path) -> Any:
         file.close()
         raise
     return file
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a process has locked the file."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

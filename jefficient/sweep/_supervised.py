@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,10 +15,11 @@ from .._core.checks import check_loss, check_not_negative
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..spaces import Space
-from ..training import TrainState, TrainStep, shuffled_batch, train_step
+from ..training import TrainState, TrainStep, layer_norms, shuffled_batch, train_step
 from ._evaluate import BatchOf, means
 from ._folds import Folds, folds_of
 from ._named import named, named_function
+from ._programs import Program
 from ._routes import WHERE, Consumer, Routes, is_regularized
 from ._task import Task
 from ._trial import Trial
@@ -42,6 +43,7 @@ class Supervised:
         valid: held-out rows, those of the largest fold; 0 for none.
         folds: how many there are, 1 where the data are not cut.
         eval_batch_size: rows at most that are evaluated at a time, or None.
+        layers: those whose norms are recorded, of all programs.
     """
 
     routes: Routes
@@ -52,6 +54,7 @@ class Supervised:
     valid: int
     folds: int
     eval_batch_size: int | None
+    layers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array) -> "Supervised":
@@ -83,6 +86,30 @@ class Supervised:
         held_out = ("valid_loss", *(f"valid_{name}" for name in self.routes.metrics)) if self.valid else ()
         return ("train_loss", *held_out)
 
+    def watching(self, parts: Sequence[Program]) -> "Supervised":
+        """With the norms of all layers that a program has."""
+        names: dict[str, None] = {}
+        for part in parts:
+
+            def params(key: jax.Array, part: Program = part) -> Tree:
+                return self.trial(part.static).init(key, **part.rows()[0], fold=0).params
+
+            names |= dict.fromkeys(trees.layers(jax.eval_shape(params, jax.random.key(0))))
+        return dataclasses.replace(self, layers=tuple(names))
+
+    def watched(self, has_clip: bool) -> tuple[str, ...]:
+        """What a step measures beside the loss, where a clip is in the chain or not."""
+        return (*(("clipped",) if has_clip else ()), *(("grad_norm", "update_norm") if self.layers else ()))
+
+    def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
+        """What looks measure beside `measured`, where any program has a clip in the chain or not; and the shapes."""
+        norms = dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), (len(self.layers),)) if self.layers else {}
+        return {"zeros": (), **({"clipped": ()} if has_clip else {}), **norms}
+
+    def _of_layers(self, norms: Mapping[str, jax.Array]) -> jax.Array:
+        """In the order of `layers`; NaN for one that this program does not have."""
+        return jnp.stack([norms.get(name, jnp.asarray(jnp.nan)).astype(jnp.float32) for name in self.layers])
+
     @property
     def rows(self) -> tuple[list[int], list[int]]:
         """Training rows and held-out rows of each fold."""
@@ -113,8 +140,9 @@ class Supervised:
             )
             if "key" in loss.asked:
                 noisy = lambda *arguments, key: loss.function(*arguments, key=key, **numbers)  # noqa: E731
-                return train_step(noisy, optimizer, model_state=carries)
-            return train_step(lambda *arguments: loss.function(*arguments, **numbers), optimizer, model_state=carries)
+                return train_step(noisy, optimizer, model_state=carries, layers=bool(self.layers))
+            plain = lambda *arguments: loss.function(*arguments, **numbers)  # noqa: E731
+            return train_step(plain, optimizer, model_state=carries, layers=bool(self.layers))
 
         def init(key: jax.Array, /, **given: Any) -> TrainState:
             made = routes.init.function(jax.random.fold_in(key, INIT), **routes.init.given({**static, **given}))
@@ -125,12 +153,16 @@ class Supervised:
             state: TrainState, data: Tree, t: jax.Array, key: jax.Array, /, **given: Any
         ) -> tuple[TrainState, Any]:
             state, metrics = built(given).update(state, self._batch(data, t, key, given["fold"], batch_size))
-            return state, {"loss": metrics["loss"]}
+            norms = {name: self._of_layers(x) for name, x in metrics.get("layers", {}).items()}
+            return state, {**{name: metrics[name] for name in ("loss", "clipped") if name in metrics}, **norms}
 
         def evaluate(state: TrainState, data: Tree, /, **given: Any) -> dict[str, jax.Array]:
-            if not self.valid:
-                return {}
-            return self._held_out(weights(state), data, {**static, **given}, given["fold"])
+            values = {"zeros": trees.zero_share(state.params)}
+            if self.layers:
+                values["weight_norm"] = self._of_layers(layer_norms(state.params))
+            if self.valid:
+                values |= self._held_out(weights(state), data, {**static, **given}, given["fold"])
+            return values
 
         def weights(state: TrainState) -> Tree:
             return (state.params, state.model_state) if self.task.model_state else state.params

@@ -37,6 +37,7 @@ def sweep(
     diverged_above: float | None = None,
     keep: str | None = "last",
     keep_configs: int = 10,
+    layers: bool = False,
     key: jax.Array | None = None,
     plan: Any = None,
     directory: Any = None,
@@ -75,6 +76,9 @@ def sweep(
         diverged_above: a training loss above it is a divergence, as one that is not finite always is.
         keep: which weights to keep: ``"last"``, those of the ``"best"`` look, or None.
         keep_configs: of how many of the best configurations.
+        layers: whether the norms of every layer's gradients, updates and weights are recorded: the variables
+            `grad_norm`, `update_norm` and `weight_norm`, for `result.plot.layers`. It costs time, and since it is
+            another program the numbers may differ in their last bits.
         key: typed PRNG key, ``jax.random.key(0)`` by default. Trial (seed s, fold f) draws from
             ``fold_in(fold_in(key, s), f)``, wherever it stands in the space.
         plan: what `jf.plan` gave, to lay the sweep out that way; or ``"measure"``, to try widths first and take the
@@ -130,6 +134,7 @@ def sweep(
         diverged_above=diverged_above,
         keep=keep,
         keep_configs=keep_configs,
+        layers=layers,
         key=key,  # pyright: ignore[reportArgumentType]
     )
     return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress))

@@ -4,6 +4,7 @@ from ._objective import regularized as regularized
 from ._shuffle import shuffled_batch as shuffled_batch
 from ._train_step import TrainState as TrainState
 from ._train_step import TrainStep as TrainStep
+from ._train_step import layer_norms as layer_norms
 from ._train_step import train_step as train_step
 from ._vectorize import Lanes as Lanes
 from ._vectorize import LanesState as LanesState

@@ -12,9 +12,9 @@ from .._core import signatures, trees
 from .._core.checks import check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
-from ..transforms import apply_updates, hyperparameters
+from ..transforms import apply_updates, clipped, hyperparameters
 
-Metrics = Mapping[str, jax.Array]
+Metrics = Mapping[str, Any]
 
 
 class TrainState(NamedTuple):
@@ -38,7 +38,9 @@ class TrainStep(NamedTuple):
     update: Callable[[TrainState, Tree], tuple[TrainState, Metrics]]
 
 
-def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state: bool = False) -> TrainStep:
+def train_step(
+    loss: Callable, tx: optax.GradientTransformation, *, model_state: bool = False, layers: bool = False
+) -> TrainStep:
     """A loss and a transform as one pure step. Nothing is jitted for you.
 
     Args:
@@ -47,11 +49,15 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
             every step: ``fold_in(key, step)`` of the key that `init` was given.
         tx: a transform of jefficient or optax. Those that take `value` get the loss.
         model_state: whether the loss carries state of its own (batch-norm). Static.
+        layers: whether `metrics` also has the norms of every layer. Static.
 
     Returns:
         A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
-        `grad_norm` and `update_norm` (over all leaves, float32 at least), and the numbers that transforms report
-        (`learning_rate` …; by their address in `jf.hyperparameters`, ``l2_decay.strength``, where a name comes twice).
+        `grad_norm` and `update_norm` (over all leaves, float32 at least), `clipped` (bool: whether
+        `clip_by_global_norm` made the update shorter, where one is in the chain), and the numbers that transforms
+        report (`learning_rate` …; by their address in `jf.hyperparameters`, ``l2_decay.strength``, where a name comes
+        twice). With `layers` its entry `layers` is ``{"grad_norm": {layer: scalar}, "update_norm": {…}}``, a layer
+        being the parameters that stand in one dict, list or module, or a parameter by itself at the top of the tree.
         Where `update` donates the state, the parameters, key and model state that `init` was given go with it.
 
     Raises:
@@ -106,10 +112,20 @@ def train_step(loss: Callable, tx: optax.GradientTransformation, *, model_state:
             opt_state=opt_state,
             model_state=model_state,
         )
-        norms = {"grad_norm": trees.global_norm(grads), "update_norm": trees.global_norm(updates)}
-        return new_state, {"loss": value, **norms, **_numbers(opt_state)}
+        metrics: dict[str, Any] = {"loss": value}
+        metrics |= {f"{name}_norm": trees.global_norm(tree) for name, tree in (("grad", grads), ("update", updates))}
+        if (is_clipped := clipped(opt_state)) is not None:
+            metrics["clipped"] = is_clipped
+        if layers:
+            metrics["layers"] = {"grad_norm": layer_norms(grads), "update_norm": layer_norms(updates)}
+        return new_state, {**metrics, **_numbers(opt_state)}
 
     return TrainStep(init, update)
+
+
+def layer_norms(tree: Tree) -> dict[str, jax.Array]:
+    """The norm of every layer, float32 at least."""
+    return {name: trees.global_norm(leaves) for name, leaves in trees.layers(tree).items()}
 
 
 def _key_of(state: TrainState) -> jax.Array:
@@ -122,7 +138,7 @@ def _numbers(opt_state: Any) -> dict[str, jax.Array]:
     """The reported numbers by name; those whose name comes twice by their address."""
     found = hyperparameters(opt_state)
     names = Counter(address.rpartition(".")[2] for address in found)
-    taken = ("loss", "grad_norm", "update_norm")
+    taken = ("loss", "grad_norm", "update_norm", "clipped", "layers")
 
     def metric(address: str) -> str:
         name = address.rpartition(".")[2]

@@ -14,6 +14,7 @@ from ._chain import chain as chain
 from ._chain import named_chain as named_chain
 from ._clip import clip as clip
 from ._clip import clip_by_global_norm as clip_by_global_norm
+from ._clip import clipped as clipped
 from ._decay import l1_decay as l1_decay
 from ._decay import l2_decay as l2_decay
 from ._flatten import flatten as flatten

@@ -1,6 +1,7 @@
 """Bounds on updates."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ from . import _base
 
 
 class ClipByGlobalNormState(NamedTuple):
-    """The bound, for the report alone."""
+    """Whether the last update was made shorter (bool, shape ()), and the bound; for reports alone."""
 
+    is_clipped: jax.Array
     hyperparameters: _base.Report
 
 
@@ -87,8 +89,8 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
     where = "jf.clip_by_global_norm"
     checks.check_positive(where, max_norm=max_norm)
 
-    def report() -> ClipByGlobalNormState:
-        return ClipByGlobalNormState(_base.report(where, max_norm=max_norm))
+    def report(is_clipped: jax.Array) -> ClipByGlobalNormState:
+        return ClipByGlobalNormState(is_clipped, _base.report(where, max_norm=max_norm))
 
     def update(updates: Tree, _: ClipByGlobalNormState, __: Tree) -> tuple[Tree, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)
@@ -99,6 +101,13 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         def leaf(g: jax.Array) -> tuple[jax.Array]:
             return (numerics.scaled(g, factor),)
 
-        return trees.map_leaves(where, leaf, updates)[0], report()
+        return trees.map_leaves(where, leaf, updates)[0], report(~is_short)
 
-    return _base.transformation(where, ClipByGlobalNormState, lambda _: report(), update)
+    return _base.transformation(where, ClipByGlobalNormState, lambda _: report(jnp.array(False)), update)
+
+
+def clipped(state: Any) -> jax.Array | None:
+    """Whether a `clip_by_global_norm` made the last update shorter, in any part of a composed state; None for none."""
+    is_clip = lambda node: isinstance(node, ClipByGlobalNormState)  # noqa: E731
+    found = [node.is_clipped for node in jax.tree.leaves(state, is_leaf=is_clip) if is_clip(node)]
+    return functools.reduce(jnp.logical_or, found) if found else None

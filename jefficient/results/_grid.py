@@ -1,0 +1,41 @@
+"""A full product of values, with a dimension for each hyperparameter."""
+
+import numpy as np
+import xarray as xr
+
+from .._core.errors import ArgumentError
+from ._dataset import hyperparameters
+
+
+def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with the dimension `config` replaced by one for each hyperparameter; see `Result.grid`."""
+    names = hyperparameters(dataset)
+    columns = {name: dataset[name].values.tolist() for name in names}
+    values = {name: list(dict.fromkeys(column)) for name, column in columns.items()}
+    shape = tuple(len(x) for x in values.values())
+    places = [[values[name].index(x) for x in column] for name, column in columns.items()]
+    order = np.argsort(np.ravel_multi_index(places, shape))
+    if len(order) != np.prod(shape) or len(set(zip(*places, strict=True))) != len(order):
+        raise ArgumentError(
+            f"{where}: the configurations must be all combinations of their values, got {len(order)} of "
+            f"{' × '.join(f'{n} {name}' for name, n in zip(names, shape, strict=True))}. "
+            f"result.dataset has them along `config`."
+        )
+
+    def spread(x: xr.DataArray) -> tuple:
+        if "config" not in x.dims:
+            return x.dims, x.values, x.attrs
+        rest = tuple(d for d in x.dims if d != "config")
+        ordered = x.transpose("config", *rest).values[order]
+        return (*names, *rest), ordered.reshape(shape + ordered.shape[1:]), x.attrs
+
+    kept = [name for name in dataset.coords if name not in ("config", *names)]
+    return xr.Dataset(
+        {name: spread(x) for name, x in dataset.data_vars.items()},
+        coords={
+            **{name: (name, values[name], dataset[name].attrs) for name in names},
+            "config": spread(dataset["config"]),
+            **{name: spread(dataset[name]) for name in kept},
+        },
+        attrs=dataset.attrs,
+    )

@@ -1,0 +1,124 @@
+"""Two sweeps of one task as one."""
+
+import dataclasses
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from .._core.errors import ArgumentError, JefficientWarning
+from ._dataset import hyperparameters, measured
+
+if TYPE_CHECKING:
+    from ._result import Programs, Replay, Result
+
+WHERE = "jf.Result + jf.Result"
+
+_SAME = ("metric", "mode", "select", "diverged_above", "data", "optimizer")
+"""Attributes that decide what the numbers mean."""
+
+_ROWS = ("training_rows", "validation_rows")
+_SAME_CALL = ("steps", "epochs", "batch_size", "key")
+
+
+def joined(first: "Result", second: "Result") -> "Result":
+    """The configurations of both; see `Result.__add__`."""
+    one, two = first.dataset, second.dataset
+    _check_alike(one, two)
+    known = set(one["hash"].values.tolist())
+    is_new = np.array([x not in known for x in two["hash"].values])
+    if not is_new.all():
+        warnings.warn(
+            f"{WHERE}: {(~is_new).sum()} of {len(is_new)} configurations of the second are in the first already: its "
+            f"own are kept.",
+            JefficientWarning,
+            stacklevel=3,
+        )
+    places = {int(old): one.sizes["config"] + new for new, old in enumerate(np.flatnonzero(is_new))}
+    looks = max(one.sizes["look"], two.sizes["look"])
+    parts = [_padded(part, looks) for part in (one, two.isel(config=is_new))]
+    dataset = xr.concat(parts, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
+    dataset = dataset.assign_coords(config=np.arange(dataset.sizes["config"])).assign_attrs(_attributes(one, two))
+    weights = {**first.weights, **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places}}
+    space = {name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()}
+    programs = None
+    if first.programs is not None and second.programs is not None:
+        back = {new: old for old, new in places.items()}
+        programs = _Both((first.programs, one), (second.programs, two), back)
+    return dataclasses.replace(first, dataset=dataset, space=space, weights=weights, test=None, programs=programs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Both:
+    """What trains a configuration: the programs and the dataset of the sweep that it comes from."""
+
+    first: tuple["Programs", xr.Dataset]
+    second: tuple["Programs", xr.Dataset]
+    back: dict[int, int]
+
+    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> "Replay":
+        """See `Result.replay`."""
+        del dataset
+        programs, own, place = self._of(config)
+        return _renumbered(programs.replay(own, place, seed, fold), config)
+
+    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> "Replay":
+        """See `Result.refit`."""
+        del dataset
+        programs, own, place = self._of(config)
+        return _renumbered(programs.refit(own, place, seed), config)
+
+    def _of(self, config: int) -> tuple["Programs", xr.Dataset, int]:
+        if config in self.back:
+            return *self.second, self.back[config]
+        return *self.first, config
+
+
+def _renumbered(again: "Replay", config: int) -> "Replay":
+    return again._replace(dataset=again.dataset.assign_coords(config=[config]))
+
+
+def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
+    calls = [json.loads(x.attrs.get("call", "{}")) for x in (one, two)]
+    calls = [x[0] if isinstance(x, list) else x for x in calls]
+    pairs: dict[str, tuple[Any, Any]] = {
+        "hyperparameters": (sorted(hyperparameters(one)), sorted(hyperparameters(two))),
+        "what is measured": (sorted(measured(one)), sorted(measured(two))),
+        **{f"{name}s": (one.sizes[name], two.sizes[name]) for name in ("seed", "fold")},
+        **{
+            name: (one[name].values.tolist(), two[name].values.tolist())
+            for name in ("training_rows", "validation_rows")
+        },
+        **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
+        **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},
+    }
+    for name, (here, there) in pairs.items():
+        if here != there:
+            raise ArgumentError(f"{WHERE}: both must be sweeps of one task, got {name} {here} and {there}.")
+
+
+def _padded(part: xr.Dataset, looks: int) -> xr.Dataset:
+    """With so many looks: none is made after a configuration's last."""
+    step = part["step"].pad(look=(0, looks - part.sizes["look"]), constant_values=-1)
+    return part.drop_vars("step").reindex(look=np.arange(looks)).assign_coords(step=step)
+
+
+def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
+    """Those of both; where they differ, JSON lists of JSON, and texts one after another."""
+    attributes: dict[str, Any] = {}
+    for name, x in one.attrs.items():
+        y = two.attrs.get(name, x)
+        if x == y:
+            attributes[name] = x
+        elif name in ("call", "plan", "versions"):
+            both = [json.loads(text) for text in (x, y)]
+            attributes[name] = json.dumps([part for z in both for part in (z if isinstance(z, list) else [z])])
+        else:
+            attributes[name] = f"{x} + {y}"
+    seconds = [float(x.attrs.get("seconds", 0.0)) for x in (one, two)]
+    busy = [float(x.attrs.get("busy", 1.0)) for x in (one, two)]
+    attributes["seconds"], attributes["busy"] = sum(seconds), float(np.average(busy, weights=np.maximum(seconds, 1e-9)))
+    attributes["ended"] = max(x.attrs.get("ended", "") for x in (one, two))
+    return attributes
