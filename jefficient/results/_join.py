@@ -101,8 +101,7 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
 
 def _padded(part: xr.Dataset, looks: int) -> xr.Dataset:
     """With so many looks: none is made after a configuration's last."""
-    step = part["step"].pad(look=(0, looks - part.sizes["look"]), constant_values=-1)
-    return part.drop_vars("step").reindex(look=np.arange(looks)).assign_coords(step=step)
+    return part.reindex(look=np.arange(looks), fill_value={"step": -1})
 
 
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:

@@ -409,7 +409,7 @@ def test_without_validation_training_numbers_must_be_asked_for():
     with pytest.raises(jf.JefficientError, match=r"only training numbers exist: ask for metric='train_loss'"):
         sweep(the_task=nothing)
     result = sweep(the_task=nothing, metric="train_loss", eval_every=5)
-    assert list(result.dataset.data_vars) == ["train_loss", "seconds", "status", "steps_taken", "diverged_at"]
+    assert list(result.dataset.data_vars) == ["train_loss", "zeros", "seconds", "status", "steps_taken", "diverged_at"]
     whole = sweep(the_task=nothing, metric="train_loss", eval_every=1)
     means = whole.dataset["train_loss"].values.reshape(5, 4, 5).mean(-1)
     np.testing.assert_allclose(result.dataset["train_loss"].values.reshape(5, 4), means, rtol=1e-5)

@@ -55,6 +55,29 @@ def test_numbers_that_come_twice_are_reported_by_address():
     assert numbers == {"l2_decay.strength": 0.1, "l1_decay.strength": 0.2, "learning_rate": 0.3}
 
 
+def test_clipping_and_the_norms_of_layers_are_among_the_metrics():
+    layered = {"dense": {"w": jnp.ones(3), "b": jnp.ones(())}, "scale": jnp.full((), 2.0)}
+
+    def scaled(params, batch):
+        return loss(params["dense"], batch) * params["scale"]
+
+    grads = jax.grad(scaled)(layered, BATCH)
+    norm = optax.tree.norm(grads)
+    expected = {"dense": optax.tree.norm(grads["dense"]), "scale": abs(grads["scale"])}
+    for bound, is_clipped in ((1.01 * norm, False), (0.5 * norm, True)):
+        tx = jf.chain(jf.clip_by_global_norm(bound), jf.clip_by_global_norm(1e9), jf.sgd(0.1))
+        step = jf.train_step(scaled, tx, layers=True)
+        metrics = jax.jit(step.update)(step.init(layered), BATCH)[1]
+        assert metrics["clipped"].dtype == jnp.bool
+        assert metrics["clipped"] == is_clipped
+        chex.assert_trees_all_close(metrics["layers"]["grad_norm"], expected, rtol=1e-5)
+        factor = 0.1 * (0.5 if is_clipped else 1.0)
+        updates = {name: factor * x for name, x in expected.items()}
+        chex.assert_trees_all_close(metrics["layers"]["update_norm"], updates, rtol=1e-5)
+    plain = jf.train_step(scaled, jf.sgd(0.1))
+    assert not {"clipped", "layers"} & set(plain.update(plain.init(layered), BATCH)[1])
+
+
 def test_a_loss_that_names_key_gets_a_fresh_one_every_step():
     def noisy(params, batch, key):
         return loss(params, batch) + jax.random.normal(key)

@@ -1,0 +1,170 @@
+"""What is saved comes back, and what is not whole is refused."""
+
+import chex
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from results.made import made
+from safetensors import safe_open
+from sweep import small, tiny
+
+import jefficient as jf
+from jefficient.results import Result
+
+
+def with_weights(weights):
+    result = made([[[0.1]], [[0.2]]], {"learning_rate": [0.1, 0.2], "name": ["a", "b"]})
+    return Result(result.dataset, weights=weights, test=xr.Dataset({"test_loss": ("seed", [0.3])}, attrs={"config": 0}))
+
+
+PLAIN = {
+    (0, 0, 0): {
+        "layers": [
+            {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float16([1.5, -2.0])},
+            (np.array(jnp.bfloat16(0.1)), None, np.int8([3])),
+        ],
+        "alive": np.array([True, False]),
+        "phase": np.complex64([1 + 2j]),
+        "nothing": np.zeros((0, 2), np.float32),
+    },
+    (1, 0, 0): {"other": np.float64(2.5).reshape(())},
+}
+
+
+def test_all_of_a_result_comes_back(tmp_path):
+    result = with_weights(PLAIN)
+    path = result.save(tmp_path / "sweep.nc")
+    loaded = jf.load(str(path))
+    xr.testing.assert_identical(loaded.dataset, result.dataset)
+    xr.testing.assert_identical(loaded.test, result.test)
+    assert loaded.space == {"learning_rate": (0.1, 0.2), "name": ("a", "b")}
+    assert loaded.weights.keys() == PLAIN.keys()
+    for place, tree in PLAIN.items():
+        assert jax.tree.structure(loaded.weights[place]) == jax.tree.structure(tree)
+        for one, other in zip(jax.tree.leaves(loaded.weights[place]), jax.tree.leaves(tree), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.nc"]
+    with xr.open_dataset(path, engine="h5netcdf") as read:  # for anyone who has no jefficient
+        np.testing.assert_array_equal(read["valid_loss"], result.dataset["valid_loss"])
+
+
+def test_every_bit_is_looked_at(tmp_path):
+    """Any byte that differs is noticed, or is one that says nothing."""
+    result = with_weights(PLAIN)
+    path = result.save(tmp_path / "sweep.nc")
+    whole = path.read_bytes()
+    rng, noticed = np.random.default_rng(0), 0
+    for place in rng.choice(len(whole), 40, replace=False):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
+        try:
+            loaded = jf.load(path)
+        except jf.JefficientError:
+            noticed += 1
+        else:
+            xr.testing.assert_identical(loaded.dataset, result.dataset)
+            chex.assert_trees_all_equal(dict(loaded.weights), PLAIN)
+    assert noticed > 5
+    for length in (0, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(jf.JefficientError, match=r"jf.load: path must be a file that result.save wrote, got"):
+            jf.load(path)
+
+
+def test_a_number_that_was_changed_is_noticed(tmp_path):
+    path = with_weights(PLAIN).save(tmp_path / "sweep.nc")
+    with h5py.File(path, "r+") as file:
+        file["valid_loss"][0, 0, 0, -1] = 0.0
+    with pytest.raises(jf.JefficientError, match="has been changed or damaged"):
+        jf.load(path)
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    with pytest.raises(jf.JefficientError, match=r"jf.load: path must be there, got"):
+        jf.load(tmp_path / "nowhere.nc")
+    (tmp_path / "text.nc").write_text("hello")
+    xr.Dataset({"x": ("a", [1.0])}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    for name in ("text.nc", "foreign.nc"):
+        with pytest.raises(jf.JefficientError, match=r"path must be a file that result.save wrote"):
+            jf.load(tmp_path / name)
+    with pytest.raises(jf.JefficientError, match=r"jf.load: path must be the directory of a sweep"):
+        jf.load(tmp_path)
+    with pytest.raises(jf.JefficientError, match=r"jf.Result.save: path must be one that can be written"):
+        with_weights({}).save(tmp_path / "no" / "such" / "folder.nc")
+
+
+def test_a_file_that_declares_more_than_it_holds_is_refused(tmp_path):
+    path = with_weights({}).save(tmp_path / "sweep.nc")
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("bomb", (10**12,), "f8", chunks=(10**6,))
+    with pytest.raises(jf.JefficientError, match=r"path must be a file that result.save wrote"):
+        jf.load(path)
+
+
+@pytest.fixture(scope="module")
+def swept():
+    return small.sweep(n=4, stop=None)
+
+
+def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
+    path = swept.save(tmp_path / "sweep.nc")
+    alone = jf.load(path)
+    chex.assert_trees_all_equal(dict(alone.weights), dict(swept.weights))
+    for method in (alone.replay, alone.refit):
+        with pytest.raises(jf.JefficientError, match=r"the task must be at hand.*jf.load\(path, task=…\)"):
+            method()
+    loaded = jf.load(path, task=small.task(), optimizer=jf.adam, space=small.space(4))
+    again = loaded.replay(seed=1, fold=1)
+    chex.assert_trees_all_equal(again.params, swept.params(seed=1, fold=1))
+    best = loaded.best().config
+    np.testing.assert_array_equal(again.dataset["valid_loss"][0, 0, 0], swept.dataset["valid_loss"][best, 1, 1])
+    for changes, message in (
+        ({"space": small.space(5)}, "space must be that of the sweep"),
+        ({"task": small.task(data={"x": small.X, "y": small.X})}, "the task's data .* must be those of the sweep"),
+    ):
+        with pytest.raises(jf.ArgumentError, match=message):
+            jf.load(path, **{"task": small.task(), "optimizer": jf.adam, "space": small.space(4), **changes})
+
+
+def test_folds_that_were_no_number_must_be_given_again(tmp_path):
+    rows = np.arange(30)
+    pairs = [(rows[10:], rows[:10]), (rows[:10], rows[10:])]
+    given = tiny.task(), jf.grid(learning_rate=[0.1])
+    path = tiny.sweep(*given, steps=4, folds=pairs).save(tmp_path / "sweep.nc")
+    again = {"task": tiny.task(), "optimizer": jf.sgd, "space": given[1]}
+    with pytest.raises(jf.ArgumentError, match=r"folds must be given as to jf.sweep"):
+        jf.load(path, **again)
+    with pytest.raises(jf.ArgumentError, match=r"data \(and folds\) must be those"):
+        jf.load(path, **again, folds=pairs[::-1])
+    assert jf.load(path, **again, folds=pairs).replay().params.shape == (3,)
+
+
+def test_weights_in_classes_of_ones_own_need_the_task(tmp_path):
+    boxed = tiny.task(
+        init=lambda key: tiny.Box(tiny.init(key)), loss=lambda box, batch: tiny.loss(box.content, batch), validation=0.2
+    )
+    space = jf.grid(learning_rate=[0.1])
+    result = tiny.sweep(boxed, space, steps=3)
+    path = result.save(tmp_path / "sweep.nc")
+    with pytest.warns(jf.JefficientWarning, match="classes, which a file does not describe"):
+        assert jf.load(path).weights == {}
+    loaded = jf.load(path, task=boxed, optimizer=jf.sgd, space=space)
+    assert isinstance(loaded.params(), tiny.Box)
+    np.testing.assert_array_equal(loaded.params().content, result.params().content)
+
+
+def test_safetensors_have_the_numbers_under_their_names(swept, tmp_path):
+    path = swept.save_params(tmp_path / "weights.safetensors")
+    best = swept.best()
+    with safe_open(path, "flax") as file:
+        assert set(file.keys()) == {"w", "low"}
+        assert file.metadata() == {"learning_rate": str(best.hyperparameters["learning_rate"])}
+        for name, x in swept.params().items():
+            read = file.get_tensor(name)
+            assert read.dtype == x.dtype
+            np.testing.assert_array_equal(read, x)
+    with pytest.raises(jf.ArgumentError, match="weights must have been kept"):
+        swept.save_params(path, seed=9)
