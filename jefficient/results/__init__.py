@@ -1,12 +1,15 @@
 """Results: arrays of a finished sweep enter; a labelled dataset and its readings leave."""
 
+from ._best import Best as Best
+from ._checks import Check as Check
+from ._checks import Checks as Checks
+from ._compare import Comparison as Comparison
 from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
 from ._dataset import last_look as last_look
 from ._dataset import looks_that_count as looks_that_count
 from ._dataset import to_dataset as to_dataset
 from ._files import read as read
-from ._result import Best as Best
 from ._result import Replay as Replay
 from ._result import Result as Result
 from ._score import Score as Score

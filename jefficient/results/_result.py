@@ -12,42 +12,17 @@ import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
+from ._best import Best, choose, ties
+from ._checks import Checks, checks
+from ._compare import Comparison, compare
 from ._dataset import flat_trials, hyperparameters, measured, ranking, score_of, status_of, trial_values
 from ._files import save
 from ._grid import unstacked
 from ._join import joined
 from ._plot import Plot
 from ._score import Score, Status, nan_mean, nan_std
+from ._statistics import standard_errors
 from ._weights import save_safetensors
-
-
-@dataclasses.dataclass(frozen=True)
-class Best:
-    """One configuration with its score and how sure that is.
-
-    Attributes:
-        config: its place in the dataset.
-        hyperparameters: name to value.
-        labels: name to what tables show of it.
-        metric: what the score is.
-        score: mean over the trials (seeds and folds) of the configuration.
-        standard_error: of that mean; NaN for a single trial.
-        trials: how many there were.
-    """
-
-    config: int
-    hyperparameters: Mapping[str, Any]
-    labels: Mapping[str, Any]
-    metric: str
-    score: float
-    standard_error: float
-    trials: int
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{name}={_shown(label)}" for name, label in self.labels.items())
-        spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
-        trials = f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
-        return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
 
 
 class Replay(NamedTuple):
@@ -108,16 +83,18 @@ class Result:
 
         Returns:
             A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials that did not
-            diverge and its standard deviation (`<metric>_std`, NaN for one trial); every other measured mean at the
-            same look; `trials`, and how many of them were `stopped` and `diverged`. Configurations that were stopped
-            come after those that finished, those that got furthest first; those with a diverged trial come last,
-            those with fewest first.
+            diverge and its standard deviation (`<metric>_std`, NaN for one trial); the mean's standard error
+            (`<metric>_se`, corrected for folds, which overlap; NaN for one trial, or where one diverged); every other
+            measured mean at the same look; `trials`, and how many of them were `stopped` and `diverged`.
+            Configurations that were stopped come after those that finished, those that got furthest first; those
+            with a diverged trial come last, those with fewest first.
         """
         scores, metric = self._trials(self.score.metric), self.score.metric
         frame = pd.DataFrame({name: self.dataset[name].values for name in self.space})
         frame.index.name = "config"
         frame[metric] = nan_mean(scores)
         frame[f"{metric}_std"] = nan_std(scores)
+        frame[f"{metric}_se"] = standard_errors(self.dataset)
         for name in measured(self.dataset):
             if name != metric:
                 frame[name] = nan_mean(self._trials(name))
@@ -127,28 +104,84 @@ class Result:
         frame["diverged"] = (status == Status.DIVERGED).sum(axis=1)
         return frame.iloc[ranking(self.dataset, self.score)]
 
-    def best(self) -> Best:
-        """The configuration with the best mean score among those whose trials all finished and have one.
+    def best(self, rule: str = "best", prefer: Mapping[str, Any] | None = None) -> Best:
+        """The configuration to take, among those whose trials all finished with a finite score.
+
+        Args:
+            rule: "best", the best mean score; or "1se", the configuration that `prefer` likes most among those whose
+                mean is within one standard error (the best's own) of the best mean. Such a one is simpler, or
+                cheaper, and not clearly worse.
+            prefer: for "1se": name to "high" or "low" for a hyperparameter with numbers, or to one of the values,
+                which then comes first; the first name counts most: ``{"l2": "high", "batch_size": "low"}``. What
+                is equal there is ranked by its score.
+
+        Returns:
+            The configuration; its standard error is corrected for folds, which overlap (see `compare`).
 
         Raises:
             JefficientError: where every configuration has a trial that did not finish, or whose score is not finite.
+            ArgumentError: where the rule or a name or value of `prefer` is unknown, one of the two is without the
+                other, or one seed and one fold leave no standard error.
+
+        References:
+            Breiman, Friedman, Olshen and Stone (1984), "Classification and Regression Trees", section 3.4.3; Hastie,
+            Tibshirani and Friedman (2009), "The Elements of Statistical Learning", section 7.10.
         """
-        row = self.table().iloc[0]
-        config, trials = int(row.name), int(row["trials"])  # pyright: ignore[reportArgumentType]
-        if np.isnan(self._trials(self.score.metric)[config]).any() or (self._status()[config] != Status.FINISHED).any():
-            raise JefficientError(
-                f"jf.Result.best: a configuration must have a finite {self.score.metric} in every trial, "
-                f"got none such of {self.dataset.sizes['config']}. result.table() shows which came closest."
-            )
-        return Best(
-            config=config,
-            hyperparameters={name: column[config] for name, column in self.space.items()},
-            labels={name: self.dataset[name].values[config] for name in self.space},
-            metric=self.score.metric,
-            score=float(row[self.score.metric]),
-            standard_error=float(row[f"{self.score.metric}_std"]) / np.sqrt(trials),
-            trials=trials,
-        )
+        return choose(self.dataset, self.space, rule, prefer)
+
+    def ties(self, alpha: float = 0.05) -> pd.DataFrame:
+        """The configurations that could be the best one: those that are not shown to be worse than it.
+
+        Every configuration whose trials all finished is compared with the best by the paired t-test of `compare`,
+        with two-sided p-values times the number of comparisons, m - 1 for m configurations (Bonferroni). The truly
+        best one is left out only where one of the m - 1 others beats it significantly, which happens with probability
+        alpha / (m - 1) at most for each: so it is among those returned with probability 1 - alpha at least. Where all
+        are equally good, a single one is returned alpha of the time at most, since the test is two-sided. Both hold
+        where differences are normal, and `compare`'s correction for folds is right. With one seed and one fold
+        nothing can be told: all configurations are returned, their p-values NaN.
+
+        Args:
+            alpha: between 0 and 1.
+
+        Returns:
+            A DataFrame indexed by `config`, best first, the best itself among them: the hyperparameters; the score's
+            mean; `difference` (the score minus the best's); its `standard_error` and `p_value`, corrected and 1 at
+            most, both NaN for the best.
+
+        Raises:
+            ArgumentError: where alpha is not between 0 and 1.
+            JefficientError: where no configuration finished.
+        """
+        return ties(self.dataset, alpha)
+
+    def compare(self, a: int, b: int) -> Comparison:
+        """Two configurations on the same seeds and folds: a paired t-test.
+
+        The units are the seeds or, where there are folds, the folds, each with the mean over its seeds. Folds share
+        training rows, so the variance of the mean is not s²/k but s² (1/k + n_test/n_train), with k - 1 degrees of
+        freedom. One comparison is tested; to find out what could be the best of many, there is `ties`. Where a metric
+        takes few values (the error of 20 rows), differences may agree by chance, and the test is too sure.
+
+        Args:
+            a: a configuration's number, as in `table()`.
+            b: another's.
+
+        Raises:
+            ArgumentError: where there is no such configuration, or one has a trial without a score (it diverged) or
+                one that did not finish.
+
+        References:
+            Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, equation 15.
+        """
+        return compare(self.dataset, a, b)
+
+    def checks(self) -> Checks:
+        """What a careful practitioner would warn about: an optimum at the edge of its range, overfitting, noise, ….
+
+        Returns:
+            A tuple of `Check`, empty where there is nothing to say; printed it has one a line.
+        """
+        return checks(self.dataset)
 
     def grid(self) -> xr.Dataset:
         """The dataset of a full product, with a dimension for each hyperparameter in place of `config`.
@@ -295,7 +328,3 @@ class Result:
 
     def _status(self) -> np.ndarray:
         return flat_trials(status_of(self.dataset))
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,132 @@
+"""Which configuration to take: the best, those that could be it, and the preferred within a standard error."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from .._core.checks import is_number
+from .._core.errors import ArgumentError, JefficientError
+from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
+from ._score import nan_mean
+from ._statistics import against, bonferroni, finished, standard_errors, units_of
+
+RULES = ("best", "1se")
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """One configuration with its score and how sure that is.
+
+    Attributes:
+        config: its place in the dataset.
+        hyperparameters: name to value.
+        labels: name to what tables show of it.
+        metric: what the score is.
+        score: mean over the trials (seeds and folds) of the configuration.
+        standard_error: of that mean, corrected for folds, which overlap; NaN for a single trial.
+        trials: how many there were.
+    """
+
+    config: int
+    hyperparameters: Mapping[str, Any]
+    labels: Mapping[str, Any]
+    metric: str
+    score: float
+    standard_error: float
+    trials: int
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name}={_shown(label)}" for name, label in self.labels.items())
+        spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
+        trials = f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
+        return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
+
+
+def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:
+    """See `Result.ties`."""
+    if not 0 < alpha < 1:
+        raise ArgumentError(f"jf.Result.ties: 0 < alpha < 1 must hold, got alpha={alpha}. The usual one is 0.05.")
+    configs, means = _ranked("jf.Result.ties", dataset)
+    units = units_of(dataset)
+    test = against(units._replace(values=units.values[configs]), best=0)
+    frame = pd.DataFrame({name: dataset[name].values[configs] for name in hyperparameters(dataset)})
+    frame.index = pd.Index(configs, name="config")
+    frame[score_of(dataset).metric] = means
+    frame["difference"] = test.difference
+    frame["standard_error"] = test.standard_error
+    frame["p_value"] = bonferroni(test.p_value, len(configs) - 1)
+    frame.loc[frame.index[0], ["standard_error", "p_value"]] = np.nan  # the best is not compared with itself
+    return frame.loc[~(frame["p_value"] <= alpha)]
+
+
+def choose(dataset: xr.Dataset, space: Mapping[str, tuple], rule: str, prefer: Mapping[str, Any] | None) -> Best:
+    """See `Result.best`."""
+    where = "jf.Result.best"
+    if rule not in RULES:
+        raise ArgumentError(f"{where}: rule must be one of {list(RULES)}, got rule={rule!r}.")
+    if (rule == "1se") != bool(prefer):
+        raise ArgumentError(
+            f"{where}: prefer must go with rule='1se', and that with it, got rule={rule!r}, prefer={prefer!r}. "
+            "Say which of those within a standard error is preferred: rule='1se', prefer={'l2': 'high'}."
+        )
+    configs, means = _ranked(where, dataset)
+    errors, score = standard_errors(dataset), score_of(dataset)
+    chosen = 0
+    if prefer:
+        keys = [_preference(where, dataset, space, name, wish) for name, wish in prefer.items()]
+        bound = errors[configs[0]]
+        if np.isnan(bound):
+            raise ArgumentError(
+                f"{where}: rule='1se' must have a standard error, got one seed and one fold. "
+                "Ask jf.sweep for several: seeds=3, or folds=5."
+            )
+        near = np.flatnonzero(score.sign * (means - means[0]) <= bound)
+        chosen = near[np.lexsort((near, *(key[configs[near]] for key in reversed(keys))))[0]]
+    config = int(configs[chosen])
+    return Best(
+        config=config,
+        hyperparameters={name: column[config] for name, column in space.items()},
+        labels={name: dataset[name].values[config] for name in space},
+        metric=score.metric,
+        score=float(means[chosen]),
+        standard_error=float(errors[config]),
+        trials=dataset.sizes["seed"] * dataset.sizes["fold"],
+    )
+
+
+def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """The configurations that finished, best first, and their mean scores."""
+    score, order = score_of(dataset), ranking(dataset, score_of(dataset))
+    configs = order[finished(dataset)[order]]
+    if not len(configs):
+        raise JefficientError(
+            f"{where}: a configuration must have a finite {score.metric} in every trial, "
+            f"got none such of {dataset.sizes['config']}. result.table() shows which came closest."
+        )
+    return configs, nan_mean(flat_trials(trial_values(dataset, score, score.metric)))[configs]
+
+
+def _preference(where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: Any) -> np.ndarray:
+    """For each configuration a number: the smaller, the better liked."""
+    if name not in space:
+        raise ArgumentError(f"{where}: prefer must name hyperparameters of {list(space)}, got {name!r}.")
+    labels = dataset[name].values
+    has_numbers = np.issubdtype(labels.dtype, np.number)
+    if has_numbers and isinstance(wish, str) and wish in ("high", "low"):
+        return -labels if wish == "high" else labels
+    if has_numbers:
+        is_wished = labels == wish if is_number(wish) else np.zeros(len(labels), bool)
+    else:
+        is_wished = (labels == str(wish)) | np.array([value is wish for value in space[name]])
+    if not is_wished.any():
+        choices = ["high", "low", "or one of its values"] if has_numbers else sorted(set(labels.tolist()))
+        raise ArgumentError(f"{where}: prefer[{name!r}] must be one of {choices}, got {name}={wish!r}.")
+    return 1 - is_wished.astype(int)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

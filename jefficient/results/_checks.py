@@ -1,0 +1,86 @@
+"""What a careful practitioner would warn about.
+
+A check is a function of a `Reading` that yields a `Finding` for each thing it has to say, and a row of `CHECKS`. They
+follow Godbole, Dahl, Gilmer, Shallue and Nado (2023), "Deep Learning Tuning Playbook".
+"""
+
+import dataclasses
+
+import numpy as np
+import xarray as xr
+
+from . import _check_curves as curves
+from . import _check_space as space
+from ._reading import Finding, Reading
+
+CHECKS = {
+    "boundary": space.boundary,
+    "divergence_edge": space.divergence_edge,
+    "diverged": space.diverged,
+    "overfitting": curves.overfitting,
+    "rising": curves.rising,
+    "improving": curves.improving,
+    "saturated": curves.saturated,
+    "clipped": curves.clipped,
+    "noise": space.noise,
+    "coarse": space.coarse,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Something to know about a result.
+
+    Attributes:
+        name: which check says so; the guide lists them under "What the checks say".
+        severity: "warning" where the answer may be wrong, "note" where it could be better, cheaper or surer.
+        evidence: what was found, with its numbers.
+        next_step: what to do.
+    """
+
+    name: str
+    severity: str
+    evidence: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.evidence} {self.next_step}"
+
+
+class Checks(tuple[Check, ...]):
+    """A tuple of `Check`, warnings first; printed it has one a line."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return "The checks have nothing to say."
+        return "\n".join(f"{check.severity}, {check.name}: {check}" for check in self)
+
+
+def checks(dataset: xr.Dataset) -> Checks:
+    """See `Result.checks`."""
+    reading = Reading(dataset)
+    if not reading.finished.any():
+        return Checks([Check("nothing_finished", *_nothing_finished(dataset))])
+    found = [Check(name, *finding) for name, check in CHECKS.items() for finding in check(reading)]
+    return Checks(sorted(found, key=lambda check: check.severity != "warning"))
+
+
+def _nothing_finished(dataset: xr.Dataset) -> Finding:
+    names, counts = np.unique(dataset["status"].values.astype(str), return_counts=True)
+    how = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    trials = ", ".join(f"{count} {name}" for name, count in how.items())
+    evidence = (
+        f"No configuration finished with a finite {dataset.attrs['metric']} in every trial (trials: {trials}), so "
+        "there is no best one."
+    )
+    if "running" in how:
+        next_step = "Read the result again when the sweep has ended."
+    elif "interrupted" in how:
+        next_step = "Run the same call again: with directory=… it goes on from where it was."
+    elif "diverged" in how:
+        next_step = "Lower the learning rates, add warmup or gradient clipping, or look for the first NaN in the loss."
+    else:
+        next_step = "Look at the metric in result.dataset, and let the stopping rule wait for longer."
+    return Finding("warning", evidence, next_step)

@@ -1,0 +1,239 @@
+"""Standard errors, comparisons, ties and the one-standard-error rule, against SciPy, NumPy and calculations by hand."""
+
+import numpy as np
+import pytest
+from results.made import made
+from scipy import stats
+
+import jefficient as jf
+from jefficient.results import Status
+from jefficient.results._statistics import Units, against, bonferroni, t_test
+
+RNG = np.random.default_rng(0)
+SEEDS = RNG.normal(size=(4, 6, 1)) * 0.1 + np.arange(4)[:, None, None] * 0.15
+FOLDS = RNG.normal(size=(4, 3, 5)) * 0.1 + np.arange(4)[:, None, None] * 0.15
+RATES = {"learning_rate": [0.001, 0.01, 0.1, 1.0]}
+
+
+def last(result):
+    """The scores as the dataset has them, float64."""
+    return result.dataset["valid_loss"].values[..., -1].astype(float)
+
+
+def test_seeds_have_the_usual_standard_error():
+    result = made(SEEDS, RATES)
+    expected = last(result)[:, :, 0].std(axis=1, ddof=1) / np.sqrt(6)
+    np.testing.assert_allclose(result.table()["valid_loss_se"], expected[result.table().index], rtol=1e-6)
+    assert result.best().standard_error == pytest.approx(expected[result.best().config])
+
+
+def test_folds_have_the_corrected_one_after_averaging_their_seeds():
+    """Nadeau and Bengio: s² (1/k + n_test/n_train). Folds of 90 and 10 rows, so that swapping the two shows."""
+    result = made(FOLDS, RATES, rows=(90, 10))
+    by_fold = last(result).mean(axis=1)
+    expected = np.sqrt(by_fold.var(axis=1, ddof=1) * (1 / 5 + 10 / 90))
+    np.testing.assert_allclose(result.table()["valid_loss_se"].sort_index(), expected, rtol=1e-6)
+    assert result.best().standard_error == pytest.approx(expected[result.best().config])
+    assert result.best().trials == 15
+
+
+def test_one_trial_has_no_standard_error_and_neither_has_a_diverged_one():
+    assert np.isnan(made(SEEDS[:, :1], RATES).table()["valid_loss_se"]).all()
+    scores = SEEDS.copy()
+    scores[1, 2] = np.nan
+    errors = made(scores, RATES).table()["valid_loss_se"]
+    assert np.isnan(errors[1])
+    assert np.isfinite(errors.drop(1)).all()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_comparing_on_seeds_is_the_paired_t_test(mode):
+    result = made(SEEDS, RATES, mode=mode)
+    x = last(result)[:, :, 0]
+    expected = stats.ttest_rel(x[0], x[3])
+    got = result.compare(0, 3)
+    assert (got.a, got.b, got.trials, got.degrees, got.metric) == (0, 3, 6, 5, "valid_loss")
+    assert got.difference == pytest.approx((x[0] - x[3]).mean())
+    assert got.statistic == pytest.approx(expected.statistic)
+    assert got.p_value == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval(0.95)
+    assert (got.low, got.high) == pytest.approx((interval.low, interval.high))
+    assert got.standard_error == pytest.approx(stats.sem(x[0] - x[3]))
+    back = result.compare(3, 0)
+    assert (back.difference, back.low, back.high) == pytest.approx((-got.difference, -got.high, -got.low))
+
+
+def test_comparing_on_folds_is_the_corrected_one():
+    result = made(FOLDS, RATES, rows=(90, 10))
+    d = (last(result)[0] - last(result)[2]).mean(axis=0)
+    error = np.sqrt(d.var(ddof=1) * (1 / 5 + 1 / 9))
+    got = result.compare(0, 2)
+    assert (got.trials, got.degrees) == (15, 4)
+    assert got.standard_error == pytest.approx(error)
+    assert got.p_value == pytest.approx(2 * stats.t.cdf(-abs(d.mean() / error), df=4))
+    assert (got.low, got.high) == pytest.approx((d.mean() - 2.776445 * error, d.mean() + 2.776445 * error), rel=1e-5)
+
+
+def test_what_does_not_differ_does_not():
+    for value in (0.0, 0.3):
+        same = made(np.full((3, 4, 1), value), {"width": [1, 2, 3]})
+        got = same.compare(0, 2)
+        assert (got.difference, got.statistic, got.p_value) == (0, 0, 1)
+        assert got.low == pytest.approx(0, abs=1e-6)
+        assert same.ties()["p_value"].tolist()[1:] == [1, 1]
+    last_bit = np.nextafter(np.float32(0.3), np.float32(1))
+    assert made([[[0.3]] * 30, [[last_bit]] * 30], {"width": [1, 2]}).compare(0, 1).p_value > 0.3
+    assert made([[[0.3]] * 3, [[0.4]] * 3], {"width": [1, 2]}).compare(0, 1).p_value < 1e-6  # all alike, and far away
+    alike = t_test(np.array([[2.0, 2.0], [-2.0, -2.0], [0.0, 0.0]]), factor=0.5)
+    assert alike.statistic.tolist() == [np.inf, -np.inf, 0]
+    assert alike.p_value.tolist() == [0, 0, 1]
+
+
+def test_a_comparison_can_be_read():
+    text = str(made(SEEDS, RATES).compare(0, 3))
+    assert text.startswith("valid_loss of configuration 0 minus that of 3: -0.")
+    assert "95 % interval" in text
+    assert "6 trials each, 5 degrees of freedom" in text
+    assert "nothing tells it from chance" in str(made(SEEDS[:, :1], RATES).compare(0, 1))
+
+
+def test_what_cannot_be_compared_is_refused():
+    scores, status = SEEDS.copy(), np.full(SEEDS.shape, Status.FINISHED)
+    scores[1, 2], status[1, 2], status[2, 0] = np.nan, Status.DIVERGED, Status.STOPPED
+    result = made(scores, RATES, status=status)
+    for a, b, message in (
+        (0, 4, r"jf.Result.compare: 0 <= b < 4 must hold, got b=4"),
+        (-1, 0, r"0 <= a < 4 must hold, got a=-1"),
+        (1, 0, r"all trials of a must have finished with a finite valid_loss, got a=1"),
+        (0, 2, r"all trials of b must have finished .* got b=2"),
+    ):
+        with pytest.raises(jf.JefficientError, match=message):
+            result.compare(a, b)
+    assert result.ties().index.isin([0, 3]).all()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_ties_are_those_that_scipy_does_not_tell_from_the_best(mode):
+    sign = 1 if mode == "min" else -1
+    result = made(sign * SEEDS, RATES, mode=mode)
+    x = last(result)[:, :, 0]
+    order = np.argsort(sign * x.mean(axis=1))
+    p = {c: min(1, 3 * stats.ttest_rel(x[c], x[order[0]]).pvalue) for c in order[1:]}
+    for alpha in (0.001, 0.05, 0.5):
+        got = result.ties(alpha)
+        assert got.index.tolist() == [order[0], *(c for c in order[1:] if p[c] > alpha)]
+        assert np.isnan(got["p_value"].iloc[0])
+        np.testing.assert_allclose(got["p_value"].iloc[1:], [p[c] for c in got.index[1:]], rtol=1e-6)
+    assert got.columns.tolist() == ["learning_rate", "valid_loss", "difference", "standard_error", "p_value"]
+    assert got.index.name == "config"
+    everyone, means = result.ties(1e-9), x[order].mean(axis=1)
+    np.testing.assert_allclose(everyone["difference"], means - means[0], atol=1e-7)
+    np.testing.assert_allclose(everyone["standard_error"].iloc[1:], stats.sem((x[order] - x[order[0]])[1:], axis=1))
+
+
+def test_one_trial_ties_with_all():
+    got = made(SEEDS[:, :1], RATES).ties()
+    assert len(got) == 4
+    assert np.isnan(got["p_value"]).all()
+
+
+def test_ties_refuse_what_they_cannot_answer():
+    with pytest.raises(jf.JefficientError, match=r"0 < alpha < 1 must hold, got alpha=5"):
+        made(SEEDS, RATES).ties(5)
+    with pytest.raises(jf.JefficientError, match=r"jf.Result.ties: a configuration must have a finite valid_loss"):
+        made(np.full((2, 1, 1), np.nan), {"width": [1, 2]}).ties()
+
+
+@pytest.mark.parametrize("configs", [2, 5, 30])
+@pytest.mark.parametrize("units", ["seeds", "folds"])
+def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(units, configs):
+    """5 seeds; or 5 folds whose scores correlate by rho = n_test / (n_train + n_test) = 1/5, 80 and 20 rows.
+
+    Also, whoever is really the best (here: number 0) is in the set with probability 1 - alpha.
+    """
+    alpha, draws, rho = 0.05, 4000, 0.2 if units == "folds" else 0.0
+    shared, own = RNG.normal(size=(draws, configs, 1)), RNG.normal(size=(draws, configs, 5))
+    scores = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
+    margin = 4 * np.sqrt(alpha * (1 - alpha) / draws)
+
+    def rates(factor):
+        best = scores.mean(axis=2).argmin(axis=1)
+        test = against(Units(scores, factor, 1e-7), best)
+        p = np.where(np.arange(configs) == best[:, None], np.nan, bonferroni(test.p_value, configs - 1))
+        is_out = p <= alpha
+        return (is_out.sum(axis=1) == configs - 1).mean(), is_out[:, 0].mean()
+
+    winner, left_out = rates(1 / 5 + (20 / 80 if units == "folds" else 0))
+    assert winner <= alpha + margin
+    assert left_out <= alpha + margin
+    if configs == 2:
+        assert winner == pytest.approx(alpha, abs=margin)  # exact, not only safe
+        if units == "folds":
+            assert rates(1 / 5)[0] > 2 * alpha  # as if folds were independent
+
+
+# mean 1.0 with standard error 0.1: the bound is 1.1
+NEAR = np.array([0.9, 1.1, 1.0])[None, :] * 1.0 + np.array([0.0, 0.05, 0.055, 0.07])[:, None]
+SPACE = {"l2": [0.0, 0.01, 0.1, 0.1], "batch_size": [32, 32, 64, 16], "activation": ["relu", "tanh", "tanh", "relu"]}
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(
+    ("prefer", "config"),
+    [
+        ({"l2": "high"}, 2),  # 3 is 0.07 worse, beyond 0.1/√3 = 0.0577
+        ({"l2": "low"}, 0),
+        ({"batch_size": "high"}, 2),
+        ({"batch_size": "low", "l2": "high"}, 1),
+        ({"l2": 0.01}, 1),
+        ({"activation": "tanh"}, 1),  # what is equal is ranked by its score
+        ({"activation": "tanh", "batch_size": "high"}, 2),
+    ],
+)
+def test_the_preferred_within_a_standard_error(mode, prefer, config):
+    sign = 1 if mode == "min" else -1
+    result = made(sign * NEAR[:, :, None], SPACE, mode=mode)
+    assert result.best().config == 0
+    got = result.best("1se", prefer)
+    assert got.config == config
+    assert got.hyperparameters == {name: column[config] for name, column in SPACE.items()}
+    assert got.score == pytest.approx(sign * NEAR[config].mean(), rel=1e-6)
+    assert got.standard_error == pytest.approx(0.1 / np.sqrt(3), rel=1e-5)
+
+
+def test_the_bound_is_the_corrected_error_of_folds():
+    """0.1 √(1/3 + 1/9) = 0.0667 reaches no further than the third; with 60 of 90 rows, 0.1 √(1/3 + 3/2), the fourth."""
+    near, far = (made(NEAR[:, None, :], SPACE, rows=rows) for rows in ((90, 10), (40, 60)))
+    assert near.best("1se", {"batch_size": "low", "l2": "high"}).config == 1
+    assert far.best("1se", {"batch_size": "low", "l2": "high"}).config == 3
+
+
+def test_a_function_may_be_preferred():
+    result = made(NEAR[:, :, None], {"activation": ["abs", "max", "max", "min"]})
+    object.__setattr__(result, "space", {"activation": (abs, max, max, min)})
+    assert result.best("1se", {"activation": max}).config == 1
+    assert result.best("1se", {"activation": "max"}).hyperparameters == {"activation": max}
+
+
+def test_rules_that_cannot_be_followed_are_refused():
+    result = made(NEAR[:, :, None], SPACE)
+    for arguments, message in (
+        (("2se", {"l2": "high"}), r"jf.Result.best: rule must be one of \['best', '1se'\], got rule='2se'"),
+        (("1se",), "prefer must go with rule='1se'"),
+        (("best", {"l2": "high"}), "prefer must go with rule='1se'"),
+        (("1se", {"l1": "high"}), r"prefer must name hyperparameters of \['l2', 'batch_size', .* got 'l1'"),
+        (("1se", {"activation": "high"}), r"prefer\['activation'\] must be one of \['relu', 'tanh'\], got .*'high'"),
+        (("1se", {"l2": "highest"}), r"prefer\['l2'\] must be one of \['high', 'low', .* got l2='highest'"),
+        (("1se", {"l2": 5}), r"prefer\['l2'\] must be one of .* got l2=5"),
+    ):
+        with pytest.raises(jf.JefficientError, match=message):
+            result.best(*arguments)
+    with pytest.raises(jf.JefficientError, match="must have a standard error, got one seed and one fold"):
+        made(NEAR[:, :1, None], SPACE).best("1se", {"l2": "high"})
+
+
+def test_thousands_of_configurations():
+    scores = RNG.normal(size=(3000, 3, 5))
+    result = made(scores, {"x": np.arange(3000.0), "kind": ["a", "b", "c"] * 1000})
+    assert len(result.ties()) > 2
+    assert result.best("1se", {"kind": "b"}).config % 3 == 1
