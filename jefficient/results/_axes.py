@@ -1,4 +1,4 @@
-"""How the values of an axis are spread."""
+"""How numbers and names are put on an axis: its scale, its words."""
 
 from typing import Any, Literal
 
@@ -8,24 +8,56 @@ Scale = Literal["linear", "log", "symlog"]
 
 
 def scale_of(values: Any) -> Scale:
-    """The scale on which the values are evenly spread.
+    """The scale on which the values of a hyperparameter are evenly spread.
 
     Args:
-        values: numbers, any shape; repeated ones count once.
+        values: array-like of numbers, in any order, repeated or not.
 
     Returns:
-        "log" for three or more positive values over more than a decade, more evenly spread in their logarithms;
-        "symlog" for the same with zeros among them; "linear" otherwise.
+        ``log`` for three or more positive values, over a decade or more, that are more evenly spread in their
+        logarithms; ``symlog`` for the same with zeros among them; otherwise ``linear``.
     """
-    values = np.unique(np.asarray(values, float))
-    positive = values[values > 0]
-    if (values < 0).any() or len(positive) < 3 or positive[-1] < 10 * positive[0]:
+    given = np.unique(np.asarray(values, float))
+    given = given[np.isfinite(given)]
+    positive = given[given > 0]
+    if len(positive) < 3 or given[0] < 0 or positive[-1] < 10 * positive[0]:
         return "linear"
     if _unevenness(np.log(positive)) >= _unevenness(positive):
         return "linear"
-    return "log" if len(positive) == len(values) else "symlog"
+    return "log" if len(positive) == len(given) else "symlog"
 
 
 def _unevenness(values: np.ndarray) -> float:
     gaps = np.diff(values)
     return float(np.std(gaps) / np.mean(gaps))
+
+
+def smallest_positive(values: Any) -> float:
+    """Below it, a symlog axis is linear."""
+    given = np.asarray(values, float)
+    return float(given[given > 0].min())
+
+
+def measured_scale(values: Any) -> Scale:
+    """``log`` where what was measured is positive and spans more than a decade, otherwise ``linear``."""
+    given = np.asarray(values, float)
+    given = given[np.isfinite(given)]
+    return "log" if given.size and given.min() > 0 and given.max() > 10 * given.min() else "linear"
+
+
+def labelled(name: str) -> str:
+    """A variable's name in words: ``valid_loss`` is "validation loss"."""
+    for prefix, word in (("valid_", "validation_"), ("train_", "training_")):
+        if name.startswith(prefix):
+            name = word + name.removeprefix(prefix)
+    return name.replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """A number in three digits; anything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return text[:1].upper() + text[1:] + "."

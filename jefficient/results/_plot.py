@@ -1,98 +1,198 @@
-"""Pictures of a result. matplotlib is imported where a picture is drawn: it is an extra."""
+"""The door to the pictures of a result. matplotlib is imported where one is drawn: it is an extra."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
-from .._core.errors import ArgumentError, JefficientError
-from ._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
-from ._score import Score, Status, nan_mean
+from ._pictures import (
+    CurvesPicture,
+    HeatmapPicture,
+    LayersPicture,
+    ProgressPicture,
+    SparsityPicture,
+    SpreadPicture,
+    ValuesPicture,
+    legend,
+    new_axes,
+    one_of,
+)
+from ._score import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_PICTURES = {
+    "values": ValuesPicture,
+    "curves": CurvesPicture,
+    "heatmap": HeatmapPicture,
+    "progress": ProgressPicture,
+    "spread": SpreadPicture,
+    "layers": LayersPicture,
+    "sparsity": SparsityPicture,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """The pictures; each takes and returns matplotlib `Axes`."""
+    """The pictures of a result; each returns matplotlib `Axes`, and `describe` says it in a sentence.
+
+    All of them take `ax`, where to draw, by default a new figure; what shares a figure with others needs a constrained
+    layout. They raise `JefficientError` where matplotlib is not installed and no `ax` is given.
+
+    The score of a configuration is its mean over seeds and folds at the look that counts; a configuration with a
+    diverged trial has none, and is a red cross. Colours are Okabe and Ito's, and viridis.
+    """
 
     dataset: xr.Dataset
     score: Score
 
     def values(self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
-        """A measured value against one hyperparameter: every trial a dot, diverged ones red crosses.
+        """A measured value against one hyperparameter: every trial a dot, diverged configurations red crosses.
 
-        The line joins the means over seeds and folds. Where the space has other axes, it joins those of the
-        configuration that scores best at each value.
+        The line joins the means over seeds and folds, within a band of one standard error (corrected for folds that
+        share training rows). Where the space has other axes, it joins those of the configuration that scores best at
+        each value; where no value comes twice, as in a drawn space, the means stand alone. Trials that were stopped
+        early are grey: they are measured at an earlier look. The star is the best configuration.
 
         Args:
-            hyperparameter: a numeric axis of the space; shown on a log axis where its values are evenly spread there.
+            hyperparameter: an axis of the space. Its scale is a log one where its values are evenly spread there;
+                static ones are categories.
             variable: what to show, by default the score's metric.
             ax: where to draw, by default a new figure.
 
-        Returns:
-            The axes.
+        Raises:
+            ArgumentError: where there is no such hyperparameter or variable.
+        """
+        return self._drawn("values", ax, hyperparameter, variable)
+
+    def curves(self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None) -> "Axes":
+        """Learning curves, each the mean over seeds and folds: the best in colour, the others grey.
+
+        Dashed is the training counterpart of what was validated. A curve ends at a dot where a trial was stopped, and
+        at a red cross where one diverged. Of more than 300 others 300 are drawn, evenly over the ranking, and the
+        legend says so. x are steps, or epochs where configurations differ in their steps at a look.
+
+        Args:
+            variable: what to show, by default the score's metric.
+            best: how many stand out, labelled by the hyperparameters in which they differ.
+            ax: where to draw, by default a new figure.
 
         Raises:
-            ArgumentError: where there is no such hyperparameter or variable, or it has no numbers.
-            JefficientError: where matplotlib is not installed.
+            ArgumentError: where there is no such variable, or `best` is negative.
         """
-        where, variable = "jf.Result.plot.values", variable or self.score.metric
-        self._check(where, hyperparameter, variable)
-        ax = _axes(where) if ax is None else ax
-        x = np.asarray(self.dataset[hyperparameter].values, float)
-        trials = flat_trials(trial_values(self.dataset, self.score, variable))
-        order = ranking(self.dataset, self.score)
-        values, first = np.unique(x[order], return_index=True)
-        best = order[first]  # at each value of x
-        means = np.where(np.isfinite(trials).all(axis=1), nan_mean(trials), np.nan)[best]
+        return self._drawn("curves", ax, variable, best=best)
 
-        ax.plot(np.repeat(x, trials.shape[1]), trials.ravel(), ".", color="C0", alpha=0.4, label="trial")
-        ax.plot(
-            values, means, "-", color="C0", label="mean" if len(values) == len(x) else "mean of the best at each value"
-        )
-        if _is_log(x):
-            ax.set_xscale("log")
-        self._draw_diverged(ax, x, height=0.97 if variable.endswith("loss") else 0.03)
-        ax.set_xlabel(hyperparameter.replace("_", " "))
-        ax.set_ylabel(variable.replace("valid_", "validation ").replace("_", " "))
-        ax.legend(fontsize="small")
+    def heatmap(
+        self,
+        x: str | None = None,
+        y: str | None = None,
+        variable: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """The score over two hyperparameters; the brighter, the better.
+
+        In each cell it is the best over all other hyperparameters; the best of all is framed, a red cross is a cell
+        in which everything diverged, and a hatched one holds no configuration. A space that is no product (drawn by
+        `jf.random` or `jf.sobol`) is shown as dots, one for each configuration.
+
+        Args:
+            x: a hyperparameter; by default the one over whose values the best score spreads most.
+            y: another; by default the next.
+            variable: what to show, by default the score's metric.
+            ax: where to draw, by default a new figure.
+
+        Raises:
+            ArgumentError: where there is no such hyperparameter or variable, or there are not two.
+        """
+        return self._drawn("heatmap", ax, x, y, variable)
+
+    def progress(self, *, ax: "Axes | None" = None) -> "Axes":
+        """The best score so far against the configurations that were run, and what chance would have it be.
+
+        One line follows the order in which configurations ended. The other is the expectation of the best of n
+        configurations of this sweep drawn at random, without replacement, with 5 % and 95 % quantiles: exact, from
+        the order statistics, not resampled. The best of a draw is the one that ranks first: what was stopped comes
+        behind what finished, and draws of nothing but diverged ones are left out. The first line counts what finished
+        alone. Flat at the end: more of the same space would hardly help.
+
+        Args:
+            ax: where to draw, by default a new figure.
+
+        References:
+            Dodge, Gururangan, Card, Schwartz and Smith, "Show Your Work", EMNLP 2019 (there with replacement).
+        """
+        return self._drawn("progress", ax)
+
+    def spread(self, best: int = 10, *, ax: "Axes | None" = None) -> "Axes":
+        """The leaders side by side: every trial a dot, mean and standard error a bar.
+
+        Folds differ in colour, seeds in shape. Faint lines join what shares initial weights and data order: where
+        they run side by side, a difference is surer than the bars tell.
+
+        Args:
+            best: how many, at most; labelled by the hyperparameters in which they differ.
+            ax: where to draw, by default a new figure.
+
+        Raises:
+            ArgumentError: where `best` is not positive.
+        """
+        return self._drawn("spread", ax, best)
+
+    def layers(self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None) -> "Axes":
+        """Norms of each layer over the steps of one configuration, mean over seeds and folds.
+
+        Args:
+            config: by default the best one.
+            variable: ``grad_norm``, ``update_norm``, ``weight_norm``, or ``update_ratio``: update over weight norm,
+                for which about 1e-3 is a rule of thumb.
+            ax: where to draw, by default a new figure.
+
+        Raises:
+            ArgumentError: where there is no such configuration or variable.
+            JefficientError: where norms were not recorded: ask `jf.sweep` for ``layers=True``.
+
+        References:
+            Karpathy, notes of CS231n, "Ratio of weights:updates".
+        """
+        return self._drawn("layers", ax, config, variable)
+
+    def sparsity(self, hyperparameter: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
+        """The score against the share of parameters that are exactly zero, a dot for each configuration.
+
+        Args:
+            hyperparameter: what the colour is, by default ``l1`` or the first with "l1" in its name.
+            ax: where to draw, by default a new figure.
+
+        Raises:
+            ArgumentError: where there is no such hyperparameter, or it has no numbers.
+            JefficientError: where no parameter is ever zero.
+        """
+        return self._drawn("sparsity", ax, hyperparameter)
+
+    def describe(self, name: str, *args: Any, **kwargs: Any) -> str:
+        """What a picture shows, in a sentence with its numbers, for those who cannot see it.
+
+        Args:
+            name: of the picture, such as ``values``.
+            *args: what the picture takes.
+            **kwargs: what it takes by name, but `ax`.
+
+        Raises:
+            ArgumentError: where there is no such picture, and what the picture itself raises. matplotlib is not
+                needed.
+        """
+        one_of("jf.Result.plot.describe", "name", name, list(_PICTURES))
+        return self._picture(name, *args, **kwargs).described()
+
+    def _picture(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return _PICTURES[name].of(f"jf.Result.plot.{name}", self.dataset, self.score, *args, **kwargs)
+
+    def _drawn(self, name: str, ax: "Axes | None", *args: Any, **kwargs: Any) -> "Axes":
+        picture = self._picture(name, *args, **kwargs)  # before there is a figure: it may refuse
+        is_own = ax is None
+        ax = new_axes(f"jf.Result.plot.{name}") if ax is None else ax
+        title = picture.draw(ax)
+        legend(ax, title, is_own)
         return ax
-
-    def _draw_diverged(self, ax: "Axes", x: np.ndarray, height: float) -> None:
-        """A cross for each configuration with a diverged trial, at the bad edge: it has no value."""
-        diverged = (flat_trials(status_of(self.dataset)) == Status.DIVERGED).any(axis=1)
-        if diverged.any():
-            style = {"color": "red", "markersize": 8, "label": "diverged", "clip_on": False}
-            ax.plot(x[diverged], np.full(diverged.sum(), height), "x", transform=ax.get_xaxis_transform(), **style)
-
-    def _check(self, where: str, hyperparameter: str, variable: str) -> None:
-        names = hyperparameters(self.dataset)
-        if hyperparameter not in names:
-            raise ArgumentError(f"{where}: hyperparameter must be one of {names}, got {hyperparameter!r}.")
-        if not np.issubdtype(self.dataset[hyperparameter].dtype, np.number):
-            raise ArgumentError(f"{where}: hyperparameter must have numbers for values, got {hyperparameter!r}.")
-        if variable not in measured(self.dataset):
-            raise ArgumentError(f"{where}: variable must be one of {measured(self.dataset)}, got {variable!r}.")
-
-
-def _axes(where: str) -> "Axes":
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise JefficientError(f"{where}: matplotlib must be installed: pip install 'jefficient[plot]'.") from None
-    return plt.subplots(layout="constrained")[1]
-
-
-def _is_log(x: np.ndarray) -> bool:
-    """Positive values over more than a decade, more evenly spread in their logarithms."""
-    values = np.unique(x)
-    if len(values) < 3 or values[0] <= 0 or values[-1] < 10 * values[0]:
-        return False
-
-    def unevenness(v: Any) -> float:
-        return float(np.std(np.diff(v)) / np.mean(np.diff(v)))
-
-    return unevenness(np.log(values)) < unevenness(values)

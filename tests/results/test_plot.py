@@ -1,61 +1,141 @@
-"""Pictures show what the dataset says."""
+"""The door to the pictures: what they have in common."""
+
+import time
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sweep.test_sweep import sweep
+from results.made import made
 
 import jefficient as jf
+from jefficient.results import Status
 
 matplotlib.use("Agg")
 
-
-@pytest.fixture(scope="module")
-def result():
-    space = jf.grid(learning_rate=[0.001, 0.01, 0.1, 1e30], nesterov=[False])
-    return sweep(
-        lambda learning_rate, nesterov: jf.sgd(learning_rate, 0.9, nesterov), space, seeds=2, diverged_above=1e3
-    )
+NAMES = ("curves", "heatmap", "progress", "spread", "sparsity", "layers")
+ARGUMENTS = {"values": ("learning_rate",)}
+LAYERS = ("w", "b")
 
 
-def lines(ax):
-    return {line.get_label(): line for line in ax.get_lines()}
+def planted(scores, columns, **changes):
+    """With what every picture needs."""
+    scores = np.asarray(scores, float)
+    if scores.ndim == 1:
+        scores = scores[:, None, None]
+    count = changes.pop("count", 10)
+    zeros = np.broadcast_to(np.linspace(0.1, 0.9, len(scores))[:, None, None, None], (*scores.shape, count))
+    norms = np.broadcast_to([[1.0, 0.1]], (*scores.shape, count, 2))
+    diagnostics = {"zeros": zeros, **dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), norms)}
+    return made(scores, columns, diagnostics=diagnostics, layers=LAYERS, **changes)
 
 
-def test_values_show_trials_means_and_crosses(result):
-    ax = result.plot.values("learning_rate")
-    shown = lines(ax)
-    scores = result.dataset["valid_loss"].values[:, :, 0, -1]
-    np.testing.assert_allclose(shown["trial"].get_ydata(), scores.ravel())
-    np.testing.assert_allclose(shown["mean"].get_ydata()[:3], scores[:3].mean(axis=1), rtol=1e-6)
-    assert np.isnan(shown["mean"].get_ydata()[3])
-    assert shown["diverged"].get_xdata().tolist() == [1e30]
-    assert shown["diverged"].get_color() == "red"
-    assert ax.get_xscale() == "log"
-    assert ax.get_xlabel() == "learning rate"
-    assert ax.get_ylabel() == "validation loss"
-    assert result.plot.values("learning_rate", "valid_accuracy", ax=ax) is ax
+def grid(**axes):
+    """The columns of a product."""
+    columns = [x.ravel() for x in np.meshgrid(*axes.values(), indexing="ij")]
+    return {name: tuple(column.tolist()) for name, column in zip(axes, columns, strict=True)}
 
 
-def test_evenly_spread_values_get_a_plain_axis():
-    ax = sweep(jf.sgd, jf.grid(learning_rate=np.linspace(0.01, 0.2, 5))).plot.values("learning_rate")
-    assert ax.get_xscale() == "linear"
-    assert "diverged" not in lines(ax)
+RATES = [0.001, 0.01, 0.1]
+TWO = grid(learning_rate=RATES, l1=[0.0, 0.1])
+CURVE = np.full((6, 1, 1, 1), 0.5)
+
+EDGES = {
+    "one configuration": lambda: planted([0.5], {"learning_rate": [0.1], "l1": [0.0]}),
+    "all diverged": lambda: planted(np.full((6, 2, 3), np.nan), TWO),
+    "one look": lambda: planted([1, 2, 3, 4, 5, 6], TWO, looks={"valid_loss": CURVE}, count=1),
+    "one learning rate": lambda: planted([1, 2], {"learning_rate": [0.1, 0.1], "l1": [0.0, 1.0]}),
+    "labels": lambda: planted([1, 2, np.nan, 4], grid(learning_rate=["slow", "fast"], l1=["none", "much"])),
+    "highest": lambda: planted(
+        [0.1, 0.5, 0.9, np.nan, 0.3, 0.2], TWO, metric="valid_accuracy", mode="max", select="best_look"
+    ),
+    "training alone": lambda: planted([1, 2, 3, 4, 5, 6], TWO, metric="train_loss", rows=(80, 0)),
+    "negative scores": lambda: planted([-1, -2, -3, np.nan, 0, 6], TWO),
+    "equal scores": lambda: planted([1, 1, 1, 1, 1, 1], TWO),
+    "nothing ended": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.RUNNING)),
+    "stopped": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.STOPPED)),
+    "many layers": lambda: made(
+        [[[1.0]], [[2.0]]],
+        {"learning_rate": [0.1, 0.2], "l1": [0, 1]},
+        diagnostics={"zeros": np.ones((2, 1, 1, 10)), "update_norm": np.ones((2, 1, 1, 10, 40))},
+        layers=tuple(f"layer {i}" for i in range(40)),
+    ),
+}
 
 
-def test_with_other_axes_the_line_joins_the_best_at_each_value():
-    result = sweep(jf.sgd, jf.grid(learning_rate=[0.001, 0.1], momentum=[0.0, 0.9]), seeds=2)
-    line = lines(result.plot.values("learning_rate"))["mean of the best at each value"]
-    means = result.dataset["valid_loss"].values[:, :, 0, -1].mean(axis=1).reshape(2, 2)
-    assert line.get_xdata().tolist() == [0.001, 0.1]
-    np.testing.assert_allclose(line.get_ydata(), means.min(axis=1), rtol=1e-6)
+@pytest.mark.parametrize("edge", EDGES)
+def test_every_picture_draws_and_describes_what_a_sweep_can_return(edge):
+    plot = EDGES[edge]().plot
+    for name in (*NAMES, "values"):
+        axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
+        axes.figure.draw_without_rendering()  # warnings are errors
+        text = plot.describe(name, *ARGUMENTS.get(name, ()))
+        assert (text[0].isupper(), text[-1], "nan" in text) == (True, ".", False)
+        plt.close(axes.figure)
+    assert plt.get_fignums() == []
 
 
-def test_what_cannot_be_shown_is_refused(result):
-    for arguments, message in (
-        (("rate",), r"hyperparameter must be one of \['learning_rate', 'nesterov'\], got 'rate'"),
-        (("nesterov",), "hyperparameter must have numbers"),
-        (("learning_rate", "status"), "variable must be one of .*'valid_loss'.* got 'status'"),
+def test_three_thousand_configurations_are_drawn_at_once():
+    rng = np.random.default_rng(0)
+    columns = {"learning_rate": rng.uniform(size=3000).tolist(), "l1": rng.uniform(size=3000).tolist()}
+    plot = planted(rng.uniform(0.1, 1, size=(3000, 1, 2)), columns).plot
+    for name in (*NAMES, "values"):
+        begun = time.perf_counter()
+        axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
+        axes.figure.draw_without_rendering()
+        assert time.perf_counter() - begun < 2, name
+        plt.close(axes.figure)
+
+
+def test_pictures_leave_matplotlib_as_it_was_and_draw_where_they_are_told():
+    plot, before = planted([1, 2, 3, 4, 5, np.nan], TWO).plot, dict(plt.rcParams)
+    figure, axes = plt.subplots(2, 4, figsize=(16, 8), layout="constrained")
+    for ax, name in zip(axes.ravel(), (*NAMES, "values"), strict=False):
+        assert getattr(plot, name)(*ARGUMENTS.get(name, ()), ax=ax) is ax
+    figure.draw_without_rendering()
+    assert plt.get_fignums() == [figure.number]
+    assert dict(plt.rcParams) == before
+    plt.close(figure)
+
+
+def test_our_own_legend_covers_no_data():
+    plot = planted(np.linspace(1, 2, 6), TWO).plot
+    for name in ("curves", "progress", "spread", "layers"):
+        axes = getattr(plot, name)()
+        axes.figure.draw_without_rendering()
+        (legend,) = axes.figure.legends
+        assert legend.get_window_extent().y0 >= axes.get_window_extent().y1
+        plt.close(axes.figure)
+
+
+def test_what_cannot_be_shown_is_refused():
+    plot = planted([1, 2, 3, 4, 5, 6], TWO).plot
+    bare = made([[[1.0]]], {"learning_rate": [0.1]}, diagnostics={"zeros": np.zeros((1, 1, 1, 10))}).plot
+    for draw, message in (
+        (lambda: plot.values("rate"), r"plot.values: hyperparameter must be one of \['learning_rate', 'l1'\], got"),
+        (lambda: plot.values("l1", "status"), "variable must be one of .*'valid_loss'.* got variable='status'"),
+        (lambda: plot.curves("zeros"), "plot.curves: variable must be one of"),
+        (lambda: plot.curves(best=-1), "best must not be negative, got best=-1"),
+        (lambda: plot.spread(0), "best must be positive, got best=0"),
+        (lambda: plot.heatmap("l1", "l1"), "there must be two hyperparameters, got .*'l1', 'l1'.*plot.values"),
+        (lambda: bare.heatmap(), r"there must be two hyperparameters, got \['learning_rate'\]"),
+        (lambda: plot.layers(6), "0 <= config < 6 must hold, got config=6"),
+        (lambda: plot.layers(variable="norm"), "variable must be one of .*'update_ratio'.* got variable='norm'"),
+        (lambda: bare.layers(), r"update_norm must have been recorded.*jf.sweep\(…, layers=True\)"),
+        (lambda: bare.layers(variable="update_ratio"), "update_norm and weight_norm must have been recorded"),
+        (lambda: bare.sparsity(), "some parameter must be exactly 0 .*proximal_l1"),
+        (lambda: plot.sparsity("rate"), "hyperparameter must be one of"),
+        (lambda: EDGES["labels"]().plot.sparsity("l1"), "hyperparameter must have numbers"),
+        (lambda: plot.describe("picture"), "describe: name must be one of .*'values'.* got name='picture'"),
     ):
         with pytest.raises(jf.JefficientError, match=message):
-            result.plot.values(*arguments)
+            draw()
+    assert plt.get_fignums() == []
+
+
+def test_a_missing_matplotlib_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
+    plot = planted([1, 2, 3, 4, 5, 6], TWO).plot
+    assert plot.describe("progress").startswith("Best validation loss of 6")
+    with pytest.raises(jf.JefficientError, match=r"matplotlib must be installed: pip install 'jefficient\[plot\]'"):
+        plot.progress()

@@ -1,0 +1,129 @@
+"""Norms of layers over time."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from ..._core.errors import ArgumentError, JefficientError
+from .._axes import labelled, sentence, shown
+from .._dataset import TRIAL
+from .._score import Score, nan_mean
+from ._reading import one_of, scored
+from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NORMS = ("grad_norm", "update_norm", "weight_norm", "update_ratio")
+RATIO = 1e-3
+NAMED = 12
+"""Layers in the legend, at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LayersPicture:
+    """What there is to draw.
+
+    Attributes:
+        variable: along y.
+        config: whose norms.
+        layers: their names, in the order of the parameters.
+        step: int array (looks,).
+        norms: float array (layers, looks): mean over the trials that have one; NaN where none has, or it is 0.
+    """
+
+    variable: str
+    config: int
+    layers: list[str]
+    step: np.ndarray
+    norms: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        where: str,
+        dataset: xr.Dataset,
+        score: Score,
+        config: int | None = None,
+        variable: str = "update_norm",
+    ):
+        """Read from a dataset."""
+        one_of(where, "variable", variable, NORMS)
+        needed = ("update_norm", "weight_norm") if variable == "update_ratio" else (variable,)
+        if any(name not in dataset for name in needed):
+            raise JefficientError(
+                f"{where}: {' and '.join(needed)} must have been recorded, got a result without. "
+                "Ask for it with jf.sweep(…, layers=True)."
+            )
+        config, count = _leader(dataset, score) if config is None else config, dataset.sizes["config"]
+        if not 0 <= config < count:
+            raise ArgumentError(f"{where}: 0 <= config < {count} must hold, got config={config}.")
+        norms = [_norms(dataset, config, name) for name in needed]
+        step = dataset["step"].transpose("config", "look").values[config]
+        return cls(
+            variable=variable,
+            config=config,
+            layers=[str(x) for x in dataset["layer"].values],
+            step=step[step >= 0],
+            norms=nan_mean(norms[0] if len(norms) == 1 else _ratio(*norms))[:, step >= 0],
+        )
+
+    def draw(self, ax: "Axes") -> str:
+        """Draw. No title for the legend."""
+        ax.set_xlabel("step")
+        ax.set_ylabel(labelled("update_norm / weight_norm" if self.variable == "update_ratio" else self.variable))
+        positive = np.where(self.norms > 0, self.norms, np.nan)
+        if not np.isfinite(positive).any():
+            draw_nothing(ax, f"Every {labelled(self.variable)} is 0 or not finite.")
+            return ""
+        from matplotlib import colormaps
+
+        count = len(self.layers)
+        every = -(-count // NAMED)
+        for i, (layer, norm) in enumerate(zip(self.layers, positive, strict=True)):
+            color = COLORS[i] if count <= len(COLORS) else colormaps["viridis"](0.95 * i / (count - 1))
+            label = "_" if i % every else layer if np.isfinite(norm).any() else f"{layer} (0)"
+            style: Style = {
+                "marker": MARKERS[i % len(MARKERS)],
+                "markersize": 4,
+                "markevery": max(1, norm.size // 8),
+            }
+            ax.plot(self.step, norm, "-", color=color, label=label, **style)
+        if every > 1:
+            ax.plot([], [], " ", label=f"(one of {every} named)")
+        drawn = positive
+        if self.variable == "update_ratio":
+            ax.axhline(RATIO, color="0.3", linestyle=":", label="0.001, a rule of thumb")
+            drawn = np.append(positive, RATIO)
+        set_scale(ax, "y", "log", drawn)
+        return ""
+
+    def described(self) -> str:
+        """In a sentence."""
+        text = f"{labelled(self.variable)} of {len(self.layers)} layers of configuration {self.config}"
+        seen = np.isfinite(self.norms).all(axis=0)
+        if not seen.any():
+            return sentence(text + ": not finite")
+        last = self.norms[:, np.flatnonzero(seen)[-1]]
+        low, high = int(last.argmin()), int(last.argmax())
+        return sentence(
+            f"{text}: at step {self.step[np.flatnonzero(seen)[-1]]} between {shown(float(last[low]))} "
+            f"({self.layers[low]}) and {shown(float(last[high]))} ({self.layers[high]})"
+        )
+
+
+def _leader(dataset: xr.Dataset, score: Score) -> int:
+    leaders = scored(dataset, score)
+    return int(leaders[0]) if leaders.size else 0
+
+
+def _norms(dataset: xr.Dataset, config: int, name: str) -> np.ndarray:
+    """(layers, looks, trials)."""
+    values = dataset[name].transpose("config", "layer", "look", *TRIAL[1:]).values[config].astype(float)
+    return values.reshape(*values.shape[:2], -1)
+
+
+def _ratio(update: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return np.divide(update, weight, out=np.full(update.shape, np.nan), where=weight > 0)

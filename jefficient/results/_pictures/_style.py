@@ -1,0 +1,111 @@
+"""How every picture looks. Nothing global is changed, and matplotlib is imported only where something is drawn."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..._core.errors import JefficientError
+from .._axes import Scale, shown, smallest_positive
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLORS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#009E73")
+"""Okabe and Ito's, which colour-blind readers can tell apart, without the ones near the red of the crosses."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "0.72"
+Style = dict[str, Any]
+"""Keywords of matplotlib."""
+MANY = 2000
+"""Dots from which they are drawn thin, and as pixels in vector files."""
+
+
+def new_axes(where: str) -> "Axes":
+    """A new figure's axes."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise JefficientError(f"{where}: matplotlib must be installed: pip install 'jefficient[plot]'.") from None
+    return plt.subplots(layout="constrained")[1]
+
+
+def legend(ax: "Axes", title: str, is_own: bool) -> None:
+    """What the marks mean: above the axes of a figure of our own, where it covers nothing, otherwise inside."""
+    handles, labels = ax.get_legend_handles_labels()
+    if not handles:
+        return
+    if not is_own:
+        ax.legend(title=title or None, fontsize="small", loc="upper right" if _has_many(ax) else "best")
+        return
+    longest = max(map(len, labels))
+    style: Style = {"ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1), "frameon": False}
+    figure: Any = ax.figure
+    style |= {"title": title or None, "fontsize": "small", "title_fontsize": "small"}
+    figure.legend(handles, labels, loc="outside upper center", **style)
+
+
+def _has_many(ax: "Axes") -> bool:
+    return sum(np.size(line.get_xdata()) for line in ax.get_lines()) > MANY  # where "best" would search for seconds
+
+
+def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: Any) -> None:
+    """Scale of an axis with few ticks that can be read, and no names between them."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
+
+    if scale == "linear":
+        return
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    more = {"linthresh": smallest_positive(finite), "linscale": 0.4} if scale == "symlog" else {}
+    getattr(ax, f"set_{along}scale")(scale, **more)
+    axis = ax.xaxis if along == "x" else ax.yaxis
+    axis.set_minor_formatter(NullFormatter())
+    decades = np.log10(finite.max() / finite.min())
+    if scale == "log" and decades < 3:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    elif scale == "log":
+        axis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=True))
+
+
+def set_ticks_at(ax: "Axes", scale: Scale, values: np.ndarray) -> None:
+    """Ticks of the x axis at the values themselves, where they are few and their labels do not touch."""
+    from matplotlib.ticker import NullLocator
+
+    given = np.unique(values)
+    places = np.log(given) if scale == "log" else given
+    if scale != "symlog" and 1 < len(given) < 10 and np.diff(places).min() > 0.11 * np.ptp(places):
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(given, [shown(x) for x in given.tolist()])
+
+
+def draw_crosses(ax: "Axes", x: Any, y: Any, *, label: str = "diverged", **kwargs: Any) -> None:
+    """Red crosses: what diverged. Nothing where nothing did."""
+    if np.size(x):
+        style: Style = {"color": "red", "markersize": 8, "markeredgewidth": 1.5, "clip_on": False, "zorder": 5}
+        ax.plot(x, y, "x", label=label, **style, **kwargs)
+
+
+def draw_ring(ax: "Axes", x: float, y: float) -> None:
+    """A ring around the best dot."""
+    style: Style = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 2}
+    ax.plot([x], [y], "o", label="best", **style)
+
+
+def draw_nothing(ax: "Axes", text: str) -> None:
+    """Say in the middle why there is nothing to see."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.35", wrap=True)
+
+
+def norm_of(scale: Scale, values: Any) -> Any:
+    """From values to colours."""
+    from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if scale == "log":
+        return LogNorm(low, high)
+    if scale == "symlog":
+        return SymLogNorm(smallest_positive(finite), vmin=low, vmax=high, linscale=0.4)
+    return Normalize(low, high)
