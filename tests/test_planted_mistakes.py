@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
+STATISTICS = "tests/results/test_statistics.py"
 OPTIMIZERS = "tests/transforms/test_references.py"
 SCHEDULES = "tests/schedules/test_references.py"
 STOPPING = "tests/sweep/test_stop.py"
@@ -158,6 +159,22 @@ MISTAKES = {
         "jnp.float32(rows)",
         "tests/sweep/test_evaluate.py",
         "rows_that_are_not_there",
+    ),
+    "training and validation rows are swapped": Mistake(
+        "results/_statistics.py", "test / train if train", "train / test if train", STATISTICS, "corrected"
+    ),
+    "folds as if they were independent": Mistake(
+        "results/_statistics.py", "1 / folds + (test", "1 / folds + 0 * (test", STATISTICS, "corrected"
+    ),
+    "seeds of a fold as if they were independent": Mistake(
+        "results/_statistics.py",
+        "values.mean(axis=-2)",
+        "values.reshape(*values.shape[:-2], -1)",
+        STATISTICS,
+        "corrected",
+    ),
+    "many comparisons as if they were one": Mistake(
+        "results/_statistics.py", "p_values * comparisons, 1.0", "p_values, 1.0", STATISTICS, "ties_are_those"
     ),
 }
 

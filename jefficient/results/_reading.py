@@ -163,7 +163,7 @@ class Reading:
     def _when(self, look: int) -> str:
         step, epoch = (self.dataset[name].transpose("config", "look").values for name in ("step", "epoch"))
         has_rows = self.dataset["training_rows"].values.max() > 0
-        return f"epoch {epoch[self.best, look]:.3g}" if has_rows else f"step {step[self.best, look]}"
+        return f"epoch {round(float(epoch[self.best, look]), 1):g}" if has_rows else f"step {step[self.best, look]}"
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
         """The axes with numbers that vary, each with its distinct values."""

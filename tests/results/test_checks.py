@@ -102,7 +102,8 @@ def test_divergence_edge(planted):
         "at 0.1, all else the same",
         f"{np.prod(planted.shape)} of",
     )
-    elsewhere = np.stack([VALLEY, np.append(VALLEY[:4] + 0.05, np.nan)], axis=1).ravel()  # not beside the best
+    other = [0.55, 0.45, 0.35, np.nan, 0.55]  # diverged at the next larger rate, but with another l2
+    elsewhere = np.stack([other, VALLEY], axis=1).ravel()
     assert planted.result(elsewhere, x).checks() == ()
 
 
@@ -124,6 +125,7 @@ def test_overfitting(planted):
     assert check.severity == "warning"
     spared = planted.result(falling=OVERFIT, train=LONG, select="best_look")
     assert only(spared, "overfitting", "The best look counts here").severity == "note"
+    assert names(planted.result(falling=OVERFIT, train=OVERFIT)) == {"rising"}  # then it is not the data's fault
     mild = OVERFIT * 1.0
     mild[5:] = 0.02  # below a twentieth of the gain
     assert "overfitting" not in names(planted.result(falling=mild, train=LONG))
