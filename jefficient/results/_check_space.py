@@ -1,4 +1,4 @@
-"""Checks of what was tried: its ranges, its spacing, its failures, and how sure the winner is."""
+"""Checks of what was tried: its failures, its spacing, and how sure the winner is."""
 
 from collections.abc import Iterator
 
@@ -6,64 +6,11 @@ import numpy as np
 
 from ._axes import scale_of
 from ._best import ties
+from ._check_boundary import are_whole
 from ._reading import LEVEL, Finding, Reading
 
-ENOUGH_VALUES = 3
-"""Two values are a choice between two things, not a range with an end."""
 MANY = 0.25
 """A quarter of the configurations: one value of four on an axis was out of reach."""
-
-
-def boundary(reading: Reading) -> Iterator[Finding]:
-    """The best value is the last of its range, and no value inside is as good."""
-    for name, values in reading.varied():
-        x = reading.axes[name]
-        here = x[reading.best]
-        if len(values) < ENOUGH_VALUES or here not in (values[0], values[-1]):
-            continue
-        is_high = here == values[-1]
-        natural = (0, 1) if _are_whole(values) else (0,)  # nothing is below no penalty, or a batch of one row
-        if (not is_high and here in natural) or _is_matched(reading, (x > values[0]) & (x < values[-1])):
-            continue
-        beyond, how = _beyond(values, is_high)
-        yield Finding(
-            "warning",
-            f"The best {name}, {here:.4g}, is the {'largest' if is_high else 'smallest'} of the {len(values)} tried "
-            f"({values[0]:.4g} to {values[-1]:.4g}): a better one may lie outside.",
-            f"Extend {name} {'upwards' if is_high else 'downwards'}: to about {beyond:.3g} ({how}).",
-        )
-
-
-def _are_whole(values: np.ndarray) -> bool:
-    return bool((values % 1 == 0).all())
-
-
-def _is_matched(reading: Reading, inside: np.ndarray) -> bool:
-    """Whether the best of the configurations inside is not shown to be worse; a single unit is taken at its word."""
-    inside = np.flatnonzero(inside & reading.finished)
-    if not len(inside):
-        return False
-    p_value = reading.behind(inside[reading.means[inside].argmin()]).p_value
-    return bool(p_value > LEVEL)
-
-
-def _beyond(values: np.ndarray, is_high: bool) -> tuple[float, str]:
-    """The next value of an axis past its end, at its own spacing."""
-    beyond, how = _step_beyond(values, is_high)
-    return (round(beyond) if _are_whole(values) else beyond), how
-
-
-def _step_beyond(values: np.ndarray, is_high: bool) -> tuple[float, str]:
-    end, neighbour = (values[-1], values[-2]) if is_high else (values[0], values[1])
-    if neighbour != 0 and end / neighbour > 0 and scale_of(values) != "linear":
-        factor = max(end / neighbour, neighbour / end)
-        return end * (end / neighbour), f"a factor of {factor:.3g}, as between the last two"
-    step = abs(end - neighbour)
-    if is_high and values[0] >= 0 and end < 1 <= end + step:  # a share, such as momentum or dropout
-        return (1 + end) / 2, "half of what is left to 1"
-    if not is_high and 0 < end <= step:
-        return end / 2, "half of it"
-    return end + step if is_high else end - step, f"a step of {step:.3g}, as between the last two"
 
 
 def divergence_edge(reading: Reading) -> Iterator[Finding]:
@@ -128,7 +75,7 @@ def coarse(reading: Reading) -> Iterator[Finding]:
         is_log = x[0] > 0 and scale_of(reading.axes[name]) != "linear"
         best_x, gain = _vertex(np.log(x) if is_log else x, y)
         best_x = float(np.exp(best_x) if is_log else best_x)
-        if _are_whole(reading.axes[name]) and round(best_x) in x:  # whole numbers leave no room between
+        if are_whole(reading.axes[name]) and round(best_x) in x:  # whole numbers leave no room between
             continue
         error = float(reading.errors[reading.best])
         if gain > error:

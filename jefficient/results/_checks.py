@@ -11,10 +11,11 @@ import xarray as xr
 
 from . import _check_curves as curves
 from . import _check_space as space
+from ._check_boundary import boundary
 from ._reading import Finding, Reading
 
 CHECKS = {
-    "boundary": space.boundary,
+    "boundary": boundary,
     "divergence_edge": space.divergence_edge,
     "diverged": space.diverged,
     "overfitting": curves.overfitting,

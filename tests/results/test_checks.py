@@ -92,6 +92,28 @@ def test_an_end_that_is_natural_or_matched_inside_is_none(planted):
     only(planted.result([0.3, 0.3, 0.4, 0.45, 0.5]), "noise")
 
 
+def test_of_drawn_values_one_is_the_last_by_chance(planted):
+    """The best few must be at the same end; a range from zero has a natural one; log-uniform ones have not."""
+    count = 40
+    rate = np.geomspace(1e-4, 1e-1, count) * planted.rng.uniform(0.95, 1.05, count)
+    other = planted.rng.permutation(np.linspace(0.3, 0.7, count))
+    for column, way, fires in (
+        (rate, -1, "largest fifth of the 40 drawn"),
+        (rate, 1, "smallest fifth of the 40 drawn"),
+        (np.linspace(0, 1, count), 1, None),
+        (np.linspace(0, 1, count), -1, "further upwards"),
+    ):
+        means = 0.3 + 0.01 * (np.arange(count) if way > 0 else np.arange(count)[::-1])
+        result = planted.result(means, {"learning_rate": column, "momentum": other})
+        if fires:
+            only(result, "boundary", "The 3 best", fires)
+        else:
+            assert result.checks() == ()
+    means = 0.3 + 0.01 * np.abs(np.arange(count) - 20.0)
+    means[-1] = 0.2  # the best is the last, but the next ones are in the middle
+    assert planted.result(means, {"learning_rate": rate, "momentum": other}).checks() == ()
+
+
 def test_divergence_edge(planted):
     x = {"learning_rate": np.repeat(RATES, 2), "l2": [0.0, 0.1] * 5}
     means = np.stack([[0.6, 0.5, 0.4, 0.3, np.nan], [0.65, 0.55, 0.45, 0.5, 0.6]], axis=1).ravel()
