@@ -8,10 +8,11 @@ import xarray as xr
 
 from ..._core.errors import ArgumentError
 from .._axes import Scale, labelled, measured_scale, sentence, shown
-from .._dataset import TRIAL, measured, ranking
+from .._dataset import measured, ranking
 from .._score import Score, Status
+from ._looks import curve_ends, cut_short, last_seen, mean_curves
 from ._reading import diverged_words, has, is_low_good, measured_or_metric, named, scored, short_names
-from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, set_scale
+from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,7 @@ class CurvesPicture:
         step = dataset["step"].transpose("config", "look").values
         along = "step" if np.array_equal(step, np.broadcast_to(step[:1], step.shape)) else "epoch"
         x = np.where(step >= 0, dataset[along].transpose("config", "look").values, np.nan)
-        y = _mean_curves(dataset, variable)
+        y = mean_curves(dataset, variable)
         twin = variable.replace("valid_", "train_")
         leaders = scored(dataset, score)[:best]
         title, names = short_names(dataset, leaders)
@@ -75,14 +76,14 @@ class CurvesPicture:
             along=along,
             x=x,
             y=y,
-            training=_mean_curves(dataset, twin) if twin != variable and twin in measured(dataset) else None,
+            training=mean_curves(dataset, twin) if twin != variable and twin in measured(dataset) else None,
             leaders=leaders,
             names=names,
             title=title,
             best_name="".join(named(dataset, leaders[:1])),
             background=others[picked],
-            cut=_cut(x, y, has(dataset, Status.DIVERGED), others[picked]),
-            ends=_ends(dataset, x, y, along),
+            cut=cut_short(x, y, has(dataset, Status.DIVERGED), others[picked]),
+            ends=curve_ends(dataset, x, y, along),
             is_low_good=is_low_good(score, variable),
         )
 
@@ -105,26 +106,25 @@ class CurvesPicture:
         self._draw_background(ax)
         has_curve = np.isfinite(self.ends[:, 1])
         draw_crosses(ax, *self.ends[has_curve].T)
-        edge = self.ends[~has_curve, 0]
-        height = np.full(len(edge), 0.97 if self.is_low_good else 0.03)
         label = "_" if has_curve.any() else "diverged"
-        draw_crosses(ax, edge, height, label=label, transform=ax.get_xaxis_transform())
+        draw_edge_crosses(ax, self.ends[~has_curve, 0], is_at_top=self.is_low_good, label=label)
         ax.set_xlabel(self.along)
         ax.set_ylabel(labelled(self.variable))
         return self.title if self.leaders.size else ""
 
     def _draw_background(self, ax: "Axes") -> None:
         total = len(self.x) - len(self.leaders)
-        if not total:
+        if not np.isfinite(self.y[self.background]).any():
             return
         label = f"the other {total}" if self.leaders.size else f"all {total}"
         if len(self.background) < total:
-            label = f"{len(self.background)} of the other {total}, evenly over the ranking"
+            label = f"{len(self.background)} of the other {total}"
         x, y = (np.pad(a[self.background], ((0, 0), (0, 1)), constant_values=np.nan).ravel() for a in (self.x, self.y))
-        ax.plot(x, y, "-", color=GREY, linewidth=0.8, alpha=0.7, zorder=1, rasterized=y.size > 10_000, label=label)
+        style: Style = {"color": GREY, "linewidth": 0.8 if total < 100 else 0.5, "alpha": 0.7, "zorder": 1}
+        ax.plot(x, y, "-", rasterized=y.size > 10_000, label=label, **style)
         if self.cut.size:
-            last = _last(self.y[self.cut])
-            style: Style = {"color": "0.5", "markersize": 4, "zorder": 1.5, "label": "stopped early"}
+            last = last_seen(self.y[self.cut])
+            style = {"color": "0.5", "markersize": 4, "zorder": 1.5, "label": "stopped early"}
             ax.plot(self.x[self.cut, last], self.y[self.cut, last], ".", **style)
 
     def described(self) -> str:
@@ -138,29 +138,3 @@ class CurvesPicture:
             first, last = curve[np.isfinite(curve)][[0, -1]]
             text += f"the best, {self.best_name}, goes from {shown(float(first))} to {shown(float(last))}"
         return sentence(text + diverged_words(len(self.ends), len(self.x)))
-
-
-def _mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
-    return dataset[variable].transpose(*TRIAL, "look").values.astype(float).mean(axis=(1, 2))
-
-
-def _last(y: np.ndarray) -> np.ndarray:
-    """The last look at which a curve has a value; of one that has none, any."""
-    return y.shape[1] - 1 - np.isfinite(y)[:, ::-1].argmax(axis=1)
-
-
-def _cut(x: np.ndarray, y: np.ndarray, diverged: np.ndarray, background: np.ndarray) -> np.ndarray:
-    is_short = (_last(y) < _last(x)) & np.isfinite(y).any(axis=1) & ~diverged
-    return background[is_short[background]]
-
-
-def _ends(dataset: xr.Dataset, x: np.ndarray, y: np.ndarray, along: str) -> np.ndarray:
-    configs = np.flatnonzero(has(dataset, Status.DIVERGED))
-    seen = np.isfinite(y[configs]).any(axis=1, keepdims=True)
-    last = _last(y[configs])
-    at = dataset["diverged_at"].transpose(*TRIAL).values[configs].astype(float)
-    first = np.where(at >= 0, at, np.inf).min(axis=(1, 2))
-    step = dataset["step"].transpose("config", "look").values[configs, 0]
-    place = first * (1.0 if along == "step" else x[configs, 0] / step)
-    curve_end = np.stack([x[configs, last], y[configs, last]], axis=1)
-    return np.where(seen, curve_end, np.stack([place, np.full(len(configs), np.nan)], axis=1))

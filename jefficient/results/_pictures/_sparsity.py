@@ -100,6 +100,7 @@ def _strength(where: str, dataset: xr.Dataset, hyperparameter: str | None) -> st
     """What was asked for, or the first whose name speaks of L1."""
     names = hyperparameters(dataset)
     if hyperparameter is None:
+        names = [name for name in names if len(np.unique(dataset[name].values)) > 1]
         numeric = [name for name in names if np.issubdtype(dataset[name].dtype, np.number)]
         return "l1" if "l1" in numeric else next((name for name in numeric if "l1" in name), None)
     one_of(where, "hyperparameter", hyperparameter, names)

@@ -30,15 +30,19 @@ def new_axes(where: str) -> "Axes":
 
 
 def legend(ax: "Axes", title: str, is_own: bool) -> None:
-    """What the marks mean: above the axes of a figure of our own, where it covers nothing, otherwise inside."""
+    """What the marks mean: above the axes of a figure of our own or above a full picture, otherwise inside."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
+        return
+    if not is_own and ax.images:
+        style: Style = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False, "ncols": len(labels)}
+        ax.legend(fontsize="small", **style)
         return
     if not is_own:
         ax.legend(title=title or None, fontsize="small", loc="upper right" if _has_many(ax) else "best")
         return
     longest = max(map(len, labels))
-    style: Style = {"ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1), "frameon": False}
+    style = {"ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1), "frameon": False}
     figure: Any = ax.figure
     style |= {"title": title or None, "fontsize": "small", "title_fontsize": "small"}
     figure.legend(handles, labels, loc="outside upper center", **style)
@@ -84,6 +88,16 @@ def draw_crosses(ax: "Axes", x: Any, y: Any, *, label: str = "diverged", **kwarg
     if np.size(x):
         style: Style = {"color": "red", "markersize": 8, "markeredgewidth": 1.5, "clip_on": False, "zorder": 5}
         ax.plot(x, y, "x", label=label, **style, **kwargs)
+
+
+def draw_edge_crosses(ax: "Axes", x: np.ndarray, *, is_at_top: bool, label: str = "diverged") -> None:
+    """Red crosses at the bad edge, for what has no value, with room left for them."""
+    if x.size:
+        ax.margins(y=0.12)
+        height = np.full(len(x), 0.96 if is_at_top else 0.04)
+        draw_crosses(ax, x, height, label=label, transform=ax.get_xaxis_transform())
+        if not any(np.isfinite(line.get_ydata()).any() for line in ax.get_lines()[:-1]):
+            ax.set_yticks([])
 
 
 def draw_ring(ax: "Axes", x: float, y: float) -> None:

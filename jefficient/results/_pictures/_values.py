@@ -11,10 +11,13 @@ from .._dataset import flat_trials, hyperparameters, ranking, status_of, trial_v
 from .._score import Score, Status
 from .._statistics import standard_errors
 from ._reading import distinguishing, diverged_words, has, is_low_good, means, measured_or_metric, one_of, scored
-from ._style import COLORS, MANY, Style, draw_crosses, set_scale, set_ticks_at
+from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+BARS = 100
+"""Error bars beside each other, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +98,7 @@ class ValuesPicture:
         set_scale(ax, "x", self.scale, self.x)
         if self.is_low_good:
             set_scale(ax, "y", measured_scale(self.trials), self.trials)
-        x = self.x[self.diverged]
-        draw_crosses(ax, x, np.full(len(x), 0.97 if self.is_low_good else 0.03), transform=ax.get_xaxis_transform())
+        draw_edge_crosses(ax, self.x[self.diverged], is_at_top=self.is_low_good)
         set_ticks_at(ax, self.scale, self.x)
         if self.categories:
             slant = {"rotation": 30, "ha": "right"} if sum(map(len, self.categories)) > 50 else {}
@@ -110,27 +112,31 @@ class ValuesPicture:
 
     def _draw_trials(self, ax: "Axes") -> None:
         x = np.broadcast_to(self.x[:, None], self.trials.shape)
-        is_many = self.trials.size > MANY
+        count, is_many = np.isfinite(self.trials).sum(), self.trials.size > MANY
         style: Style = {
-            "markersize": 2 if is_many else 6,
-            "alpha": 0.25 if is_many else 0.45,
+            "markersize": 2 if is_many else 6 if count > 200 else 9,
+            "alpha": 0.4,
             "rasterized": is_many,
         }
         for mask, color, label in ((~self.is_stopped, COLORS[0], "trial"), (self.is_stopped, "0.5", "stopped early")):
-            if mask.any():
+            if np.isfinite(self.trials[mask]).any():
                 ax.plot(x[mask], self.trials[mask], ".", color=color, label=label, markeredgewidth=0, **style)
 
     def _draw_means(self, ax: "Axes") -> None:
         x, y, error = self.x[self.at], self.means[self.at], self.errors[self.at]
         label = "mean" if len(self.at) == len(self.x) else "mean of the best at each value"
-        style: Style = {"color": COLORS[0], "markersize": 4, "label": label}
-        if not self.is_joined:
-            ax.errorbar(x, y, np.nan_to_num(error), fmt="o", capsize=3, **style)
+        style: Style = {"color": COLORS[0], "label": label}
+        if not np.isfinite(y).any():
             return
-        ax.plot(x, y, "-" if len(x) > 40 else "o-", **style)
-        if np.isfinite(error).any():
-            band: Style = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0, "label": "± one standard error"}
-            ax.fill_between(x, y - error, y + error, **band)
+        if self.is_joined:
+            ax.plot(x, y, "-" if len(x) > 40 else "o-", markersize=4, **style)
+            if np.isfinite(error).any():
+                band: Style = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0, "label": "± one standard error"}
+                ax.fill_between(x, y - error, y + error, **band)
+        elif len(x) > BARS:
+            ax.plot(x, y, ".", markersize=2, rasterized=True, **style)
+        else:
+            ax.errorbar(x, y, np.nan_to_num(error), fmt="o", capsize=3, markersize=4, **style)
 
     def _label(self, config: int) -> str:
         return self.categories[int(self.x[config])] if self.categories else f"{self.x[config]:.3g}"
