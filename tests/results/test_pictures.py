@@ -110,9 +110,12 @@ def test_stopped_trials_are_set_apart_and_the_bad_edge_is_where_bad_is():
     scores = np.array([0.5, 0.9, np.nan])[:, None, None]
     arguments = {"status": status, "metric": "valid_accuracy", "mode": "max"}
     shown = lines(made(scores, {"rate": [1, 2, 3]}, **arguments).plot.values("rate"))
+    assert shown["trial"].get_xdata().tolist() == [1, 3]
     assert shown["stopped early"].get_xydata().round(6).tolist() == [[2, 0.9]]
     assert shown["diverged"].get_ydata()[0] < 0.5
     assert "best, at 1" in shown
+    cost = made(scores, {"rate": [1, 2, 3]}, metric="valid_cost", mode="min").plot.values("rate")
+    assert lines(cost)["diverged"].get_ydata()[0] > 0.5
 
 
 def test_curves_are_means_the_best_stand_out_and_nothing_is_dropped():
@@ -196,10 +199,10 @@ def test_the_two_that_matter_most_are_taken_and_missing_cells_are_hatched():
     assert ax.images[0].get_array().tolist() == [[0, -3], [-2, -5]]
     assert ax.images[0].get_cmap().name == "viridis"
     columns = {"rate": [1, 2, 3, 1, 2], "l1": [0, 0, 0, 1, 1]}
-    holes = made(np.arange(1.0, 6)[:, None, None], columns).plot.heatmap("rate", "l1")
+    holes = made(np.array([1, 2, 3, 4, np.nan])[:, None, None], columns).plot.heatmap("rate", "l1")
     (hatched,) = [patch for patch in holes.patches if patch.get_hatch()]
     assert hatched.get_xy() == (1.5, 0.5)
-    assert lines(holes) == {}
+    assert lines(holes)["diverged"].get_xydata().tolist() == [[1, 1]]
 
 
 def test_a_space_that_is_no_product_is_dots():
@@ -246,6 +249,9 @@ def test_progress_of_what_should_be_high_rises_and_stopped_ones_rank_behind():
     ax = made(scores, {"rate": range(3)}, status=status, metric="valid_accuracy", mode="max").plot.progress()
     shown = lines(ax)
     np.testing.assert_allclose(shown["best so far, in the order they ended"].get_ydata(), [0.5, 0.5, 0.6], rtol=1e-6)
+    vertices = ax.collections[0].get_paths()[0].vertices
+    of_two = vertices[vertices[:, 0] == 2, 1]  # 0.5 or 0.6
+    np.testing.assert_allclose((of_two.min(), of_two.max()), (0.5, 0.6), rtol=1e-6)
     expected = [(0.5 + 0.9 + 0.6) / 3, (0.5 + 0.6 + 0.6) / 3, 0.6]
     np.testing.assert_allclose(shown["expected, of n drawn at random"].get_ydata(), expected, rtol=1e-6)
 

@@ -21,7 +21,7 @@ def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
     image = ax.imshow(np.ma.masked_invalid(values), origin="lower", aspect="auto", **colors)
     for y, x in np.argwhere(cells < 0):
         _frame(ax, x, y, hatch="///", edgecolor="0.6", linewidth=0)
-    y, x = np.nonzero((cells >= 0) & picture.diverged[cells] & np.isnan(values))
+    y, x = np.nonzero((cells >= 0) & picture.diverged[cells])
     draw_crosses(ax, x, y)
     _annotate(ax, values, image)
     if picture.best is not None:
