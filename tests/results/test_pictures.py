@@ -165,6 +165,20 @@ def test_curves_of_other_lengths_are_over_epochs_and_stopped_ones_end_at_a_dot()
     assert result.plot.describe("curves") == said
 
 
+def test_a_curve_that_never_was_ends_at_the_edge_where_it_diverged():
+    result = made([[[1.0]], [[np.nan]]], {"rate": [1, 2]})  # at step 5, before the first look
+    cross = lines(result.plot.curves())["diverged"]
+    assert cross.get_xdata().tolist() == [5]
+    assert 0.5 < cross.get_ydata()[0] < 1  # of the height of the axes
+
+
+def test_other_lengths_of_one_batch_size_are_steps():
+    result = made([[[1.0]], [[2.0]]], {"steps": [100, 50]})
+    result.dataset["step"].values = np.outer([2, 1], np.arange(1, 11)) * 10
+    result.dataset["epoch"].values = result.dataset["step"].values / 5
+    assert result.plot.curves().get_xlabel() == "step"
+
+
 def cell(ax, x, y):
     """The value of the picture's cell."""
     return ax.images[0].get_array()[y, x]

@@ -10,7 +10,7 @@ from ..._core.errors import ArgumentError
 from .._axes import Scale, labelled, measured_scale, sentence, shown
 from .._dataset import measured, ranking
 from .._score import Score, Status
-from ._looks import curve_ends, cut_short, last_seen, mean_curves
+from ._looks import curve_ends, cut_short, last_seen, mean_curves, places
 from ._reading import diverged_words, has, is_low_good, measured_or_metric, named, scored, short_names
 from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, set_scale
 
@@ -27,7 +27,7 @@ class CurvesPicture:
 
     Attributes:
         variable: along y.
-        along: "step", or "epoch" where configurations differ in their steps at a look.
+        along: "step", or "epoch" where configurations differ in their steps per epoch.
         x: float array (configs, looks), NaN past a configuration's last look.
         y: float array (configs, looks): mean over seeds and folds, NaN where a trial has none.
         training: the same of the training counterpart; None where there is none.
@@ -61,9 +61,7 @@ class CurvesPicture:
         variable = measured_or_metric(where, dataset, score, variable)
         if best < 0:
             raise ArgumentError(f"{where}: best must not be negative, got best={best}.")
-        step = dataset["step"].transpose("config", "look").values
-        along = "step" if np.array_equal(step, np.broadcast_to(step[:1], step.shape)) else "epoch"
-        x = np.where(step >= 0, dataset[along].transpose("config", "look").values, np.nan)
+        along, x, per_update = places(dataset)
         y = mean_curves(dataset, variable)
         twin = variable.replace("valid_", "train_")
         leaders = scored(dataset, score)[:best]
@@ -83,7 +81,7 @@ class CurvesPicture:
             best_name="".join(named(dataset, leaders[:1])),
             background=others[picked],
             cut=cut_short(x, y, has(dataset, Status.DIVERGED), others[picked]),
-            ends=curve_ends(dataset, x, y, along),
+            ends=curve_ends(dataset, x, y, per_update),
             is_low_good=is_low_good(score, variable),
         )
 

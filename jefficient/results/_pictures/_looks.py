@@ -8,6 +8,20 @@ from .._score import Status
 from ._reading import has
 
 
+def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
+    """Where the looks are.
+
+    Returns:
+        "step", or "epoch" where configurations differ in their steps per epoch; its value at each look, float array
+        (configs, looks), NaN past a configuration's last; and how much of it an update is, float array (configs,).
+    """
+    step, epoch = (dataset[name].transpose("config", "look").values.astype(float) for name in ("step", "epoch"))
+    per_update = np.where(np.isfinite(epoch), epoch, 0.0).max(axis=1) / np.maximum(step.max(axis=1), 1)
+    if np.allclose(per_update, per_update[0]):
+        return "step", np.where(step >= 0, step, np.nan), np.ones(len(step))
+    return "epoch", np.where(step >= 0, epoch, np.nan), per_update
+
+
 def mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
     return dataset[variable].transpose(*TRIAL, "look").values.astype(float).mean(axis=(1, 2))
 
@@ -22,13 +36,11 @@ def cut_short(x: np.ndarray, y: np.ndarray, diverged: np.ndarray, background: np
     return background[is_short[background]]
 
 
-def curve_ends(dataset: xr.Dataset, x: np.ndarray, y: np.ndarray, along: str) -> np.ndarray:
+def curve_ends(dataset: xr.Dataset, x: np.ndarray, y: np.ndarray, per_update: np.ndarray) -> np.ndarray:
+    """Where the curves of diverged configurations end, (diverged, 2); NaN and where it diverged, of one without."""
     configs = np.flatnonzero(has(dataset, Status.DIVERGED))
-    seen = np.isfinite(y[configs]).any(axis=1, keepdims=True)
     last = last_seen(y[configs])
     at = dataset["diverged_at"].transpose(*TRIAL).values[configs].astype(float)
-    first = np.where(at >= 0, at, np.inf).min(axis=(1, 2))
-    step = dataset["step"].transpose("config", "look").values[configs, 0]
-    place = first * (1.0 if along == "step" else x[configs, 0] / step)
-    curve_end = np.stack([x[configs, last], y[configs, last]], axis=1)
-    return np.where(seen, curve_end, np.stack([place, np.full(len(configs), np.nan)], axis=1))
+    first = np.where(at >= 0, at, np.inf).min(axis=(1, 2)) * per_update[configs]
+    is_seen = np.isfinite(y[configs]).any(axis=1)
+    return np.stack([np.where(is_seen, x[configs, last], first), y[configs, last]], axis=1)

@@ -88,7 +88,7 @@ class SpreadPicture:
         ax.errorbar(self.means, rows, xerr=error, label=label, **style)
         if self.is_low_good:
             set_scale(ax, "x", measured_scale(self.trials), self.trials)
-        ax.set_yticks(rows, self.short_names, fontsize="small")
+        ax.set_yticks(rows, self.short_names, fontsize=min(8.3, 240 / len(rows)))
         ax.set_ylabel(self.title)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(axis="y", color="0.92", zorder=0)
