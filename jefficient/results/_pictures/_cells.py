@@ -64,16 +64,22 @@ def _frame(ax: "Axes", x: int, y: int, **style: Any) -> None:
 
 
 def _annotate(ax: "Axes", values: np.ndarray, image: Any) -> None:
-    """The numbers, where they fit."""
-    places = np.argwhere(np.isfinite(values))
-    digits = 3 if values.shape[1] <= 6 else 2
-    texts = [f"{values[y, x]:.{digits}g}" if abs(values[y, x]) < 99.5 else f"{values[y, x]:.0f}" for y, x in places]
+    """The numbers, in three digits or two, where they fit."""
     figure: Any = ax.figure
     width = 0.8 * ax.bbox.width / figure.dpi / values.shape[1]  # inches, less the colour bar
-    if not texts or max(map(len, texts)) * 0.08 > width or values.shape[0] > 14:
+    places = np.argwhere(np.isfinite(values))
+    for digits in (3, 2):
+        texts = [_short(float(values[y, x]), digits) for y, x in places]
+        if texts and max(map(len, texts)) * 0.08 < width and values.shape[0] <= 14:
+            break
+    else:
         return
     for (y, x), text in zip(places, texts, strict=True):
         red, green, blue, _ = image.cmap(image.norm(values[y, x]))
         is_bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         style: Style = {"ha": "center", "va": "center", "fontsize": "small"}
         ax.text(x, y, text, color="black" if is_bright else "white", **style)
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{value:.{digits}g}" if abs(value) < 99.5 else f"{value:.0f}"

@@ -49,14 +49,14 @@ class ProgressPicture:
         values, order = score.sign * means(dataset, score, score.metric), scored(dataset, score)
         is_finished = (flat_trials(status_of(dataset)) == Status.FINISHED).all(axis=1) & np.isfinite(values)
         counted = np.where(is_finished, values, np.nan) if is_finished.any() else values
-        ended = dataset["seconds"].transpose(*TRIAL, "look").values.reshape(len(values), -1)
-        ended = np.where(np.isfinite(ended), ended, -np.inf).max(axis=1)
-        by_end = np.argsort(np.where(np.isinf(ended), np.inf, ended), kind="stable")
+        seconds = dataset["seconds"].transpose(*TRIAL, "look").values.reshape(len(values), -1)
+        ended = np.where(np.isfinite(seconds), seconds, -np.inf).max(axis=1)
+        by_end = np.argsort(np.where(np.isinf(ended), np.inf, ended), kind="stable")  # never looked at: last
         so_far = np.minimum.accumulate(np.nan_to_num(counted[by_end], nan=np.inf))
-        n = np.unique(np.geomspace(1, len(values), min(POINTS, len(values))).round().astype(int))
-        n = np.arange(1, len(values) + 1) if len(values) <= POINTS else n
+        spaced = np.linspace if len(values) <= POINTS else np.geomspace
+        n = np.unique(spaced(1, len(values), min(POINTS, len(values))).round().astype(int))
         curves = best_of(values[order], len(values), n)
-        low, high = sorted(curves[1:], key=lambda curve: score.sign * np.nansum(curve))
+        low, high = curves[1:][:: score.sign]
         return cls(
             metric=score.metric,
             is_low_good=score.mode == "min",
