@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from .._core import signatures, trees
-from .._core.checks import check_loss
+from .._core.checks import check_count, check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import apply_updates, clipped, hyperparameters
+from ._gradient import gradient, in_dtype
 
 Metrics = Mapping[str, Any]
 
@@ -39,7 +40,13 @@ class TrainStep(NamedTuple):
 
 
 def train_step(
-    loss: Callable, tx: optax.GradientTransformation, *, model_state: bool = False, layers: bool = False
+    loss: Callable,
+    tx: optax.GradientTransformation,
+    *,
+    model_state: bool = False,
+    layers: bool = False,
+    microbatches: int = 1,
+    compute_dtype: Any = None,
 ) -> TrainStep:
     """A loss and a transform as one pure step. Nothing is jitted for you.
 
@@ -50,6 +57,15 @@ def train_step(
         tx: a transform of jefficient or optax. Those that take `value` get the loss.
         model_state: whether the loss carries state of its own (batch-norm). Static.
         layers: whether `metrics` also has the norms of every layer. Static.
+        microbatches: parts of the batch whose gradients are taken one after another, in the order of rows, and
+            averaged: the step of the whole batch, to rounding, with the activations of one part in memory. It divides
+            the rows. Model state goes from part to part, and each part has a key of its own,
+            ``fold_in(fold_in(key, step), part)``. Static.
+        compute_dtype: floating dtype in which the loss is computed, ``"bfloat16"`` above all: it sees parameters and
+            the batch's floating arrays in it. The parameters that are kept, the optimizer's arithmetic, the model
+            state (whose averages move by little) and the reported loss stay in theirs, float32. Reduce in float32
+            where digits matter: ``logits.astype(jnp.float32)`` before a softmax. There is no loss scaling, which
+            float16 may need. Static.
 
     Returns:
         A `TrainStep`. Its `update` returns the new `TrainState` and a dict of scalars: `loss` (before the update),
@@ -61,9 +77,10 @@ def train_step(
         Where `update` donates the state, the parameters, key and model state that `init` was given go with it.
 
     Raises:
-        ArgumentTypeError: where `loss` is not a function or `tx` not a transform; by `update`, where the loss is not
-            a floating scalar.
-        ArgumentError: by `init`, where the loss names `key` and none is given, or `model_state` is missing.
+        ArgumentTypeError: where `loss` is not a function, `tx` not a transform, `microbatches` no whole number or
+            `compute_dtype` not floating; by `update`, where the loss is not a floating scalar.
+        ArgumentError: where `microbatches` is below 1; by `init`, where the loss names `key` and none is given, or
+            `model_state` is missing; by `update`, where `microbatches` does not divide the rows.
 
     Examples:
         >>> import jefficient as jf
@@ -82,6 +99,9 @@ def train_step(
     where, has_model_state = "jf.train_step", model_state
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(f"{where}: tx must be a gradient transformation, got {tx!r}.")
+    check_count(where, microbatches=microbatches)
+    if compute_dtype is not None and not jnp.issubdtype(compute_dtype, jnp.floating):
+        raise ArgumentTypeError(f"{where}: compute_dtype must be floating, got compute_dtype={compute_dtype!r}.")
     tx = optax.with_extra_args_support(tx)
     wants_key = "key" in signatures.names_asked(where, loss)
 
@@ -92,19 +112,23 @@ def train_step(
             raise ArgumentError(f"{where}: init must be given model_state, got model_state=None.")
         return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), key, model_state)
 
-    def objective(params: Tree, state: TrainState, batch: Tree) -> tuple[jax.Array, Tree]:
-        key = {"key": jax.random.fold_in(_key_of(state), state.step)} if wants_key else {}
+    def objective(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree]:
+        given = {"key": key} if wants_key else {}
         if has_model_state:
-            value, model_state = loss(params, state.model_state, batch, **key)
+            value, model_state = loss(params, model_state, batch, **given)
         else:
-            value, model_state = loss(params, batch, **key), state.model_state
+            value = loss(params, batch, **given)
         check_loss(where, value)
         return jnp.asarray(value), model_state
+
+    computed = objective if compute_dtype is None else in_dtype(objective, compute_dtype)
+    value_and_grad = gradient(where, computed, microbatches)
 
     def update(state: TrainState, batch: Tree) -> tuple[TrainState, Metrics]:
         if not isinstance(state, TrainState):
             raise ArgumentTypeError(f"{where}: state must be what init returns, got {type(state).__name__}.")
-        (value, model_state), grads = jax.value_and_grad(objective, has_aux=True)(state.params, state, batch)
+        key = jax.random.fold_in(_key_of(state), state.step) if wants_key else None
+        value, model_state, grads = value_and_grad(state.params, state.model_state, batch, key)
         updates, opt_state = tx.update(grads, state.opt_state, state.params, value=value)
         new_state = state._replace(
             step=optax.safe_increment(state.step),
