@@ -9,9 +9,9 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
-from . import _check_curves as curves
-from . import _check_space as space
-from ._check_boundary import boundary
+from . import _curves as curves
+from . import _space as space
+from ._boundary import boundary
 from ._reading import Finding, Reading
 
 CHECKS = {

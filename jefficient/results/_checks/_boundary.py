@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._axes import scale_of
-from ._dataset import hyperparameters
+from .._axes import scale_of
+from .._dataset import hyperparameters
 from ._reading import LEVEL, Finding, Reading
 
 ENOUGH_VALUES = 3

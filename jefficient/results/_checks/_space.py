@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._axes import scale_of
-from ._best import ties
-from ._check_boundary import are_whole
+from .._axes import scale_of
+from .._best import ties
+from ._boundary import are_whole
 from ._reading import LEVEL, Finding, Reading
 
 MANY = 0.25

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from ._dataset import TRIAL, flat_trials, hyperparameters, ranking, score_of, status_of
-from ._score import Score, Status
-from ._statistics import Differences, Units, by_unit, finished, standard_errors, t_test, units_of, variance_factor
+from .._dataset import TRIAL, flat_trials, hyperparameters, ranking, score_of, status_of
+from .._score import Score, Status
+from .._statistics import Differences, Units, by_unit, finished, standard_errors, t_test, units_of, variance_factor
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
