@@ -20,6 +20,7 @@ from ._files import save
 from ._grid import unstacked
 from ._join import joined
 from ._plot import Plot
+from ._report import write_report
 from ._score import Score, Status, nan_mean, nan_std
 from ._statistics import standard_errors
 from ._weights import save_safetensors
@@ -216,6 +217,24 @@ class Result:
             JefficientError: where it cannot be written.
         """
         save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
+        return Path(path)
+
+    def report(self, path: str | os.PathLike, *, title: str | None = None) -> Path:
+        """Write one HTML page to pass on: the answer, what could be as good, checks, pictures, every configuration.
+
+        The page needs nothing but itself: no network, no other file. It is written whole or not at all.
+
+        Args:
+            path: the file; one that is there is replaced.
+            title: the page's title, by default "Results of a sweep".
+
+        Returns:
+            The path.
+
+        Raises:
+            JefficientError: where it cannot be written, or Jinja2 or matplotlib are not installed (extra `plot`).
+        """
+        write_report("jf.Result.report", Path(path), self, title)
         return Path(path)
 
     def save_params(self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0) -> Path:

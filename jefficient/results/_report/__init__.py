@@ -1,0 +1,3 @@
+"""A result enters; one self-contained HTML page leaves."""
+
+from ._write import write_report as write_report
