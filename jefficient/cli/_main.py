@@ -1,14 +1,14 @@
-"""Arguments of the command line."""
+"""Which command, and how it ends: an exit code, and one line for what goes wrong."""
 
 import argparse
-import platform
 import sys
 from collections.abc import Sequence
 
-import jax
-import optax
-
 import jefficient as jf
+
+from . import _demo, _info, _report, _show
+
+COMMANDS = (_demo, _show, _report, _info)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,32 +18,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: by default those of the process.
 
     Returns:
-        The exit code: 0 for success; wrong arguments end the process with 2.
+        The exit code: 0 for success, 1 for what went wrong (a line on stderr), 130 after Ctrl-C; wrong arguments end
+        the process with 2.
     """
     parser = argparse.ArgumentParser(
         prog="jefficient",
         description="Compose gradient transformations, and train every value of a hyperparameter in one program.",
-        epilog="To sweep, call jf.sweep from Python: see the README and examples/01_learning_rate_sweep.py.",
+        epilog="Start with: jefficient demo. Your own sweep is a call of jf.sweep in Python; keep it with\n"
+        "result.save('sweep.nc') or directory='sweep', and read it here with show and report.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"jefficient {jf.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("info", help="versions and devices, as a bug report needs them")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
     chosen = parser.parse_args(arguments)
-    if chosen.command is None:
+    if not hasattr(chosen, "run"):
         parser.print_help(sys.stderr)
         return 2
-    print(info())
-    return 0
-
-
-def info() -> str:
-    """Versions and devices, a line each."""
-    devices = ", ".join(f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices())
-    lines = {
-        "jefficient": jf.__version__,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "optax": optax.__version__,
-        "devices": devices,
-    }
-    return "\n".join(f"{name:<11}{value}" for name, value in lines.items())
+    try:
+        return chosen.run(chosen)
+    except KeyboardInterrupt:
+        print("jefficient: stopped by Ctrl-C.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `jefficient show … | head` has read enough
+        sys.stderr.close()
+        return 0
+    except (jf.JefficientError, OSError) as error:
+        print(f"jefficient: {error}", file=sys.stderr)
+        return 1

@@ -4,8 +4,11 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..._core.errors import JefficientError
-from .._dataset import hyperparameters
+from .._dataset import hyperparameters, trial_values
+from .._pictures import legend
 
 if TYPE_CHECKING:
     from .._result import Result
@@ -17,9 +20,12 @@ BYTES = 150_000
 AXES = 12
 """Hyperparameters that have a picture each."""
 
+SPARSE = 0.01
+"""Share of zeros from which there is a picture of them: single ones come by chance."""
+
 
 class Image(NamedTuple):
-    """One picture: its caption, the fact in it, and its address."""
+    """One picture: what its marks are, the fact in it, and its address."""
 
     caption: str
     alternative: str
@@ -28,26 +34,24 @@ class Image(NamedTuple):
 
 def images(result: "Result") -> tuple[list[Image], list[str]]:
     """The pictures that this result has, and sentences on those that were left out."""
-    import numpy as np
-
     dataset = result.dataset
     varied = [name for name in hyperparameters(dataset) if len(np.unique(dataset[name].values.astype(str))) > 1]
     metric = dataset.attrs["metric"]
     wanted: list[tuple[str, tuple[Any, ...], str]] = [
-        ("values", (name,), f"{metric} against {name}: dots are trials, the line the best mean at each value.")
-        for name in varied[:AXES]
+        ("values", (name,), "Dots are trials, the line joins the best mean at each value.") for name in varied[:AXES]
     ]
-    wanted.append(("curves", (), f"Learning curves: {metric} of the best configurations, dashed in training."))
+    wanted.append(("curves", (), "The best configurations in colour, dashed in training."))
     if len(varied) > 1:
-        wanted.append(("heatmap", (), "Two hyperparameters at once, the best over all others."))
-    if dataset.sizes["config"] > 1:
-        wanted.append(("progress", (), "The best so far, and what chance would have it be."))
-    if dataset.sizes["seed"] * dataset.sizes["fold"] > 1:
-        wanted.append(("spread", (), "The leaders, trial by trial."))
+        wanted.append(("heatmap", (), "In each cell it is the best over all other hyperparameters."))
+    is_scored = np.isfinite(trial_values(dataset, result.score, metric)).all(axis=(1, 2)).any()
+    if is_scored and dataset.sizes["config"] > 1:
+        wanted.append(("progress", (), "The band is what chance would have the best be."))
+    if is_scored and dataset.sizes["seed"] * dataset.sizes["fold"] > 1:
+        wanted.append(("spread", (), "Each mark is a trial; lines join those that start alike."))
     if "layer" in dataset.dims and (dataset["status"] == "finished").any():
-        wanted.append(("layers", (), "Norms of the updates of each layer, in the best configuration."))
-    if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) > 0:
-        wanted.append(("sparsity", (), f"{metric} against the share of parameters that are exactly zero."))
+        wanted.append(("layers", (), "Means over seeds and folds."))
+    if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) >= SPARSE:
+        wanted.append(("sparsity", (), "Each dot is a configuration."))
     left_out = [f"No picture of {', '.join(varied[AXES:])}: {AXES} have one."] if varied[AXES:] else []
     made = []
     for name, arguments, caption in wanted:
@@ -64,8 +68,11 @@ def _image(result: "Result", name: str, arguments: tuple, caption: str) -> Image
 
     alternative = result.plot.describe(name, *arguments)
     with matplotlib.style.context("default"):  # a dark style of the reader's own would be dark on a white card
-        figure = Figure(figsize=(7.0, 4.6), layout="constrained")
-        getattr(result.plot, name)(*arguments, ax=figure.add_subplot())
+        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+        ax = getattr(result.plot, name)(*arguments, ax=figure.add_subplot())
+        if (inside := ax.get_legend()) is not None:  # the figure has nothing else: above the axes it covers nothing
+            inside.remove()
+            legend(ax, inside.get_title().get_text(), is_own=True)
         return Image(caption, alternative, _address(figure, result.dataset["status"].size))
 
 

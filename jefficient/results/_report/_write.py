@@ -17,7 +17,7 @@ from ._images import images
 if TYPE_CHECKING:
     from .._result import Result
 
-TIES = 50
+TIES = 10
 """Rows of the table of ties; the page says how many there are, and the other table has them all."""
 
 
@@ -41,7 +41,7 @@ def page(where: str, result: "Result", title: str | None) -> str:
             f"{where}: {error.name} must be installed, and is not. Run pip install 'jefficient[plot]'."
         ) from None
 
-    folder = files(__package__)
+    folder = files(__name__.rpartition(".")[0])
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "script.js"))
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

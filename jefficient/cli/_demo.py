@@ -1,0 +1,86 @@
+"""`jefficient demo`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from ._command import add_command
+
+TEXT = """Sweep over scikit-learn's digits: learning rates, batch sizes and L2 strengths for a small network, three
+seeds each, in about half a minute. Writes sweep.nc (the result) and report.html (a page on it).
+
+With --directory the sweep survives Ctrl-C and kill: the same command goes on from there.
+
+example: jefficient demo --output demo --directory demo/sweep
+next:    open report.html; jefficient show demo/sweep.nc; then examples/01_learning_rate_sweep.py, which is such a
+         sweep in Python, to make your own."""
+NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "jinja2": "jinja2"}
+HIDDEN = 32
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(commands, "demo", "a sweep over digits in half a minute, with a report", TEXT, run)
+    parser.add_argument("--output", metavar="DIR", default=".", help="where sweep.nc and report.html go (default: .)")
+    parser.add_argument("--directory", metavar="DIR", help="keep the sweep here, so that it can be stopped and resumed")
+
+
+def run(chosen: Any) -> int:
+    """Train, write, and say what is best."""
+    from jefficient import JefficientError
+
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise JefficientError(
+            f"demo needs {', '.join(missing)}, and does not find it. Run: pip install {' '.join(missing)}"
+        )
+    output = Path(chosen.output)
+    output.mkdir(parents=True, exist_ok=True)
+    return _finish(demo(chosen.directory), output, chosen.directory)
+
+
+def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 128), epochs: int = 20) -> Any:
+    """The sweep."""
+    import jax
+    import numpy as np
+    import optax
+    from sklearn.datasets import load_digits
+
+    import jefficient as jf
+
+    def init(key: Any) -> Any:
+        first, second = jax.random.split(key)
+        return {
+            "w1": jax.random.normal(first, (64, HIDDEN)) * np.float32(np.sqrt(2 / 64)),
+            "b1": np.zeros(HIDDEN, np.float32),
+            "w2": jax.random.normal(second, (HIDDEN, 10)) * np.float32(np.sqrt(1 / HIDDEN)),
+            "b2": np.zeros(10, np.float32),
+        }
+
+    def logits(params: Any, x: Any) -> Any:
+        return jax.nn.relu(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
+
+    def loss(params: Any, batch: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(logits(params, batch["x"]), batch["y"]).mean()
+
+    def error(params: Any, batch: Any) -> Any:
+        return logits(params, batch["x"]).argmax(-1) != batch["y"]
+
+    images, digits = load_digits(return_X_y=True)
+    data = {"x": (images / 16).astype(np.float32), "y": digits.astype(np.int32)}
+    space = jf.grid(learning_rate=np.geomspace(3e-4, 1.0, rates), batch_size=list(sizes), l2=[0.0, 1e-3, 1e-2])
+    task = jf.Task(init=init, loss=jf.regularized(loss), data=data, metrics={"error": error}, validation=0.25)
+    return jf.sweep(task, jf.adam, space, epochs=epochs, seeds=3, directory=directory, snapshot_every=5.0)
+
+
+def _finish(result: Any, output: Path, directory: str | None) -> int:
+    from ._show import print_answer
+
+    saved, report = result.save(output / "sweep.nc"), result.report(output / "report.html", title="Digits: a demo")
+    print_answer(result)
+    print(f"\nresult:  {saved}\nreport:  {report}")
+    if not (result.dataset["status"] == "interrupted").any():
+        return 0
+    again = "The same command goes on from there." if directory else "With --directory DIR it could be resumed."
+    print(f"stopped by Ctrl-C; what there was is written. {again}")
+    return 130

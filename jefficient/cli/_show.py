@@ -1,0 +1,101 @@
+"""`jefficient show`."""
+
+import argparse
+import shutil
+import sys
+import textwrap
+from typing import Any
+
+from ._command import add_command
+
+TEXT = """Print a result: its best configurations in a table, how many could be as good, and what the checks say.
+PATH is what result.save wrote, or the directory of a sweep, also of one that is running. Piped, the table is plain
+text, columns apart by tabs.
+
+example: jefficient show sweep.nc --top 20
+next:    jefficient report sweep.nc writes it all as a page, with pictures."""
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(commands, "show", "print a result: the best, ties, checks", TEXT, run)
+    parser.add_argument("path", metavar="PATH", help="a result's file (.nc), or the directory of a sweep")
+    parser.add_argument("--top", metavar="N", type=_count, default=10, help="configurations to print (default: 10)")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is needed, got {text!r}")
+    return int(text)
+
+
+def run(chosen: Any) -> int:
+    """Load and print."""
+    import jefficient as jf
+
+    show(jf.load(chosen.path), chosen.top)
+    return 0
+
+
+def show(result: Any, top: int) -> None:
+    """The table, the best, the ties and the checks."""
+    frame = result.table()
+    cells = frame.head(top).reset_index().map(_text)
+    if sys.stdout.isatty():
+        _print_table(cells)
+    else:
+        print("\t".join(map(str, cells.columns)))
+        for row in cells.itertuples(index=False):
+            print("\t".join(row))
+    rest = len(frame) - len(cells)
+    print(f"\n{rest:,} more configurations: --top {len(frame)} prints all." if rest else "")
+    print_answer(result)
+
+
+def print_answer(result: Any) -> None:
+    """`answer`, in a terminal broken between words."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line in answer(result).splitlines():
+        print(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
+
+
+def answer(result: Any) -> str:
+    """The best configuration, how many could be as good, and what the checks say, a line each."""
+    import jefficient as jf
+
+    checks = str(result.checks())
+    statuses = result.dataset["status"].values.astype(str).ravel().tolist()
+    over = [x for x in statuses if x not in ("running", "interrupted")]
+    under_way = f"so far, {len(over)} of {len(statuses)} trials are over" if len(over) < len(statuses) else ""
+    try:
+        best, ties = result.best(), len(result.ties()) - 1
+    except jf.JefficientError:
+        return f"no best configuration{' ' * bool(under_way)}{under_way}\n{checks}"
+    as_good = f"{ties:,} other configuration{'s' * (ties != 1)} cannot be told from it."
+    return f"best{' ' * bool(under_way)}{under_way}: {best}\n{as_good}\n{checks}"
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _print_table(cells: Any) -> None:
+    """As many columns as fit; the others are named below."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    widths = [max(len(str(name)), *map(len, cells[name])) + 3 for name in cells.columns]
+    count = len(widths)
+    while count > 2 and sum(widths[:count]) + 1 > console.width:
+        count -= 1
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in cells.columns[:count]:
+        table.add_column(Text(str(name)), justify="right", no_wrap=True)
+    for row in cells.itertuples(index=False):
+        table.add_row(*map(Text, row[:count]))
+    console.print(table)
+    if count < len(widths):
+        console.print(Text(f"no room for: {', '.join(map(str, cells.columns[count:]))}"))

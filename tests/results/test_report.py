@@ -1,0 +1,111 @@
+"""What is on the page; how a browser shows it is tested in tests/browser."""
+
+import base64
+import re
+import time
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from results.made import made
+
+import jefficient as jf
+from jefficient.results import Status
+
+EVIL = "<script>alert(1)</script>"
+
+
+def page(result, tmp_path, **settings):
+    return result.report(tmp_path / "report.html", **settings).read_text("utf-8")
+
+
+def text_of(page):
+    parts = []
+    parser = HTMLParser()
+    parser.handle_data = parts.append
+    parser.feed(page)
+    return re.sub(r"\s+", " ", " ".join(parts))
+
+
+def result_of(scores, **changes):
+    return made(scores, {"learning_rate": np.geomspace(0.01, 0.1, len(scores))}, **changes)
+
+
+def test_the_answer_comes_first(tmp_path):
+    text = text_of(page(result_of([[[0.5], [0.7]], [[0.2], [0.3]]]), tmp_path, title="Mine"))
+    assert "learning_rate = 0.1 valid_loss 0.25 ± 0.05 (mean ± standard error of 2 trials)" in text
+    assert text.index("learning_rate = 0.1") < text.index("Checks") < text.index("All configurations")
+    assert "4 finished" in text
+
+
+def test_what_the_user_names_is_escaped(tmp_path):
+    result = made([[[0.5]], [[0.4]]], {EVIL: [EVIL, '" onload="x']}, optimizer=EVIL)
+    html = page(result, tmp_path, title=EVIL)
+    assert EVIL not in html
+    assert html.count("<script>") == 1  # the page's own
+    assert text_of(html).count(EVIL) >= 4
+
+
+def test_nothing_comes_from_elsewhere(tmp_path):
+    html = page(result_of([[[0.5]], [[0.4]]]), tmp_path)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+    assert not re.search(r'(?:src|href)="(?!data:image/|#)', html)
+    for kind, content in re.findall(r'src="data:image/([^;]*);base64,([^"]*)"', html):
+        assert base64.b64decode(content, validate=True)[:5] in {b"<?xml", b"\x89PNG\r"}, kind
+
+
+def test_every_picture_says_what_it_shows(tmp_path):
+    result = result_of([[[0.5]], [[0.4]], [[0.6]]])
+    texts = re.findall(r'<img [^>]*alt="([^"]*)"', page(result, tmp_path))
+    assert texts[0] == result.plot.describe("values", "learning_rate")
+    assert all(texts)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(Status.DIVERGED, "There is no best configuration"), (Status.RUNNING, "Nothing has finished so")],
+)
+def test_without_a_best_one_it_says_what_to_do(status, said, tmp_path):
+    text = text_of(page(result_of(np.full((3, 2, 1), np.nan), status=np.full((3, 2, 1), status)), tmp_path))
+    assert said in text
+    assert "Lower the learning rates" in text or "Read the result again" in text
+    assert "no configuration finished" in text
+
+
+def test_one_configuration_and_one_trial(tmp_path):
+    text = text_of(page(result_of([[[0.5]]]), tmp_path))
+    assert "from one trial: nothing tells how sure that is" in text
+    assert "All 1 row;" in text
+
+
+def test_no_warnings_is_said(tmp_path):
+    falling = [[[[1.0, 0.6, 0.3, 0.3 + x]] for x in (0.0, 0.01, -0.01)], [[[1.0, 0.9, 0.9, 0.9]] for _ in range(3)]]
+    looks = {"valid_loss": np.asarray(falling), "train_loss": np.asarray(falling)}
+    result = made(looks["valid_loss"][..., -1], {"activation": ["relu", "tanh"]}, looks=looks)
+    assert not result.checks()
+    assert "No warnings: the checks have nothing to say." in text_of(page(result, tmp_path))
+
+
+def test_thousands_of_configurations_are_a_page_that_can_be_sent(tmp_path):
+    scores = np.random.default_rng(0).random((3000, 2, 3))
+    columns = {"learning_rate": np.geomspace(1e-4, 1, 3000), "l2": np.linspace(0, 1, 3000)}
+    began = time.perf_counter()
+    html = page(made(scores, columns), tmp_path)
+    assert time.perf_counter() - began < 20
+    assert len(html) < 5e6
+    assert html.rsplit("<tbody>", 1)[1].count("<tr>") == 3000
+    assert "All 3\u202f000 rows" in html
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(jf.JefficientError, match=r"jf\.Result\.report: .*must be writable"):
+        result_of([[[0.5]]]).report(tmp_path / "no" / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    with pytest.raises(jf.JefficientError, match=r"jinja2 must be installed.*pip install 'jefficient\[plot\]'"):
+        result_of([[[0.5]]]).report(tmp_path / "report.html")
