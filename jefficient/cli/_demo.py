@@ -1,6 +1,7 @@
 """`jefficient demo`."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
 
 def run(chosen: Any) -> int:
     """Train, write, and say what is best."""
-    from jefficient import JefficientError
+    from jefficient import JefficientError, JefficientWarning
 
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
@@ -36,7 +37,10 @@ def run(chosen: Any) -> int:
         )
     output = Path(chosen.output)
     output.mkdir(parents=True, exist_ok=True)
-    return _finish(demo(chosen.directory), output, chosen.directory)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "jf.sweep: interrupted", JefficientWarning)  # it is said at the end
+        result = demo(chosen.directory)
+    return _finish(result, output, chosen.directory)
 
 
 def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 128), epochs: int = 20) -> Any:
