@@ -15,13 +15,16 @@ def scale_of(values: Any) -> Scale:
 
     Returns:
         ``log`` for three or more positive values, over a decade or more, that are more evenly spread in their
-        logarithms; ``symlog`` for the same with zeros among them; otherwise ``linear``.
+        logarithms; ``symlog`` for the same with zeros among them, or for zeros and two values a decade apart; otherwise
+        ``linear``.
     """
     given = np.unique(np.asarray(values, float))
     given = given[np.isfinite(given)]
     positive = given[given > 0]
-    if len(positive) < 3 or given[0] < 0 or positive[-1] < 10 * positive[0]:
+    if len(given) < 3 or given[0] < 0 or positive[-1] < 10 * positive[0]:
         return "linear"
+    if len(positive) == 2:  # 0, 1e-3, 1e-2
+        return "symlog"
     if _unevenness(np.log(positive)) >= _unevenness(positive):
         return "linear"
     return "log" if len(positive) == len(given) else "symlog"

@@ -40,7 +40,9 @@ def legend_of(ax):
         ([0.1, 0.001, 0.01, 0.01], "log"),
         ([0.0, 0.001, 0.01, 0.1], "symlog"),
         ([0.01, 0.1], "linear"),  # two are as even in either
-        ([0.0, 0.01, 0.1], "linear"),
+        ([0.0, 0.01, 0.1], "symlog"),
+        ([0.0, 0.01, 0.02], "linear"),
+        ([0.0, 0.1], "linear"),
         ([0.2, 0.4, 0.8, 1.6], "linear"),  # not a decade
         (np.linspace(0.01, 0.2, 5), "linear"),
         ([-0.1, 0.001, 0.01, 0.1], "linear"),

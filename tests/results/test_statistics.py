@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from results.made import made
-from scipy import stats
+from scipy import optimize, special, stats
 
 import jefficient as jf
 from jefficient.results import Status
@@ -112,23 +112,61 @@ def test_what_cannot_be_compared_is_refused():
     assert result.ties().index.isin([0, 3]).all()
 
 
+def moderated_by_hand(x):
+    """Smyth (2004), section 6.2, for scores (configs, units) whose variances scatter; a root is found by bisection."""
+    configs, units = x.shape
+    residual = x - x.mean(1)[:, None] - x.mean(0) + x.mean()
+    own = units - 1
+    s2 = (residual**2).sum(1) / (own * (1 - 1 / configs))
+    e = np.log(s2) - special.digamma(own / 2) + np.log(own / 2)
+    excess = np.var(e, ddof=1) - special.polygamma(1, own / 2)
+    assert excess > 0
+    prior = 2 * optimize.brentq(lambda half: special.polygamma(1, half) - excess, 1e-3, 1e6, xtol=1e-12, rtol=1e-12)
+    common = np.exp(e.mean() + special.digamma(prior / 2) - np.log(prior / 2))
+    return (prior * common + own * s2) / (prior + own), min(prior + own, own * (configs - 1))
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_ties_are_those_that_scipy_does_not_tell_from_the_best(mode):
+def test_ties_are_those_whose_moderated_test_does_not_tell_them_from_the_best(mode):
     sign = 1 if mode == "min" else -1
-    result = made(sign * SEEDS, RATES, mode=mode)
+    spread = np.geomspace(0.02, 0.5, 12)[:, None, None]
+    scores = RNG.normal(size=(12, 4, 1)) * spread + np.arange(12)[:, None, None] * 0.2
+    result = made(sign * scores, {"width": range(12)}, mode=mode)
     x = last(result)[:, :, 0]
+    variances, degrees = moderated_by_hand(x)
     order = np.argsort(sign * x.mean(axis=1))
-    p = {c: min(1, 3 * stats.ttest_rel(x[c], x[order[0]]).pvalue) for c in order[1:]}
+    best, means = order[0], x.mean(axis=1)
+    errors = np.sqrt((variances + variances[best]) / 4)
+    p = np.minimum(1, 11 * 2 * stats.t.cdf(-abs(means - means[best]) / errors, degrees))
+    assert 0 < (p <= 0.05).sum() < 11
     for alpha in (0.001, 0.05, 0.5):
         got = result.ties(alpha)
-        assert got.index.tolist() == [order[0], *(c for c in order[1:] if p[c] > alpha)]
+        assert got.index.tolist() == [best, *(c for c in order[1:] if p[c] > alpha)]
         assert np.isnan(got["p_value"].iloc[0])
-        np.testing.assert_allclose(got["p_value"].iloc[1:], [p[c] for c in got.index[1:]], rtol=1e-6)
-    assert got.columns.tolist() == ["learning_rate", "valid_loss", "difference", "standard_error", "p_value"]
+        np.testing.assert_allclose(got["p_value"].iloc[1:], p[got.index[1:]], rtol=1e-5)
+    assert got.columns.tolist() == ["width", "valid_loss", "difference", "standard_error", "p_value"]
     assert got.index.name == "config"
-    everyone, means = result.ties(1e-9), x[order].mean(axis=1)
-    np.testing.assert_allclose(everyone["difference"], means - means[0], atol=1e-7)
-    np.testing.assert_allclose(everyone["standard_error"].iloc[1:], stats.sem((x[order] - x[order[0]])[1:], axis=1))
+    everyone = result.ties(1e-12)
+    np.testing.assert_allclose(everyone["difference"], (means - means[best])[everyone.index], atol=1e-7)
+    np.testing.assert_allclose(everyone["standard_error"].iloc[1:], errors[everyone.index[1:]], rtol=1e-5)
+
+
+def test_where_variances_could_be_equal_they_are_pooled():
+    """The two-way analysis of variance: residual mean square, with (configs - 1)(units - 1) degrees of freedom."""
+    base = np.array([[1.0, -1, 0.5, -0.5], [-0.5, 1, -1, 0.5], [0.5, -0.5, 1, -1]])
+    x = 0.1 * base + 0.3 * np.arange(3)[:, None] + np.array([0.7, 0.2, 0.9, 0.4])
+    residual = x - x.mean(1)[:, None] - x.mean(0) + x.mean()
+    square = (residual**2).sum() / (2 * 3)
+    got = made(x[:, :, None], {"width": [1, 2, 3]}).ties(1e-9)
+    np.testing.assert_allclose(got["standard_error"].iloc[1:], np.sqrt(2 * square / 4), rtol=1e-5)
+    expected = np.minimum(1, 2 * 2 * stats.t.cdf(-np.array([0.3, 0.6]) / np.sqrt(2 * square / 4), 6))
+    np.testing.assert_allclose(got["p_value"].iloc[1:], expected, rtol=1e-4)
+
+
+def test_two_configurations_are_compared_by_the_paired_test():
+    result = made(SEEDS[:2], {"width": [1, 2]})
+    (p,) = result.ties(1e-9)["p_value"].iloc[1:]
+    assert p == pytest.approx(stats.ttest_rel(*last(result)[:, :, 0]).pvalue, rel=1e-6)
 
 
 def test_one_trial_ties_with_all():
@@ -145,15 +183,19 @@ def test_ties_refuse_what_they_cannot_answer():
 
 
 @pytest.mark.parametrize("configs", [2, 5, 30])
-@pytest.mark.parametrize("units", ["seeds", "folds"])
+@pytest.mark.parametrize("units", ["seeds", "folds", "unequal"])
 def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(units, configs):
-    """5 seeds; or 5 folds whose scores correlate by rho = n_test / (n_train + n_test) = 1/5, 80 and 20 rows.
+    """5 seeds; 3 with standard deviations that differ fivefold; or 5 folds whose scores correlate by
+    rho = n_test / (n_train + n_test) = 1/5, 80 and 20 rows.
 
-    Also, whoever is really the best (here: number 0) is in the set with probability 1 - alpha.
+    Also, whoever is really the best (here: any one of them) is in the set with probability 1 - alpha.
     """
     alpha, draws, rho = 0.05, 4000, 0.2 if units == "folds" else 0.0
-    shared, own = RNG.normal(size=(draws, configs, 1)), RNG.normal(size=(draws, configs, 5))
+    count = 3 if units == "unequal" else 5
+    shared, own = RNG.normal(size=(draws, configs, 1)), RNG.normal(size=(draws, configs, count))
     scores = np.sqrt(rho) * shared + np.sqrt(1 - rho) * own
+    if units == "unequal":
+        scores *= np.geomspace(0.4, 2.0, configs)[:, None]
     margin = 4 * np.sqrt(alpha * (1 - alpha) / draws)
 
     def rates(factor):
@@ -161,15 +203,21 @@ def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(unit
         test = against(Units(scores, factor, 1e-7), best)
         p = np.where(np.arange(configs) == best[:, None], np.nan, bonferroni(test.p_value, configs - 1))
         is_out = p <= alpha
-        return (is_out.sum(axis=1) == configs - 1).mean(), is_out[:, 0].mean()
+        return (is_out.sum(axis=1) == configs - 1).mean(), is_out.mean(axis=0).max()
 
-    winner, left_out = rates(1 / 5 + (20 / 80 if units == "folds" else 0))
+    winner, left_out = rates(1 / count + (20 / 80 if units == "folds" else 0))
     assert winner <= alpha + margin
     assert left_out <= alpha + margin
-    if configs == 2:
+    if configs == 2 and units != "unequal":
         assert winner == pytest.approx(alpha, abs=margin)  # exact, not only safe
         if units == "folds":
             assert rates(1 / 5)[0] > 2 * alpha  # as if folds were independent
+
+
+def test_three_seeds_tell_far_apart_what_is_far_apart():
+    """Thirty configurations in steps of two thirds of a standard deviation: the paired test has some twenty ties."""
+    scores = RNG.normal(size=(30, 3)) + np.arange(30)[:, None] * 2 / 3
+    assert len(made(scores[:, :, None], {"width": range(30)}).ties()) <= 10
 
 
 # mean 1.0 with standard error 0.1: the bound is 1.1

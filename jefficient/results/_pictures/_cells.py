@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ._heatmap import HeatmapPicture
 
 
+LETTERS = 36
+"""That fit below a picture with a colour bar in all, gaps between labels left out."""
+
+
 def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
     """One cell for each pair of values; returns what a colour bar explains."""
     cells = picture.cells
@@ -30,7 +34,9 @@ def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
         _frame(ax, *place, edgecolor="black", linewidth=2.5, zorder=4.1, label="best")
     for axis, labels, most in ((ax.xaxis, picture.values[0], 8), (ax.yaxis, picture.values[1], 14)):
         every = -(-len(labels) // most)
-        axis.set_ticks(range(0, len(labels), every), [shown(x) for x in labels[::every].tolist()])
+        texts = [shown(x) for x in labels[::every].tolist()]
+        slant: Style = {"rotation": 30, "ha": "right"} if axis is ax.xaxis and len("".join(texts)) > LETTERS else {}
+        axis.set_ticks(range(0, len(labels), every), texts, **slant)
     return image
 
 
