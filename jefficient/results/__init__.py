@@ -8,8 +8,11 @@ from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
 from ._dataset import last_look as last_look
 from ._dataset import looks_that_count as looks_that_count
+from ._dataset import ranking as ranking
+from ._dataset import status_of as status_of
 from ._dataset import to_dataset as to_dataset
 from ._files import read as read
+from ._join import concatenated as concatenated
 from ._result import Replay as Replay
 from ._result import Result as Result
 from ._score import Score as Score

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,10 +38,7 @@ def joined(first: "Result", second: "Result") -> "Result":
             stacklevel=3,
         )
     places = {int(old): one.sizes["config"] + new for new, old in enumerate(np.flatnonzero(is_new))}
-    looks = max(one.sizes["look"], two.sizes["look"])
-    parts = [_padded(part, looks) for part in (one, two.isel(config=is_new))]
-    dataset = xr.concat(parts, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
-    dataset = dataset.assign_coords(config=np.arange(dataset.sizes["config"])).assign_attrs(_attributes(one, two))
+    dataset = concatenated([one, two.isel(config=is_new)]).assign_attrs(_attributes(one, two))
     weights = {**first.weights, **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places}}
     space = {name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()}
     programs = None
@@ -48,6 +46,16 @@ def joined(first: "Result", second: "Result") -> "Result":
         back = {new: old for old, new in places.items()}
         programs = _Both((first.programs, one), (second.programs, two), back)
     return dataclasses.replace(first, dataset=dataset, space=space, weights=weights, test=None, programs=programs)
+
+
+def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
+    """The configurations of all parts, one after another or in another order, numbered anew."""
+    looks = max(part.sizes["look"] for part in parts)
+    padded = [_padded(part, looks) for part in parts]
+    dataset = xr.concat(padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
+    if order is not None:
+        dataset = dataset.isel(config=order)
+    return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import keyword
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class Space:
 
     columns: Mapping[str, tuple]
     static: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+    _floats: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True, compare=False)
 
     def __post_init__(self):
         for name in self.columns:
@@ -149,7 +150,16 @@ class Space:
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers as the program gets it: int32 where all are whole numbers, float32 otherwise."""
-        return numerics.device_numbers(WHERE, name, self.columns[name])
+        column = self.columns[name]
+        return numerics.device_numbers(WHERE, name, np.asarray(column, float) if name in self._floats else column)
+
+    def part(self, configs: Iterable[int]) -> "Space":
+        """These configurations. Their numbers have the dtypes that they have here, where others are no whole ones."""
+        places = list(configs)
+        traced = [name for name in self.names if self.is_number(name)]
+        taken = from_axes({name: axis.take(places) for name, axis in self._axes.items()})
+        floats = frozenset(name for name in traced if np.issubdtype(self.numbers(name).dtype, np.floating))
+        return dataclasses.replace(taken, _floats=floats)
 
     @property
     def _axes(self) -> dict[str, Axis]:

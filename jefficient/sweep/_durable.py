@@ -126,7 +126,7 @@ class Durable:
             arrays |= _encoded_log(engine.log)
         widths = [queue.width for queue in engine.queues]
         body = {**self._identity, "versions": versions(), "slots": slots, "widths": widths}
-        body["attributes"] = attributes(self._prepared, engine.record, self._plan)
+        body["attributes"] = attributes(self._prepared, self._plan, engine.record.seconds, engine.record.busy)
         body["diagnostics"] = list(self._prepared.diagnostics)
         return Snapshot(body, arrays)
 

@@ -52,7 +52,7 @@ def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
     return Labels(columns, *others)
 
 
-def attributes(prepared: Prepared, record: Record, plan: Plan) -> dict[str, Any]:
+def attributes(prepared: Prepared, plan: Plan, seconds: float, busy: float) -> dict[str, Any]:
     """What a dataset keeps beside its arrays: numbers and texts, JSON where they have parts."""
     score, settings = prepared.score, prepared.settings
     call = {name: getattr(settings, name) for name in _CALL} | {"keep_configs": settings.keep_configs}
@@ -62,8 +62,8 @@ def attributes(prepared: Prepared, record: Record, plan: Plan) -> dict[str, Any]
         "mode": score.mode,
         "select": score.select,
         "diverged_above": settings.bound,
-        "seconds": record.seconds,
-        "busy": record.busy,
+        "seconds": seconds,
+        "busy": busy,
         "data": prepared.data_digest,
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),

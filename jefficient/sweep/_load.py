@@ -19,7 +19,8 @@ def load(
     """A result from a file that `Result.save` wrote, or as it stands from the directory of a sweep.
 
     From a directory, finished or of a sweep that is running, come the numbers of the last snapshot: trials that are not
-    over are `running`, or `interrupted` where no process holds it. Its weights come back by running the same
+    over are `running`, or `interrupted` where no process holds it. Of a sweep in parts (``jf.sweep(executor=…)``) those
+    that have begun are put together, one after another. Its weights come back by running the same
     ``jf.sweep(…, directory=…)`` again. Nothing in a file is executed or unpickled.
 
     Args:
@@ -53,7 +54,7 @@ def load(
         >>> loaded.best().config == result.best().config
         True
     """
-    from ..results import Result, read
+    from ..results import Result, concatenated, read
 
     path = Path(path)
     if path.is_dir():
@@ -61,7 +62,10 @@ def load(
             raise ArgumentError(
                 f"{WHERE}: a task goes with a file, got the directory {path}. Run jf.sweep(…, directory=…) again."
             )
-        return _from_directory(path)
+        parts = sorted(folder for folder in path.glob("part-*-of-*") if folder.is_dir())
+        if not parts:
+            return _from_directory(path)
+        return Result(concatenated([_from_directory(part).dataset for part in parts]))
     if task is None:
         stored = read(WHERE, path)
         return Result(stored.dataset, weights=stored.weights(WHERE), test=stored.test)

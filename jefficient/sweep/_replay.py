@@ -87,7 +87,9 @@ def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Re
     plan = plan_of(whole)
     engine = _run(whole, [program.width for program in plan.programs], 0, part, [seed])
     engine.record.interrupt()
-    again = dataset_of(whole, engine.record, attributes(whole, engine.record, plan)).isel(seed=[seed])
+    again = dataset_of(whole, engine.record, attributes(whole, plan, engine.record.seconds, engine.record.busy)).isel(
+        seed=[seed]
+    )
     return Replay(again, engine.record.weights.get((0, seed, 0)))
 
 

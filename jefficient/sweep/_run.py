@@ -16,6 +16,7 @@ from ._forecast import forecast
 from ._interrupt import Interrupted, interruptible
 from ._labelled import attributes, dataset_of
 from ._named import WHERE
+from ._parts import run_in_parts
 from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
@@ -27,6 +28,11 @@ from ._winner import tested
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Running) -> Result:
     """Run a sweep; see `jf.sweep`."""
     prepared = prepare(task, optimizer, space, settings)
+    if running.executor is not None:
+        with ExitStack() as stack:
+            report, close = reporter(WHERE, running.progress)
+            stack.callback(close)
+            return run_in_parts((task, optimizer), prepared, settings, running, _plan(prepared, running, None), report)
     with ExitStack() as stack:
         durable = None
         if running.directory is not None:
@@ -41,7 +47,7 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
             durable.begin(engine, plan)
         report(engine.record.progress())
         _run(engine, durable)
-    dataset = dataset_of(prepared, engine.record, attributes(prepared, engine.record, plan))
+    dataset = dataset_of(prepared, engine.record, attributes(prepared, plan, engine.record.seconds, engine.record.busy))
     programs = Trained(prepared)
     result = Result(dataset, dict(prepared.space.columns), engine.record.weights, programs=programs)
     return dataclasses.replace(result, test=tested(prepared, result))

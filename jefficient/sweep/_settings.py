@@ -87,6 +87,12 @@ class Running:
     directory: Any = None
     snapshot_every: float = 30.0
     progress: bool | Callable[[Progress], None] = True
+    executor: Any = None
+    parts: int | None = None
 
     def __post_init__(self):
+        if self.parts is not None:
+            checks.check_count(WHERE, parts=self.parts)
+            if self.executor is None:
+                raise ArgumentError(f"{WHERE}: parts go with an executor, got parts={self.parts} without one.")
         checks.check_not_negative(WHERE, snapshot_every=self.snapshot_every)

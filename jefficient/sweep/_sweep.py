@@ -43,6 +43,8 @@ def sweep(
     directory: Any = None,
     snapshot_every: float = 30.0,
     progress: bool | Callable[[Progress], None] = True,
+    executor: Any = None,
+    parts: int | None = None,
 ) -> "Result":
     """Train every configuration of a space, many at a time, in one compiled program for each static combination.
 
@@ -90,6 +92,11 @@ def sweep(
             after every round of segments, and the sweep waits for it.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing, or a function that
             is called with a `Progress` after every segment.
+        executor: any `concurrent.futures.Executor` (a process pool's, Dask's, MPI's): the configurations are cut into
+            parts, and each is an ordinary sweep in a worker. A part that is lost with its worker is handed out again.
+            The numbers are bitwise those of one process; but for `stop`, which sees the configurations of a part
+            alone. With `directory`, which all workers must see, parts resume. Needs the extra `executors`.
+        parts: how many, with an executor; by default 8.
 
     Returns:
         A `Result`: `best()`, `table()`, `params()`, `plot` and the labelled `dataset`.
@@ -137,7 +144,7 @@ def sweep(
         layers=layers,
         key=key,  # pyright: ignore[reportArgumentType]
     )
-    return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress))
+    return run(task, optimizer, space, settings, Running(plan, directory, snapshot_every, progress, executor, parts))
 
 
 def plan(task: Any, optimizer: Any = None, space: Any = None, *, measure: bool = False, **settings: Any) -> "Plan":

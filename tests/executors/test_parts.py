@@ -1,0 +1,135 @@
+"""Parts in processes of their own: the same bits as one process, and a lost part is run again."""
+
+import os
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
+import chex
+import numpy as np
+import pytest
+from sweep import small, tiny
+
+import jefficient as jf
+from jefficient.sweep._parts import cut
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._settings import Settings
+
+SPACE = jf.grid(learning_rate=[0, 1e-3, 1e-2, 0.1, 0.3], batch_size=[4, 8])  # 0 is whole, the others are not
+SETTINGS = {"the_space": SPACE, "stop": None, "batch_size": None, "steps": 20}
+
+
+WORKER = "JEFFICIENT_TEST_WORKER"
+
+
+class Inline(Executor):
+    """Runs in this process, at once; the first `lost` futures say that their worker is gone."""
+
+    def __init__(self, lost=0):
+        self.lost, self.calls = lost, 0
+
+    def submit(self, function, /, *arguments, **named):
+        self.calls += 1
+        future = Future()
+        if self.calls <= self.lost:
+            future.set_exception(BrokenExecutor("the worker is gone"))
+        else:
+            os.environ[WORKER] = "yes"
+            future.set_result(function(*arguments, **named))
+            del os.environ[WORKER]
+        return future
+
+
+def assert_same(result, expected):
+    assert result.dataset.sizes == expected.dataset.sizes
+    for name, x in expected.dataset.drop_vars("seconds").variables.items():
+        np.testing.assert_array_equal(result.dataset[name].values, x.values, err_msg=str(name))
+        assert result.dataset[name].dtype == x.dtype
+    assert result.weights.keys() == expected.weights.keys()
+    chex.assert_trees_all_equal(dict(result.weights), dict(expected.weights))
+    assert result.table().equals(expected.table())
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return small.sweep(**SETTINGS)
+
+
+def test_programs_are_kept_together():
+    prepared = prepare(small.task(), jf.adam, SPACE, Settings(steps=4, folds=2))
+    assert [x.tolist() for x in cut(prepared, 2)] == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
+    parts = cut(prepared, 3)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(10))
+    assert len(cut(prepared, 99)) == 10
+
+
+@pytest.mark.parametrize(("parts", "lost"), [(1, 0), (3, 2), (99, 0)])
+def test_parts_are_put_together_bit_for_bit(whole, parts, lost):
+    seen, executor = [], Inline(lost)
+    result = small.sweep(**SETTINGS, executor=executor, parts=parts, progress=seen.append)
+    assert_same(result, whole)
+    assert executor.calls == min(parts, 10) + lost
+    assert [progress.trials_done for progress in seen] == sorted(progress.trials_done for progress in seen)
+    last = seen[-1]
+    assert (last.trials_done, last.trials, last.steps_done, last.steps) == (40, 40, 800, 800)
+    assert last.best == whole.best().score
+    again = result.replay(seed=1, fold=1)
+    chex.assert_trees_all_equal(again.params, whole.params(seed=1, fold=1))
+
+
+def test_a_part_that_is_lost_again_and_again_is_given_up():
+    with pytest.raises(jf.JefficientError, match=r"part 0 of 1 was lost 3 times, last by BrokenExecutor"):
+        small.sweep(**SETTINGS, executor=Inline(lost=9), parts=1)
+
+
+def test_what_the_task_raises_is_raised_once():
+    executor = Inline()
+
+    def fails(params, batch):
+        if WORKER in os.environ:
+            raise RuntimeError("only in a worker")
+        return tiny.loss(params, batch)
+
+    with pytest.raises(RuntimeError, match="only in a worker"):
+        tiny.sweep(tiny.task(loss=fails, validation=0.2), jf.grid(learning_rate=[0.1]), steps=1, executor=executor)
+    assert executor.calls == 1
+
+
+def test_test_rows_are_looked_at_once_and_the_winner_is_that_of_all_parts():
+    given = tiny.task(validation=0.2, test=(tiny.X, tiny.Y)), jf.grid(learning_rate=[1e-3, 0.1, 1e-2])
+    whole = tiny.sweep(*given, steps=20)
+    result = tiny.sweep(*given, steps=20, executor=Inline(), parts=3, keep_configs=1)
+    np.testing.assert_array_equal(result.test["test_loss"], whole.test["test_loss"])
+    assert {config for config, _, _ in result.weights} == {result.best().config}
+
+
+def test_wrong_use_is_refused(tmp_path):
+    for changes, message in (
+        ({"executor": "dask"}, "executor must be a concurrent.futures.Executor, got 'dask'"),
+        ({"parts": 2}, "parts go with an executor"),
+        ({"executor": Inline(), "parts": 0}, "parts >= 1 must hold"),
+    ):
+        with pytest.raises(jf.JefficientError, match=message):
+            small.sweep(**SETTINGS, **changes)
+    small.sweep(**SETTINGS, executor=Inline(), parts=2, directory=tmp_path)
+    with pytest.raises(jf.ArgumentError, match=r"parts must be as when the directory was begun, got parts=3"):
+        small.sweep(**SETTINGS, executor=Inline(), parts=3, directory=tmp_path)
+
+
+def test_a_process_pool_gives_the_same_bits(whole, tmp_path):
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        result = small.sweep(**SETTINGS, executor=pool, parts=3, directory=tmp_path)
+    assert_same(result, whole)
+    assert len(list(tmp_path.iterdir())) == 3
+    loaded = jf.load(tmp_path)
+    assert loaded.table()["valid_loss"].tolist() == whole.table()["valid_loss"].tolist()
+    assert loaded.best().hyperparameters == whole.best().hyperparameters
+
+
+def test_a_broken_pool_says_what_to_do():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with pytest.raises(BrokenExecutor):
+            pool.submit(os.kill, os.getpid(), 0).result() if False else pool.submit(os._exit, 1).result()
+        with pytest.raises(
+            jf.JefficientError, match=r"executor must take work, .* With directory=… the same call goes on"
+        ):
+            small.sweep(**SETTINGS, executor=pool)
