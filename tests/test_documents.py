@@ -17,6 +17,10 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
+def pictures(page):
+    return set(re.findall(r"\(images/([^)]+)\)", (ROOT / page).read_text()))
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""
@@ -24,6 +28,17 @@ def test_every_python_block_runs(page, tmp_path):
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+    assert pictures(page) <= {path.name for path in tmp_path.iterdir()}  # what is shown is what the blocks draw
+
+
+def test_pictures_are_small_and_say_what_they_show():
+    shown = set()
+    for page in PAGES:
+        shown |= pictures(page)
+        assert all(re.findall(r"!\[([^\]]*)\]\(images/", (ROOT / page).read_text())), page
+    files = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    assert set(files) == shown
+    assert max(files.values()) < 80_000
 
 
 def test_the_gate_calls_the_readme_s_test_command():
