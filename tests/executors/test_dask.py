@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from distributed import Client
 from executors.test_parts import SETTINGS, assert_same
 from sweep import small
 
+pytestmark = pytest.mark.clusters
 TESTS = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
 
@@ -32,6 +32,8 @@ def process(*arguments):
 @pytest.fixture
 def cluster(tmp_path):
     """A client, and the worker processes by name."""
+    from distributed import Client
+
     file = str(tmp_path / "scheduler.json")
     with contextlib.ExitStack() as stack:
         start = lambda *arguments: stack.enter_context(process(*arguments))  # noqa: E731
