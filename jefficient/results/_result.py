@@ -36,6 +36,16 @@ class Replay(NamedTuple):
     dataset: xr.Dataset
     params: Tree
 
+    def save_params(self, path: str | os.PathLike) -> Path:
+        """Write the parameters as safetensors; see `Result.save_params`."""
+        save_safetensors("jf.Replay.save_params", Path(path), self.params, about(self.dataset, 0))
+        return Path(path)
+
+
+def about(dataset: xr.Dataset, config: int) -> dict[str, str]:
+    """The hyperparameters of a configuration as texts."""
+    return {name: str(dataset[name].values[config]) for name in hyperparameters(dataset)}
+
 
 class Programs(Protocol):
     """What can train: the task, the optimizer and the settings of a sweep."""
@@ -168,7 +178,8 @@ class Result:
 
         The units are the seeds or, where there are folds, the folds, each with the mean over its seeds. Folds share
         training rows, so the variance of the mean is not s²/k but s² (1/k + n_test/n_train), with k - 1 degrees of
-        freedom. One comparison is tested; to find out what could be the best of many, there is `ties`. Where a metric
+        freedom. One comparison is tested, with the spread of its own difference; to find out what could be the best of
+        many there is `ties`, whose standard errors draw on all configurations and so are others. Where a metric
         takes few values (the error of 20 rows), differences may agree by chance, and the test is too sure.
 
         Args:
@@ -264,8 +275,8 @@ class Result:
             JefficientError: where it cannot be written, or safetensors is not installed.
         """
         config = self.best().config if config is None else config
-        about = {name: str(self.dataset[name].values[config]) for name in self.space}
-        save_safetensors("jf.Result.save_params", Path(path), self.params(config, seed, fold), about)
+        params = self.params(config, seed, fold)
+        save_safetensors("jf.Result.save_params", Path(path), params, about(self.dataset, config))
         return Path(path)
 
     def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:

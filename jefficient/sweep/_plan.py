@@ -87,7 +87,7 @@ class Plan:
     def __str__(self) -> str:
         trials, steps = (sum(getattr(x, name) for x in self.programs) for name in ("trials", "steps"))
         lines = [
-            f"{len(self.programs)} programs, {trials:,} trials, {steps:,} lane-steps",
+            f"{len(self.programs)} program{'s' * (len(self.programs) > 1)}, {trials:,} trials, {steps:,} lane-steps",
             f"{self.devices} × {self.device}, {self.blocks} blocks side by side on each",
         ]
         if self.bytes is not None:

@@ -92,6 +92,17 @@ def test_an_end_that_is_natural_or_matched_inside_is_none(planted):
     only(planted.result([0.3, 0.3, 0.4, 0.45, 0.5]), "noise")
 
 
+def test_where_hardly_anything_finished_the_stopping_rule_decided(planted):
+    """And an end of a range says nothing, where one value alone was trained to the end."""
+    status = np.full((5, *planted.shape), Status.STOPPED)
+    status[4] = Status.FINISHED
+    only(
+        planted.result(status=status), "stopped", "1 of 5 configurations finished, 4 were stopped early", "begin later"
+    )
+    status[1:4] = Status.FINISHED
+    assert "stopped" not in names(planted.result(status=status))
+
+
 def test_of_drawn_values_one_is_the_last_by_chance(planted):
     """The best few must be at the same end; a range from zero has a natural one; log-uniform ones have not."""
     count = 40

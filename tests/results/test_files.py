@@ -168,3 +168,7 @@ def test_safetensors_have_the_numbers_under_their_names(swept, tmp_path):
             np.testing.assert_array_equal(read, x)
     with pytest.raises(jf.ArgumentError, match="weights must have been kept"):
         swept.save_params(path, seed=9)
+    again = swept.refit(3)
+    with safe_open(again.save_params(path), "flax") as file:
+        assert file.metadata() == {"learning_rate": str(swept.space["learning_rate"][3])}
+        np.testing.assert_array_equal(file.get_tensor("w"), again.params["w"])

@@ -51,7 +51,7 @@ def test_a_plan_tells_what_will_be_and_is_followed():
     assert plan.compile_seconds > 0
     assert plan.data_bytes == 40 * 2 * 4
     assert plan.bytes == plan.data_bytes + plan.blocks * program.block_bytes
-    assert "1 programs, 40 trials, 1,600 lane-steps" in str(plan)
+    assert "1 program, 40 trials, 1,600 lane-steps" in str(plan)
     assert _plan.Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
     narrow = dataclasses.replace(plan, programs=(dataclasses.replace(program, width=3),))

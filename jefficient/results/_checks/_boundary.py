@@ -24,7 +24,8 @@ def boundary(reading: Reading) -> Iterator[Finding]:
             yield from _leaders_at_an_end(reading, name, values)
             continue
         here = x[reading.best]
-        if len(values) < ENOUGH_VALUES or here not in (values[0], values[-1]):
+        compared = len(np.unique(x[reading.finished]))  # with one that finished, its value is an end for no reason
+        if min(len(values), compared) < ENOUGH_VALUES or here not in (values[0], values[-1]):
             continue
         is_high = here == values[-1]
         natural = (0, 1) if are_whole(values) else (0,)  # nothing is below no penalty, or a batch of one row

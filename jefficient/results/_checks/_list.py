@@ -18,6 +18,7 @@ CHECKS = {
     "boundary": boundary,
     "divergence_edge": space.divergence_edge,
     "diverged": space.diverged,
+    "stopped": space.stopped,
     "overfitting": curves.overfitting,
     "rising": curves.rising,
     "improving": curves.improving,

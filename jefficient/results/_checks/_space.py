@@ -9,6 +9,8 @@ from .._best import ties
 from ._boundary import are_whole
 from ._reading import LEVEL, Finding, Reading
 
+FEW = 3
+"""With one or two that finished, the score at the end compares hardly anything."""
 MANY = 0.25
 """A quarter of the configurations: one value of four on an axis was out of reach."""
 
@@ -61,6 +63,20 @@ def noise(reading: Reading) -> Iterator[Finding]:
             f"is best, {reading.repeats} {'folds' if reading.dataset.sizes['fold'] > 1 else 'seeds'} do not tell.",
             "Take whichever of them is cheapest or simplest (result.ties(), result.best(rule='1se', prefer=…)), or "
             "add seeds or folds.",
+        )
+
+
+def stopped(reading: Reading) -> Iterator[Finding]:
+    """The stopping rule decided, and hardly anything was left to compare at the end."""
+    status = reading.dataset["status"].values
+    cut, done = int((status == "stopped").any(axis=(1, 2)).sum()), int(reading.finished.sum())
+    if cut and done < FEW:
+        yield Finding(
+            "warning",
+            f"{done} of {len(reading.finished)} configurations finished, {cut} were stopped early: the best was chosen "
+            "by looks in the middle of training, which curves that cross, under a falling rate above all, mislead.",
+            "Let the rule begin later (min_steps, min_epochs) or stop fewer (eta), or leave it out, and see whether "
+            "the same one wins.",
         )
 
 

@@ -101,17 +101,22 @@ class SpreadPicture:
         for seed in range(seeds):
             for fold in range(folds):
                 values, which = self.trials[:, seed, fold], fold if folds > 1 else seed
-                style: Style = {"color": COLORS[which % len(COLORS)], "marker": MARKERS[seed % len(MARKERS)]}
+                style: Style = {"color": COLORS[which % len(COLORS)], "marker": self._marker(seed, fold)}
                 ax.plot(values, rows, "-", color=style["color"], linewidth=0.7, alpha=0.35, zorder=1)
                 ax.plot(values, rows, linestyle="none", alpha=0.75, markersize=5, zorder=3, **style)
         if not is_named:
             ax.plot([], [], "o", color=COLORS[0], label="trial")
             return
         for fold in range(folds if folds > 1 else 0):
-            ax.plot([], [], "o", color=COLORS[fold % len(COLORS)], label=f"fold {fold}")
+            marker = "o" if seeds > 1 else self._marker(0, fold)
+            ax.plot([], [], marker, color=COLORS[fold % len(COLORS)], label=f"fold {fold}")
         for seed in range(seeds if seeds > 1 else 0):
             color = "0.4" if folds > 1 else COLORS[seed % len(COLORS)]
             ax.plot([], [], MARKERS[seed % len(MARKERS)], color=color, label=f"seed {seed}")
+
+    def _marker(self, seed: int, fold: int) -> str:
+        """Of a seed; with one seed it tells folds of one colour apart."""
+        return MARKERS[(seed if self.trials.shape[1] > 1 else fold // len(COLORS)) % len(MARKERS)]
 
     def described(self) -> str:
         """In a sentence."""
