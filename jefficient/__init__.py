@@ -166,7 +166,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    """`jf.testing` on first use: it needs chex, which a program that trains does not."""
-    if name == "testing":
-        return _import_module(".testing", __name__)
+    """`jf.testing` and `jf.integrations` on first use: they need what a program that trains may not have."""
+    if name in ("integrations", "testing"):
+        return _import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
