@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import jefficient as jf
+import jefficient.integrations
 import jefficient.testing
 from jefficient.results import Result
 
@@ -21,10 +22,16 @@ def entries():
 
 def public():
     names = [name for name in jf.__all__ if not name.startswith("__")]
-    tools = {name: tool for name, tool in vars(jefficient.testing).items() if not name.startswith("_")}
+    rooms = {"testing": jefficient.testing, "integrations": jefficient.integrations}
+    tools = {
+        f"jf.{room}.{name}": tool
+        for room, module in rooms.items()
+        for name, tool in vars(module).items()
+        if not name.startswith("_")
+    }
     return {
         **{f"jf.{name}": getattr(jf, name) for name in names},
-        **{f"jf.testing.{name}": tool for name, tool in tools.items() if not inspect.ismodule(tool)},
+        **{name: tool for name, tool in tools.items() if not inspect.ismodule(tool)},
         "jf.results.Result": Result,
     }
 

@@ -93,6 +93,22 @@ def test_an_own_training_loop_learns_to_go_right(tmp_path):
     assert min(map(float, probabilities[:-1])) > 0.9
 
 
+@pytest.mark.parametrize(("name", "trials"), [("04_flax_nnx.py", "20/20"), ("06_equinox.py", "48/48")])
+def test_the_winner_predicts_in_its_own_framework_as_the_sweep_says(tmp_path, name, trials):
+    stdout, stderr, _ = run(name, cwd=tmp_path)
+    assert f"{trials} trials" in stderr
+    by_model, by_sweep = re.search(r"test accuracy ([\d.]+) by the \w+, ([\d.]+) by the sweep", stdout).groups()
+    assert float(by_model) > 0.95
+    assert by_model == by_sweep
+
+
+def test_a_linen_module_is_chosen_over_folds_and_trained_on_all_rows(tmp_path):
+    stdout, stderr, _ = run("05_flax_linen.py", cwd=tmp_path)
+    assert "150/150 trials" in stderr
+    assert float(re.search(r"valid_loss ([\d.]+) ±", stdout)[1]) < 0.1
+    assert float(re.search(r"wrong for ([\d.]+)% of them", stdout)[1]) < 4
+
+
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
 def test_every_example_says_how_to_run_it(name):
     assert f"python examples/{name}" in (EXAMPLES / name).read_text()
