@@ -1,12 +1,14 @@
 """Linen modules as tasks, against loops written by hand in flax and optax."""
 
 import chex
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 from integrations.digits import DATA, RATES, VALID, accuracy, batches, cross_entropy, keys, sweep
 
 import jefficient as jf
@@ -142,6 +144,26 @@ def test_inputs_and_rows_that_are_prepared():
     assert result.best().score < np.log(10)
 
 
-def test_a_saved_result_has_the_weights(result, tmp_path):
+FROZEN = {
+    "dropout": (nn.Dropout(0.5, deterministic=False), "needs PRNG"),
+    "batch-norm": (nn.BatchNorm(use_running_average=False), "immutable"),
+}
+
+
+@pytest.mark.parametrize("layer", FROZEN)
+def test_what_is_frozen_in_training_is_not_measured(layer):
+    """No flag is named, so the layer would be on while evaluating."""
+    frozen, message = FROZEN[layer]
+    made = task(nn.Sequential([nn.Dense(10), frozen]))
+    weights = made.init(jax.random.key(0))
+    made.loss(*weights, made.data, key=jax.random.key(1))
+    with pytest.raises(flax.errors.FlaxError, match=message):
+        made.loss(*weights, made.data, key=None)
+
+
+def test_weights_go_through_files(result, tmp_path):
     result.save(tmp_path / "result.nc")
     chex.assert_trees_all_equal(jf.load(tmp_path / "result.nc").params(1), result.params(1))
+    result.save_params(tmp_path / "best.safetensors")
+    stored = safetensors.numpy.load_file(tmp_path / "best.safetensors")
+    np.testing.assert_array_equal(stored["1.batch_stats.BatchNorm_0.mean"], jax.tree.leaves(result.params()[1])[0])
