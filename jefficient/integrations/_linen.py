@@ -90,7 +90,10 @@ def linen_task(
         outputs, changed = made.apply(variables, *x, **told, mutable=list(state), rngs={"params": key})
         return outputs, {**state, **changed}
 
-    model = Model(WHERE, names_of(f"{WHERE}: module", build), init, apply)
+    asked = names_of(f"{WHERE}: module", build)
+    if isinstance(module, type):
+        asked = {name: required for name, required in asked.items() if name not in ("parent", "name")}  # flax's own
+    model = Model(WHERE, asked, init, apply)
     given = {"validation": validation, "test": test, "prepare": prepare}
     task = task_of(model, loss, data, inputs, metrics or {}, **given)
     example = _example(task, reader(WHERE, inputs))

@@ -112,13 +112,13 @@ def test_looks_change_nothing_and_lanes_are_independent(result):
 def test_a_width_is_static_and_a_rate_traced_and_not_trained():
     decayed = jf.adamw(0.03, weight_decay=1.0)
     rates = [0.1, 0.9]
-    result = sweep(task(), jf.grid(rate=rates, width=jf.static([4, 8])), decayed, eval_every=20)
-    losses = result.dataset["train_loss"].values.reshape(2, 2)
-    assert (losses[0] < losses[1]).all()  # little is dropped
+    result = sweep(task(), jf.grid(rate=rates, width=jf.static([4])), decayed, eval_every=20)
+    little, much = result.dataset["train_loss"].values.ravel()
+    assert little < much
     best = result.best()
     params, _ = result.params()
     assert params.dropout.p is None
-    assert params.first.weight.shape == (best.hyperparameters["width"], 64)
+    assert params.first.weight.shape == (4, 64)
     model, state = equinox_model(Net, result.params(), best.hyperparameters)
     assert float(model.dropout.p) == pytest.approx(best.hyperparameters["rate"])
     np.testing.assert_allclose(cross_entropy(predicted(model, state), VALID), best.score, rtol=1e-5)

@@ -74,22 +74,34 @@ def test_looks_change_nothing_and_lanes_are_independent(result):
     chex.assert_trees_all_close(often.params(0), result.params(1), rtol=1e-5, atol=1e-6)
 
 
-def test_dropout_is_fresh_every_step():
-    """Parameters stand still and all rows are in every batch, and the loss is another at every step."""
-    still = sweep(task(), jf.grid(learning_rate=[0.0]), jf.sgd, eval_every=1, batch_size=240)
-    assert len(np.unique(still.dataset["train_loss"])) == 20
-
-
 def test_names_of_build_are_hyperparameters(tmp_path):
-    space = jf.grid(learning_rate=[0.03], width=jf.static([4, 8]), rate=jf.static([0.1]))
+    space = jf.grid(learning_rate=[0.03], width=jf.static([4]), rate=jf.static([0.1]))
     result = sweep(task(), space, eval_every=20)
-    assert [result.params(config)[0]["layers"]["0"]["kernel"].shape for config in range(2)] == [(64, 4), (64, 8)]
+    assert result.params()[0]["layers"]["0"]["kernel"].shape == (64, 4)
     best = result.best()
     model = nnx_model(Net, result.params(), best.hyperparameters)
     assert model.norm.num_features == best.hyperparameters["width"]
     np.testing.assert_allclose(cross_entropy(model(VALID["x"]), VALID), best.score, rtol=1e-5)
     result.save(tmp_path / "result.nc")
     chex.assert_trees_all_equal(jf.load(tmp_path / "result.nc").params(), result.params())
+
+
+def test_tied_weights_are_one_parameter_and_stay_tied():
+    class Tied(nnx.Module):
+        def __init__(self, *, rngs):
+            self.first, self.last = nnx.Linear(64, 64, rngs=rngs), nnx.Linear(64, 64, use_bias=False, rngs=rngs)
+            self.last.kernel = self.first.kernel
+
+        def __call__(self, x):
+            return self.last(nnx.relu(self.first(x)))
+
+    tied = task(Tied)
+    params, state = tied.init(jax.random.key(0))
+    assert jax.tree.map(np.shape, params) == {"first": {"bias": (64,), "kernel": (64, 64)}}
+    grads = jax.grad(lambda params: tied.loss(params, state, tied.data, key=None)[0])(params)
+    model = nnx_model(Tied, (jax.tree.map(lambda p, g: p - g, params, grads), state))
+    assert model.last.kernel is model.first.kernel
+    assert (model.last.kernel[...] != params["first"]["kernel"]).any()
 
 
 def test_a_flag_of_the_call_is_set_and_a_traced_number_is_an_attribute():

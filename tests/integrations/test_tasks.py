@@ -1,5 +1,6 @@
 """What the three have in common: errors, imports, and what `inputs` may be."""
 
+import functools
 import subprocess
 import sys
 
@@ -69,6 +70,8 @@ def test_what_does_not_fit_is_refused(name):
         made(name, inputs="image").loss({}, {}, DATA)
     with pytest.raises(jf.ArgumentError, match=rf"{where}: loss must not name key"):
         made(name, lambda logits, batch, key: 0.0)
+    with pytest.raises(jf.ArgumentError, match=rf"{where}: loss must not be a partial of a jf\.regularized one"):
+        made(name, functools.partial(jf.regularized(cross_entropy), l2=0.1))
     with pytest.raises(jf.ArgumentTypeError, match=rf"{where}: loss: a function must be given, got 3"):
         made(name, 3)
     with pytest.raises(jf.ArgumentTypeError, match=rf"{where}: metrics must map a name to a function"):
