@@ -1,15 +1,22 @@
 """Files that are whole or not there."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED = ".new"
+"""How the name of a file ends while it is written; a process that is killed leaves it behind."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write a file under; when the block ends without an error the file is on the disk, and is renamed."""
-    temporary = path.with_name(f".{path.name}.new")
+    """A name to write a file under; when the block ends without an error the file is on the disk, and is renamed.
+
+    The name is nobody else's, so of two who write one path at a time one comes last, whole.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

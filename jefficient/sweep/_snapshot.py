@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._core.errors import JefficientError, JefficientWarning
-from .._core.files import write_whole
+from .._core.files import UNFINISHED, write_whole
 
 FORMAT = 1
 _KEPT = 2
@@ -50,6 +50,8 @@ class Directory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(self.path / "lock")
+            for left_behind in self.path.glob(f".*{UNFINISHED}"):
+                left_behind.unlink(missing_ok=True)
         except BlockingIOError:
             raise JefficientError(
                 f"{where}: directory must be free, got {path}, which a running sweep holds."

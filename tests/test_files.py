@@ -1,0 +1,46 @@
+"""Files that are whole or not there."""
+
+import threading
+
+import pytest
+
+from jefficient._core.files import write_whole
+from jefficient.sweep._snapshot import Directory
+
+
+def test_two_who_write_one_file_at_a_time_leave_it_whole(tmp_path):
+    """The second writer opens its file while the first is still writing."""
+    path, size, failures, torn = tmp_path / "file", 2_000_000, [], []
+
+    def write(letter):
+        try:
+            for _ in range(20):
+                write_whole(path, letter * size)
+        except OSError as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b")]
+    write_whole(path, b"a" * size)
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        content = path.read_bytes()
+        torn += [] if content in (b"a" * size, b"b" * size) else [len(content)]
+    assert (failures, torn) == ([], [])
+    assert [x.name for x in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_fails_leaves_nothing(tmp_path):
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path / "missing" / "file", b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path / "folder", b"x")
+    assert [x.name for x in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_sweep_s_directory_is_rid_of_what_a_killed_writer_left(tmp_path):
+    left = tmp_path / ".000001.npz.0123abcd.new"
+    left.write_bytes(b"half")
+    Directory("jf.sweep", tmp_path).close()
+    assert not left.exists()
