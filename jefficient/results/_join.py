@@ -51,11 +51,23 @@ def joined(first: "Result", second: "Result") -> "Result":
 def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
     """The configurations of all parts, one after another or in another order, numbered anew."""
     looks = max(part.sizes["look"] for part in parts)
-    padded = [_padded(part, looks) for part in parts]
+    padded = [_padded(part, looks) for part in _labelled_alike(parts)]
     dataset = xr.concat(padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
     if order is not None:
         dataset = dataset.isel(config=order)
     return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
+
+
+def _labelled_alike(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """A hyperparameter that has numbers in one part and texts in another has texts in all, as in one space."""
+    mixed = [
+        name for name in hyperparameters(parts[0]) if len({np.issubdtype(x[name].dtype, np.number) for x in parts}) > 1
+    ]
+
+    def texts(x: xr.DataArray) -> tuple:
+        return x.dims, np.array([str(value) for value in x.values.tolist()], object), x.attrs
+
+    return [part.assign_coords({name: texts(part[name]) for name in mixed}) for part in parts]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """A sweep and a sweep are a sweep; a product has a dimension for each hyperparameter."""
 
+import dataclasses
+
 import chex
 import numpy as np
 import pytest
@@ -128,3 +130,16 @@ def test_other_data_or_names_are_refused(parts):
             parts[0] + other
     with pytest.raises(TypeError):
         parts[0] + 1
+
+
+@pytest.mark.parametrize("first", ["numbers", "texts"])
+def test_numbers_and_texts_of_one_name_are_texts_that_can_be_saved(tmp_path, first):
+    """A space of momentum=[0.5, None] has the labels "0.5" and "None": two sweeps of its halves have them too."""
+    numbers = made(np.zeros((2, 1, 1)), {"momentum": [0.5, 0.9]})
+    texts = made(np.zeros((1, 1, 1)), {"momentum": ["None"]})
+    texts = dataclasses.replace(texts, dataset=texts.dataset.assign_coords(hash=("config", np.array(["f"], object))))
+    both = numbers + texts if first == "numbers" else texts + numbers
+    expected = ["0.5", "0.9", "None"] if first == "numbers" else ["None", "0.5", "0.9"]
+    loaded = jf.load(both.save(tmp_path / "both.nc"))
+    assert both.dataset["momentum"].values.tolist() == loaded.dataset["momentum"].values.tolist() == expected
+    assert both.dataset["momentum"].attrs["role"] == "hyperparameter"
