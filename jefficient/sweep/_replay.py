@@ -10,7 +10,6 @@ import xarray as xr
 
 from .._core.errors import ArgumentError
 from ..results import Replay, looks_that_count
-from ..spaces import Space
 from ._assemble import assemble
 from ._engine import Engine
 from ._labelled import attributes, dataset_of
@@ -62,14 +61,10 @@ def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Re
     if not isinstance(problem, Supervised):
         raise ArgumentError("jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows.")
     part = next(part for part in prepared.parts if config in part.configs)
-    space = prepared.space
-    one = Space(
-        {name: (column[config],) for name, column in space.columns.items()},
-        {name: (labels[config],) for name, labels in space.static.items()},
-    )
+    one = prepared.space.part([config])
     settings = dataclasses.replace(
         prepared.settings,
-        batch_size=None if "batch_size" in space.names else part.static["batch_size"],
+        batch_size=None if "batch_size" in one.names else part.static["batch_size"],
         seeds=seed + 1,
         folds=None,
         metric="train_loss",

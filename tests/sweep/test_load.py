@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 import xarray as xr
-from sweep import small
+from sweep import small, tiny
 
 import jefficient as jf
 
@@ -82,3 +82,17 @@ def test_what_was_joined_has_no_single_task(tmp_path):
     xr.testing.assert_identical(loaded.dataset, (first + second).dataset)
     with pytest.raises(jf.ArgumentError, match="space must be that of the sweep"):
         jf.load(path, task=small.task(), optimizer=jf.adam, space=other)
+
+
+def test_refit_hands_out_numbers_of_the_kind_that_the_sweep_handed_out():
+    """A whole number among others is float32 in the sweep; alone in its space it would be int32."""
+    kinds = set()
+
+    def optimizer(learning_rate):
+        kinds.add(str(getattr(learning_rate, "dtype", type(learning_rate))))
+        return jf.sgd(learning_rate)
+
+    result = tiny.sweep(tiny.task(), jf.grid(learning_rate=[0, 0.1]), optimizer, steps=4, metric="train_loss")
+    assert kinds == {"float32"}
+    result.refit(0)
+    assert kinds == {"float32"}
