@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._core import checks
 from .._core.errors import ArgumentError, ArgumentTypeError
@@ -39,6 +40,9 @@ class Settings:
     def __post_init__(self):
         if self.key is None:
             object.__setattr__(self, "key", jax.random.key(0))
+        for name, x in vars(self).items():
+            if isinstance(x, np.generic):  # a file would not know it from a text
+                object.__setattr__(self, name, x.item())
         names = ("steps", "batch_size", "eval_every", "eval_batch_size")
         given = {name: getattr(self, name) for name in names}
         checks.check_count(WHERE, **{name: x for name, x in given.items() if x is not None})

@@ -96,3 +96,14 @@ def test_refit_hands_out_numbers_of_the_kind_that_the_sweep_handed_out():
     assert kinds == {"float32"}
     result.refit(0)
     assert kinds == {"float32"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"steps": np.int64(4), "batch_size": np.int32(8)}, {"epochs": np.float32(1.5)}, {"steps": 4, "folds": np.int64(2)}],
+)
+def test_settings_that_were_numbers_of_numpy_come_back(tmp_path, settings):
+    given = tiny.task(), jf.grid(learning_rate=[0.1])
+    path = tiny.sweep(*given, metric="train_loss", **settings).save(tmp_path / "sweep.nc")
+    loaded = jf.load(path, task=given[0], optimizer=jf.sgd, space=given[1])
+    np.testing.assert_array_equal(loaded.replay(0).dataset["train_loss"], loaded.dataset["train_loss"][:, :, :1])
