@@ -32,11 +32,12 @@ def load(
         folds: see `task`.
 
     Returns:
-        A `Result`. Hyperparameters are as tables show them, unless the space is given.
+        A `Result`. Hyperparameters are as tables show them; with the task they are those of the space.
 
     Raises:
         JefficientError: where there is nothing, or something else, or it is damaged.
-        ArgumentError: where the task's data or the space are not those of the sweep.
+        ArgumentError: where the task's data or the space are not those of the sweep, a task is given with a directory,
+            or what goes with a task without one.
 
     Examples:
         >>> import tempfile
@@ -57,6 +58,9 @@ def load(
     from ..results import Result, concatenated, read
 
     path = Path(path)
+    given = {name: x for name, x in (("optimizer", optimizer), ("space", space), ("folds", folds)) if x is not None}
+    if given and task is None:
+        raise ArgumentError(f"{WHERE}: optimizer, space and folds go with a task, got {list(given)} without one.")
     if path.is_dir():
         if task is not None:
             raise ArgumentError(

@@ -107,3 +107,9 @@ def test_settings_that_were_numbers_of_numpy_come_back(tmp_path, settings):
     path = tiny.sweep(*given, metric="train_loss", **settings).save(tmp_path / "sweep.nc")
     loaded = jf.load(path, task=given[0], optimizer=jf.sgd, space=given[1])
     np.testing.assert_array_equal(loaded.replay(0).dataset["train_loss"], loaded.dataset["train_loss"][:, :, :1])
+
+
+@pytest.mark.parametrize("name", ["optimizer", "space", "folds"])
+def test_what_goes_with_a_task_is_refused_without_one(tmp_path, name):
+    with pytest.raises(jf.ArgumentError, match=rf"jf.load: .* go with a task, got \['{name}'\] without one"):
+        jf.load(tmp_path, **{name: 3})
