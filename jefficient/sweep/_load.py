@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .._core.errors import ArgumentError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from ..results import Result
 
 WHERE = "jf.load"
@@ -69,11 +71,26 @@ def load(
         parts = sorted(folder for folder in path.glob("part-*-of-*") if folder.is_dir())
         if not parts:
             return _from_directory(path)
-        return Result(concatenated([_from_directory(part).dataset for part in parts]))
+        return Result(concatenated(_begun(parts)))
     if task is None:
         stored = read(WHERE, path)
         return Result(stored.dataset, weights=stored.weights(WHERE), test=stored.test)
     return _with_task(path, task, optimizer, space, folds)
+
+
+def _begun(parts: list[Path]) -> list["xr.Dataset"]:
+    """The datasets of those that have written something; what the last one says where none has."""
+    from ._snapshot import EmptyError
+
+    datasets, empty = [], None
+    for part in parts:
+        try:
+            datasets.append(_from_directory(part).dataset)
+        except EmptyError as error:
+            empty = error
+    if empty is not None and not datasets:
+        raise empty
+    return datasets
 
 
 def _from_directory(path: Path) -> "Result":

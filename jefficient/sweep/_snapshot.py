@@ -37,6 +37,10 @@ class DamagedError(JefficientError):
     """A file is not what was written."""
 
 
+class EmptyError(JefficientError):
+    """A sweep has written nothing yet."""
+
+
 class Directory:
     """The snapshots of one sweep, held by one process at a time.
 
@@ -96,6 +100,7 @@ class Directory:
 
         Raises:
             JefficientError: where it is not the directory of a sweep, or all snapshots are damaged.
+            EmptyError: where there is none yet.
         """
         self = cls.__new__(cls)
         self.path, self._where = path, where
@@ -112,7 +117,7 @@ class Directory:
                 continue  # a running sweep has written two since
             if found is not None:
                 return found, is_held
-        raise JefficientError(f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet.")
+        raise EmptyError(f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet.")
 
     def write(self, snapshot: Snapshot) -> None:
         """Add a snapshot, then drop all but the last two."""

@@ -133,3 +133,16 @@ def test_a_broken_pool_says_what_to_do():
             jf.JefficientError, match=r"executor must take work, .* With directory=… the same call goes on"
         ):
             small.sweep(**SETTINGS, executor=pool)
+
+
+def test_a_part_that_has_written_nothing_yet_does_not_keep_the_others_from_being_read(tmp_path):
+    result = small.sweep(**SETTINGS, executor=Inline(), parts=2, directory=tmp_path)
+    for snapshot in (tmp_path / "part-0000-of-0002").glob("0*"):
+        snapshot.unlink()
+    loaded = jf.load(tmp_path)
+    assert 0 < loaded.dataset.sizes["config"] < result.dataset.sizes["config"]
+    assert set(loaded.dataset["hash"].values) < set(result.dataset["hash"].values)
+    for snapshot in (tmp_path / "part-0001-of-0002").glob("0*"):
+        snapshot.unlink()
+    with pytest.raises(jf.JefficientError, match="has written none yet"):
+        jf.load(tmp_path)
