@@ -175,12 +175,15 @@ def _measured(problem: Supervised | Custom, parts: list[Program], trials: list[T
 
 
 def _check_measured(measured: tuple[str, ...], space: Space, settings: Settings) -> None:
-    """Names of a trial's own measurements are free in the result, and what bounds a loss finds one."""
+    """Names of what is measured are free in the result and its tables, and what bounds a loss finds one."""
+    beside = [f"{settings.metric}_{what}" for what in ("std", "se")]
     for name in measured:
-        if name in (*space.names, *DIMENSIONS, *VARIABLES, *COLUMNS):
+        if name in (*space.names, *DIMENSIONS, *VARIABLES, *COLUMNS, *beside):
             raise ArgumentError(
                 f"{WHERE}: what is measured must not have a name of the space or of the result, got {name!r}."
             )
+        if "/" in name:
+            raise ArgumentError(f"{WHERE}: what is measured must have no '/' in its name (a file cannot), got {name!r}.")
     if settings.diverged_above is not None and "train_loss" not in measured:
         raise ArgumentError(
             f"{WHERE}: diverged_above bounds the metric 'loss' of the trial's step, got "

@@ -19,13 +19,14 @@ INJECTED = ("steps", "steps_per_epoch", "batch_size")
 
 DIMENSIONS = ("config", "seed", "fold", "look", "step", "epoch")
 VARIABLES = ("status", "steps_taken", "diverged_at", "seconds", "block_width", "hash", "layer")
-COLUMNS = ("trials", "stopped", "diverged")
+COLUMNS = ("trials", "stopped", "diverged", "difference", "standard_error", "p_value")
 DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")
 RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
     **dict.fromkeys(("steps_per_epoch", "fold"), "what the engine works out"),
     **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
-    **dict.fromkeys(("train_loss", "train_loss_std", *VARIABLES, *COLUMNS), "a variable of the result"),
+    **dict.fromkeys(("train_loss", "train_loss_std", "train_loss_se", *VARIABLES), "a variable of the result"),
+    **dict.fromkeys(COLUMNS, "a column of tables"),
     **dict.fromkeys(("training_rows", "validation_rows"), "a coordinate of the result"),
     **dict.fromkeys(DIAGNOSTICS, "a diagnostic in the result"),
 }

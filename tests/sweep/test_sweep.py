@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 import xarray as xr
+from sweep import tiny
 
 import jefficient as jf
 from jefficient.sweep import _plan, _programs
@@ -459,3 +460,17 @@ def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
     assert "5/5 trials" in capsys.readouterr().err
     sweep(progress=False)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["loss_std", "loss_se", "a/b"])
+def test_metrics_leave_the_names_of_tables_and_what_files_cannot_have(name):
+    """`valid_loss_std` is the spread of `valid_loss` in the table: a metric of that name would stand in its place."""
+    task = tiny.task(metrics={name: lambda params, batch: batch[1]}, validation=0.5)
+    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: what is measured must .* got 'valid_{name}'"):
+        tiny.sweep(task, jf.grid(learning_rate=[0.1]), steps=2)
+
+
+@pytest.mark.parametrize("name", ["train_loss_se", "difference", "standard_error", "p_value"])
+def test_hyperparameters_leave_the_names_of_tables(name):
+    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: the space must not name '{name}'"):
+        tiny.sweep(tiny.task(), jf.grid(**{name: [0.1]}), steps=2, metric="train_loss")
