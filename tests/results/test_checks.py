@@ -303,3 +303,9 @@ def test_a_result_without_an_overflow_of_words(planted):
         assert str(check).endswith(".")
         assert "\n" not in str(check)
         assert len(str(check)) < 350
+
+
+def test_a_curve_that_only_recovers_from_a_rise_brought_nothing_to_measure_by(planted):
+    """It begins at its best, rises, and has not fallen back at its end."""
+    hill = np.concatenate([np.linspace(0, 1, LOOKS // 2), np.linspace(1, 0.1, LOOKS - LOOKS // 2)])
+    assert "improving" not in names(planted.result(falling=hill))

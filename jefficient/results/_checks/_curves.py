@@ -42,7 +42,7 @@ def overfitting(reading: Reading) -> Iterator[Finding]:
 def improving(reading: Reading) -> Iterator[Finding]:
     """The score was still getting better at the end."""
     curve = reading.curve(reading.score.metric)
-    if curve is None or curve.looks < FEW_LOOKS:
+    if curve is None or curve.looks < FEW_LOOKS or curve.gain <= 0:
         return
     last = curve.looks - 1
     before = last - max(1, round(LAST * curve.looks))
