@@ -327,3 +327,10 @@ def test_zeros_stand_against_the_score():
     assert result.plot.describe("sparsity") == said
     (other,) = result.plot.sparsity("rate").collections
     np.testing.assert_allclose(other.get_array(), [1, 1, 2])
+
+
+def test_a_best_whose_trials_have_no_look_in_common_is_described():
+    """With select="best_look" two seeds may have their only finite looks at different times."""
+    values = np.array([[[[0.1, np.nan]], [[np.nan, 0.2]]]])
+    result = made(np.zeros((1, 2, 1)), {"learning_rate": [0.1]}, looks={"valid_loss": values}, select="best_look")
+    assert "has no look at which all trials have a number" in result.plot.describe("curves")

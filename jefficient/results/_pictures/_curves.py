@@ -129,10 +129,12 @@ class CurvesPicture:
         """In a sentence."""
         end = np.nanmax(np.where(np.isfinite(self.x), self.x, 0))
         text = f"{labelled(self.variable)} of {len(self.x)} configurations over {shown(float(end))} {self.along}s: "
+        curve = self.y[self.leaders[0]] if self.leaders.size else np.empty(0)
+        seen = curve[np.isfinite(curve)]
         if not self.leaders.size:
             text += "none has a score"
+        elif not seen.size:
+            text += f"the best, {self.best_name}, has no look at which all trials have a number"
         else:
-            curve = self.y[self.leaders[0]]
-            first, last = curve[np.isfinite(curve)][[0, -1]]
-            text += f"the best, {self.best_name}, goes from {shown(float(first))} to {shown(float(last))}"
+            text += f"the best, {self.best_name}, goes from {shown(float(seen[0]))} to {shown(float(seen[-1]))}"
         return sentence(text + diverged_words(len(self.ends), len(self.x)))
