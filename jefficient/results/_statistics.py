@@ -113,7 +113,7 @@ def against(units: Units, best: np.ndarray | int) -> Differences:
     means, (variances, degrees) = units.values.mean(axis=-1), moderated(units)
     difference = means - np.take_along_axis(means, here, axis=-1)
     error = np.sqrt(units.factor * (variances + np.take_along_axis(variances, here, axis=-1)))
-    statistic = difference / error
+    statistic = np.divide(difference, error, out=np.zeros_like(difference), where=error != 0)
     return Differences(difference, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees[..., None]))
 
 

@@ -285,3 +285,11 @@ def test_thousands_of_configurations():
     result = made(scores, {"x": np.arange(3000.0), "kind": ["a", "b", "c"] * 1000})
     assert len(result.ties()) > 2
     assert result.best("1se", {"kind": "b"}).config % 3 == 1
+
+
+def test_a_single_configuration_whose_scores_are_all_alike_is_a_tie_without_a_warning():
+    """An error of 0 in every seed: nothing differs, nothing is spread."""
+    ties = made(np.zeros((1, 3, 1)), {"learning_rate": [0.1]}).ties()
+    assert ties.index.tolist() == [0]
+    assert ties["difference"].item() == 0
+    assert np.isnan(ties["p_value"].item())
