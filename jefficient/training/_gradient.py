@@ -29,7 +29,10 @@ def in_dtype(objective: Objective, dtype: Any) -> Objective:
 
     def computed(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree]:
         value, new_state = objective(cast(params), model_state, cast(batch), key)
-        return numerics.upcast(value), jax.tree.map(lambda x, y: x.astype(jnp.result_type(y)), new_state, model_state)
+        return numerics.upcast(value), jax.tree.map(like, new_state, model_state)
+
+    def like(x: Any, y: Any) -> jax.Array:
+        return jnp.asarray(x).astype(trees.dtype_of(y))
 
     return computed
 

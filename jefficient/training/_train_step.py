@@ -100,7 +100,7 @@ def train_step(
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(f"{where}: tx must be a gradient transformation, got {tx!r}.")
     check_count(where, microbatches=microbatches)
-    if compute_dtype is not None and not jnp.issubdtype(compute_dtype, jnp.floating):
+    if compute_dtype is not None and not _is_floating(compute_dtype):
         raise ArgumentTypeError(f"{where}: compute_dtype must be floating, got compute_dtype={compute_dtype!r}.")
     tx = optax.with_extra_args_support(tx)
     wants_key = "key" in signatures.names_asked(where, loss)
@@ -150,6 +150,13 @@ def train_step(
 def layer_norms(tree: Tree) -> dict[str, jax.Array]:
     """The norm of every layer, float32 at least."""
     return {name: trees.global_norm(leaves) for name, leaves in trees.layers(tree).items()}
+
+
+def _is_floating(dtype: Any) -> bool:
+    try:
+        return bool(jnp.issubdtype(dtype, jnp.floating))
+    except TypeError:  # no dtype at all
+        return False
 
 
 def _key_of(state: TrainState) -> jax.Array:

@@ -124,9 +124,23 @@ def test_what_cannot_be_is_refused():
         ({"microbatches": 0}, "microbatches >= 1 must hold"),
         ({"microbatches": 2.0}, "microbatches must be a whole number"),
         ({"compute_dtype": jnp.int32}, "compute_dtype must be floating"),
+        ({"compute_dtype": "bfloat"}, "compute_dtype must be floating, got compute_dtype='bfloat'"),
+        ({"compute_dtype": 16}, "compute_dtype must be floating, got compute_dtype=16"),
     ):
         with pytest.raises(jf.JefficientError, match=message):
             jf.train_step(loss, jf.sgd(0.1), **wrong)
     step = jf.train_step(loss, jf.sgd(0.1), microbatches=5)
     with pytest.raises(jf.ArgumentError, match="rows that microbatches divides, got 24 rows and microbatches=5"):
         step.update(step.init(PARAMS), BATCH)
+
+
+def test_a_model_state_of_python_numbers_and_keys_is_carried_in_another_dtype():
+    def counting(params, model_state, batch):
+        return loss(params, batch), {"count": 3, "key": model_state["key"]}
+
+    key = jax.random.key(1)
+    for more in ({}, LOW):
+        step = jf.train_step(counting, jf.sgd(0.1), model_state=True, **more)
+        state, _ = run(step, steps=2, model_state={"count": 0, "key": key})
+        assert int(state.model_state["count"]) == 3
+        chex.assert_trees_all_equal(jax.random.key_data(state.model_state["key"]), jax.random.key_data(key))
