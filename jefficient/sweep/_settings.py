@@ -39,7 +39,7 @@ class Settings:
 
     def __post_init__(self):
         if self.key is None:
-            object.__setattr__(self, "key", jax.random.key(0))
+            object.__setattr__(self, "key", jax.random.key(0, impl="threefry2x32"))
         for name, x in vars(self).items():
             if isinstance(x, np.generic):  # a file would not know it from a text
                 object.__setattr__(self, name, x.item())
@@ -58,9 +58,17 @@ class Settings:
             )
         if self.keep not in ("last", "best", None):
             raise ArgumentError(f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}.")
+        self._check_key()
+
+    def _check_key(self) -> None:
         key = self.key
         if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
             raise ArgumentTypeError(f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}.")
+        if str(jax.random.key_impl(key)) in ("rbg", "unsafe_rbg"):
+            raise ArgumentError(
+                f"{WHERE}: key must draw the same numbers under vmap as alone, got one of {jax.random.key_impl(key)}, "
+                f"whose numbers depend on the neighbours. Take jax.random.key(0, impl='threefry2x32')."
+            )
 
     @property
     def bound(self) -> float:

@@ -81,8 +81,9 @@ def sweep(
         layers: whether the norms of every layer's gradients, updates and weights are recorded: the variables
             `grad_norm`, `update_norm` and `weight_norm`, for `result.plot.layers`. It costs time, and since it is
             another program the numbers may differ in their last bits.
-        key: typed PRNG key, ``jax.random.key(0)`` by default. Trial (seed s, fold f) draws from
-            ``fold_in(fold_in(key, s), f)``, wherever it stands in the space.
+        key: typed PRNG key, ``jax.random.key(0, impl="threefry2x32")`` by default. Trial (seed s, fold f) draws from
+            ``fold_in(fold_in(key, s), f)``, wherever it stands in the space. Keys of ``rbg`` are refused: under vmap
+            their numbers depend on the neighbours.
         plan: what `jf.plan` gave, to lay the sweep out that way; or ``"measure"``, to try widths first and take the
             fastest; by default rules choose. The numbers depend on the width in their last bits, on nothing else of it.
         directory: where the sweep is kept while it runs, so that it survives its process: after a crash or Ctrl-C the
