@@ -125,6 +125,15 @@ def check_count(where: str, **values: Any) -> None:
             raise ArgumentError(f"{where}: {name} >= 1 must hold, got {name}={x}.")
 
 
+def check_place(where: str, size: int, **values: Any) -> None:
+    """Each value is a Python or NumPy integer that counts from 0 into so many."""
+    for name, x in values.items():
+        if isinstance(x, (bool, np.bool_)) or not isinstance(x, numbers.Integral):
+            raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
+        if not 0 <= x < size:
+            raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
+
+
 def check_flag(where: str, **values: Any) -> None:
     """Each value is a bool: it chooses the structure of the program, so it cannot be traced."""
     for name, x in values.items():

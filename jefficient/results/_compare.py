@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from .._core.checks import check_place
 from .._core.errors import ArgumentError
 from ._dataset import score_of
 from ._statistics import degrees_of, finished, t_test, units_of
@@ -55,8 +56,7 @@ def compare(dataset: xr.Dataset, a: int, b: int) -> Comparison:
     """See `Result.compare`."""
     there = finished(dataset)
     for name, x in (("a", a), ("b", b)):
-        if not 0 <= x < len(there):
-            raise ArgumentError(f"jf.Result.compare: 0 <= {name} < {len(there)} must hold, got {name}={x}.")
+        check_place("jf.Result.compare", len(there), **{name: x})
         if not there[x]:
             raise ArgumentError(
                 f"jf.Result.compare: all trials of {name} must have finished with a finite {score_of(dataset).metric}, "

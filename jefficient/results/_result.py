@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
 from ._best import Best, choose, ties
@@ -189,6 +190,7 @@ class Result:
         Raises:
             ArgumentError: where there is no such configuration, or one has a trial without a score (it diverged) or
                 one that did not finish.
+            ArgumentTypeError: where a number is not whole.
 
         References:
             Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, equation 15.
@@ -313,6 +315,7 @@ class Result:
 
         Raises:
             ArgumentError: where there is no such trial.
+            ArgumentTypeError: where a number is not whole.
             JefficientError: where the task is not at hand (the result was not made by this process).
         """
         where = "jf.Result.replay"
@@ -322,9 +325,7 @@ class Result:
 
     def _check_places(self, where: str, **places: int) -> None:
         for name, x in places.items():
-            size = self.dataset.sizes[name]
-            if not 0 <= x < size:
-                raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
+            check_place(where, self.dataset.sizes[name], **{name: x})
 
     def _trained_by(self, where: str) -> Programs:
         if self.programs is None:
@@ -348,6 +349,7 @@ class Result:
 
         Raises:
             ArgumentError: where there is no such configuration, or the sweep was of a `jf.Trial`, which has no rows.
+            ArgumentTypeError: where a number is not whole.
             JefficientError: where the task is not at hand (`jf.load` without it).
         """
         where = "jf.Result.refit"

@@ -293,3 +293,11 @@ def test_a_single_configuration_whose_scores_are_all_alike_is_a_tie_without_a_wa
     assert ties.index.tolist() == [0]
     assert ties["difference"].item() == 0
     assert np.isnan(ties["p_value"].item())
+
+
+@pytest.mark.parametrize("wrong", [1.0, True, "1"])
+def test_a_configuration_is_named_by_a_whole_number(wrong):
+    result = made(SEEDS, RATES)
+    for name, read in (("config", result.replay), ("config", result.refit), ("b", lambda x: result.compare(0, x))):
+        with pytest.raises(jf.ArgumentTypeError, match=rf"{name} must be a whole number, got {name}={wrong!r}"):
+            read(wrong)
