@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import xarray as xr
+from h5netcdf.utils import CompatibilityError
 
 from .._core.errors import JefficientError
 from .._core.files import whole
@@ -41,13 +42,17 @@ def save(where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, w
     if test is not None:
         groups[_TEST] = test
     groups |= {f"{_WEIGHTS}/{i}": x for i, x in enumerate(to_datasets(weights))}
-    groups["/"] = dataset.assign_attrs({_DIGEST: _digest(groups)})
     try:
+        groups["/"] = dataset.assign_attrs({_DIGEST: _digest(groups)})
         with whole(path) as temporary:
             for name, content in groups.items():
                 content.to_netcdf(temporary, mode="w" if name == "/" else "a", group=name, **_OPTIONS)
     except OSError as error:
         raise JefficientError(f"{where}: path must be one that can be written, got {path}: {error}.") from None
+    except (ValueError, TypeError, CompatibilityError) as error:
+        raise JefficientError(
+            f"{where}: labels and attributes must be texts and numbers, as netCDF has them, got: {error}."
+        ) from error
 
 
 def read(where: str, path: Path) -> Stored:

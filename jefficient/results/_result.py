@@ -235,7 +235,7 @@ class Result:
             The path.
 
         Raises:
-            JefficientError: where it cannot be written.
+            JefficientError: where it cannot be written, or has an attribute or a label that netCDF cannot hold.
         """
         save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
         return Path(path)

@@ -172,3 +172,14 @@ def test_safetensors_have_the_numbers_under_their_names(swept, tmp_path):
     with safe_open(again.save_params(path), "flax") as file:
         assert file.metadata() == {"learning_rate": str(swept.space["learning_rate"][3])}
         np.testing.assert_array_equal(file.get_tensor("w"), again.params["w"])
+
+
+@pytest.mark.parametrize("wrong", [{"note": None}, {"note": True}, {"note": b"x"}, {"name": ["a", "b\0"]}])
+def test_what_netcdf_cannot_hold_is_said_and_leaves_the_file_that_was_there(tmp_path, wrong):
+    path = with_weights({}).save(tmp_path / "sweep.nc")
+    before = path.read_bytes()
+    result = made([[[0.1]], [[0.2]]], {"name": wrong.get("name", ["a", "b"])})
+    result.dataset.attrs |= {name: x for name, x in wrong.items() if name == "note"}
+    with pytest.raises(jf.JefficientError, match=r"jf.Result.save: labels and attributes must be texts and numbers"):
+        result.save(path)
+    assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (before, 1)
