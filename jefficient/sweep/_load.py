@@ -58,6 +58,7 @@ def load(
         True
     """
     from ..results import Result, concatenated, read
+    from ._parts import folders_in
 
     path = Path(path)
     given = {name: x for name, x in (("optimizer", optimizer), ("space", space), ("folds", folds)) if x is not None}
@@ -68,7 +69,7 @@ def load(
             raise ArgumentError(
                 f"{WHERE}: a task goes with a file, got the directory {path}. Run jf.sweep(…, directory=…) again."
             )
-        parts = sorted(folder for folder in path.glob("part-*-of-*") if folder.is_dir())
+        parts = folders_in(path)
         if not parts:
             return _from_directory(path)
         return Result(concatenated(_begun(parts)))

@@ -179,13 +179,32 @@ def _folders(directory: Any, parts: int) -> list[Path | None]:
     """A directory for each part, within the sweep's."""
     if directory is None:
         return [None] * parts
+    if (Path(directory) / "lock").exists():
+        raise ArgumentError(
+            f"{WHERE}: directory must be of a sweep in parts, got {directory}, of one without an executor. Name another "
+            f"directory, or leave executor out."
+        )
     names = [f"part-{i:04d}-of-{parts:04d}" for i in range(parts)]
-    others = [x.name for x in Path(directory).glob("part-*") if re.fullmatch(r"part-\d+-of-\d+", x.name)]
+    others = [x.name for x in folders_in(Path(directory))]
     if not set(others) <= set(names):
         raise ArgumentError(
-            f"{WHERE}: parts must be as when the directory was begun, got parts={parts} and {sorted(others)[0]} in it."
+            f"{WHERE}: parts must be as when the directory was begun, got parts={parts} and {others[0]} in it."
         )
     return [Path(directory) / name for name in names]
+
+
+def check_whole(directory: Any) -> None:
+    """A sweep without an executor does not go into the directory of one in parts."""
+    if found := folders_in(Path(directory)):
+        raise ArgumentError(
+            f"{WHERE}: directory must be of a sweep without an executor, got {directory}, which has {found[0].name}. "
+            f"Give the executor and parts again, or name another directory."
+        )
+
+
+def folders_in(directory: Path) -> list[Path]:
+    """The folders of parts that have begun."""
+    return sorted(x for x in directory.glob("part-*") if x.is_dir() and re.fullmatch(r"part-\d+-of-\d+", x.name))
 
 
 def _portable(settings: Settings) -> dict[str, Any]:

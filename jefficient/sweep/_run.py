@@ -16,7 +16,7 @@ from ._forecast import forecast
 from ._interrupt import Interrupted, interruptible
 from ._labelled import attributes, dataset_of
 from ._named import WHERE
-from ._parts import run_in_parts
+from ._parts import check_whole, run_in_parts
 from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
@@ -36,6 +36,7 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
     with ExitStack() as stack:
         durable = None
         if running.directory is not None:
+            check_whole(running.directory)
             durable = Durable(prepared, running.directory, running.snapshot_every)
             stack.callback(durable.close)
         plan = _plan(prepared, running, durable)

@@ -1,5 +1,6 @@
 """Parts in processes of their own: the same bits as one process, and a lost part is run again."""
 
+import functools
 import os
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -146,3 +147,18 @@ def test_a_part_that_has_written_nothing_yet_does_not_keep_the_others_from_being
         snapshot.unlink()
     with pytest.raises(jf.JefficientError, match="has written none yet"):
         jf.load(tmp_path)
+
+
+def test_a_directory_is_of_a_sweep_in_parts_or_of_one_without_an_executor(tmp_path):
+    """Of both, jf.load could say one thing only, and the other would run all again."""
+    given = tiny.task(), jf.grid(learning_rate=[0.1, 0.2])
+    in_parts = {"executor": Inline(), "parts": 2}
+    for begun, then, message in (({}, in_parts, "of one without an executor"), (in_parts, {}, "part-0000-of-0002")):
+        directory = tmp_path / message[:4]
+        for more, raises in ((begun, None), (then, message), (begun, None)):
+            call = functools.partial(tiny.sweep, *given, steps=4, metric="train_loss", directory=directory, **more)
+            if raises is None:
+                call()
+            else:
+                with pytest.raises(jf.ArgumentError, match=f"jf.sweep: directory must be of a sweep .*{raises}"):
+                    call()
