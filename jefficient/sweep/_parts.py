@@ -86,7 +86,16 @@ def run_part(common: bytes, own: bytes) -> bytes:
         result = run(task, optimizer, space, _from_portable(settings), running)
         return _packed(Done(result.dataset, dict(result.weights)))
     except Exception as error:
-        return _packed(Done(None, {}, error))
+        return _packed(Done(None, {}, _portable_error(error)))
+
+
+def _portable_error(error: Exception) -> Exception:
+    """The error itself where it survives being packed, otherwise one that says the same."""
+    try:
+        _cloudpickle().loads(_packed(error))
+    except Exception:
+        return JefficientError(f"{WHERE}: a part must not fail, got {type(error).__name__}: {error}")
+    return error
 
 
 def _gathered(executor: Executor, calls: list[tuple[bytes, bytes]]) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from sweep import small, tiny
 
 import jefficient as jf
+from jefficient.sweep import _parts
 from jefficient.sweep._parts import cut
 from jefficient.sweep._prepared import prepare
 from jefficient.sweep._settings import Settings
@@ -162,3 +163,23 @@ def test_a_directory_is_of_a_sweep_in_parts_or_of_one_without_an_executor(tmp_pa
             else:
                 with pytest.raises(jf.ArgumentError, match=f"jf.sweep: directory must be of a sweep .*{raises}"):
                     call()
+
+
+class Unportable(Exception):
+    """Can be packed, but not unpacked: it asks for two arguments and remembers one."""
+
+    def __init__(self, what, why):
+        super().__init__(f"{what}, {why}")
+
+
+def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
+    executor = Inline()
+
+    def fails(*_, **__):
+        raise Unportable("the disk", "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_parts, "Running", fails)
+        with pytest.raises(jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"):
+            tiny.sweep(tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", executor=executor)
+    assert executor.calls == 1
