@@ -44,3 +44,15 @@ def test_a_sweep_s_directory_is_rid_of_what_a_killed_writer_left(tmp_path):
     left.write_bytes(b"half")
     Directory("jf.sweep", tmp_path).close()
     assert not left.exists()
+
+
+def test_a_sweep_begins_though_somebody_just_asks_whether_the_directory_is_held(tmp_path):
+    """`jf.load` asks by a shared lock, for an instant."""
+    fcntl = pytest.importorskip("fcntl")
+    Directory("jf.sweep", tmp_path).close()
+    with open(tmp_path / "lock") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        release = threading.Timer(0.02, lambda: fcntl.flock(asking, fcntl.LOCK_UN))
+        release.start()
+        Directory("jf.sweep", tmp_path).close()
+        release.join()

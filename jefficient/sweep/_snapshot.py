@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import time
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from .._core.files import UNFINISHED, write_whole
 FORMAT = 1
 _KEPT = 2
 _TRIES = 5
+_MOMENT = 0.05  # seconds
 _LARGEST_BODY = 64 * 2**20  # bytes
 
 
@@ -53,7 +55,7 @@ class Directory:
         self._where = where
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.path / "lock")
+            self._lock = _locked_soon(self.path / "lock")
             for left_behind in self.path.glob(f".*{UNFINISHED}"):
                 left_behind.unlink(missing_ok=True)
         except BlockingIOError:
@@ -206,6 +208,16 @@ def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{part.filename} is not the array that its header describes")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _locked_soon(path: Path) -> Any:
+    """As `_locked`, tried again for a moment: who only asks whether the file is locked holds it for as long."""
+    for _ in range(_TRIES):
+        try:
+            return _locked(path)
+        except BlockingIOError:
+            time.sleep(_MOMENT)
+    return _locked(path)
 
 
 def _locked(path: Path) -> Any:
