@@ -183,7 +183,9 @@ def _check_measured(measured: tuple[str, ...], space: Space, settings: Settings)
                 f"{WHERE}: what is measured must not have a name of the space or of the result, got {name!r}."
             )
         if "/" in name:
-            raise ArgumentError(f"{WHERE}: what is measured must have no '/' in its name (a file cannot), got {name!r}.")
+            raise ArgumentError(
+                f"{WHERE}: what is measured must have no '/' in its name (a file cannot), got {name!r}."
+            )
     if settings.diverged_above is not None and "train_loss" not in measured:
         raise ArgumentError(
             f"{WHERE}: diverged_above bounds the metric 'loss' of the trial's step, got "

@@ -100,7 +100,11 @@ def test_refit_hands_out_numbers_of_the_kind_that_the_sweep_handed_out():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"steps": np.int64(4), "batch_size": np.int32(8)}, {"epochs": np.float32(1.5)}, {"steps": 4, "folds": np.int64(2)}],
+    [
+        {"steps": np.int64(4), "batch_size": np.int32(8)},
+        {"epochs": np.float32(1.5)},
+        {"steps": 4, "folds": np.int64(2)},
+    ],
 )
 def test_settings_that_were_numbers_of_numpy_come_back(tmp_path, settings):
     given = tiny.task(), jf.grid(learning_rate=[0.1])

@@ -480,4 +480,6 @@ def test_hyperparameters_leave_the_names_of_tables(name):
 def test_keys_whose_numbers_depend_on_the_neighbours_are_refused(impl):
     """Under vmap jax draws for all lanes from the first key: a trial would not be what it is alone."""
     with pytest.raises(jf.ArgumentError, match=f"jf.sweep: key must draw the same .* got one of {impl}"):
-        tiny.sweep(tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", key=jax.random.key(0, impl=impl))
+        tiny.sweep(
+            tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", key=jax.random.key(0, impl=impl)
+        )
