@@ -190,8 +190,8 @@ def _folders(directory: Any, parts: int) -> list[Path | None]:
         return [None] * parts
     if (Path(directory) / "lock").exists():
         raise ArgumentError(
-            f"{WHERE}: directory must be of a sweep in parts, got {directory}, of one without an executor. Name another "
-            f"directory, or leave executor out."
+            f"{WHERE}: directory must be of a sweep in parts, got {directory}, of one without an executor. Name "
+            f"another directory, or leave executor out."
         )
     names = [f"part-{i:04d}-of-{parts:04d}" for i in range(parts)]
     others = [x.name for x in folders_in(Path(directory))]
