@@ -130,7 +130,7 @@ def check_place(where: str, size: int, **values: Any) -> None:
     for name, x in values.items():
         if isinstance(x, (bool, np.bool_)) or not isinstance(x, numbers.Integral):
             raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
-        if not 0 <= x < size:
+        if not 0 <= int(x) < size:
             raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
 
 

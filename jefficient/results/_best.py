@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from .._core.checks import is_number
-from .._core.errors import ArgumentError, JefficientError
+from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
 from ._score import nan_mean
 from ._statistics import against, bonferroni, finished, standard_errors, units_of
@@ -68,6 +68,8 @@ def choose(dataset: xr.Dataset, space: Mapping[str, tuple], rule: str, prefer: M
     where = "jf.Result.best"
     if rule not in RULES:
         raise ArgumentError(f"{where}: rule must be one of {list(RULES)}, got rule={rule!r}.")
+    if prefer is not None and not isinstance(prefer, Mapping):
+        raise ArgumentTypeError(f"{where}: prefer must be a dict such as {{'l2': 'high'}}, got prefer={prefer!r}.")
     if (rule == "1se") != bool(prefer):
         raise ArgumentError(
             f"{where}: prefer must go with rule='1se', and that with it, got rule={rule!r}, prefer={prefer!r}. "

@@ -33,7 +33,12 @@ class Stored(NamedTuple):
 
     def weights(self, where: str, template: Callable[[int], Tree] | None = None) -> dict[tuple[int, int, int], Tree]:
         """The weights as trees; `template` gives a configuration's as shapes and dtypes, for classes of one's own."""
-        return to_weights(where, self.kept, template)
+        try:
+            return to_weights(where, self.kept, template)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise JefficientError(
+                f"{where}: weights must be as result.save wrote them, got others ({type(error).__name__})."
+            ) from None
 
 
 def save(where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, weights: Weights) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from .._core.errors import ArgumentError, JefficientWarning
+from .._core.errors import ArgumentError, JefficientError, JefficientWarning
 from ._dataset import hyperparameters, measured
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def joined(first: "Result", second: "Result") -> "Result":
     weights = {**first.weights, **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places}}
     space = {name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()}
     programs = None
-    if first.programs is not None and second.programs is not None:
+    if first.programs is not None or second.programs is not None:
         back = {new: old for old, new in places.items()}
         programs = _Both((first.programs, one), (second.programs, two), back)
     return dataclasses.replace(first, dataset=dataset, space=space, weights=weights, test=None, programs=programs)
@@ -74,8 +74,8 @@ def _labelled_alike(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 class _Both:
     """What trains a configuration: the programs and the dataset of the sweep that it comes from."""
 
-    first: tuple["Programs", xr.Dataset]
-    second: tuple["Programs", xr.Dataset]
+    first: tuple["Programs | None", xr.Dataset]
+    second: tuple["Programs | None", xr.Dataset]
     back: dict[int, int]
 
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> "Replay":
@@ -91,9 +91,12 @@ class _Both:
         return _renumbered(programs.refit(own, place, seed), config)
 
     def _of(self, config: int) -> tuple["Programs", xr.Dataset, int]:
-        if config in self.back:
-            return *self.second, self.back[config]
-        return *self.first, config
+        (programs, own), place = (self.second, self.back[config]) if config in self.back else (self.first, config)
+        if programs is None:
+            raise JefficientError(
+                f"{WHERE}: the task must be at hand, got configuration {config} of a result without one."
+            )
+        return programs, own, place
 
 
 def _renumbered(again: "Replay", config: int) -> "Replay":
@@ -114,6 +117,10 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
         **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
         **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},
     }
+    programs = [json.loads(x.attrs.get("programs", "{}")) for x in (one, two)]
+    if one.attrs.get("versions") == two.attrs.get("versions"):  # otherwise they cannot be compared
+        for key in set(programs[0]) & set(programs[1]):
+            pairs[f"for {key} programs"] = programs[0][key][:8], programs[1][key][:8]
     for name, (here, there) in pairs.items():
         if here != there:
             raise ArgumentError(f"{WHERE}: both must be sweeps of one task, got {name} {here} and {there}.")
@@ -126,11 +133,15 @@ def _padded(part: xr.Dataset, looks: int) -> xr.Dataset:
 
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
     """Those of both; where they differ, JSON lists of JSON, and texts one after another."""
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = {name: x for name, x in two.attrs.items() if name not in one.attrs}
     for name, x in one.attrs.items():
         y = two.attrs.get(name, x)
         if x == y:
             attributes[name] = x
+        elif name == "programs":
+            attributes[name] = json.dumps({**json.loads(x), **json.loads(y)})
+        elif name == "parts":
+            attributes[name] = x + y
         elif name in ("call", "plan", "versions"):
             both = [json.loads(text) for text in (x, y)]
             attributes[name] = json.dumps([part for z in both for part in (z if isinstance(z, list) else [z])])

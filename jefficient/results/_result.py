@@ -84,6 +84,12 @@ class Result:
         if not self.space:
             labels = {name: tuple(self.dataset[name].values.tolist()) for name in hyperparameters(self.dataset)}
             object.__setattr__(self, "space", labels)
+        count = self.dataset.sizes["config"]
+        if any(len(values) != count for values in self.space.values()):
+            raise ArgumentError(
+                f"jf.Result: space must have a value for each of the {count} configurations, got "
+                f"{ {name: len(values) for name, values in self.space.items()} }."
+            )
 
     @property
     def score(self) -> Score:
@@ -224,6 +230,10 @@ class Result:
                 score differ.
         """
         return joined(self, other) if isinstance(other, Result) else NotImplemented
+
+    def __radd__(self, other: Any) -> "Result":
+        """``sum(results)`` begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write all of it to a netCDF file, whole or not at all: `jf.load` reads it, and so does xarray the dataset.

@@ -13,7 +13,7 @@ import xarray as xr
 from jaxlib.version import __version__ as jaxlib_version
 
 from ..results import Labels, to_dataset
-from ._plan import Plan
+from ._plan import Plan, static_key
 from ._prepared import Prepared
 from ._record import Record
 
@@ -65,6 +65,7 @@ def attributes(prepared: Prepared, plan: Plan, seconds: float, busy: float) -> d
         "seconds": seconds,
         "busy": busy,
         "data": prepared.data_digest,
+        "programs": json.dumps(programs_of(prepared)),
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),
         "plan": json.dumps(plan.to_json()),
@@ -73,6 +74,11 @@ def attributes(prepared: Prepared, plan: Plan, seconds: float, busy: float) -> d
         "optimizer": prepared.problem.optimizer_name,
         "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def programs_of(prepared: Prepared) -> dict[str, str]:
+    """A digest of what each program does; comparable between the same versions alone."""
+    return {static_key(part): costs.digest for part, costs in zip(prepared.parts, prepared.costs, strict=True)}
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,7 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
     import jax.numpy as jnp
 
     from ..results import Result, read
+    from ._labelled import programs_of
     from ._prepared import prepare
     from ._replay import Trained
     from ._settings import Settings
@@ -146,6 +148,14 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
         raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {prepared.space!r}.")
     if prepared.data_digest != attributes["data"]:
         raise ArgumentError(f"{WHERE}: the task's data (and folds) must be those of the sweep, got others.")
+    versions = json.loads(attributes["versions"])
+    if all(versions[name] == version(name) for name in ("jax", "optax")):
+        there, here = json.loads(attributes["programs"]), programs_of(prepared)
+        others = [key for key in here if there.get(key) != here[key]]
+        if others:
+            raise ArgumentError(
+                f"{WHERE}: the functions of task and optimizer must be those of the sweep, got others for {others[0]}."
+            )
     weights = stored.weights(WHERE, prepared.weights_like)
     return Result(stored.dataset, dict(prepared.space.columns), weights, stored.test, Trained(prepared))
 

@@ -36,6 +36,14 @@ TRIES = 3
 """Times a part is handed out before it is given up: its machine may be lost with it twice."""
 
 
+_OF_JAX = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_numpy_dtype_promotion",
+    "jax_threefry_partitionable",
+)
+
+
 class Done(NamedTuple):
     """What a part returns: its dataset and the weights that it kept; or the error that its code raised."""
 
@@ -59,7 +67,9 @@ def run_in_parts(
     task, optimizer = given
     if isinstance(task, Task):  # the test rows are looked at once, when all parts are there
         task = dataclasses.replace(task, test=None)
-    common = _packed((task, optimizer, _portable(settings), plan, running.snapshot_every))
+    if settings.layers:  # those of all parts, in one order
+        settings = dataclasses.replace(settings, layers=tuple(prepared.problem.layers))
+    common = _packed((task, optimizer, _portable(settings), plan, running.snapshot_every, _jax_settings()))
     folders = _folders(running.directory, len(parts))
     calls = [
         (common, _packed((prepared.space.part(configs), folder)))
@@ -78,7 +88,9 @@ def run_part(common: bytes, own: bytes) -> bytes:
     from ._run import run
 
     try:
-        task, optimizer, settings, plan, snapshot_every = cloudpickle.loads(common)
+        task, optimizer, settings, plan, snapshot_every, of_jax = cloudpickle.loads(common)
+        for name, x in of_jax.items():
+            jax.config.update(name, x)
         space, folder = cloudpickle.loads(own)
         here = jax.local_devices()
         plan = dataclasses.replace(plan, device=here[0].device_kind, devices=len(here))
@@ -214,6 +226,11 @@ def check_whole(directory: Any) -> None:
 def folders_in(directory: Path) -> list[Path]:
     """The folders of parts that have begun."""
     return sorted(x for x in directory.glob("part-*") if x.is_dir() and re.fullmatch(r"part-\d+-of-\d+", x.name))
+
+
+def _jax_settings() -> dict[str, Any]:
+    """Settings of jax that change numbers: workers take them over."""
+    return {name: getattr(jax.config, name) for name in _OF_JAX}
 
 
 def _portable(settings: Settings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from ..results import Score
 from ..spaces import Space
 from ..training import TrainState
 from ..transforms import clipped
-from ._codec import digest_of
+from ._codec import digest, digest_of
 from ._custom import Custom
 from ._lanes import LaneProgram
 from ._named import WHERE, named
@@ -24,6 +25,9 @@ from ._stop import SuccessiveHalving
 from ._supervised import Supervised
 from ._task import Task
 from ._trial import Trial
+
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+"""Of functions within a program's text: others in the next process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,27 +99,34 @@ class Prepared:
     def _lane_costs(self, trial: Trial, part: Program) -> "LaneCosts":
         numbers, static = part.rows()[0], part.static
 
-        def begin_and_step(key: jax.Array, data: Tree) -> tuple[Any, Any]:
+        def begin_and_step(key: jax.Array, data: Tree, numbers: dict[str, Any]) -> tuple[Any, Any]:
             state = trial.init(key, **numbers, fold=0)
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
         def trace(_: dict[str, Any]) -> None:
-            traced.append(jax.make_jaxpr(begin_and_step, return_shape=True)(jax.random.key(0), self.data))
+            given = jax.random.key(0, impl=jax.random.key_impl(self.settings.key)), self.data, numbers
+            traced.append(jax.make_jaxpr(begin_and_step, return_shape=True)(*given))
 
         traced: list[Any] = []
         named(trace, numbers, static)
         jaxpr, (state, _) = traced[0]
         state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+        text = str(jaxpr)
         has_clip = isinstance(state, TrainState) and jax.eval_shape(clipped, state.opt_state) is not None
-        return LaneCosts(state_bytes, "conv_general_dilated" in str(jaxpr), has_clip)
+        return LaneCosts(state_bytes, "conv_general_dilated" in text, has_clip, digest(_ADDRESS.sub("", text).encode()))
 
 
 class LaneCosts(NamedTuple):
-    """Bytes of one lane's state, whether a step has a convolution, and whether it may be clipped by its norm."""
+    """What is known of a lane without compiling it.
+
+    `state_bytes`: of its state; `has_convolution`, `has_clip`: what is in a step; `digest`: of how a trial begins and
+    steps, on this version of jax, whatever its numbers are (their dtypes count, and so do shapes).
+    """
 
     state_bytes: int
     has_convolution: bool
     has_clip: bool
+    digest: str
 
 
 def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:
@@ -129,7 +140,9 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepar
         _score(settings, problem.measured)
     lengths = Lengths(settings.steps, settings.epochs, settings.eval_every)
     parts = programs(space, problem, lengths, settings.batch_size, settings.seeds)
-    if settings.layers and isinstance(problem, Supervised):
+    if isinstance(settings.layers, tuple) and isinstance(problem, Supervised):
+        problem = dataclasses.replace(problem, layers=settings.layers)
+    elif settings.layers and isinstance(problem, Supervised):
         problem = problem.watching(parts)
     trials = [problem.trial(part.static) for part in parts]
     for part, trial in zip(parts, trials, strict=True):

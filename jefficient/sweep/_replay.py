@@ -75,16 +75,14 @@ def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Re
         keep_configs=1,
     )
     whole = prepare(_with_all_rows(problem.task), problem.routes.optimizer.function, one, settings)
-    share = _share_trained(dataset, config)
-    part = (
-        whole.parts[0] if share == 1 else _cut(whole.parts[0], 0, max(1, round(share * int(whole.parts[0].steps[0]))))
-    )
+    (part,), share = whole.parts, _share_trained(dataset, config)
+    if share < 1:
+        part = _cut(part, 0, max(1, round(share * int(part.steps[0]))))
     plan = plan_of(whole)
     engine = _run(whole, [program.width for program in plan.programs], 0, part, [seed])
     engine.record.interrupt()
-    again = dataset_of(whole, engine.record, attributes(whole, plan, engine.record.seconds, engine.record.busy)).isel(
-        seed=[seed]
-    )
+    about = attributes(whole, plan, engine.record.seconds, engine.record.busy)
+    again = dataset_of(whole, engine.record, about).isel(seed=[seed]).assign_coords(config=[config])
     return Replay(again, engine.record.weights.get((0, seed, 0)))
 
 

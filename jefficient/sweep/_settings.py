@@ -34,7 +34,7 @@ class Settings:
     diverged_above: float | None = None
     keep: str | None = "last"
     keep_configs: int = 10
-    layers: bool = False
+    layers: bool | tuple[str, ...] = False  # their names, where another process has found them
     key: jax.Array = None  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self):
@@ -47,7 +47,8 @@ class Settings:
         given = {name: getattr(self, name) for name in names}
         checks.check_count(WHERE, **{name: x for name, x in given.items() if x is not None})
         checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
-        checks.check_flag(WHERE, layers=self.layers)
+        if not isinstance(self.layers, tuple):
+            checks.check_flag(WHERE, layers=self.layers)
         if self.epochs is not None:
             checks.check_positive_finite(WHERE, epochs=self.epochs)
         if self.diverged_above is not None:

@@ -46,7 +46,7 @@ def gradient(where: str, objective: Objective, microbatches: int) -> Gradient:
         return value, model_state, grads
 
     def in_parts(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree, Tree]:
-        parts = jax.tree.map(lambda x: _split(where, jnp.asarray(x), microbatches), batch)
+        parts = jax.tree_util.tree_map_with_path(lambda p, x: _split(where, p, jnp.asarray(x), microbatches), batch)
 
         def add(carry: Any, numbered: tuple[jax.Array, Tree]) -> tuple[Any, None]:
             total, sums, model_state = carry
@@ -67,13 +67,13 @@ def gradient(where: str, objective: Objective, microbatches: int) -> Gradient:
     return whole if microbatches == 1 else in_parts
 
 
-def _split(where: str, x: jax.Array, microbatches: int) -> jax.Array:
+def _split(where: str, path: tuple, x: jax.Array, microbatches: int) -> jax.Array:
     """(n, …) as (microbatches, n / microbatches, …)."""
     rows = x.shape[0] if x.ndim else 0
     if rows == 0 or rows % microbatches:
         raise ArgumentError(
-            f"{where}: every array of the batch must have rows that microbatches divides, got {rows} rows and "
-            f"microbatches={microbatches}."
+            f"{where}: every array of the batch must have rows that microbatches divides, got shape {x.shape} at "
+            f"{trees.name_of(path)} and microbatches={microbatches}."
         )
     return x.reshape(microbatches, rows // microbatches, *x.shape[1:])
 

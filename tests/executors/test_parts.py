@@ -2,10 +2,13 @@
 
 import functools
 import os
+import threading
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sweep import small, tiny
@@ -96,6 +99,22 @@ def test_what_the_task_raises_is_raised_once():
     assert executor.calls == 1
 
 
+def test_layers_that_parts_do_not_share_have_the_same_bits():
+    def deep(key, depth):
+        return {f"layer{i}": jax.random.normal(key, (3, 3)) for i in range(depth)}
+
+    def deep_loss(params, batch, depth):
+        x, y = batch
+        for i in range(depth):
+            x = jnp.tanh(x @ params[f"layer{i}"])
+        return jnp.mean((x.sum(1) - y) ** 2)
+
+    task = tiny.task(init=deep, loss=deep_loss, validation=0.2)
+    space = jf.grid(learning_rate=[0.1, 0.2], depth=jf.static([3, 1]))
+    whole = tiny.sweep(task, space, steps=6, layers=True)
+    assert_same(tiny.sweep(task, space, steps=6, layers=True, executor=Inline(), parts=2), whole)
+
+
 def test_test_rows_are_looked_at_once_and_the_winner_is_that_of_all_parts():
     given = tiny.task(validation=0.2, test=(tiny.X, tiny.Y)), jf.grid(learning_rate=[1e-3, 0.1, 1e-2])
     whole = tiny.sweep(*given, steps=20)
@@ -166,17 +185,18 @@ def test_a_directory_is_of_a_sweep_in_parts_or_of_one_without_an_executor(tmp_pa
 
 
 class Unportable(Exception):
-    """Can be packed, but not unpacked: it asks for two arguments and remembers one."""
+    """Cannot be packed: it holds a lock."""
 
-    def __init__(self, what, why):
-        super().__init__(f"{what}, {why}")
+    def __init__(self, what):
+        super().__init__(what)
+        self.lock = threading.Lock()
 
 
 def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
     executor = Inline()
 
     def fails(*_, **__):
-        raise Unportable("the disk", "full")
+        raise Unportable("the disk, full")
 
     with monkeypatch.context() as patch:
         patch.setattr(_parts, "Running", fails)

@@ -109,6 +109,10 @@ def swept():
     return small.sweep(n=4, stop=None)
 
 
+def doubled(params, batch, key):
+    return 2 * small.loss(params, batch, key)
+
+
 def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
     path = swept.save(tmp_path / "sweep.nc")
     alone = jf.load(path)
@@ -124,6 +128,8 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
     for changes, message in (
         ({"space": small.space(5)}, "space must be that of the sweep"),
         ({"task": small.task(data={"x": small.X, "y": small.X})}, "the task's data .* must be those of the sweep"),
+        ({"optimizer": jf.sgd}, "the functions of task and optimizer must be those of the sweep, got others for"),
+        ({"task": small.task(loss=doubled)}, "the functions of task and optimizer must be those"),
     ):
         with pytest.raises(jf.ArgumentError, match=message):
             jf.load(path, **{"task": small.task(), "optimizer": jf.adam, "space": small.space(4), **changes})

@@ -3,6 +3,7 @@
 import dataclasses
 
 import chex
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,7 +95,6 @@ def test_a_joined_result_survives_a_file_and_another_join(parts, tmp_path):
     xr.testing.assert_identical(loaded.dataset, both.dataset)
     three = loaded + run([0.2])
     assert len(three.table()) == 4
-    assert three.programs is None
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,30 @@ def test_numbers_and_texts_of_one_name_are_texts_that_can_be_saved(tmp_path, fir
     loaded = jf.load(both.save(tmp_path / "both.nc"))
     assert both.dataset["momentum"].values.tolist() == loaded.dataset["momentum"].values.tolist() == expected
     assert both.dataset["momentum"].attrs["role"] == "hyperparameter"
+
+
+def test_other_functions_or_dtypes_are_refused_and_results_are_summed(parts):
+    first, _, run = parts
+
+    def absolute(params, batch):
+        x, y = batch
+        return jnp.mean(jnp.abs(x @ params - y))
+
+    space = jf.grid(learning_rate=[0.2])
+    other = tiny.sweep(tiny.task(loss=absolute, validation=0.2), space, steps=20, seeds=2)
+    for one in (other, run([1])):  # 1 is a whole number: its program takes int32
+        with pytest.raises(jf.ArgumentError, match=r"one task, got for \{.* programs [0-9a-f]{8} and [0-9a-f]{8}"):
+            first + one
+    both = sum([first, run([0.2])])
+    assert both.space["learning_rate"] == (0.01, 0.1, 0.2)
+    with pytest.raises(jf.ArgumentError, match=r"jf.Result: space must have a value for each of the 1 config"):
+        dataclasses.replace(both, dataset=both.dataset.isel(config=[1]))
+
+
+def test_a_side_without_a_task_leaves_the_other_its_own(parts, tmp_path):
+    first, _, run = parts
+    loaded = jf.load(first.save(tmp_path / "first.nc"))
+    both = loaded + run([0.2])
+    assert both.refit(2).dataset["config"].item() == 2
+    with pytest.raises(jf.JefficientError, match="the task must be at hand, got configuration 0"):
+        both.replay(0)
