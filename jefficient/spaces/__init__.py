@@ -1,10 +1,14 @@
 """Spaces: values or ranges of hyperparameters enter, a table of configurations leaves."""
 
+from ._draws import checked_ranges as checked_ranges
 from ._draws import random as random
 from ._draws import sobol as sobol
 from ._grid import grid as grid
+from ._points import points as points
+from ._points import static_combinations as static_combinations
 from ._ranges import Choice as Choice
 from ._ranges import LogUniform as LogUniform
+from ._ranges import Range as Range
 from ._ranges import Uniform as Uniform
 from ._space import Space as Space
 from ._static import static as static

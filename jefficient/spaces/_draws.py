@@ -87,9 +87,14 @@ def _checked(where: str, n: int, seed: int, ranges: dict[str, Any]) -> dict[str,
     """The ranges, in alphabetical order of their names."""
     check_count(where, n=n)
     check_whole(where, 0, seed=seed)
+    return checked_ranges(where, {name: ranges[name] for name in sorted(ranges)})
+
+
+def checked_ranges(where: str, ranges: Mapping[str, Any]) -> dict[str, Range]:
+    """The ranges; what `jf.static` returns is one to choose from."""
     if not ranges:
         raise ArgumentError(f"{where}: at least one range must be given, got none.")
-    return {name: _range(where, name, ranges[name]) for name in sorted(ranges)}
+    return {name: _range(where, name, x) for name, x in ranges.items()}
 
 
 def _range(where: str, name: str, given: Any) -> Range:

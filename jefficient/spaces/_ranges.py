@@ -51,7 +51,11 @@ class Uniform:
     def at(self, u: np.ndarray) -> Axis:
         """The values at positions u, float array (n,) with 0 <= u < 1."""
         low, high = _bounds(self)
-        return _numbers(self, low + u * (high - low))
+        return self.axis(low + u * (high - low))
+
+    def axis(self, x: np.ndarray) -> Axis:
+        """Numbers (n,) within the bounds, as programs get them."""
+        return _numbers(self, x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +100,11 @@ class LogUniform:
     def at(self, u: np.ndarray) -> Axis:
         """The values at positions u, float array (n,) with 0 <= u < 1."""
         low, high = map(math.log, _bounds(self))
-        return _numbers(self, np.exp(low + u * (high - low)))
+        return self.axis(np.exp(low + u * (high - low)))
+
+    def axis(self, x: np.ndarray) -> Axis:
+        """Numbers (n,) within the bounds, as programs get them."""
+        return _numbers(self, x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +136,11 @@ class Choice:
 
     def at(self, u: np.ndarray) -> Axis:
         """The values at positions u, float array (n,) with 0 <= u < 1."""
-        axis = Axis(tuple(self.values), self.labels)
-        return axis.take((u * len(axis.values)).astype(int).tolist())
+        return self.axis((u * len(tuple(self.values))).astype(int))
+
+    def axis(self, x: np.ndarray) -> Axis:
+        """The values at these places, int array (n,)."""
+        return Axis(tuple(self.values), self.labels).take(x.tolist())
 
 
 Range = Uniform | LogUniform | Choice

@@ -172,6 +172,18 @@ def from_axes(axes: Mapping[str, Axis]) -> Space:
     return Space({name: axis.values for name, axis in axes.items()}, static)
 
 
+def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, np.ndarray]:
+    """The space with these columns, each configuration once, and for each row which one it is, int array (rows,).
+
+    Columns named in `floats` are float32, even where all their numbers happen to be whole.
+    """
+    hashes = _hashes(axes)
+    first = _first_places(hashes)
+    space = from_axes({name: axis.take(first.values()) for name, axis in axes.items()})
+    places = {x: i for i, x in enumerate(first)}
+    return dataclasses.replace(space, _floats=floats), np.array([places[x] for x in hashes])
+
+
 def merged(where: str, axes: Mapping[str, Axis]) -> Space:
     """The space with these columns, without those configurations that came before; a warning says so."""
     hashes = _hashes(axes)

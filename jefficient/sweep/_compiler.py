@@ -1,5 +1,7 @@
 """Programs are lowered one after another and compiled in threads, ahead of the blocks that need them."""
 
+import dataclasses
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -7,9 +9,28 @@ import jax
 
 from .._core.typing import Device
 from ._engine import Queue, TooLargeError
-from ._lanes import Lane, Segment, Shared
+from ._lanes import Lane, LaneProgram, Segment, Shared
 from ._machine import memory_of
 from ._named import WHERE
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """What has been built and compiled: sweeps of one task that follow each other share it.
+
+    Attributes:
+        programs: by what makes them differ.
+        segments: compiled, and the lanes they take.
+    """
+
+    programs: dict[Hashable, LaneProgram] = dataclasses.field(default_factory=dict)
+    segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = dataclasses.field(default_factory=dict)
+
+    def program(self, key: Hashable, build: Callable[[], LaneProgram]) -> LaneProgram:
+        """The program with this key, built where it is new."""
+        if key not in self.programs:
+            self.programs[key] = build()
+        return self.programs[key]
 
 
 class Compiler:
@@ -19,19 +40,19 @@ class Compiler:
     thread goes on while the rest is compiled in others.
     """
 
-    def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int):
+    def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int, built: Built):
         self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(next(iter(shared.values())).data))
         self._queues, self._shared, self._ahead = queues, shared, ahead
         self._pool = ThreadPoolExecutor(ahead)
-        self._programs: dict[tuple[int, int, Device], tuple[Future[Segment], Lane]] = {}
+        self._segments = built.segments
 
     def __call__(self, queue: Queue, device: Device) -> tuple[Segment, Lane]:
         """The program of a queue for a device, and its lanes; those that come after it begin to be compiled."""
         first = next(i for i, known in enumerate(self._queues) if known is queue)
         for index in range(first, min(first + self._ahead, len(self._queues))):
             for each in self._shared:
-                self._begin(index, each)
-        segment, lanes = self._programs[first, queue.width, device]
+                self._begin(self._queues[index], each)
+        segment, lanes = self._segments[queue.program, device]
         self._check_memory(segment.result(), device)
         return segment.result(), lanes
 
@@ -46,12 +67,12 @@ class Compiler:
         if needed > limit:
             raise TooLargeError(f"{WHERE}: {needed:,} bytes must fit the device, got {limit:,}.")
 
-    def _begin(self, index: int, device: Device) -> None:
-        place = index, self._queues[index].width, device
-        if place in self._programs:
+    def _begin(self, queue: Queue, device: Device) -> None:
+        place = queue.program, device
+        if place in self._segments:
             return
-        lowered, lanes = self._lower(self._queues[index], device)
-        self._programs[place] = self._pool.submit(compiled, lowered), lanes
+        lowered, lanes = self._lower(queue, device)
+        self._segments[place] = self._pool.submit(compiled, lowered), lanes
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         orders, shared = jax.device_put(queue.idle(), device), self._shared[device]

@@ -40,7 +40,6 @@ class Queue:
     part: Program
     program: LaneProgram
     waiting: deque[int]
-    _pick: Callable[[Lane, Any], Tree] | None = None
 
     @classmethod
     def of(cls, part: Program, program: LaneProgram) -> "Queue":
@@ -83,10 +82,7 @@ class Queue:
 
     def weights_of(self, lanes: Lane, lane: int) -> Tree:
         """The weights that one lane keeps, on the host: no other's leave the device."""
-        if self._pick is None:
-            weights = self.program.weights
-            self._pick = jax.jit(lambda lanes, i: jax.tree.map(lambda x: x[i], weights(lanes)))
-        return jax.tree.map(_on_host, self._pick(lanes, lane))
+        return jax.tree.map(_on_host, self.program.pick(lanes, lane))
 
     def members(self, rows: np.ndarray) -> np.ndarray:
         """The trials of the configurations in these rows."""
@@ -262,7 +258,7 @@ class Engine:
             JefficientWarning,
             stacklevel=2,
         )
-        queue.program, queue._pick = dataclasses.replace(queue.program, width=queue.width // 2), None
+        queue.program = dataclasses.replace(queue.program, width=queue.width // 2)
         queue.waiting = deque(queue.members(rows).tolist())
         self.record.restart(configs, queue.width)
         if self.log is not None:

@@ -6,6 +6,7 @@ What a lane computes while it is frozen, or after it has diverged, reaches neith
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ Segment = jax.stages.Compiled
 """``(lanes, orders, shared) -> (lanes, look)``."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LaneProgram:
     """The program of one static combination.
 
@@ -114,6 +115,11 @@ class LaneProgram:
     def weights(self, lanes: Lane) -> Tree:
         """The weights that are kept, with the lane axis."""
         return self._each(self.trial.weights, 0)(lanes.state) if lanes.kept is None else lanes.kept.weights
+
+    @functools.cached_property
+    def pick(self) -> Callable[[Lane, Any], Tree]:
+        """The weights that one lane keeps, on the device."""
+        return jax.jit(lambda lanes, i: jax.tree.map(lambda x: x[i], self.weights(lanes)))
 
     def _each(self, function: Callable, *axes: int | None) -> Callable:
         """`function` for every lane. A single lane is run as it is: a vmap of one makes convolutions slower."""

@@ -113,11 +113,11 @@ def static_key(part: Program) -> str:
     return json.dumps(static, sort_keys=True)
 
 
-def plan_of(prepared: Prepared) -> Plan:
-    """The layout that rules give, without compiling or measuring."""
+def plan_of(prepared: Prepared, trials: int | None = None) -> Plan:
+    """The layout that rules give, without compiling or measuring; for so many trials of each program, or its own."""
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
-    programs = [_planned(part, _width(prepared, i, slots)) for i, part in enumerate(prepared.parts)]
+    programs = [_planned(part, _width(prepared, i, slots, trials)) for i, part in enumerate(prepared.parts)]
     return Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), _size(prepared.data))
 
 
@@ -182,14 +182,14 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
     return math.ceil(trials / (side_by_side * rounds))
 
 
-def _width(prepared: Prepared, index: int, slots: int) -> int:
+def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None) -> int:
     costs = prepared.costs[index]
     memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
     widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     part = prepared.parts[index]
     if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
         widest = max(widest, math.ceil(part.seeds * part.folds / slots))
-    return width_for(part.trials, slots, widest)
+    return width_for(part.trials if trials is None else trials, slots, widest)
 
 
 def _planned(part: Program, width: int) -> ProgramPlan:

@@ -11,9 +11,9 @@ from .._core.errors import JefficientWarning
 from ..results import Result
 from ._assemble import assemble
 from ._durable import Durable
-from ._engine import Engine
 from ._forecast import forecast
-from ._interrupt import Interrupted, interruptible
+from ._interrupt import interruptible
+from ._interruptible_run import until_done
 from ._labelled import attributes, dataset_of
 from ._named import WHERE
 from ._parts import check_whole, run_in_parts
@@ -21,12 +21,16 @@ from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
 from ._replay import Trained
+from ._rounds import run_in_rounds
+from ._search import Search
 from ._settings import Running, Settings
 from ._winner import tested
 
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Running) -> Result:
     """Run a sweep; see `jf.sweep`."""
+    if isinstance(space, Search):
+        return run_in_rounds((task, optimizer), space, settings, running)
     prepared = prepare(task, optimizer, space, settings)
     if running.executor is not None:
         with ExitStack() as stack:
@@ -47,7 +51,9 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
         if durable is not None:
             durable.begin(engine, plan)
         report(engine.record.progress())
-        _run(engine, durable)
+        with interruptible() as is_asked:
+            if until_done(engine, durable, is_asked) and is_asked():
+                warnings.warn(f"{WHERE}: interrupted too late: the sweep is whole.", JefficientWarning, stacklevel=3)
     dataset = dataset_of(prepared, engine.record, attributes(prepared, plan, engine.record.seconds, engine.record.busy))
     programs = Trained(prepared)
     result = Result(dataset, dict(prepared.space.columns), engine.record.weights, programs=programs)
@@ -63,38 +69,3 @@ def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan
     if found is not None:
         return found
     return forecast(prepared, measure=True) if is_measured else plan_of(prepared)
-
-
-def _run(engine: Engine, durable: Durable | None) -> None:
-    """Until all is done, or Ctrl-C: then what is not over is interrupted."""
-    with interruptible() as is_asked:
-
-        def between(engine: Engine) -> None:
-            is_ending = is_asked()
-            if durable is not None:
-                durable.between(engine, is_ending=is_ending)
-            if is_ending:
-                raise Interrupted
-
-        engine.between = between
-        try:
-            engine.run()
-        except Interrupted:
-            _say_interrupted(engine, durable)
-            return
-        if durable is not None:
-            durable.between(engine, is_ending=True)
-        if is_asked():
-            warnings.warn(f"{WHERE}: interrupted too late: the sweep is whole.", JefficientWarning, stacklevel=4)
-
-
-def _say_interrupted(engine: Engine, durable: Durable | None) -> None:
-    progress = engine.record.progress()
-    engine.record.interrupt()
-    more = "" if durable is None else " The same call goes on from here."
-    warnings.warn(
-        f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; the result says "
-        f"'interrupted' of the others.{more}",
-        JefficientWarning,
-        stacklevel=5,
-    )

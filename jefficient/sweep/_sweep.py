@@ -16,12 +16,13 @@ from ._trial import Trial
 if TYPE_CHECKING:
     from ..results import Result
     from ._plan import Plan
+    from ._search import Search
 
 
 def sweep(
     task: Task | Trial,
     optimizer: Any = None,
-    space: Space = None,  # pyright: ignore[reportArgumentType]
+    space: "Space | Search" = None,  # pyright: ignore[reportArgumentType]
     *,
     steps: int | None = None,
     epochs: float | None = None,
@@ -57,7 +58,9 @@ def sweep(
         optimizer: a function of hyperparameters that returns a gradient transformation of jefficient or optax
             (``jf.adam`` as it stands, a lambda), or a built transformation.
         space: the configurations, from `jf.grid`, `jf.sobol` or `jf.random`. Numbers are traced and share a program;
-            `batch_size`, bools, None, strings, functions and what `jf.static` marks are static.
+            `batch_size`, bools, None, strings, functions and what `jf.static` marks are static. Or what proposes them
+            while the sweep runs, `jf.optuna`: then there is no `plan`, `directory` or `executor`, and `stop` judges
+            among the configurations of a round.
         steps: updates of each trial; give this or `epochs`.
         epochs: passes over the training rows, ⌈epochs · rows / batch_size⌉ updates.
         batch_size: rows in a batch, where the space does not name it; by default 64, or all rows if fewer.
