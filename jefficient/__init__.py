@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any as _Any
 
 from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError, JefficientWarning
+from .integrations import optuna
 from .schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -132,6 +133,7 @@ __all__ = [
     "nadam",
     "nadamw",
     "named_chain",
+    "optuna",
     "partition",
     "piecewise_constant_schedule",
     "plan",

@@ -1,4 +1,4 @@
-"""Models from elsewhere: a flax or equinox model, a loss of its outputs and rows enter; a `jf.Task` leaves.
+"""Other libraries: their models enter and tasks leave; their samplers propose what a sweep trains.
 
 Importing this imports none of them.
 """
@@ -8,3 +8,4 @@ from ._equinox import equinox_task as equinox_task
 from ._linen import linen_task as linen_task
 from ._nnx import nnx_model as nnx_model
 from ._nnx import nnx_task as nnx_task
+from ._optuna import optuna as optuna
