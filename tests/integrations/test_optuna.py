@@ -284,6 +284,21 @@ def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path):
     assert not states(again.study)[WAITING]
 
 
+def test_what_others_have_given_up_is_not_told():
+    """As when this process slept for longer than its heartbeats may be missing."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def give_up(progress):
+        if study.trials[1].state == TrialState.RUNNING:
+            study.tell(1, state=FAIL)
+
+    result = sweep(search(4, study), progress=give_up)
+    assert study.trials[1].state == FAIL
+    assert study.trials[1].intermediate_values == {}
+    assert sum(states(study).values()) == 5  # another came in its place
+    assert result.dataset["optuna_trial"].values.tolist() == [0, 1, 2, 3, 4]
+
+
 def test_an_error_fails_what_was_asked_for():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
