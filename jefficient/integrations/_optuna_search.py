@@ -1,7 +1,7 @@
 """A sweep's search by a study of Optuna: ask a batch, tell what became of it."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -64,6 +64,7 @@ class OptunaSearch:
         self._asked: list[tuple[optuna.Trial, int]] = []  # and which configuration it proposes
         self._heartbeats: Heartbeats | None = None
         self._is_exhausted = False
+        self._disconnect: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
         names = ", ".join(self._ranges)
@@ -78,7 +79,7 @@ class OptunaSearch:
         """Open the study, or begin it."""
         self._reset()
         if not isinstance(self._given, optuna.Study):
-            self.study = opened(self._given, self._storage, self._study_name, goal.mode)
+            self.study, self._disconnect = opened(self._given, self._storage, self._study_name, goal.mode)
         directions = [x.name.lower() for x in self.study.directions]
         if directions != [f"{goal.mode}imize"]:
             raise ArgumentError(f"{WHERE}: the study must {goal.mode}imize one score, got the directions {directions}.")
@@ -139,6 +140,7 @@ class OptunaSearch:
         for trial, _ in self._asked:
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         self._end_batch()
+        self._disconnect()
 
     def _number(self, trial: optuna.Trial, name: str) -> float:
         """What was proposed: a number, or a place among the values of a choice."""

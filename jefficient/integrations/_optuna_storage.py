@@ -2,10 +2,11 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import optuna
+from sqlalchemy.pool import NullPool
 
 SECONDS = 60
 """From one heartbeat to the next; who misses two has died."""
@@ -14,24 +15,27 @@ WAIT = 60
 """Seconds that a process waits for another's lock on SQLite's file."""
 
 
-def opened(sampler: Any, storage: Any, study_name: str | None, mode: str) -> optuna.Study:
-    """The study of this name, or a new one."""
-    return optuna.create_study(
-        storage=_database(storage) if isinstance(storage, str) else storage,
+def opened(sampler: Any, storage: Any, study_name: str | None, mode: str) -> tuple[optuna.Study, Callable[[], None]]:
+    """The study of this name, or a new one, and what closes its connections until it is used again."""
+    database = database_at(storage) if isinstance(storage, str) else None
+    study = optuna.create_study(
+        storage=storage if database is None else database,
         sampler=sampler,
         study_name=study_name,
         direction="minimize" if mode == "min" else "maximize",
         load_if_exists=study_name is not None,
     )
+    return study, (lambda: None) if database is None else database.engine.dispose
 
 
-def _database(address: str) -> optuna.storages.RDBStorage:
-    """A database whose lost trials are proposed again."""
+def database_at(address: str) -> optuna.storages.RDBStorage:
+    """A database whose lost trials are proposed again. Files are closed after each use, as they open fast."""
+    is_file = address.startswith("sqlite")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
             address,
-            engine_kwargs={"connect_args": {"timeout": WAIT}} if address.startswith("sqlite") else None,
+            engine_kwargs={"connect_args": {"timeout": WAIT}, "poolclass": NullPool} if is_file else None,
             heartbeat_interval=SECONDS,
             grace_period=2 * SECONDS,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),

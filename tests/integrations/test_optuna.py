@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +55,7 @@ def told(tmp_path_factory):
         result = sweep(asked, seeds=2)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    return result, optuna.load_study(study_name="told", storage=f"sqlite:///{path}"), rounds
+    return result, optuna.load_study(study_name="told", storage=worker.opened(f"sqlite:///{path}")), rounds
 
 
 def test_trials_are_told_what_the_formula_says(told):
@@ -237,26 +236,7 @@ def test_a_larger_n_goes_on_with_the_study(tmp_path):
 
 
 def test_two_processes_share_a_study_and_one_is_killed(tmp_path):
-    database, n = f"sqlite:///{tmp_path}/study.db", 28
-    optuna.create_study(storage=database, study_name=worker.NAME)
-    program = [sys.executable, str(Path(worker.__file__)), database, str(n)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")])}
-    both = [subprocess.Popen([*program, which], env=environment) for which in ("killed", "spared")]
-    assert [process.wait(timeout=120) for process in both] == [-signal.SIGKILL, 0]
-    study = optuna.load_study(study_name=worker.NAME, storage=database)
-    trials = study.get_trials()
-    lost = [t for t in trials if t.state == FAIL and "failed" not in t.user_attrs]
-    ended = [t for t in trials if t.state == COMPLETE or "failed" in t.user_attrs]
-    assert len(lost) == worker.BATCH
-    assert len(ended) == n
-    assert len(trials) == n + len(lost)  # nothing is left running
-    again = [t for t in ended if "failed_trial" in t.system_attrs]
-    assert sorted(t.system_attrs["failed_trial"] for t in again) == [t.number for t in lost]
-    assert all(t.params == trials[t.system_attrs["failed_trial"]].params for t in again)
-    for t in ended:
-        assert (t.state == FAIL) == (t.params["rate"] > 0.1)
-        if t.state == COMPLETE:
-            np.testing.assert_allclose(t.value, score(**t.params), rtol=1e-5)
+    worker.check_two_of_which_one_is_killed(f"sqlite:///{tmp_path}/study.db", n=28)
 
 
 def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path):
