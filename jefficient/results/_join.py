@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,9 +49,13 @@ def joined(first: "Result", second: "Result") -> "Result":
 
 
 def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
-    """The configurations of all parts, one after another or in another order, numbered anew."""
+    """The configurations of all parts, one after another or in another order, numbered anew.
+
+    A number of each configuration that only some parts have, such as `optuna_trial`, is -1 in the others.
+    """
     looks = max(part.sizes["look"] for part in parts)
-    padded = [_padded(part, looks) for part in _labelled_alike(parts)]
+    own = {name: x.attrs for part in parts for name, x in part.coords.items() if x.dims == ("config",)}
+    padded = [_numbered(_padded(part, looks), own) for part in _labelled_alike(parts)]
     dataset = xr.concat(padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
     if order is not None:
         dataset = dataset.isel(config=order)
@@ -129,6 +133,11 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
 def _padded(part: xr.Dataset, looks: int) -> xr.Dataset:
     """With so many looks: none is made after a configuration's last."""
     return part.reindex(look=np.arange(looks), fill_value={"step": -1})
+
+
+def _numbered(part: xr.Dataset, names: Mapping[Hashable, Mapping[str, Any]]) -> xr.Dataset:
+    missing = {name: attrs for name, attrs in names.items() if name not in part.coords}
+    return part.assign_coords({name: ("config", np.full(part.sizes["config"], -1), x) for name, x in missing.items()})
 
 
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:

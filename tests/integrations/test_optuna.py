@@ -279,6 +279,30 @@ def test_what_others_have_given_up_is_not_told():
     assert result.dataset["optuna_trial"].values.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_result_joins_that_of_a_table():
+    proposed, table = sweep(search(3)), sweep(jf.grid(rate=[0.01, 0.02], share=[0.5]))
+    for whole, numbers in ((proposed + table, [0, 1, 2, -1, -1]), (table + proposed, [-1, -1, 0, 1, 2])):
+        assert whole.dataset["optuna_trial"].values.tolist() == numbers
+        assert whole.dataset["optuna_trial"].attrs == proposed.dataset["optuna_trial"].attrs
+
+
+def test_stopped_configurations_are_pruned():
+    asked = search(16, batch=8)
+    result = sweep(asked, stop=jf.median_stop(min_configs=2), seeds=2)
+    stopped = (result.dataset["status"] == "stopped").any(["seed", "fold"]).values
+    pruned = [t for t in asked.study.trials if t.state == PRUNED]
+    assert [t.number for t in pruned] == np.flatnonzero(stopped).tolist() != []
+    for t in pruned:  # Optuna takes the last intermediate value
+        np.testing.assert_allclose(t.value, score(**t.params, t=max(t.intermediate_values)), rtol=1e-5)
+
+
+def test_a_search_in_which_everything_diverges():
+    asked = search(3, batch=2, rate=jf.LogUniform(0.2, 1.0))
+    result = sweep(asked)
+    assert states(asked.study) == {FAIL: 3}
+    assert (result.dataset["status"] == "diverged").all()
+
+
 def test_an_error_fails_what_was_asked_for():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 
