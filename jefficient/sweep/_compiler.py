@@ -11,7 +11,7 @@ from .._core.typing import Device
 from ._engine import Queue, TooLargeError
 from ._lanes import Lane, LaneProgram, Segment, Shared
 from ._machine import memory_of
-from ._named import WHERE
+from ._named import WHERE, naming_traced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,19 +76,9 @@ class Compiler:
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         orders, shared = jax.device_put(queue.idle(), device), self._shared[device]
-        try:
+        with naming_traced(queue.part.static, queue.part.numbers):
             lanes = queue.program.empty(orders, shared)
             return queue.program.lower(lanes, orders, shared), lanes
-        except Exception as error:
-            static = {name: x for name, x in queue.part.static.items() if name != "steps_per_epoch"}
-            traced = [*queue.part.numbers, "steps"]
-            error.add_note(f"{WHERE}: raised while compiling for {static}, with {traced} traced.")
-            if isinstance(error, TypeError):  # jax's errors about numbers that must be known while tracing are such
-                error.add_note(
-                    f"{WHERE}: the numbers {traced} are traced. Whoever decides on one in Python, or makes a shape "
-                    f"of one, cannot have it traced (jf's schedules and transforms can)."
-                )
-            raise
 
 
 def compiled(lowered: jax.stages.Lowered) -> Segment:

@@ -17,7 +17,7 @@ from ..transforms import clipped
 from ._codec import digest, digest_of
 from ._custom import Custom
 from ._lanes import LaneProgram
-from ._named import WHERE, named
+from ._named import WHERE, naming_traced
 from ._programs import Lengths, Program, programs
 from ._routes import COLUMNS, DIMENSIONS, VARIABLES
 from ._settings import Settings
@@ -97,19 +97,14 @@ class Prepared:
         return jax.eval_shape(lambda key: trial.weights(trial.init(key, **numbers, fold=0)), jax.random.key(0))
 
     def _lane_costs(self, trial: Trial, part: Program) -> "LaneCosts":
-        numbers, static = part.rows()[0], part.static
-
         def begin_and_step(key: jax.Array, data: Tree, numbers: dict[str, Any]) -> tuple[Any, Any]:
             state = trial.init(key, **numbers, fold=0)
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
-        def trace(_: dict[str, Any]) -> None:
-            given = jax.random.key(0, impl=jax.random.key_impl(self.settings.key)), self.data, numbers
-            traced.append(jax.make_jaxpr(begin_and_step, return_shape=True)(*given))
-
-        traced: list[Any] = []
-        named(trace, numbers, static)
-        jaxpr, (state, _) = traced[0]
+        with naming_traced(part.static, part.numbers):
+            jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(
+                jax.random.key(0, impl=jax.random.key_impl(self.settings.key)), self.data, part.rows()[0]
+            )
         state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
         text = str(jaxpr)
         has_clip = isinstance(state, TrainState) and jax.eval_shape(clipped, state.opt_state) is not None
