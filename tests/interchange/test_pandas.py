@@ -1,0 +1,49 @@
+"""Tables of pandas, arrays of NumPy and of jax are the same data; tables come out as pandas'."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from sweep import tiny
+
+import jefficient as jf
+
+RATES = [0.01, 0.1]
+
+
+def loss(params, batch):
+    return jnp.mean((batch["x"] @ params - batch["y"]) ** 2)
+
+
+def run(x, y, rates, **held_out):
+    task = jf.Task(init=tiny.init, loss=loss, data={"x": x, "y": y}, **held_out)
+    return tiny.sweep(task, jf.grid(learning_rate=rates), steps=5)
+
+
+FRAME = pd.DataFrame(tiny.X.astype(float), columns=["a", "b", "c"], index=pd.RangeIndex(100, 130))
+SERIES = pd.Series(tiny.Y.astype(float), index=FRAME.index)
+
+
+@pytest.mark.parametrize("rows", [(FRAME, SERIES), (jnp.asarray(tiny.X), jnp.asarray(tiny.Y))], ids=["pandas", "jax"])
+def test_rows_may_be_of_numpy_jax_and_pandas(rows):
+    expected = run(tiny.X, tiny.Y, np.array(RATES), validation=0.2)
+    result = run(*rows, pd.Series(RATES), validation=0.2)
+    np.testing.assert_array_equal(result.dataset["valid_loss"], expected.dataset["valid_loss"])
+    assert result.space == expected.space
+    held_out = {"x": rows[0][:10], "y": rows[1][:10]}
+    by_rows = run(*rows, jnp.array(RATES), validation=held_out, test=held_out)
+    np.testing.assert_allclose(by_rows.test["test_loss"].item(), by_rows.best().score, rtol=1e-6)
+
+
+def test_tables_come_out_as_pandas():
+    result = run(tiny.X, tiny.Y, RATES, validation=0.2)
+    assert isinstance(result.table(), pd.DataFrame)
+    assert isinstance(result.ties(), pd.DataFrame)
+    assert result.dataset["valid_loss"].to_dataframe().index.names == ["config", "seed", "fold", "look"]
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(result.params()))
+
+
+def test_a_column_of_texts_is_named():
+    with pytest.raises(jf.ArgumentTypeError, match=r"data\['x'\] must hold numbers, got dtype object"):
+        run(pd.DataFrame({"a": ["low", "high"] * 15}).astype(object), SERIES, RATES)
