@@ -3,9 +3,10 @@
 import sys
 
 from executors.test_parts import SETTINGS
-from mpi4py.futures import MPIPoolExecutor
 from sweep import small
 
 if __name__ == "__main__":
+    from mpi4py.futures import MPIPoolExecutor
+
     with MPIPoolExecutor() as ranks:
         small.sweep(**SETTINGS, executor=ranks, parts=3).save(sys.argv[1])
