@@ -74,7 +74,9 @@ def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 12
     data = {"x": (images / 16).astype(np.float32), "y": digits.astype(np.int32)}
     space = jf.grid(learning_rate=np.geomspace(3e-4, 1.0, rates), batch_size=list(sizes), l2=[0.0, 1e-3, 1e-2])
     task = jf.Task(init=init, loss=jf.regularized(loss), data=data, metrics={"error": error}, validation=0.25)
-    return jf.sweep(task, jf.adam, space, epochs=epochs, seeds=3, directory=directory, snapshot_every=5.0)
+    lost = 2 * float(np.log(10))  # a training loss twice that of guessing
+    kept: Any = {"directory": directory, "snapshot_every": 5.0}
+    return jf.sweep(task, jf.adam, space, epochs=epochs, seeds=3, diverged_above=lost, **kept)
 
 
 def _finish(result: Any, output: Path, directory: str | None) -> int:

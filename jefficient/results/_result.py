@@ -85,10 +85,10 @@ class Result:
             labels = {name: tuple(self.dataset[name].values.tolist()) for name in hyperparameters(self.dataset)}
             object.__setattr__(self, "space", labels)
         count = self.dataset.sizes["config"]
-        if any(len(values) != count for values in self.space.values()):
+        lengths = {name: len(values) for name, values in self.space.items()}
+        if set(lengths.values()) - {count}:
             raise ArgumentError(
-                f"jf.Result: space must have a value for each of the {count} configurations, got "
-                f"{ {name: len(values) for name, values in self.space.items()} }."
+                f"jf.Result: space must have a value for each of the {count} configurations, got {lengths}."
             )
 
     @property
@@ -153,14 +153,13 @@ class Result:
         Every configuration whose trials all finished is compared with the best on the same seeds and folds, with
         two-sided p-values times the number of comparisons, m - 1 for m configurations (Bonferroni). The variance of
         one difference, which `compare` uses, comes from few seeds or folds; here each configuration's is drawn towards
-        what all have in common (Smyth 2004), which tells far more apart; of two configurations it is the same test.
+        what the better half has in common (Smyth 2004), which tells far more apart; of two it is the same test.
         The truly best one is left out only where one of the m - 1 others beats it significantly, which happens with
         probability alpha / (m - 1) at most for each: so it is among those returned with probability 1 - alpha at
         least. Where all are equally good, a single one is returned alpha of the time at most, since the test is
         two-sided. Both hold where scores are normal and `compare`'s correction for folds is right; simulated, they
-        hold with three seeds whose standard deviations differ fivefold between configurations (twentyfold: the best is
-        left out 7 % of the time). With one seed and one fold nothing can be told: all configurations are
-        returned, their p-values NaN.
+        hold with three seeds whose standard deviations differ twentyfold between configurations. With one seed and one
+        fold nothing can be told: all configurations are returned, their p-values NaN.
 
         Args:
             alpha: between 0 and 1.

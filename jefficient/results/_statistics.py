@@ -16,6 +16,9 @@ from scipy import special, stats
 from ._dataset import flat_trials, score_of, status_of, trial_values
 from ._score import Status
 
+FEWEST = 4
+"""Variances from which a scatter is estimated: of fewer it says nothing."""
+
 
 class Units(NamedTuple):
     """What differences are told from.
@@ -110,21 +113,27 @@ def against(units: Units, best: np.ndarray | int) -> Differences:
         Arrays (…, configs).
     """
     here = np.asarray(best)[..., None]
-    means, (variances, degrees) = units.values.mean(axis=-1), moderated(units)
+    means, (variances, degrees) = units.values.mean(axis=-1), moderated(units, here)
     difference = means - np.take_along_axis(means, here, axis=-1)
     error = np.sqrt(units.factor * (variances + np.take_along_axis(variances, here, axis=-1)))
     statistic = np.divide(difference, error, out=np.zeros_like(difference), where=error != 0)
     return Differences(difference, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees[..., None]))
 
 
-def moderated(units: Units) -> tuple[np.ndarray, np.ndarray]:
-    """Each configuration's variance over units, drawn towards what all have, and its degrees of freedom.
+def moderated(units: Units, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each configuration's variance over units, drawn towards what the better ones have, and degrees of freedom.
 
     What a unit adds to all configurations (its rows, its initial weights) is taken off first: they are paired. A few
     units say little of one configuration's variance, but those of many are alike: Smyth (2004), "Linear models and
     empirical Bayes methods for assessing differential expression", Statistical Applications in Genetics and Molecular
-    Biology 3, section 6.2, estimates from their scatter how alike, as a prior of so many degrees of freedom. Where all
-    could be equal it is the pooled variance; for two configurations the paired t-test.
+    Biology 3, section 6.2, estimates from their scatter how alike, as a prior of so many degrees of freedom. Here the
+    better half (`FEWEST` at least) makes the prior, since what has failed scatters more than what has learned; a
+    configuration beyond it has its own variance at least. Where all could be equal it is the pooled variance; for two
+    configurations the paired t-test.
+
+    Args:
+        units: as for `against`.
+        best: int array (…, 1).
 
     Returns:
         Arrays (…, configs) and (…); NaN for one unit.
@@ -133,18 +142,24 @@ def moderated(units: Units) -> tuple[np.ndarray, np.ndarray]:
     own = count - 1
     if own == 0 or configs == 1:
         return _variance(values), np.full(values.shape[:-2], np.nan)
-    residual = values - values.mean(axis=-1, keepdims=True)
-    residual = residual - residual.mean(axis=-2, keepdims=True)
-    floor = units.resolution * np.abs(values).max(axis=-1)  # of the numbers: what is all alike has no spread
-    variance = np.square(residual).sum(axis=-1) / (own * (1 - 1 / configs)) + np.square(floor) + np.finfo(float).tiny
-    logs = np.log(variance) - _log_bias(own)
+    many = min(configs, max(FEWEST, -(-configs // 2)))
+    means = values.mean(axis=-1)
+    distance = np.abs(means - np.take_along_axis(means, best, axis=-1))
+    is_better = distance.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable") < many
+    residual = values - means[..., None]
+    residual = residual - np.where(is_better[..., None], residual, 0).sum(axis=-2, keepdims=True) / many
+    variance = np.square(residual).sum(axis=-1) / (own * np.where(is_better, 1 - 1 / many, 1))
+    variance = variance + np.square(units.resolution * np.abs(values).max(axis=-1)) + np.finfo(float).tiny
+    better = np.take_along_axis(variance, np.argsort(~is_better, axis=-1, kind="stable")[..., :many], axis=-1)
+    logs = np.log(better) - _log_bias(own)
     excess = logs.var(axis=-1, ddof=1) - special.polygamma(1, own / 2)
     is_pooled = excess <= 0
     prior = 2 * _trigamma_inverse(np.where(is_pooled, 1.0, excess))
-    common = np.where(is_pooled, variance.mean(axis=-1), np.exp(logs.mean(axis=-1) + _log_bias(prior)))
+    common = np.where(is_pooled, better.mean(axis=-1), np.exp(logs.mean(axis=-1) + _log_bias(prior)))
     share = np.where(is_pooled, 1.0, prior / (prior + own))[..., None]
-    degrees = np.minimum(np.where(is_pooled, np.inf, prior + own), own * (configs - 1))
-    return share * common[..., None] + (1 - share) * variance, degrees
+    degrees = np.minimum(np.where(is_pooled, np.inf, prior + own), own * (many - 1))
+    drawn = share * common[..., None] + (1 - share) * variance
+    return np.where(is_better, drawn, np.maximum(drawn, variance)), degrees
 
 
 def _log_bias(degrees: np.ndarray | float) -> np.ndarray | float:
