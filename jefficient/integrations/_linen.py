@@ -102,8 +102,8 @@ def linen_task(
 
 def _example(task: Task, read: Callable[[Tree], tuple]) -> tuple:
     """The module's arguments for one row of zeros."""
-    row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), task.data)
+    row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), task.row)
     if task.prepare is not None:
         fit, apply = task.prepare
-        row = jax.eval_shape(apply, jax.tree.map(jnp.asarray, fit(task.data)), row)
+        row = jax.eval_shape(apply, jax.tree.map(jnp.asarray, fit(task.sample)), row)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(read, row))

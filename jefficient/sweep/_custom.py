@@ -114,6 +114,11 @@ class Custom:
 
         return Trial(routed("init"), routed("step"), routed("evaluate"), self.data, self.given.weights)
 
+    def example(self, static: Mapping[str, Any]) -> Tree:
+        """What a step reads."""
+        del static
+        return self.given.data
+
     def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Trace with each configuration's concrete numbers, so that bad ones fail by name."""
         key = jax.eval_shape(lambda: jax.random.key(0))

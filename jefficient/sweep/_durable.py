@@ -20,12 +20,13 @@ from jaxlib.version import __version__ as jaxlib_version
 from .._core.errors import JefficientError, JefficientWarning
 from .._core.typing import Device, Tree
 from ._codec import decoded, digest, encoded
-from ._engine import Block, Engine, Queue
+from ._host import Host
 from ._labelled import attributes, labels_as_arrays
-from ._lanes import Look, Shared
+from ._lanes import Shared
 from ._named import WHERE
 from ._plan import Plan, static_key
 from ._prepared import Prepared
+from ._queue import Queue
 from ._snapshot import Directory, Snapshot
 from ._stop import Log, Report
 
@@ -79,7 +80,7 @@ class Durable:
             return f"it ran on {found.body['plan']['devices']} devices, here are {len(jax.local_devices())}"
         return None
 
-    def begin(self, engine: Engine, plan: Plan) -> None:
+    def begin(self, engine: Host, plan: Plan) -> None:
         """Check that the directory is of this sweep, and take from it what can be taken."""
         device = engine.devices[0]
         templates = [_template(queue, engine.shared[device], device) for queue in engine.queues]
@@ -92,7 +93,7 @@ class Durable:
         self._check(self.found)
         self._restore(engine, self.found, [weights for _, weights in templates])
 
-    def between(self, engine: Engine, is_ending: bool) -> None:
+    def between(self, engine: Host, is_ending: bool) -> None:
         """A snapshot, where one is due."""
         failed = self._written.done() and self._written.exception()
         if failed:
@@ -101,9 +102,9 @@ class Durable:
         if is_ending or is_due:
             self._write(engine, is_waited_for=is_ending or self._every == 0)
 
-    def _write(self, engine: Engine, *, is_waited_for: bool) -> None:
-        if any(block is not None and block.arrives.exception() for block in engine.blocks):
-            return  # the engine is about to deal with it
+    def _write(self, engine: Host, *, is_waited_for: bool) -> None:
+        if engine.has_failed:
+            return
         snapshot = self._capture(engine)
         self._written.exception()  # one at a time
         self._written = self._writer.submit(self._directory.write, snapshot)
@@ -111,17 +112,15 @@ class Durable:
         if is_waited_for:
             self._written.result()
 
-    def _capture(self, engine: Engine) -> Snapshot:
+    def _capture(self, engine: Host) -> Snapshot:
         arrays = {f"record/{name}": np.array(x) for name, x in engine.record.arrays().items()}
         arrays |= self._labels | engine.record.fixed()
         arrays["weights"] = np.array(sorted(engine.record.weights), int).reshape(-1, 3)
         for i, place in enumerate(sorted(engine.record.weights)):
             arrays |= encoded(f"weights/{i}", engine.record.weights[place])
         arrays |= {f"waiting/{i}": np.array(queue.waiting, int) for i, queue in enumerate(engine.queues)}
-        slots = [None if block is None else engine.queues.index(block.queue) for block in engine.blocks]
-        for slot, block in enumerate(engine.blocks):
-            if block is not None:
-                arrays |= _encoded_block(f"slot/{slot}", block)
+        slots, blocks = engine.captured()
+        arrays |= blocks
         if engine.log is not None:
             arrays |= _encoded_log(engine.log)
         widths = [queue.width for queue in engine.queues]
@@ -159,7 +158,7 @@ class Durable:
                 f"{'; '.join(reasons)}. Name another directory."
             )
 
-    def _restore(self, engine: Engine, found: Snapshot, templates: list[Tree]) -> None:
+    def _restore(self, engine: Host, found: Snapshot, templates: list[Tree]) -> None:
         body, arrays = found
         hashes = list(self._prepared.space.hashes)
         there = {x: i for i, x in enumerate(arrays["configurations"].tolist())}
@@ -176,22 +175,17 @@ class Durable:
                 place = to_new[config], seed, fold
                 record.weights[place] = decoded(f"weights/{i}", arrays, templates[program_of[place[0]]])
         reason = self._difference(found)
-        if reason is None and (body["widths"], len(body["slots"])) != (
-            [queue.width for queue in queues],
-            len(engine.devices),
-        ):
+        is_same = body["widths"] == [queue.width for queue in queues] and engine.fits(body["slots"])
+        if reason is None and not is_same:
             reason = "the plan is another"
         if reason is not None:
             self._start_again(engine, reason, new)
             return
         for i, queue in enumerate(queues):
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
-        engine.blocks = [
-            None if index is None else _decoded_block(f"slot/{slot}", arrays, engine, index, engine.devices[slot])
-            for slot, index in enumerate(body["slots"])
-        ]
+        engine.restore(body["slots"], arrays)
 
-    def _start_again(self, engine: Engine, reason: str, known: np.ndarray) -> None:
+    def _start_again(self, engine: Host, reason: str, known: np.ndarray) -> None:
         """What is not finished starts again."""
         unfinished = engine.record.unfinished()
         again = np.intersect1d(unfinished, known)
@@ -234,31 +228,12 @@ def _identity(prepared: Prepared, queues: list[Queue], digests: list[str]) -> di
 
 def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, Tree]:
     """A digest of what a single lane does, constants included; and the shapes of the weights of one trial."""
-    single = replace(queue, program=replace(queue.program, width=1))
+    single = replace(queue, program=queue.program.single())
     orders = jax.device_put(single.idle(), device)
     lanes = single.program.empty(orders, shared)
-    text = single.program.lower(lanes, orders, shared).as_text()
+    text = "".join(x.as_text() for x in jax.tree.leaves(single.program.lower(lanes, orders, shared)))
     weights = jax.eval_shape(single.program.weights, lanes)
     return digest(text.encode()), jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
-
-
-def _encoded_block(name: str, block: Block) -> dict[str, np.ndarray]:
-    lanes, look = block.arrives.result()
-    measured = {f"{name}/look/{key}": np.array(x) for key, x in look.values.items()}
-    ends = {f"{name}/{key}": np.array(getattr(look, key)) for key in ("status", "step", "diverged_at")}
-    host = {f"{name}/trials": block.trials.copy(), f"{name}/looks": block.looks.copy()}
-    return {**encoded(f"{name}/lanes", lanes), **measured, **ends, **host}
-
-
-def _decoded_block(name: str, arrays: Mapping[str, np.ndarray], engine: Engine, index: int, device: Device) -> Block:
-    queue, measured = engine.queues[index], f"{name}/look/"
-    segment, shapes = engine.compiled(queue, device)
-    lanes = jax.device_put(decoded(f"{name}/lanes", arrays, shapes), device)
-    values: Any = {key.removeprefix(measured): x for key, x in arrays.items() if key.startswith(measured)}
-    ends: Any = [arrays[f"{name}/{key}"] for key in ("status", "step", "diverged_at")]
-    arrives: Future = Future()
-    arrives.set_result((lanes, Look(values, *ends)))
-    return Block(queue, segment, arrays[f"{name}/trials"].copy(), arrays[f"{name}/looks"].copy(), arrives)
 
 
 def _encoded_log(log: Log) -> dict[str, np.ndarray]:

@@ -10,12 +10,15 @@ from contextlib import ExitStack
 import jax
 import numpy as np
 
+from .._core.typing import Device
 from ._assemble import assemble
 from ._compiler import block_bytes
-from ._engine import Engine, Queue, TooLargeError, is_out_of_memory
+from ._host import MEMORY_ERRORS, Host, is_out_of_memory
 from ._lanes import Lane, Orders, Segment, zeros
+from ._lockstep import Lockstep
 from ._plan import Plan, ProgramPlan, plan_of, width_candidates
 from ._prepared import Prepared
+from ._queue import Queue
 
 _LONG_ENOUGH = 0.2  # seconds of a segment that is timed
 
@@ -59,17 +62,17 @@ def tried(prepared: Prepared, plan: Plan) -> Plan:
     return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=compile_seconds)
 
 
-def _compiled(engine: Engine, queue: Queue) -> Segment | None:
+def _compiled(engine: Host, queue: Queue) -> Segment | None:
     """The program, None where it does not fit."""
     try:
         return engine.compiled(queue, engine.devices[0])[0]
-    except (jax.errors.JaxRuntimeError, TooLargeError) as error:
+    except MEMORY_ERRORS as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _tried_program(program: ProgramPlan, engine: Engine, queue: Queue, data_bytes: int) -> ProgramPlan:
+def _tried_program(program: ProgramPlan, engine: Host, queue: Queue, data_bytes: int) -> ProgramPlan:
     segment = _compiled(engine, queue)
     if segment is None:
         return dataclasses.replace(program, block_bytes=None, seconds=None)
@@ -77,15 +80,15 @@ def _tried_program(program: ProgramPlan, engine: Engine, queue: Queue, data_byte
     return dataclasses.replace(program, block_bytes=block_bytes(segment, data_bytes), seconds=seconds)
 
 
-def _predicted(program: ProgramPlan, engine: Engine, queue: Queue) -> float | None:
+def _predicted(program: ProgramPlan, engine: Host, queue: Queue) -> float | None:
     """Seconds for all trials, from the time of short segments on all slots side by side."""
     try:
-        segments = [_Probe(engine, queue, slot) for slot in range(len(engine.devices))]
-        with ThreadPoolExecutor(len(segments)) as pool:
+        slots = [_tryable(engine, queue, device) for device in engine.devices]
+        with ThreadPoolExecutor(len(slots)) as pool:
 
             def timed(steps: int) -> float:
                 begun = time.perf_counter()
-                list(pool.map(lambda probe: probe.run(steps), segments))
+                list(pool.map(lambda run: run(steps), slots))
                 return time.perf_counter() - begun
 
             timed(1)  # the first call loads the program
@@ -102,11 +105,18 @@ def _predicted(program: ProgramPlan, engine: Engine, queue: Queue) -> float | No
     return (a_step * program.steps + a_look * looks) / side_by_side
 
 
+def _tryable(engine: Host, queue: Queue, device: Device) -> Callable[[int], None]:
+    """Runs so many updates and a look of the first trials on a device."""
+    if isinstance(engine, Lockstep):
+        return lambda steps: engine.try_out(queue, device, steps)
+    return _Probe(engine, queue, device).run
+
+
 class _Probe:
     """The first trials in one slot, begun anew each time."""
 
-    def __init__(self, engine: Engine, queue: Queue, slot: int):
-        self._device = engine.devices[slot]
+    def __init__(self, engine: Host, queue: Queue, device: Device):
+        self._device = device
         self._shared = engine.shared[self._device]
         self._segment: Segment
         shapes: Lane

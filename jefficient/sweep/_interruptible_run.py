@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 from .._core.errors import JefficientWarning
 from ._durable import Durable
-from ._engine import Engine
+from ._host import Host
 from ._interrupt import Interrupted
 from ._named import WHERE
 
 
-def until_done(engine: Engine, durable: Durable | None, is_asked: Callable[[], bool]) -> bool:
+def until_done(engine: Host, durable: Durable | None, is_asked: Callable[[], bool]) -> bool:
     """Until all is done, True; or until it is asked to end: then what is not over is interrupted, False."""
 
-    def between(engine: Engine) -> None:
+    def between(engine: Host) -> None:
         is_ending = is_asked()
         if durable is not None:
             durable.between(engine, is_ending=is_ending)
@@ -31,7 +31,7 @@ def until_done(engine: Engine, durable: Durable | None, is_asked: Callable[[], b
     return True
 
 
-def _say_interrupted(engine: Engine, durable: Durable | None) -> None:
+def _say_interrupted(engine: Host, durable: Durable | None) -> None:
     progress = engine.record.progress()
     engine.record.interrupt()
     more = "" if durable is None else " The same call goes on from here."

@@ -102,6 +102,14 @@ class LaneProgram:
     are_weights_finite: bool
     has_convolution: bool = False
 
+    def with_width(self, width: int) -> "LaneProgram":
+        """The same in blocks of another width."""
+        return dataclasses.replace(self, width=width)
+
+    def single(self) -> "LaneProgram":
+        """What stands for it wherever it runs: one lane."""
+        return self.with_width(1)
+
     def empty(self, orders: Orders, shared: Shared) -> Lane:
         """Lanes without a trial, as shapes and dtypes."""
         return jax.eval_shape(jax.vmap(self._start, (0, None)), orders, shared)

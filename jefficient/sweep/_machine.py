@@ -79,3 +79,8 @@ def cores() -> int:
 def memory_of(device: Device) -> float:
     """Bytes that a device has, inf where it does not say (a CPU)."""
     return (device.memory_stats() or {}).get("bytes_limit", math.inf)
+
+
+def host_memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

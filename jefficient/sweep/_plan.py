@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
-from ._machine import cores, memory_of
+from ._machine import cores, host_memory, memory_of
 from ._named import WHERE
 from ._prepared import Prepared
 from ._programs import Program
@@ -19,6 +19,9 @@ WIDEST = {"cpu": 8, "gpu": 1024, "tpu": 1024}
 
 _CPU_BLOCK_BYTES = 2 * 2**20
 """State that the lanes of a block may have on a CPU: about what stays in a core's cache from step to step."""
+
+_IN_STEP = 0.25
+"""The share of the memory that blocks which are kept in step may have."""
 
 _STATES_A_LANE = 6
 """Times the state of a lane that a block may need for it: the old one, the new one, gradients, activations."""
@@ -63,6 +66,7 @@ class Plan:
         programs: in the order in which they run.
         data_bytes: memory of the data on each device.
         compile_seconds: that compiling took, or None.
+        in_step: blocks that are kept in step at most, on all devices, where rows are read while lanes train; or None.
     """
 
     device: str
@@ -71,6 +75,7 @@ class Plan:
     programs: tuple[ProgramPlan, ...]
     data_bytes: int
     compile_seconds: float | None = None
+    in_step: int | None = None
 
     @property
     def bytes(self) -> int | None:
@@ -118,7 +123,11 @@ def plan_of(prepared: Prepared, trials: int | None = None) -> Plan:
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
     programs = [_planned(part, _width(prepared, i, slots, trials)) for i, part in enumerate(prepared.parts)]
-    return Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), _size(prepared.data))
+    plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), _size(prepared.data))
+    if prepared.stream is None:
+        return plan
+    held, widths = plan.data_bytes + prepared.bytes_ahead(slots), [program.width for program in programs]
+    return dataclasses.replace(plan, data_bytes=held, in_step=blocks_in_memory(prepared, widths))
 
 
 def followed(prepared: Prepared, plan: Plan) -> Plan:
@@ -145,6 +154,16 @@ def checked(prepared: Prepared, plan: Any) -> Plan:
     if unknown:
         raise ArgumentError(f"{WHERE}: plan must name every program of the sweep, got none for {sorted(unknown)}.")
     return followed(prepared, plan)
+
+
+def blocks_in_memory(prepared: Prepared, widths: list[int]) -> int:
+    """Blocks whose lanes may be in memory at a time, on all devices, where they are kept in step."""
+    devices = jax.local_devices()
+    memory = memory_of(devices[0]) * len(devices)
+    if math.isinf(memory):
+        memory = host_memory()
+    block = max(costs.state_bytes * width for costs, width in zip(prepared.costs, widths, strict=True))
+    return int(memory * _IN_STEP / (_STATES_A_LANE * max(block, 1)))
 
 
 def blocks_side_by_side() -> int:
@@ -187,6 +206,9 @@ def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None
     memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
     widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     part = prepared.parts[index]
+    if prepared.stream is not None:  # a block has trials of one seed and fold
+        all_trials = part.trials if trials is None else trials
+        return width_for(max(1, all_trials // (part.seeds * part.folds)), slots, widest)
     if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
         widest = max(widest, math.ceil(part.seeds * part.folds / slots))
     return width_for(part.trials if trials is None else trials, slots, widest)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
@@ -22,6 +23,8 @@ from ._programs import Lengths, Program, programs
 from ._routes import COLUMNS, DIMENSIONS, VARIABLES
 from ._settings import Settings
 from ._stop import SuccessiveHalving
+from ._stream import Chunk, Stream
+from ._streamed import StreamProgram
 from ._supervised import Supervised
 from ._task import Task
 from ._trial import Trial
@@ -65,7 +68,12 @@ class Prepared:
     @functools.cached_property
     def data_digest(self) -> str:
         """Of all that lanes read, folds included."""
-        return digest_of(self.data)
+        return digest_of(self.data if self.stream is None else {**self.data, **self.stream.digest()})
+
+    @property
+    def stream(self) -> Stream | None:
+        """Where rows come from that are not in memory."""
+        return self.problem.stream if isinstance(self.problem, Supervised) else None
 
     @property
     def data(self) -> Tree:
@@ -79,7 +87,7 @@ class Prepared:
             name.removeprefix("train_"): (name, ()) for name in self.measured if name.startswith("train_")
         }
         sums |= {name: (name, self.diagnostics[name]) for name in self.problem.watched(costs.has_clip)}
-        return LaneProgram(
+        program = LaneProgram(
             trial=self.trials[index],
             score=self.score,
             bound=settings.bound,
@@ -89,6 +97,44 @@ class Prepared:
             are_weights_finite=isinstance(self.problem, Supervised),
             has_convolution=costs.has_convolution,
         )
+        return program if self.stream is None else self._streamed(program, self.parts[index], self.stream)
+
+    def _streamed(self, program: LaneProgram, part: Program, stream: Stream) -> StreamProgram:
+        """The same program, whose rows come while it runs."""
+        problem, weights = self.problem, program.trial.weights
+        assert isinstance(problem, Supervised)
+
+        def sums_over(state: Any, rows: Tree, data: Tree, fold: jax.Array, /, **given: Any) -> dict[str, jax.Array]:
+            return problem.measured_sums("valid", weights(state), rows, data, fold, {**part.static, **given})
+
+        batch_size, whole = part.static["batch_size"], jax.ShapeDtypeStruct((), jnp.int32)
+        rows = stream.source.batch(self.batches(batch_size), batch_size)
+        return StreamProgram(
+            **{field.name: getattr(program, field.name) for field in dataclasses.fields(program)},
+            sums_over=sums_over,
+            names=tuple(name for name in self.measured if name.startswith("valid_")),
+            chunk=Chunk(rows, whole, whole),
+            pieces={size: stream.valid[0].source.batch(size) for size in stream.piece_sizes},
+        )
+
+    def batches(self, batch_size: int) -> int:
+        """Batches of rows that are not in memory, read at a time."""
+        assert self.stream is not None
+        looks = {looks for part in self.parts for looks in part.looks}
+        longest = max(int(np.diff(x, prepend=0).max()) for x in looks)
+        return self.stream.batches(batch_size, longest, self._cohorts(1))
+
+    def bytes_ahead(self, slots: int) -> int:
+        """Memory of the rows that are at hand while lanes train on so many slots: chunks in use, and those to come."""
+        assert self.stream is not None
+        sizes = {part.static["batch_size"] for part in self.parts}
+        rows = max(self.batches(size) * size for size in sizes)
+        return 2 * self._cohorts(slots) * rows * self.stream.source.row_bytes
+
+    def _cohorts(self, slots: int) -> int:
+        """Cohorts that train at the same time at most: of a judged configuration all, else what keeps slots busy."""
+        every = self.settings.seeds * self.problem.folds
+        return every if self.settings.stop is not None else min(slots, every)
 
     def weights_like(self, config: int) -> Tree:
         """The weights of a configuration as shapes and dtypes."""
@@ -101,9 +147,10 @@ class Prepared:
             state = trial.init(key, **numbers, fold=0)
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
+        data = self.problem.example(part.static)
         with naming_traced(part.static, part.numbers):
             jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(
-                jax.random.key(0, impl=jax.random.key_impl(self.settings.key)), self.data, part.rows()[0]
+                jax.random.key(0, impl=jax.random.key_impl(self.settings.key)), data, part.rows()[0]
             )
         state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
         text = str(jaxpr)

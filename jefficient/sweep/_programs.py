@@ -33,6 +33,10 @@ class Problem(Protocol):
         """What a lane does."""
         ...
 
+    def example(self, static: dict[str, Any]) -> Tree:
+        """What its step reads, shapes and dtypes at least."""
+        ...
+
     def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         """Raise what the functions raise for one of the configurations."""
         ...

@@ -9,13 +9,15 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError
+from .._core.typing import Tree
 from ..results import Replay, looks_that_count
 from ._assemble import assemble
-from ._engine import Engine
+from ._host import Host
 from ._labelled import attributes, dataset_of
 from ._plan import plan_of
 from ._prepared import Prepared, prepare
 from ._programs import Program
+from ._source import Chain, Source
 from ._supervised import Supervised
 from ._task import Task
 
@@ -86,7 +88,7 @@ def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Re
     return Replay(again, engine.record.weights.get((0, seed, 0)))
 
 
-def _run(prepared: Prepared, widths: list[int], index: int, part: Program, waiting: list[int]) -> Engine:
+def _run(prepared: Prepared, widths: list[int], index: int, part: Program, waiting: list[int]) -> Host:
     """Train these trials of a program, and keep their weights."""
     with ExitStack() as stack:
         engine = assemble(prepared, widths, jax.local_devices()[:1], lambda _: None, stack)
@@ -120,5 +122,11 @@ def _with_all_rows(task: Task) -> Task:
     """The task without validation: rows of its own that were held out are added to the data."""
     rows = task.data
     if task.validation is not None and not isinstance(task.validation, float | int | np.floating):
-        rows = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), rows, task.validation)
+        rows = _joined(rows, task.validation)
     return dataclasses.replace(task, data=rows, validation=None, test=None)
+
+
+def _joined(rows: Tree, more: Tree) -> Tree:
+    if isinstance(rows, Source):
+        return Source.of("data", Chain(rows, more))
+    return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), rows, more)

@@ -47,7 +47,8 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Runn
         report, close = reporter(WHERE, running.progress)
         stack.callback(close)
         slots = jax.local_devices() * plan.blocks
-        engine = assemble(prepared, [program.width for program in plan.programs], slots, report, stack)
+        widths = [program.width for program in plan.programs]
+        engine = assemble(prepared, widths, slots, report, stack, in_step=plan.in_step)
         if durable is not None:
             durable.begin(engine, plan)
         report(engine.record.progress())

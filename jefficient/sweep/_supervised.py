@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,9 @@ from ._folds import Folds, folds_of
 from ._named import named, named_function
 from ._programs import Program
 from ._routes import WHERE, Consumer, Routes, is_regularized
-from ._task import Task
+from ._source import Part, Source
+from ._stream import Stream
+from ._task import Task, rows_in
 from ._trial import Trial
 
 INIT, ORDER, NOISE = range(3)
@@ -38,47 +40,67 @@ class Supervised:
         routes: who asks for what.
         data: what lanes read: `train` and `valid`, trees of rows (with folds `train` has all rows and `valid` is
             None), `folds`, `FoldRows` or None; `prepared`, what was fitted on each fold's training rows, or None.
-        size: training rows, those of the largest fold.
-        smallest: training rows of the smallest fold.
-        valid: held-out rows, those of the largest fold; 0 for none.
-        folds: how many there are, 1 where the data are not cut.
+        rows: training rows and held-out rows of each fold; of the only one where the data are not cut.
         eval_batch_size: rows at most that are evaluated at a time, or None.
+        stream: where rows come from that are not in memory; then `data` has none of them.
         layers: those whose norms are recorded, of all programs.
     """
 
     routes: Routes
     task: Task
     data: dict[str, Any]
-    size: int
-    smallest: int
-    valid: int
-    folds: int
+    rows: tuple[list[int], list[int]]
     eval_batch_size: int | None
+    stream: Stream | None = None
     layers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array) -> "Supervised":
         """Cut the data; `key` draws which rows are held out."""
+        if folds is not None and task.validation is not None:
+            raise ArgumentError(
+                f"{WHERE}: folds and Task(validation=…) must not both be given: folds hold out rows themselves."
+            )
         routes, split_key = Routes.of(task, optimizer), jax.random.fold_in(key, _SPLIT)
-        if folds is None:
-            train, valid = task.split(split_key)
-            cut, size = None, _rows(train)
-            smallest, held_out, many = size, 0 if valid is None else _rows(valid), 1
-        else:
-            if task.validation is not None:
-                raise ArgumentError(
-                    f"{WHERE}: folds and Task(validation=…) must not both be given: folds hold out rows themselves."
-                )
-            train, valid, cut = task.data, None, folds_of(folds, task.data, task.size, split_key)
-            size, smallest = max(cut.train_sizes), min(cut.train_sizes)
-            held_out, many = max(cut.valid_sizes), len(cut)
+        cut = None if folds is None else folds_of(folds, _arrays_of(task.data), task.size, split_key)
+        train, valid = task.cut(split_key) if cut is None else (None, None)
+        if isinstance(task.data, Source):
+            stream = _stream(task, cut, train, valid, eval_batch_size)
+            sizes = [len(part) for part in stream.train], [len(part) for part in stream.valid] or [0]
+            return cls(routes, task, {"prepared": _prepared(task, stream.train)}, sizes, eval_batch_size, stream)
+        held_out = task.validation if valid is None else _taken(task.data, valid)
         data = {
-            "train": train,
-            "valid": valid,
+            "train": _taken(task.data, train),
+            "valid": None if cut is not None else held_out,
             "folds": None if cut is None else cut.arrays(),
-            "prepared": _prepared(task, train, cut),
         }
-        return cls(routes, task, data, size, smallest, held_out, many, eval_batch_size)
+        if cut is None:
+            sizes = [rows_in(data["train"])], [0 if held_out is None else rows_in(held_out)]
+        else:
+            sizes = cut.train_sizes, cut.valid_sizes
+        trained_on = [data["train"]] if cut is None else (_taken(task.data, rows) for rows in cut.train)
+        data["prepared"] = _prepared(task, trained_on)
+        return cls(routes, task, data, sizes, eval_batch_size)
+
+    @property
+    def size(self) -> int:
+        """Training rows, those of the largest fold."""
+        return max(self.rows[0])
+
+    @property
+    def smallest(self) -> int:
+        """Training rows of the smallest fold."""
+        return min(self.rows[0])
+
+    @property
+    def valid(self) -> int:
+        """Held-out rows, those of the largest fold; 0 for none."""
+        return max(self.rows[1])
+
+    @property
+    def folds(self) -> int:
+        """How many there are, 1 where the data are not cut."""
+        return len(self.rows[0])
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -109,14 +131,6 @@ class Supervised:
     def _of_layers(self, norms: Mapping[str, jax.Array]) -> jax.Array:
         """In the order of `layers`; NaN for one that this program does not have."""
         return jnp.stack([norms.get(name, jnp.asarray(jnp.nan)).astype(jnp.float32) for name in self.layers])
-
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """Training rows and held-out rows of each fold."""
-        cut = self.data["folds"]
-        if cut is None:
-            return [self.size], [self.valid]
-        return cut.train_size.tolist(), cut.valid_size.tolist()
 
     @property
     def optimizer_name(self) -> str:
@@ -160,7 +174,9 @@ class Supervised:
             values = {"zeros": trees.zero_share(state.params)}
             if self.layers:
                 values["weight_norm"] = self._of_layers(layer_norms(state.params))
-            if self.valid:
+            if self.stream is not None:
+                values |= data["held_out"]
+            elif self.valid:
                 values |= self._held_out(weights(state), data, {**static, **given}, given["fold"])
             return values
 
@@ -178,6 +194,8 @@ class Supervised:
 
     def _batch(self, data: Tree, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int) -> Tree:
         """Rows `t` of the trial's order."""
+        if self.stream is not None:
+            return self._prepare(data, data["fold"], data["batch"])
         folds, order = data["folds"], jax.random.fold_in(key, ORDER)
         if folds is None:
             rows = shuffled_batch(order, t, self.size, batch_size)
@@ -210,11 +228,31 @@ class Supervised:
                 data, fold, jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), rows)
             )
 
-        return self._measure("test", weights, given, batch_of, _rows(rows), None)
+        return self._measure("test", weights, given, batch_of, rows_in(rows), None)
+
+    def measured_sums(
+        self, of: str, weights: Tree, rows: Tree, data: Tree, fold: jax.Array, given: dict[str, Any]
+    ) -> dict[str, jax.Array]:
+        """Over some rows, all at once, the sums whose means are shown as ``<of>_<name>``."""
+        batch, count = self._prepare(data, fold, rows), rows_in(rows)
+        functions = self._functions(of, weights, given)
+        return {name: jnp.sum(x) if jnp.ndim(x := f(batch)) else x * count for name, f in functions.items()}
+
+    def example(self, static: Mapping[str, Any]) -> Tree:
+        """What a step of this static combination reads; shapes and dtypes of what is not in memory."""
+        if self.stream is None:
+            return self.data
+        fold = jax.ShapeDtypeStruct((), jnp.int32)
+        return {**self.data, "batch": self.stream.source.batch(static["batch_size"]), "fold": fold}
 
     def _measure(
         self, of: str, weights: Tree, given: dict[str, Any], batch_of: BatchOf, rows: int, count: jax.Array | None
     ) -> dict[str, jax.Array]:
+        functions = self._functions(of, weights, given)
+        return means(functions, batch_of, rows, min(self.eval_batch_size or rows, rows), count)
+
+    def _functions(self, of: str, weights: Tree, given: dict[str, Any]) -> dict[str, Callable[[Tree], jax.Array]]:
+        """What is measured of these weights, as functions of a batch."""
         consumers = {f"{of}_loss": self.routes.evaluation}
         consumers |= {f"{of}_{name}": c for name, c in self.routes.metrics.items()}
         arguments, given = weights if self.task.model_state else (weights,), {**given, "key": None}
@@ -225,22 +263,20 @@ class Supervised:
                 if consumer.name == "loss":
                     x = x[0] if self.task.model_state else x
                     check_loss(WHERE, x)
-                if jnp.shape(x) not in ((), (_rows(batch),)):
+                if jnp.shape(x) not in ((), (rows_in(batch),)):
                     raise ArgumentError(
                         f"{WHERE}: {consumer.name} must return shape () or (n,), got shape {jnp.shape(x)} for a batch "
-                        f"of {_rows(batch)} rows."
+                        f"of {rows_in(batch)} rows."
                     )
                 return jnp.asarray(x, jnp.float32)
 
             return value
 
-        functions = {name: function(c) for name, c in consumers.items()}
-        return means(functions, batch_of, rows, min(self.eval_batch_size or rows, rows), count)
+        return {name: function(c) for name, c in consumers.items()}
 
     @property
     def _is_equal(self) -> bool:
-        sizes = np.asarray(self.data["folds"].valid_size)
-        return bool((sizes == sizes[0]).all())
+        return len(set(self.rows[1])) == 1
 
     def _prepare(self, data: Tree, fold: jax.Array, batch: Tree) -> Tree:
         if self.task.prepare is None:
@@ -262,7 +298,7 @@ class Supervised:
         named(begin, rows[0], static)
         arguments = weights if self.task.model_state else (weights,)
         batch = jax.eval_shape(
-            lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]), self.data, key
+            lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]), self.example(static), key
         )
         routes = self.routes
 
@@ -320,13 +356,29 @@ def build_optimizer(consumer: Consumer, values: dict[str, Any]) -> optax.Gradien
     return tx
 
 
-def _prepared(task: Task, train: Tree, folds: Folds | None) -> Tree:
+def _stream(
+    task: Task, cut: Folds | None, train: np.ndarray | None, valid: np.ndarray | None, eval_batch_size: int | None
+) -> Stream:
+    """Which rows of the task's sources are trained on and held out, in each fold."""
+    if cut is not None:
+        parts = ([Part(task.data, rows) for rows in side] for side in (cut.train, cut.valid))
+    elif isinstance(task.validation, Source):
+        parts = [Part(task.data, None)], [Part(task.validation, None)]
+    else:
+        parts = [Part(task.data, train)], [] if valid is None else [Part(task.data, valid)]
+    return Stream(*map(tuple, parts), eval_batch_size=eval_batch_size)
+
+
+def _arrays_of(data: Tree) -> Tree:
+    """Where a splitter's y and groups are looked for."""
+    return data.arrays if isinstance(data, Source) else data
+
+
+def _prepared(task: Task, trained_on: Iterable[Any]) -> Tree:
     """What `prepare`'s first function finds in the training rows of each fold, with a leading axis of folds."""
     if task.prepare is None:
         return None
-    fit = task.prepare[0]
-    parts = [train] if folds is None else [jax.tree.map(lambda x, r=r: x[r], train) for r in folds.train]
-    fitted = [jax.tree.map(jnp.asarray, fit(part)) for part in parts]
+    fitted = [jax.tree.map(jnp.asarray, task.prepare[0](part)) for part in trained_on]
     for other in fitted:
         if trees.kind_of(other) != trees.kind_of(fitted[0]):
             raise ArgumentError(
@@ -336,5 +388,6 @@ def _prepared(task: Task, train: Tree, folds: Folds | None) -> Tree:
     return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
 
 
-def _rows(tree: Tree) -> int:
-    return jax.tree.leaves(tree)[0].shape[0]
+def _taken(tree: Tree, rows: np.ndarray | None) -> Tree:
+    """Some rows; all for None."""
+    return tree if rows is None else jax.tree.map(lambda x: x[rows], tree)

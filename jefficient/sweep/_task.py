@@ -14,8 +14,10 @@ from .._core.checks import check_flag
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.trees import name_of
 from .._core.typing import Tree
+from ._source import Part, Source, fits, is_source
 
 WHERE = "jf.Task"
+_FEW = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,7 +30,11 @@ class Task:
             (evaluation uses the inner loss). Where it names `key` it gets a fresh one every step, and None when
             evaluating.
         data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A batch is the
-            same tree with `batch_size` rows.
+            same tree with `batch_size` rows. Or rows that stay where they are and are read as they are needed: leaves
+            that are `numpy.memmap`, of h5py or zarr, or anything with ``len(source)`` and ``source[rows]`` (rows of an
+            array of numbers, as a tree of arrays; or ``source[row]``, one row: grain's sources, torch's map-style
+            Dataset). The same number must give the same row. Then `validation` and `test` may be such rows, too, and
+            are read in pieces.
         metrics: name to ``(params, batch, …) -> (n,)``, a number for each row, or ``-> scalar``, their mean over the
             batch; averaged over the validation rows, and shown as ``valid_<name>``. What is not a mean over rows (a
             root of one, an F-score) is exact only where all rows are one batch and folds have equal length.
@@ -38,7 +44,8 @@ class Task:
         prepare: a pair ``(fit, apply)``: ``fit(data) -> fitted`` sees the training rows alone, of each fold its own,
             and ``apply(fitted, batch) -> batch`` is done to every batch, trained on or evaluated. So standardisation
             learns nothing from rows that are held out. `fit` is called once for each fold, outside of jax's tracing;
-            `fitted` is a tree of numbers whose shapes are the same in every fold.
+            `fitted` is a tree of numbers whose shapes are the same in every fold. Of rows that are not in memory `fit`
+            gets a view, whose rows are read as they are asked for: ``len(view)``, ``view[a:b]``.
         model_state: whether the model carries state of its own (batch-norm's averages). Then ``init -> (params,
             model_state)``, ``loss(params, model_state, batch, …) -> (scalar, model_state)``, metrics are called with
             ``(params, model_state, batch, …)``, and weights are pairs ``(params, model_state)``. In evaluation the
@@ -84,15 +91,14 @@ class Task:
             signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, self.positional)
             if name == "loss":
                 raise ArgumentError(f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself.")
-        object.__setattr__(self, "data", _arrays("data", self.data))
-        if isinstance(self.validation, Real | np.floating):
+        has_rows = self.validation is not None and not isinstance(self.validation, Real | np.floating)
+        names = ("data", *(("validation",) if has_rows else ()), *(("test",) if self.test is not None else ()))
+        arranged = Source.of if any(is_source(getattr(self, name)) for name in names) else _arrays
+        for name in names:
+            object.__setattr__(self, name, arranged(name, getattr(self, name)))
+            _check_alike(self.row, name, _row(getattr(self, name)))
+        if self.validation is not None and not has_rows:
             self._check_fraction(float(self.validation))
-        elif self.validation is not None:
-            object.__setattr__(self, "validation", _arrays("validation", self.validation))
-            _check_alike(self.data, "validation", self.validation)
-        if self.test is not None:
-            object.__setattr__(self, "test", _arrays("test", self.test))
-            _check_alike(self.data, "test", self.test)
 
     @property
     def positional(self) -> int:
@@ -102,7 +108,12 @@ class Task:
     @property
     def size(self) -> int:
         """Number of rows of `data`."""
-        return _size(self.data)
+        return rows_in(self.data)
+
+    @property
+    def row(self) -> Tree:
+        """One row of `data` as shapes and dtypes."""
+        return _row(self.data)
 
     def _check_fraction(self, fraction: float) -> None:
         held_out = round(fraction * self.size)
@@ -112,14 +123,29 @@ class Task:
                 f"validation={fraction} of {self.size} rows."
             )
 
-    def split(self, key: jax.Array) -> tuple[Tree, Tree | None]:
-        """The training rows and the held-out ones (None where there are none); `key` draws a fraction."""
-        if not isinstance(self.validation, Real | np.floating):
-            return self.data, self.validation
+    @property
+    def sample(self) -> Any:
+        """Rows enough to see shapes by, as `prepare` gets them: all where they are in memory, else the first few."""
+        return Part(self.data, np.arange(min(self.size, _FEW))) if isinstance(self.data, Source) else self.data
+
+    def cut(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Rows of `data` that are trained on and held out; None for all, and for none. `key` draws a fraction."""
+        if self.validation is None or not isinstance(self.validation, Real | np.floating):
+            return None, None
         order = np.asarray(jax.random.permutation(key, self.size))
         held_out = round(float(self.validation) * self.size)
-        valid, train = np.sort(order[:held_out]), np.sort(order[held_out:])
-        return jax.tree.map(lambda x: x[train], self.data), jax.tree.map(lambda x: x[valid], self.data)
+        return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def rows_in(tree: Tree) -> int:
+    """How many rows there are."""
+    return tree.size if isinstance(tree, Source) else jax.tree.leaves(tree)[0].shape[0]
+
+
+def _row(tree: Tree) -> Tree:
+    if isinstance(tree, Source):
+        return tree.row
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
 def _arrays(name: str, tree: Tree) -> Tree:
@@ -144,7 +170,7 @@ def _array(name: str, leaf: Any) -> jax.Array:
         if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
         dtype = jax.dtypes.canonicalize_dtype(host.dtype)
-        if host.dtype.kind in "iu" and host.size and not _fits(host, dtype):
+        if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
             raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}.")
         array = jnp.asarray(host.astype(dtype))
     if array.ndim == 0:
@@ -155,24 +181,15 @@ def _array(name: str, leaf: Any) -> jax.Array:
     return array
 
 
-def _fits(host: np.ndarray, dtype: Any) -> bool:
-    return np.iinfo(dtype).min <= host.min() and host.max() <= np.iinfo(dtype).max
-
-
 def _check_prepare(prepare: Any) -> None:
     is_pair = isinstance(prepare, tuple | list) and len(prepare) == 2
     if not is_pair or not all(callable(function) for function in prepare):
         raise ArgumentTypeError(f"{WHERE}: prepare must be a pair of functions (fit, apply), got {prepare!r}.")
 
 
-def _check_alike(data: Tree, name: str, other: Tree) -> None:
-    mine, others = (jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), x) for x in (data, other))
+def _check_alike(mine: Tree, name: str, others: Tree) -> None:
     if trees.kind_of(mine) != trees.kind_of(others):
         raise ArgumentError(
             f"{WHERE}: the rows of {name} must be like those of data, got {trees.shown(others)} against "
             f"{trees.shown(mine)}."
         )
-
-
-def _size(data: Tree) -> int:
-    return jax.tree.leaves(data)[0].shape[0]

@@ -1,5 +1,9 @@
 """What the test rows say of the winner."""
 
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +14,9 @@ from .._core.typing import Tree
 from ..results import Result
 from ._custom import Custom
 from ._prepared import Prepared
+from ._source import Source
+from ._stream import pieces_of
+from ._supervised import Supervised
 
 
 def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
@@ -26,18 +33,40 @@ def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
     part = next(part for part in prepared.parts if config in part.configs)
     numbers = part.rows()[int(np.flatnonzero(part.configs == config)[0])]
 
-    @jax.jit
-    def means(weights: Tree, rows: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
-        return problem.tested(weights, rows, data, fold, {**part.static, **numbers})
-
+    given, rows = {**part.static, **numbers}, problem.task.test
+    means = _of_source(problem, rows, given) if isinstance(rows, Source) else _of_arrays(problem, rows, given)
     trials = [(seed, fold) for seed in range(part.seeds) for fold in range(part.folds)]
-    values = [
-        jax.device_get(means(result.weights[config, *trial], problem.task.test, problem.data, jnp.int32(trial[1])))
-        for trial in trials
-    ]
+    values = [means(result.weights[config, *trial], jnp.int32(trial[1])) for trial in trials]
     shape = part.seeds, part.folds
     return xr.Dataset(
         {name: (("seed", "fold"), np.reshape([float(x[name]) for x in values], shape)) for name in values[0]},
         coords={"seed": np.arange(part.seeds), "fold": np.arange(part.folds)},
         attrs={"config": config},
     )
+
+
+def _of_arrays(problem: Supervised, rows: Tree, given: dict[str, Any]) -> Callable[[Tree, jax.Array], Any]:
+    """The means over rows in memory, of weights and the fold that they were trained on."""
+
+    @jax.jit
+    def means(weights: Tree, rows: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
+        return problem.tested(weights, rows, data, fold, given)
+
+    return lambda weights, fold: jax.device_get(means(weights, rows, problem.data, fold))
+
+
+def _of_source(problem: Supervised, rows: Source, given: dict[str, Any]) -> Callable[[Tree, jax.Array], Any]:
+    """The means over rows that are read piece by piece."""
+
+    @jax.jit
+    def sums(weights: Tree, piece: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
+        return problem.measured_sums("test", weights, piece, data, fold, given)
+
+    def means(weights: Tree, fold: jax.Array) -> dict[str, float]:
+        total: Counter[str] = Counter()
+        for begin, end in pieces_of(rows.size, rows, problem.eval_batch_size):
+            here = jax.device_get(sums(weights, rows.read(np.arange(begin, end)), problem.data, fold))
+            total.update({name: float(x) for name, x in here.items()})
+        return {name: x / rows.size for name, x in total.items()}
+
+    return means

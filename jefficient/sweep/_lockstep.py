@@ -1,0 +1,481 @@
+"""The host's side of lanes whose rows are not in memory: blocks in step, which share every batch that is read.
+
+All trials of one (seed, fold, batch size) train on the same batches in the same order: they are a cohort. Its blocks
+begin together and train on a chunk of batches one after another, while a thread reads the next. So a row is read once
+for all of them, and no more of the data is in memory than the chunks at hand. As many blocks as memory allows are
+kept in step; what does not fit waits, and reads anew.
+"""
+
+import dataclasses
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core.typing import Device, Tree
+from ._codec import decoded, encoded
+from ._host import MEMORY_ERRORS, Host
+from ._lanes import Lane, Look
+from ._queue import IDLE, Queue
+from ._record import Place
+from ._stream import Ahead, Order, Stream
+from ._streamed import Calls, StreamProgram
+
+
+@dataclasses.dataclass(eq=False)
+class Band:
+    """A block of lanes in step.
+
+    Attributes:
+        queue: where its trials come from.
+        calls: the compiled program.
+        device: where it runs.
+        lanes: on the device.
+        trials: which trial each lane trains, int array (width,), `IDLE` for none.
+        looks: which look each lane comes to next.
+        begun_at: updates made at each lane's last look, int32.
+        until: updates made at its next one, int32; 0 where nobody is.
+    """
+
+    queue: Queue
+    calls: Calls
+    device: Device
+    lanes: Lane
+    trials: np.ndarray
+    looks: np.ndarray
+    begun_at: np.ndarray
+
+    until: np.ndarray = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        self.update()
+
+    def update(self) -> None:
+        """`until` follows from the rest."""
+        self.until = self.queue.until(self.trials, self.looks)
+
+    @property
+    def busy(self) -> np.ndarray:
+        """The lanes with a trial."""
+        return np.flatnonzero(self.trials != IDLE)
+
+    def due(self, step: int) -> np.ndarray:
+        """The lanes that are looked at after so many updates."""
+        return np.flatnonzero((self.trials != IDLE) & (self.until == step))
+
+
+class Who(NamedTuple):
+    """Whose batches they are."""
+
+    batch_size: int
+    seed: int
+    fold: int
+
+
+@dataclasses.dataclass(eq=False)
+class Cohort:
+    """Blocks that train on the same batches.
+
+    Attributes:
+        who: what they have in common.
+        bands: the blocks.
+        order: of the rows.
+        step: updates made.
+        ahead: what is being read for them.
+    """
+
+    who: Who
+    bands: list[Band]
+    order: Order
+    step: int
+    ahead: Ahead
+
+    @property
+    def until(self) -> int:
+        """Updates made when somebody is looked at next."""
+        return min(int(band.until[band.busy].min()) for band in self.bands)
+
+    @property
+    def until_after(self) -> int | None:
+        """Updates made when somebody is looked at after the look that is due now, if all go on; None for never."""
+        later = [band.queue.until(band.trials, band.looks + (band.until == self.step)) for band in self.bands]
+        coming = np.concatenate(later)
+        return int(coming[coming > self.step].min()) if (coming > self.step).any() else None
+
+    @property
+    def devices(self) -> list[Device]:
+        """Those that its blocks run on."""
+        return list(dict.fromkeys(band.device for band in self.bands))
+
+
+@dataclasses.dataclass(eq=False)
+class Lockstep(Host):
+    """Runs queues of trials in cohorts.
+
+    Attributes:
+        stream: the rows.
+        order_key: ``(seed, fold) -> key``, what the order of the rows of a trial is drawn from.
+        most: blocks that are kept in step, at most.
+        cohorts: those under way; a resumed sweep begins with some.
+    """
+
+    stream: Stream
+    order_key: Callable[[int, int], jax.Array]
+    most: int
+    cohorts: list[Cohort] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self._reader = ThreadPoolExecutor(1)
+
+    def run(self) -> None:
+        """Until every trial is over."""
+        with ThreadPoolExecutor(len(self.devices)) as pool, self._reader:
+            while self.cohorts or self._open():
+                self.between(self)
+                self._advance(pool)
+                self.report()
+
+    def try_out(self, queue: Queue, device: Device, steps: int) -> None:
+        """Train a block for so many updates and look at it, with all that is read for it; nothing is recorded."""
+        part = queue.part
+        rows = np.arange(min(queue.width, len(part.configs)))
+        band = self._begun(queue, device, rows * (part.seeds * part.folds), steps)
+        cohort = self._cohort(Who(part.static["batch_size"], 0, 0), 0, [band])
+        with ThreadPoolExecutor(1) as pool:
+            while cohort.step < steps:
+                count = self._read_chunk(cohort, steps)
+                chunk = cohort.ahead.take()
+                cohort.step += count
+                if cohort.step < steps:
+                    self._read_chunk(cohort, steps)
+                self._trained(band, jax.device_put(chunk, device))
+            sums = self._measured([cohort], pool)
+        self._looked(band, steps, sums[band], self._held_out(cohort))
+
+    def _open(self) -> bool:
+        """Begin the next cohorts; False where no trial waits."""
+        cohorts, failed, slot = dict[Who, Cohort](), set[Queue](), 0
+        for who, queue, trials in self._next():
+            cohort = cohorts.setdefault(who, self._cohort(who, 0))
+            if queue in failed:
+                continue
+            try:
+                cohort.bands.append(self._begun(queue, self.devices[slot % len(self.devices)], trials))
+            except MEMORY_ERRORS as error:
+                failed.add(queue)
+                self._halve(queue, error, list(cohorts.values()))
+            slot += 1
+        begun: dict[Queue, set[int]] = {queue: set() for queue in self.queues}
+        for band in (band for cohort in cohorts.values() for band in cohort.bands):
+            begun[band.queue] |= set(band.trials.tolist())
+        for queue, trials in begun.items():
+            queue.waiting = deque(x for x in queue.waiting if x not in trials)
+        self.cohorts = [cohort for cohort in cohorts.values() if cohort.bands]
+        return bool(self.cohorts) or (bool(failed) and self._open())
+
+    def _next(self) -> list[tuple[Who, Queue, np.ndarray]]:
+        """The blocks that begin together: whole cohorts, as many as keep all slots busy.
+
+        Where configurations are judged, those of all their seeds and folds, and as many as memory allows.
+        """
+        chosen: list[tuple[Who, Queue, np.ndarray]] = []
+        enough = len(self.devices) if self.log is None else self.most
+        for unit in self._units() if self.log is None else self._judged_units():
+            if chosen and len(chosen) + len(unit) > self.most:
+                break
+            chosen += unit if self.log is not None else unit[: self.most]
+            if len(chosen) >= enough:
+                break
+        return chosen
+
+    def _units(self) -> Iterator[list[tuple[Who, Queue, np.ndarray]]]:
+        """The trials that wait, in blocks, cohort by cohort."""
+        cohorts: dict[Who, list[tuple[Who, Queue, np.ndarray]]] = {}
+        for queue in self.queues:
+            for who, trials in _cohorts_of(queue):
+                blocks = np.split(trials, range(queue.width, len(trials), queue.width))
+                cohorts.setdefault(who, []).extend((who, queue, block) for block in blocks)
+        yield from (cohorts[who] for who in sorted(cohorts, key=lambda who: who[1:]))
+
+    def _judged_units(self) -> Iterator[list[tuple[Who, Queue, np.ndarray]]]:
+        """The trials that wait, in blocks, those of the same configurations together."""
+        for queue in self.queues:
+            cohorts = _cohorts_of(queue)
+            rows = np.unique(np.concatenate([queue.part.place(x)[0] for _, x in cohorts])) if cohorts else np.array([])
+            for some in np.split(rows, range(queue.width, len(rows), queue.width)):
+                if len(some):
+                    here = [(who, trials[np.isin(queue.part.place(trials)[0], some)]) for who, trials in cohorts]
+                    yield [(who, queue, trials) for who, trials in here if len(trials)]
+
+    def _cohort(self, who: Who, step: int, bands: list[Band] | None = None) -> Cohort:
+        key, size = self.order_key(who.seed, who.fold), len(self.stream.train[who.fold])
+        program = next(q.program for q in self.queues if q.part.static["batch_size"] == who.batch_size)
+        assert isinstance(program, StreamProgram)
+        order = Order(key, size, who.batch_size, program.batches)
+        return Cohort(who, bands or [], order, step, Ahead(self._reader))
+
+    def _begun(self, queue: Queue, device: Device, trials: np.ndarray, until: int | None = None) -> Band:
+        """A block in which these trials begin; `until` where they are tried out for so many updates."""
+        mine = np.concatenate([trials, np.full(queue.width - len(trials), IDLE)])
+        nobody = np.zeros(queue.width, int)
+        calls, _ = self.compiled(queue, device)
+        orders = queue.orders(mine, mine != IDLE, nobody)
+        if until is not None:
+            orders = orders._replace(steps=np.full(queue.width, until + 1, np.int32))
+        band = Band(
+            queue, calls, device, calls.begin(orders, self.shared[device]), mine, nobody, nobody.astype(np.int32)
+        )
+        if until is not None:
+            band.until = np.where(mine == IDLE, 0, until).astype(np.int32)
+        return band
+
+    def _advance(self, pool: ThreadPoolExecutor) -> None:
+        """A chunk for every cohort; then look where somebody is due."""
+        jobs: list[tuple[Band, Callable[[], Any]]] = []
+        for cohort in self.cohorts:
+            until = cohort.until
+            count = self._read_chunk(cohort, until)
+            chunk = _on_devices(cohort.ahead.take(), cohort.devices)
+            cohort.step += count
+            jobs += [(band, functools.partial(self._trained, band, chunk[band.device])) for band in cohort.bands]
+            self._read_next(cohort, until)
+        goes_on = self._side_by_side(pool, jobs)
+        for cohort in self.cohorts:
+            if not any(goes_on.get(band, False) for band in cohort.bands):
+                cohort.step = cohort.until  # all have come to their look, or diverged on the way
+        due = [cohort for cohort in self.cohorts if cohort.step == cohort.until]
+        if due:
+            self._look(due, pool)
+
+    def _trained(self, band: Band, chunk: Tree) -> bool:
+        band.lanes, goes_on = band.calls.train(band.lanes, band.until, chunk, self.shared[band.device])
+        return bool(goes_on)
+
+    def _read_chunk(self, cohort: Cohort, until: int) -> int:
+        """Have the next batches read, those up to `until` at most; how many."""
+        count = min(cohort.order.batches, until - cohort.step)
+        name = "chunk", cohort.step, count
+        if not cohort.ahead.has(name):
+            rows = cohort.order.rows(cohort.step)
+            cohort.ahead.begin(name, self.stream.read_chunk, cohort.who.fold, rows, count)
+        return count
+
+    def _read_next(self, cohort: Cohort, until: int) -> None:
+        """Have read what is needed after the chunk at hand: the next one, or what is held out."""
+        if cohort.step < until:
+            self._read_chunk(cohort, until)
+        elif self.stream.valid:
+            self._read_piece(cohort, 0)
+        else:
+            self._read_beyond(cohort)
+
+    def _read_beyond(self, cohort: Cohort) -> None:
+        """Have read what follows the look that is due, as if all went on."""
+        if (until := cohort.until_after) is not None:
+            self._read_chunk(cohort, until)
+
+    def _read_piece(self, cohort: Cohort, index: int) -> None:
+        """Have a piece of the held-out rows read."""
+        begin, end = self.stream.pieces(cohort.who.fold)[index]
+        if not cohort.ahead.has(name := ("piece", begin)):
+            cohort.ahead.begin(name, self.stream.read_piece, cohort.who.fold, begin, end)
+
+    def _look(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
+        """Measure what is held out, record it, let the judge decide, and free the lanes whose trials are over."""
+        sums = self._measured(due, pool)
+        jobs = [
+            (band, functools.partial(self._looked, band, cohort.step, sums.get(band), self._held_out(cohort)))
+            for cohort in due
+            for band in cohort.bands
+        ]
+        looks = self._side_by_side(pool, jobs)
+        seen = {band: band.due(cohort.step) for cohort in due for band in cohort.bands}
+        for band, look in looks.items():
+            here = seen[band]
+            of_due = jax.tree.map(lambda x, here=here: x[here], look)
+            self._see(band.queue, band.trials[here], band.looks[here], len(band.trials), of_due)
+        for queue in self.queues:
+            trials = [band.trials[seen[band]] for band in looks if band.queue is queue]
+            if trials:
+                self._judge(queue, np.concatenate(trials))
+        for band, look in looks.items():
+            self._free(band, seen[band], look)
+        for cohort in self.cohorts:
+            self._free_stopped(cohort)
+        self._drop_empty()
+        for cohort in self.cohorts:
+            cohort.bands = _packed(cohort.bands)
+
+    def _held_out(self, cohort: Cohort) -> int:
+        return len(self.stream.valid[cohort.who.fold]) if self.stream.valid else 1
+
+    def _measured(self, due: list[Cohort], pool: ThreadPoolExecutor) -> dict[Band, Any]:
+        """The sums over the held-out rows, a piece at a time."""
+        sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands}
+        pieces = {cohort: self.stream.pieces(cohort.who.fold) if self.stream.valid else [] for cohort in due}
+        for index in range(max(map(len, pieces.values()))):
+            jobs = []
+            for cohort in due:
+                if index >= len(pieces[cohort]):
+                    continue
+                self._read_piece(cohort, index)
+                piece, fold = _on_devices(cohort.ahead.take(), cohort.devices), np.array(cohort.who.fold, np.int32)
+                for band in cohort.bands:
+                    jobs.append((band, functools.partial(self._added, band, sums[band], piece[band.device], fold)))
+                if index + 1 < len(pieces[cohort]):
+                    self._read_piece(cohort, index + 1)
+                elif cohort in self.cohorts:
+                    self._read_beyond(cohort)
+            sums |= self._side_by_side(pool, jobs)
+        return sums
+
+    def _no_sums(self, band: Band) -> dict[str, np.ndarray]:
+        program = band.queue.program
+        assert isinstance(program, StreamProgram)
+        return {name: np.zeros(program.width, np.float32) for name in program.names}
+
+    def _added(self, band: Band, sums: Any, piece: Tree, fold: np.ndarray) -> Any:
+        size = jax.tree.leaves(piece)[0].shape[0]
+        return jax.block_until_ready(band.calls.add[size](sums, band.lanes, piece, fold, self.shared[band.device]))
+
+    def _looked(self, band: Band, step: int, sums: Any, rows: int) -> Look:
+        is_due, shared = np.zeros(len(band.trials), bool), self.shared[band.device]
+        is_due[band.due(step)] = True
+        band.lanes, look = band.calls.look(band.lanes, is_due, band.begun_at, sums, np.int32(rows), shared)
+        return jax.tree.map(np.array, look)
+
+    def _free(self, band: Band, lanes: np.ndarray, look: Look) -> None:
+        """Of the lanes that were looked at, those whose trials are over."""
+        trials, queue = band.trials[lanes], band.queue
+        place = queue.place(trials)
+        is_over = ~self.record.is_running(place) | queue.is_last(trials, band.looks[lanes])
+        self._keep(queue, band.lanes, lanes[is_over], Place(*(x[is_over] for x in place)))
+        band.looks[lanes] += 1
+        band.begun_at[lanes] = look.step[lanes]
+        band.trials[lanes[is_over]] = IDLE
+        band.update()
+
+    def _free_stopped(self, cohort: Cohort) -> None:
+        """Lanes whose configuration has been stopped, wherever they are; weights past a look are not kept."""
+        for band in cohort.bands:
+            busy = band.busy
+            band.trials[busy[~self.record.is_running(band.queue.place(band.trials[busy]))]] = IDLE
+            band.update()
+
+    def _drop_empty(self) -> None:
+        for cohort in self.cohorts:
+            cohort.bands = [band for band in cohort.bands if len(band.busy)]
+        self.cohorts = [cohort for cohort in self.cohorts if cohort.bands]
+
+    def _side_by_side(self, pool: ThreadPoolExecutor, jobs: list[tuple[Band, Callable[[], Any]]]) -> dict[Band, Any]:
+        """What the calls return, but for those of programs that ran out of memory, which become narrower."""
+        coming = [(band, pool.submit(job)) for band, job in jobs]
+        results: dict[Band, Any] = {}
+        failed: dict[Queue, Exception] = {}
+        for band, future in coming:
+            try:
+                results[band] = future.result()
+            except MEMORY_ERRORS as error:
+                failed[band.queue] = error
+        for queue, error in failed.items():
+            self._halve(queue, error, self.cohorts)
+        self._drop_empty()
+        return {band: x for band, x in results.items() if band.queue not in failed}
+
+    def _halve(self, queue: Queue, error: Exception, cohorts: list[Cohort]) -> None:
+        """Out of memory: blocks of half the width."""
+        for cohort in cohorts:
+            cohort.bands = [band for band in cohort.bands if band.queue is not queue]
+        self._narrow(queue, error)
+
+    @property
+    def has_failed(self) -> bool:
+        """Never between two rounds."""
+        return False
+
+    def captured(self) -> tuple[list[Any], dict[str, np.ndarray]]:
+        """Where its blocks stand: what JSON can hold, and arrays."""
+        slots: list[Any] = []
+        arrays: dict[str, np.ndarray] = {}
+        for i, cohort in enumerate(self.cohorts):
+            queues = [self.queues.index(band.queue) for band in cohort.bands]
+            slots.append({"who": list(cohort.who), "step": cohort.step, "queues": queues})
+            for j, band in enumerate(cohort.bands):
+                name = f"cohort/{i}/{j}"
+                arrays |= encoded(f"{name}/lanes", band.lanes)
+                arrays |= {f"{name}/{x}": getattr(band, x).copy() for x in ("trials", "looks", "begun_at")}
+        return slots, arrays
+
+    def fits(self, slots: list[Any]) -> bool:
+        """On however many devices it goes on."""
+        del slots
+        return True
+
+    def restore(self, slots: list[Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `captured` gave."""
+        taken = 0
+        for i, slot in enumerate(slots):
+            bands = []
+            for j, index in enumerate(slot["queues"]):
+                device = self.devices[taken % len(self.devices)]
+                bands.append(self._decoded(f"cohort/{i}/{j}", self.queues[index], device, arrays))
+                taken += 1
+            self.cohorts.append(self._cohort(Who(*slot["who"]), slot["step"], bands))
+
+    def _decoded(self, name: str, queue: Queue, device: Device, arrays: Mapping[str, np.ndarray]) -> Band:
+        calls, shapes = self.compiled(queue, device)
+        lanes = jax.device_put(decoded(f"{name}/lanes", arrays, shapes), device)
+        return Band(
+            queue, calls, device, lanes, *(arrays[f"{name}/{x}"].copy() for x in ("trials", "looks", "begun_at"))
+        )
+
+
+def _packed(bands: list[Band]) -> list[Band]:
+    """The same trials in as few blocks as hold them: those of one program on one device move together."""
+    groups: dict[tuple[Queue, Device], list[Band]] = {}
+    for band in bands:
+        groups.setdefault((band.queue, band.device), []).append(band)
+    return [band for group in groups.values() for band in _moved(group)]
+
+
+def _moved(bands: list[Band]) -> list[Band]:
+    first, width = bands[0], len(bands[0].trials)
+    busy = np.flatnonzero(np.concatenate([band.trials for band in bands]) != IDLE)
+    needed = -(-len(busy) // width)
+    if needed == len(bands):
+        return bands
+    columns = ([getattr(band, name) for band in bands] for name in ("trials", "looks", "begun_at"))
+    trials, looks, begun_at = (np.concatenate(column) for column in columns)
+    moved = []
+    for i in range(needed):
+        here = busy[i * width : (i + 1) * width]
+        lanes = _lanes_at([band.lanes for band in bands], np.resize(here, width))
+        is_filling = np.arange(width) >= len(here)
+        mine = np.where(is_filling, IDLE, trials[np.resize(here, width)])
+        own = (np.where(is_filling, 0, x[np.resize(here, width)]).astype(x.dtype) for x in (looks, begun_at))
+        moved.append(Band(first.queue, first.calls, first.device, lanes, mine, *own))
+    return moved
+
+
+@jax.jit
+def _lanes_at(blocks: list[Lane], places: jax.Array) -> Lane:
+    """The lanes at these places of some blocks, one after another."""
+    return jax.tree.map(lambda *xs: jnp.concatenate(xs)[places], *blocks)
+
+
+def _cohorts_of(queue: Queue) -> list[tuple[Who, np.ndarray]]:
+    """The trials of a queue that wait, by whose batches they train on."""
+    waiting = np.array(queue.waiting, int)
+    _, seeds, folds = queue.part.place(waiting)
+    pairs = sorted(set(zip(seeds.tolist(), folds.tolist(), strict=True)))
+    size = queue.part.static["batch_size"]
+    return [(Who(size, *pair), waiting[(seeds == pair[0]) & (folds == pair[1])]) for pair in pairs]
+
+
+def _on_devices(tree: Tree, devices: list[Device]) -> dict[Device, Tree]:
+    return {device: jax.device_put(tree, device) for device in devices}

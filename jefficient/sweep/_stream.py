@@ -1,0 +1,159 @@
+"""Rows of sources on their way to lanes: which rows a batch has, how many are read at a time, and reading ahead."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._core.typing import Tree
+from ..training import shuffled_batch
+from ._source import Part, Source
+
+READ_BYTES = 16 * 2**20
+"""What is read at a time, at most, unless a single batch is more: enough for a call to cost little beside it."""
+
+MOST_BATCHES = 1024
+"""Batches that are read at a time, at most."""
+
+
+class Chunk(NamedTuple):
+    """Batches that follow each other, as lanes of one (seed, fold) read them.
+
+    `rows`: (batches, batch_size, …); `count`: how many there are, int32, the rest is filling; `fold`: int32.
+    """
+
+    rows: Tree
+    count: Any
+    fold: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What is trained on and what is held out.
+
+    Attributes:
+        train: for each fold the rows that are trained on.
+        valid: for each fold the rows that are held out; none where nothing is.
+        eval_batch_size: rows that are evaluated at a time at most, or None.
+    """
+
+    train: tuple[Part, ...]
+    valid: tuple[Part, ...]
+    eval_batch_size: int | None
+
+    @property
+    def source(self) -> Source:
+        """What is trained on."""
+        return self.train[0].source
+
+    def digest(self) -> Tree:
+        """What stands for the rows where data are compared: samples of them, and which are trained on where."""
+        sources = {part.source.name: part.source for part in (*self.train, *self.valid)}
+        numbers = [[part.rows for part in side if part.rows is not None] for side in (self.train, self.valid)]
+        texts = {name: np.frombuffer(source.digest().encode(), np.uint8) for name, source in sources.items()}
+        return {"sources": texts, "rows": numbers}
+
+    def batches(self, batch_size: int, longest: int, side_by_side: int) -> int:
+        """Batches in a chunk.
+
+        Args:
+            batch_size: rows in each.
+            longest: updates from one look to the next, at most.
+            side_by_side: chunks that are used at the same time, at most.
+        """
+        fitting = READ_BYTES // (self.source.row_bytes * batch_size * side_by_side)
+        return max(1, min(fitting, longest, MOST_BATCHES))
+
+    def pieces(self, fold: int) -> list[tuple[int, int]]:
+        """(begin, end) of what is read at a time of the rows that a fold holds out."""
+        return pieces_of(len(self.valid[fold]), self.valid[fold].source, self.eval_batch_size)
+
+    @functools.cached_property
+    def piece_sizes(self) -> tuple[int, ...]:
+        """All there are, of all folds: each is compiled for."""
+        return tuple(sorted({end - begin for fold in range(len(self.valid)) for begin, end in self.pieces(fold)}))
+
+    def read_chunk(self, fold: int, rows: np.ndarray, count: int) -> Chunk:
+        """`count` batches of the training rows `rows`, (batches, batch_size), of which those after `count` are filling.
+
+        What is filling is never trained on; it is not read.
+        """
+        part, shape = self.train[fold], rows.shape
+        read = part.source.read(part.numbers(rows[:count].ravel()))
+
+        def filled(x: np.ndarray) -> np.ndarray:
+            x = x.reshape(count, *shape[1:], *x.shape[1:])
+            if count == shape[0]:
+                return x
+            whole = np.empty((shape[0], *x.shape[1:]), x.dtype)
+            whole[:count], whole[count:] = x, 0
+            return whole
+
+        return Chunk(jax.tree.map(filled, read), np.int32(count), np.int32(fold))
+
+    def read_piece(self, fold: int, begin: int, end: int) -> Tree:
+        """Held-out rows begin … end - 1 of a fold."""
+        part = self.valid[fold]
+        return part.source.read(part.numbers(np.arange(begin, end)))
+
+
+def pieces_of(rows: int, source: Source, eval_batch_size: int | None) -> list[tuple[int, int]]:
+    """(begin, end) of what is read at a time of so many rows of a source."""
+    size = eval_batch_size or max(1, READ_BYTES // source.row_bytes)
+    return [(begin, min(begin + size, rows)) for begin in range(0, rows, size)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The shuffled order of the rows that the trials of one (seed, fold) train on, worked out on the CPU.
+
+    Attributes:
+        key: what it is drawn from.
+        size: rows.
+        batch_size: rows in a batch.
+        batches: in a chunk.
+    """
+
+    key: jax.Array
+    size: int
+    batch_size: int
+    batches: int
+
+    def rows(self, step: int) -> np.ndarray:
+        """Which rows the batches from `step` on have, (batches, batch_size)."""
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            return np.asarray(_rows(self.key, jnp.int32(step), jnp.int32(self.size), self.batch_size, self.batches))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _rows(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int, batches: int) -> jax.Array:
+    steps = step + jnp.arange(batches, dtype=jnp.int32)
+    return jax.vmap(lambda t: shuffled_batch(key, t, size, batch_size))(steps)
+
+
+class Ahead:
+    """One thing that is read in a thread before it is asked for."""
+
+    def __init__(self, pool: ThreadPoolExecutor):
+        self._pool = pool
+        self._name: Hashable = None
+        self._coming: Future | None = None
+
+    def has(self, name: Hashable) -> bool:
+        """Whether it is what was begun last, and has not been taken."""
+        return self._coming is not None and self._name == name
+
+    def begin(self, name: Hashable, read: Callable[..., Any], *arguments: Any) -> None:
+        """Read ``read(*arguments)``; what was begun before is let go."""
+        self._name, self._coming = name, self._pool.submit(read, *arguments)
+
+    def take(self) -> Any:
+        """What was begun last."""
+        assert self._coming is not None
+        coming, self._coming = self._coming, None
+        return coming.result()

@@ -1,0 +1,445 @@
+"""Rows that are read while lanes train: the numbers of rows in memory, each row once, and what a source must be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import grain
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import zarr
+from sklearn.model_selection import KFold
+from sweep import sources, tiny
+
+import jefficient as jf
+from jefficient.sweep import _compiler, _host, _lockstep, _plan, _stream
+
+CURVES = ("train_loss", "valid_loss", "status", "steps_taken", "diverged_at")
+
+
+def sweep(the_task, the_space=None, optimizer=jf.sgd, **changes):
+    space = sources.space() if the_space is None else the_space
+    return tiny.sweep(the_task, space, optimizer, **{"steps": 24, "eval_every": 6, **changes})
+
+
+def assert_close(result, expected, names=CURVES):
+    for name in names:
+        got, wanted = (x.dataset[name].values for x in (result, expected))
+        if wanted.dtype.kind == "f":
+            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=name)
+        else:
+            np.testing.assert_array_equal(got, wanted, err_msg=name)
+
+
+def assert_same(result, expected):
+    """Bit for bit, timings aside, and the weights too."""
+    for name, values in expected.dataset.drop_vars("seconds").variables.items():
+        np.testing.assert_array_equal(result.dataset[name].values, values.values, err_msg=str(name))
+    assert result.weights.keys() == expected.weights.keys()
+    chex.assert_trees_all_equal(dict(result.weights), dict(expected.weights))
+
+
+def size_of(params, batch):
+    return jnp.abs(batch[0] @ params)
+
+
+def fit(rows):
+    return rows[:][0].mean(axis=0)
+
+
+def apply(mean, batch):
+    return batch[0] - mean, batch[1]
+
+
+@pytest.mark.parametrize(
+    ("about", "settings"),
+    [
+        ({"validation": 0.3}, {}),
+        ({"validation": 0.3, "metrics": {"size": size_of}}, {"eval_batch_size": 4}),
+        ({"validation": (tiny.X[:9], tiny.Y[:9])}, {"keep": "best", "seeds": 2}),
+        ({"validation": 0.3}, {"the_space": sources.space(3) * jf.grid(steps=[7, 24]), "steps": None}),
+        ({"validation": 0.3, "test": (tiny.X[:7], tiny.Y[:7])}, {"layers": True}),
+        ({}, {"metric": "train_loss"}),
+        ({}, {"folds": 4, "seeds": 2, "eval_batch_size": 3}),
+        ({}, {"folds": KFold(3), "the_space": sources.space(2) * jf.grid(batch_size=[4, 8]), "batch_size": None}),
+    ],
+)
+def test_the_numbers_are_those_of_rows_in_memory(tmp_path, about, settings):
+    """The other engine, whose numbers are those of an optax loop (test_sweep, test_alone), to rounding."""
+    expected, got = sweep(tiny.task(**about), **settings), sweep(sources.task(tmp_path, **about), **settings)
+    names = [name for name, x in expected.dataset.data_vars.items() if name != "seconds" and "look" in x.dims]
+    assert_close(got, expected, [*names, "status", "steps_taken", "diverged_at"])
+    chex.assert_trees_all_close(dict(got.weights), dict(expected.weights), rtol=2e-5, atol=1e-6)
+    if expected.test is not None:
+        np.testing.assert_allclose(got.test["test_loss"], expected.test["test_loss"], rtol=2e-5)
+
+
+def test_what_is_fitted_sees_a_view_of_the_training_rows(tmp_path):
+    """The mean over each fold's training rows, by views of them; and its length is that of the fold."""
+    lengths = []
+
+    def fit_view(view):
+        lengths.append(len(view))
+        assert view[2][0].shape == (3,)
+        assert view[np.array([1, 0])][1].shape == (2,)
+        return fit(view)
+
+    got = sweep(sources.task(tmp_path, prepare=(fit_view, apply)), folds=3)
+    assert lengths == [20, 20, 20]
+    assert_close(got, sweep(tiny.task(prepare=(lambda data: data[0].mean(axis=0), apply)), folds=3))
+
+
+def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
+    result = sweep(sources.task(tmp_path), jf.grid(learning_rate=[0.05]), optax.sgd, metric="train_loss", keep="last")
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 0)
+    params, losses = tiny.init(jax.random.fold_in(key, 0)), []
+    for t in range(24):
+        rows = jf.shuffled_batch(jax.random.fold_in(key, 1), t, 30, 8)
+        value, g = jax.value_and_grad(tiny.loss)(params, (tiny.X[rows], tiny.Y[rows]))
+        losses.append(float(value))
+        params = params - np.float32(0.05) * g
+    np.testing.assert_allclose(
+        result.dataset["train_loss"].values.ravel(), np.reshape(losses, (4, 6)).mean(1), rtol=1e-5
+    )
+    np.testing.assert_allclose(result.params(), params, rtol=1e-5)
+
+
+def model_state_task(data):
+    def init(key):
+        return jax.random.normal(key, (3,)), jnp.zeros(())
+
+    def loss(params, count, batch, key):
+        noise = 0.0 if key is None else 0.01 * jax.random.normal(key)
+        return jnp.mean((batch[0] @ params + noise - batch[1]) ** 2), count + np.float32(key is not None)
+
+    return jf.Task(init=init, loss=loss, data=data, validation=0.3, model_state=True)
+
+
+def test_model_state_and_noise_are_as_in_memory(tmp_path):
+    data = tuple(sources.stored(tmp_path / name, x) for name, x in (("x", tiny.X), ("y", tiny.Y)))
+    got, expected = (sweep(model_state_task(x), seeds=2) for x in (data, (tiny.X, tiny.Y)))
+    assert_close(got, expected)
+    assert float(got.params()[1]) == 24.0
+
+
+def kinds(folder):
+    """The same rows in everything that holds rows."""
+    x, y = tiny.X, tiny.Y
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file["x"], file["y"] = x, y
+    opened = h5py.File(folder / "rows.h5", "r")
+    group = zarr.open_group(str(folder / "rows.zarr"), mode="w")
+    for name, array in (("x", x), ("y", y)):
+        group.create_array(name, data=array, chunks=(7, *array.shape[1:]))
+    longer = sources.stored(folder / "longer", np.concatenate([x[:4] + 1, x, x[:2]]))
+    return {
+        "memmap": (sources.stored(folder / "x", x), sources.stored(folder / "y", y)),
+        "slice of a memmap": (longer[4:34], y),
+        "h5py": (opened["x"], opened["y"]),
+        "zarr": (group["x"], group["y"]),
+        "index arrays": sources.Counting(x, y),
+        "items": sources.Items(x, y),
+        "grain": grain.MapDataset.source(list(zip(x, y, strict=True))),
+        "a tree of them": (sources.Counting(x), y),
+    }
+
+
+KINDS = ("slice of a memmap", "h5py", "zarr", "index arrays", "items", "grain")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_source_gives_the_same_bits(tmp_path, kind):
+    found = kinds(tmp_path)
+    assert_same(
+        sweep(tiny.task(data=found[kind], validation=0.3)), sweep(tiny.task(data=found["memmap"], validation=0.3))
+    )
+
+
+def test_each_batch_is_read_once_for_all_lanes_ahead_of_them():
+    """Two programs of two blocks each, all on the batches of one cohort; the rows that are held out, once a look."""
+    source = sources.Counting(tiny.X, tiny.Y)
+    the_task = tiny.task(data=source, validation=0.3)
+    source.reads.clear()
+    with tiny.lanes(4, blocks=2):
+        sweep(
+            the_task,
+            sources.space(8) * jf.grid(nesterov=[False, True]),
+            lambda learning_rate, nesterov: jf.sgd(learning_rate, momentum=0.9, nesterov=nesterov),
+            seeds=2,
+        )
+    sample = 30  # for the digest, all of them
+    assert len(source.rows_read) == sample + 2 * (24 * 8 + 4 * 9)
+    assert len(source.threads) == 2  # the caller's, for the digest and at first, and that which reads ahead
+
+
+def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits(monkeypatch):
+    def run(most):
+        source = sources.Counting(tiny.X, tiny.Y)
+        the_task = tiny.task(data=source, validation=0.3)
+        source.reads.clear()
+        monkeypatch.setattr(_plan, "blocks_in_memory", lambda prepared, widths: most)
+        with tiny.lanes(2, blocks=1):
+            return sweep(the_task, sources.space(8)), len(source.rows_read) - 30
+
+    (whole, once), (parts, twice) = run(4), run(2)
+    assert twice == 2 * once
+    assert_same(parts, whole)
+
+
+@pytest.mark.parametrize("read_bytes", [1, 3 * 8 * 16, 5 * 8 * 16])
+def test_how_much_is_read_at_a_time_changes_no_bits(monkeypatch, tmp_path, read_bytes):
+    """One batch at a time, three, and five that do not divide the look's six."""
+    expected = sweep(sources.task(tmp_path, validation=0.3), seeds=2, eval_batch_size=9)
+    monkeypatch.setattr(_stream, "READ_BYTES", read_bytes)
+    assert_same(sweep(sources.task(tmp_path, validation=0.3), seeds=2, eval_batch_size=9), expected)
+
+
+def test_a_trial_is_bitwise_the_same_beside_whomever(tmp_path):
+    """In another order, in other blocks, beside one that diverges."""
+    values = np.geomspace(1e-3, 0.3, 6).tolist()
+    the_task = sources.task(tmp_path)
+    with tiny.lanes(2):
+        alone = sweep(the_task, jf.grid(learning_rate=values), folds=2)
+        beside = sweep(the_task, jf.grid(learning_rate=[1e30, *reversed(values), 1e20]), folds=2)
+    assert (beside.dataset["status"].values[[0, 7]] == "diverged").all()
+    for name in CURVES:
+        np.testing.assert_array_equal(beside.dataset[name].values[6:0:-1], alone.dataset[name].values, err_msg=name)
+
+
+def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
+    monkeypatch.setattr(_stream, "READ_BYTES", 1)
+    source = sources.Counting(tiny.X, tiny.Y)
+    the_task = tiny.task(data=source)
+    source.reads.clear()
+    result = sweep(the_task, jf.grid(learning_rate=[1e30, 1e25]), metric="train_loss", steps=1000, eval_every=500)
+    assert (result.dataset["status"] == "diverged").all()
+    assert len(source.rows_read) < 30 + 8 * 20
+
+
+HALVING = {"stop": jf.successive_halving(eta=2, min_steps=6), "seeds": 2, "keep": "best"}
+
+
+def test_stopped_configurations_make_room_and_the_others_keep_their_bits(tmp_path):
+    """Stopped at once in all seeds; the others move into fewer blocks and have the bits of a sweep without."""
+    with tiny.lanes(2, blocks=1):
+        judged = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), **HALVING)
+        whole = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
+    status = judged.dataset["status"].values[:, :, 0]
+    assert (status[:, 0] == status[:, 1]).all()
+    assert 4 <= (status[:, 0] == "stopped").sum() < 8
+    for name in ("train_loss", "valid_loss"):
+        seen = np.isfinite(judged.dataset[name].values)
+        np.testing.assert_array_equal(judged.dataset[name].values[seen], whole.dataset[name].values[seen])
+    assert judged.dataset.attrs["busy"] > 0.9
+    kept = judged.weights[judged.best().config, 1, 0]
+    np.testing.assert_array_equal(judged.replay(judged.best().config, 1, 0).params, kept)
+
+
+class CrashError(Exception):
+    """Raised by a progress function in the middle of a sweep."""
+
+
+def crashed(the_task, directory, rounds, **settings):
+    seen = []
+
+    def report(progress):
+        seen.append(progress)
+        if len(seen) > rounds:
+            raise CrashError
+
+    with pytest.raises(CrashError):
+        sweep(the_task, directory=directory, snapshot_every=0.0, progress=report, **settings)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 7])
+@pytest.mark.parametrize(
+    "settings", [{"seeds": 3}, {**HALVING, "the_space": sources.space(8)}], ids=["whole", "judged"]
+)
+def test_after_a_crash_it_goes_on_bit_for_bit(monkeypatch, tmp_path, rounds, settings):
+    """Between two looks as well: a chunk has four batches of the six between two of them."""
+    monkeypatch.setattr(_stream, "READ_BYTES", 4 * 8 * 16 * (2 if "stop" in settings else 1))
+    with tiny.lanes(2, blocks=1):
+        the_task = sources.task(tmp_path, validation=0.3)
+        crashed(the_task, tmp_path / "sweep", rounds, **settings)
+        done = []
+        got = sweep(the_task, directory=tmp_path / "sweep", progress=done.append, **settings)
+        assert_same(got, sweep(the_task, **settings))
+    assert done[0].steps_done > 0 or rounds < 3
+
+
+def test_killed_it_goes_on_bit_for_bit(tmp_path):
+    script = Path(__file__).with_name("killed_reader.py")
+
+    def run(directory, output, rounds):
+        command = [sys.executable, str(script), str(tmp_path), directory, str(tmp_path / output), str(rounds)]
+        path = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=path)
+
+    assert run("whole", "expected.nc", -1).returncode == 0
+    assert run("killed", "unused", 4).returncode == -9
+    last = run("killed", "got.nc", -1)
+    assert last.returncode == 0, last.stderr
+    assert_same(jf.load(tmp_path / "got.nc"), jf.load(tmp_path / "expected.nc"))
+
+
+def test_other_rows_are_refused_by_a_directory(tmp_path):
+    sweep(sources.task(tmp_path), metric="train_loss", directory=tmp_path / "sweep")
+    other = tiny.task(data=(sources.stored(tmp_path / "other", tiny.X + 1), tiny.Y))
+    with pytest.raises(jf.JefficientError, match=r"the data .* are others"):
+        sweep(other, metric="train_loss", directory=tmp_path / "sweep")
+
+
+def test_out_of_memory_goes_on_in_narrower_blocks(monkeypatch, tmp_path):
+    real = _compiler.Compiler.__call__
+
+    def small(self, queue, device):
+        if queue.width > 2:
+            raise _host.TooLargeError("four lanes do not fit")
+        return real(self, queue, device)
+
+    monkeypatch.setattr(_compiler.Compiler, "__call__", small)
+    with (
+        tiny.lanes(4),
+        pytest.warns(jf.JefficientWarning, match="out of memory with 4 lanes in a block. Going on with 2"),
+    ):
+        got = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
+    monkeypatch.undo()
+    with tiny.lanes(2):
+        assert_same(got, sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2))
+
+
+def test_out_of_memory_while_training_too(monkeypatch, tmp_path):
+    real, calls = _lockstep.Lockstep._trained, []
+
+    def failing(self, band, chunk):
+        calls.append(len(band.trials))
+        if len(band.trials) > 2 and len(calls) > 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        return real(self, band, chunk)
+
+    monkeypatch.setattr(_lockstep.Lockstep, "_trained", failing)
+    with tiny.lanes(4), pytest.warns(jf.JefficientWarning, match="out of memory with 4 lanes"):
+        got = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
+    with tiny.lanes(2):
+        assert_same(got, sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2))
+
+
+def test_replay_refit_and_optuna_read_rows(tmp_path):
+    result = sweep(sources.task(tmp_path, validation=0.3), seeds=2)
+    best = result.best().config
+    np.testing.assert_array_equal(result.replay(best, 1, 0).params, result.params(best, 1, 0))
+    expected = sweep(tiny.task(validation=0.3), seeds=2).refit()
+    np.testing.assert_allclose(result.refit().params, expected.params, rtol=1e-5)
+    given = sources.task(tmp_path, validation=(sources.stored(tmp_path / "vx", tiny.X[:9]), tiny.Y[:9]))
+    in_memory = tiny.task(validation=(tiny.X[:9], tiny.Y[:9]))
+    np.testing.assert_allclose(sweep(given).refit().params, sweep(in_memory).refit().params, rtol=1e-5)
+
+
+def test_a_plan_says_what_is_at_hand(tmp_path):
+    plan = jf.plan(sources.task(tmp_path, validation=0.3), jf.sgd, sources.space(), steps=24, batch_size=8)
+    assert plan.seconds is not None
+    assert plan.seconds > 0
+    assert plan.data_bytes == 2 * 3 * 8 * 16  # two chunks of the three batches of an epoch
+    assert plan.in_step is not None
+    assert_same(sweep(sources.task(tmp_path, validation=0.3), plan=plan), sweep(sources.task(tmp_path, validation=0.3)))
+
+
+def test_memory_stays_flat_on_a_file_larger_than_what_there_is(tmp_path):
+    """What a process may have of its own is limited to less than the file; the same file in memory does not fit."""
+    script = Path(__file__).with_name("limited_reader.py")
+
+    def run(where):
+        path = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+        command = [sys.executable, str(script), str(tmp_path / "rows"), where]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=path)
+
+    done = run("file")
+    assert done.returncode == 0, done.stderr
+    assert "finished" in done.stdout
+    assert run("memory").returncode != 0
+
+
+def test_parts_open_the_file_themselves(tmp_path):
+    """What goes to another process names the files; a slice of one is that slice."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    big = np.arange(300_000, dtype=np.float32).reshape(100_000, 3)
+    mapped = sources.stored(tmp_path / "big", big)
+    with h5py.File(tmp_path / "big.h5", "w") as file:
+        file["y"] = big[:, 0]
+    data = {"x": mapped[10:50_010], "y": h5py.File(tmp_path / "big.h5", "r")["y"]}
+    with pytest.raises(jf.ArgumentError, match=r"same number of rows, got \{.*50000.*100000"):
+        tiny.task(data=data)
+    the_task = tiny.task(data={**data, "x": mapped})
+    packed = cloudpickle.dumps(the_task.data)
+    assert len(packed) < 20_000
+    rows = np.array([7, 99_999, 7])
+    chex.assert_trees_all_equal(cloudpickle.loads(packed).read(rows), {"x": big[rows], "y": big[rows, 0]})
+    part = tiny.task(data=mapped[10:50_010]).data
+    chex.assert_trees_all_equal(cloudpickle.loads(cloudpickle.dumps(part)).read(rows[:1]), big[rows[:1] + 10])
+
+
+def mean_square(params, batch):
+    return jnp.mean(batch**2) + jnp.sum(params**2)
+
+
+class Strange:
+    """A source whose rows are what a test says."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, row):
+        return self.rows[int(row)]
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (Strange([]), jf.ArgumentError, "data must have at least one row, got none"),
+        (Strange(["a", "b"]), jf.ArgumentTypeError, "data must hold numbers, got dtype <U1"),
+        ({"x": Strange([np.ones(2)] * 3), "y": np.ones(2)}, jf.ArgumentError, r"same number of rows, got \{.*'x'.*3"),
+        (
+            Strange([np.ones(2), np.ones(3), np.ones(2)]),
+            jf.ArgumentError,
+            "all rows of data must be alike, got unlike ones among",
+        ),
+    ],
+)
+def test_what_is_no_source_is_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        sweep(jf.Task(init=tiny.init, loss=mean_square, data=data), metric="train_loss", batch_size=1)
+
+
+def test_a_group_of_a_file_is_refused_by_name(tmp_path):
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["x"] = tiny.X
+    with pytest.raises(
+        jf.ArgumentTypeError, match="data must be arrays, or give a row for its number, got File, whose row 0"
+    ):
+        tiny.task(data=h5py.File(tmp_path / "rows.h5", "r"))
+
+
+def test_whole_numbers_that_do_not_fit_are_refused_where_they_are_read(tmp_path):
+    rows = np.zeros(30, np.int64)
+    rows[17] = 2**40
+    the_task = jf.Task(
+        init=lambda key: jnp.zeros(()),
+        loss=lambda w, batch: (w - batch.mean()) ** 2,
+        data=sources.stored(tmp_path / "r", rows),
+    )
+    with pytest.raises(jf.ArgumentError, match="data must fit int32, got values from 0 to 1099511627776"):
+        sweep(the_task, metric="train_loss")
+
+
+def test_rows_of_validation_and_test_must_be_alike(tmp_path):
+    with pytest.raises(jf.ArgumentError, match="the rows of validation must be like those of data"):
+        sources.task(tmp_path, validation=(tiny.X[:, :2], tiny.Y))
