@@ -112,3 +112,15 @@ def test_a_linen_module_is_chosen_over_folds_and_trained_on_all_rows(tmp_path):
 @pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
 def test_every_example_says_how_to_run_it(name):
     assert f"python examples/{name}" in (EXAMPLES / name).read_text()
+
+
+def test_rows_on_disk_are_written_once_and_read_while_training(tmp_path):
+    arguments = ("07_data_on_disk.py", "--rows", "20000", "--directory", "out")
+    first, _, _ = run(*arguments, cwd=tmp_path)
+    written = (tmp_path / "out" / "rows.h5").stat().st_mtime_ns
+    best = float(re.findall(r"valid_accuracy ([\d.]+)", first)[0])
+    assert best > 0.98
+    again, stderr, _ = run(*arguments, cwd=tmp_path)
+    assert again == first
+    assert stderr.count("16/16 trials") == 1  # nothing was trained again
+    assert (tmp_path / "out" / "rows.h5").stat().st_mtime_ns == written

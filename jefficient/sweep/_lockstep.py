@@ -9,108 +9,23 @@ kept in step; what does not fit waits, and reads anew.
 import dataclasses
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core.typing import Device, Tree
 from ._codec import decoded, encoded
+from ._cohorts import Band, Cohort, packed
 from ._host import MEMORY_ERRORS, Host
-from ._lanes import Lane, Look
+from ._lanes import Look
 from ._queue import IDLE, Queue
 from ._record import Place
 from ._stream import Ahead, Order, Stream
-from ._streamed import Calls, StreamProgram
-
-
-@dataclasses.dataclass(eq=False)
-class Band:
-    """A block of lanes in step.
-
-    Attributes:
-        queue: where its trials come from.
-        calls: the compiled program.
-        device: where it runs.
-        lanes: on the device.
-        trials: which trial each lane trains, int array (width,), `IDLE` for none.
-        looks: which look each lane comes to next.
-        begun_at: updates made at each lane's last look, int32.
-        until: updates made at its next one, int32; 0 where nobody is.
-    """
-
-    queue: Queue
-    calls: Calls
-    device: Device
-    lanes: Lane
-    trials: np.ndarray
-    looks: np.ndarray
-    begun_at: np.ndarray
-
-    until: np.ndarray = dataclasses.field(init=False)
-
-    def __post_init__(self):
-        self.update()
-
-    def update(self) -> None:
-        """`until` follows from the rest."""
-        self.until = self.queue.until(self.trials, self.looks)
-
-    @property
-    def busy(self) -> np.ndarray:
-        """The lanes with a trial."""
-        return np.flatnonzero(self.trials != IDLE)
-
-    def due(self, step: int) -> np.ndarray:
-        """The lanes that are looked at after so many updates."""
-        return np.flatnonzero((self.trials != IDLE) & (self.until == step))
-
-
-class Who(NamedTuple):
-    """Whose batches they are."""
-
-    batch_size: int
-    seed: int
-    fold: int
-
-
-@dataclasses.dataclass(eq=False)
-class Cohort:
-    """Blocks that train on the same batches.
-
-    Attributes:
-        who: what they have in common.
-        bands: the blocks.
-        order: of the rows.
-        step: updates made.
-        ahead: what is being read for them.
-    """
-
-    who: Who
-    bands: list[Band]
-    order: Order
-    step: int
-    ahead: Ahead
-
-    @property
-    def until(self) -> int:
-        """Updates made when somebody is looked at next."""
-        return min(int(band.until[band.busy].min()) for band in self.bands)
-
-    @property
-    def until_after(self) -> int | None:
-        """Updates made when somebody is looked at after the look that is due now, if all go on; None for never."""
-        later = [band.queue.until(band.trials, band.looks + (band.until == self.step)) for band in self.bands]
-        coming = np.concatenate(later)
-        return int(coming[coming > self.step].min()) if (coming > self.step).any() else None
-
-    @property
-    def devices(self) -> list[Device]:
-        """Those that its blocks run on."""
-        return list(dict.fromkeys(band.device for band in self.bands))
+from ._streamed import StreamProgram
+from ._waiting import Who, next_blocks
 
 
 @dataclasses.dataclass(eq=False)
@@ -160,7 +75,7 @@ class Lockstep(Host):
     def _open(self) -> bool:
         """Begin the next cohorts; False where no trial waits."""
         cohorts, failed, slot = dict[Who, Cohort](), set[Queue](), 0
-        for who, queue, trials in self._next():
+        for who, queue, trials in next_blocks(self.queues, len(self.devices), self.most, self.log is not None):
             cohort = cohorts.setdefault(who, self._cohort(who, 0))
             if queue in failed:
                 continue
@@ -177,40 +92,6 @@ class Lockstep(Host):
             queue.waiting = deque(x for x in queue.waiting if x not in trials)
         self.cohorts = [cohort for cohort in cohorts.values() if cohort.bands]
         return bool(self.cohorts) or (bool(failed) and self._open())
-
-    def _next(self) -> list[tuple[Who, Queue, np.ndarray]]:
-        """The blocks that begin together: whole cohorts, as many as keep all slots busy.
-
-        Where configurations are judged, those of all their seeds and folds, and as many as memory allows.
-        """
-        chosen: list[tuple[Who, Queue, np.ndarray]] = []
-        enough = len(self.devices) if self.log is None else self.most
-        for unit in self._units() if self.log is None else self._judged_units():
-            if chosen and len(chosen) + len(unit) > self.most:
-                break
-            chosen += unit if self.log is not None else unit[: self.most]
-            if len(chosen) >= enough:
-                break
-        return chosen
-
-    def _units(self) -> Iterator[list[tuple[Who, Queue, np.ndarray]]]:
-        """The trials that wait, in blocks, cohort by cohort."""
-        cohorts: dict[Who, list[tuple[Who, Queue, np.ndarray]]] = {}
-        for queue in self.queues:
-            for who, trials in _cohorts_of(queue):
-                blocks = np.split(trials, range(queue.width, len(trials), queue.width))
-                cohorts.setdefault(who, []).extend((who, queue, block) for block in blocks)
-        yield from (cohorts[who] for who in sorted(cohorts, key=lambda who: who[1:]))
-
-    def _judged_units(self) -> Iterator[list[tuple[Who, Queue, np.ndarray]]]:
-        """The trials that wait, in blocks, those of the same configurations together."""
-        for queue in self.queues:
-            cohorts = _cohorts_of(queue)
-            rows = np.unique(np.concatenate([queue.part.place(x)[0] for _, x in cohorts])) if cohorts else np.array([])
-            for some in np.split(rows, range(queue.width, len(rows), queue.width)):
-                if len(some):
-                    here = [(who, trials[np.isin(queue.part.place(trials)[0], some)]) for who, trials in cohorts]
-                    yield [(who, queue, trials) for who, trials in here if len(trials)]
 
     def _cohort(self, who: Who, step: int, bands: list[Band] | None = None) -> Cohort:
         key, size = self.order_key(who.seed, who.fold), len(self.stream.train[who.fold])
@@ -237,14 +118,15 @@ class Lockstep(Host):
     def _advance(self, pool: ThreadPoolExecutor) -> None:
         """A chunk for every cohort; then look where somebody is due."""
         jobs: list[tuple[Band, Callable[[], Any]]] = []
+        then: list[Callable[[], Any]] = []
         for cohort in self.cohorts:
             until = cohort.until
             count = self._read_chunk(cohort, until)
             chunk = _on_devices(cohort.ahead.take(), cohort.devices)
             cohort.step += count
             jobs += [(band, functools.partial(self._trained, band, chunk[band.device])) for band in cohort.bands]
-            self._read_next(cohort, until)
-        goes_on = self._side_by_side(pool, jobs)
+            then.append(functools.partial(self._read_next, cohort, until))
+        goes_on = self._side_by_side(pool, jobs, then)
         for cohort in self.cohorts:
             if not any(goes_on.get(band, False) for band in cohort.bands):
                 cohort.step = cohort.until  # all have come to their look, or diverged on the way
@@ -261,8 +143,8 @@ class Lockstep(Host):
         count = min(cohort.order.batches, until - cohort.step)
         name = "chunk", cohort.step, count
         if not cohort.ahead.has(name):
-            rows = cohort.order.rows(cohort.step)
-            cohort.ahead.begin(name, self.stream.read_chunk, cohort.who.fold, rows, count)
+            rows = cohort.order.rows(cohort.step, count)
+            cohort.ahead.begin(name, self.stream.read_chunk, cohort.who.fold, rows, cohort.order.batches)
         return count
 
     def _read_next(self, cohort: Cohort, until: int) -> None:
@@ -293,7 +175,7 @@ class Lockstep(Host):
             for cohort in due
             for band in cohort.bands
         ]
-        looks = self._side_by_side(pool, jobs)
+        looks = self._side_by_side(pool, jobs, [])
         seen = {band: band.due(cohort.step) for cohort in due for band in cohort.bands}
         for band, look in looks.items():
             here = seen[band]
@@ -309,7 +191,7 @@ class Lockstep(Host):
             self._free_stopped(cohort)
         self._drop_empty()
         for cohort in self.cohorts:
-            cohort.bands = _packed(cohort.bands)
+            cohort.bands = packed(cohort.bands)
 
     def _held_out(self, cohort: Cohort) -> int:
         return len(self.stream.valid[cohort.who.fold]) if self.stream.valid else 1
@@ -319,7 +201,7 @@ class Lockstep(Host):
         sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands}
         pieces = {cohort: self.stream.pieces(cohort.who.fold) if self.stream.valid else [] for cohort in due}
         for index in range(max(map(len, pieces.values()))):
-            jobs = []
+            jobs, then = [], []
             for cohort in due:
                 if index >= len(pieces[cohort]):
                     continue
@@ -328,10 +210,10 @@ class Lockstep(Host):
                 for band in cohort.bands:
                     jobs.append((band, functools.partial(self._added, band, sums[band], piece[band.device], fold)))
                 if index + 1 < len(pieces[cohort]):
-                    self._read_piece(cohort, index + 1)
+                    then.append(functools.partial(self._read_piece, cohort, index + 1))
                 elif cohort in self.cohorts:
-                    self._read_beyond(cohort)
-            sums |= self._side_by_side(pool, jobs)
+                    then.append(functools.partial(self._read_beyond, cohort))
+            sums |= self._side_by_side(pool, jobs, then)
         return sums
 
     def _no_sums(self, band: Band) -> dict[str, np.ndarray]:
@@ -372,9 +254,16 @@ class Lockstep(Host):
             cohort.bands = [band for band in cohort.bands if len(band.busy)]
         self.cohorts = [cohort for cohort in self.cohorts if cohort.bands]
 
-    def _side_by_side(self, pool: ThreadPoolExecutor, jobs: list[tuple[Band, Callable[[], Any]]]) -> dict[Band, Any]:
-        """What the calls return, but for those of programs that ran out of memory, which become narrower."""
+    def _side_by_side(
+        self, pool: ThreadPoolExecutor, jobs: list[tuple[Band, Callable[[], Any]]], then: list[Callable[[], Any]]
+    ) -> dict[Band, Any]:
+        """What the calls return, but for those of programs that ran out of memory, which become narrower.
+
+        What is to be done then is done while they run.
+        """
         coming = [(band, pool.submit(job)) for band, job in jobs]
+        for prepare in then:
+            prepare()
         results: dict[Band, Any] = {}
         failed: dict[Queue, Exception] = {}
         for band, future in coming:
@@ -433,48 +322,6 @@ class Lockstep(Host):
         return Band(
             queue, calls, device, lanes, *(arrays[f"{name}/{x}"].copy() for x in ("trials", "looks", "begun_at"))
         )
-
-
-def _packed(bands: list[Band]) -> list[Band]:
-    """The same trials in as few blocks as hold them: those of one program on one device move together."""
-    groups: dict[tuple[Queue, Device], list[Band]] = {}
-    for band in bands:
-        groups.setdefault((band.queue, band.device), []).append(band)
-    return [band for group in groups.values() for band in _moved(group)]
-
-
-def _moved(bands: list[Band]) -> list[Band]:
-    first, width = bands[0], len(bands[0].trials)
-    busy = np.flatnonzero(np.concatenate([band.trials for band in bands]) != IDLE)
-    needed = -(-len(busy) // width)
-    if needed == len(bands):
-        return bands
-    columns = ([getattr(band, name) for band in bands] for name in ("trials", "looks", "begun_at"))
-    trials, looks, begun_at = (np.concatenate(column) for column in columns)
-    moved = []
-    for i in range(needed):
-        here = busy[i * width : (i + 1) * width]
-        lanes = _lanes_at([band.lanes for band in bands], np.resize(here, width))
-        is_filling = np.arange(width) >= len(here)
-        mine = np.where(is_filling, IDLE, trials[np.resize(here, width)])
-        own = (np.where(is_filling, 0, x[np.resize(here, width)]).astype(x.dtype) for x in (looks, begun_at))
-        moved.append(Band(first.queue, first.calls, first.device, lanes, mine, *own))
-    return moved
-
-
-@jax.jit
-def _lanes_at(blocks: list[Lane], places: jax.Array) -> Lane:
-    """The lanes at these places of some blocks, one after another."""
-    return jax.tree.map(lambda *xs: jnp.concatenate(xs)[places], *blocks)
-
-
-def _cohorts_of(queue: Queue) -> list[tuple[Who, np.ndarray]]:
-    """The trials of a queue that wait, by whose batches they train on."""
-    waiting = np.array(queue.waiting, int)
-    _, seeds, folds = queue.part.place(waiting)
-    pairs = sorted(set(zip(seeds.tolist(), folds.tolist(), strict=True)))
-    size = queue.part.static["batch_size"]
-    return [(Who(size, *pair), waiting[(seeds == pair[0]) & (folds == pair[1])]) for pair in pairs]
 
 
 def _on_devices(tree: Tree, devices: list[Device]) -> dict[Device, Tree]:

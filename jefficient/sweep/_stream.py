@@ -7,11 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core.typing import Tree
-from ..training import shuffled_batch
+from ..training import shuffled_rows
 from ._source import Part, Source
 
 READ_BYTES = 16 * 2**20
@@ -78,21 +77,17 @@ class Stream:
         """All there are, of all folds: each is compiled for."""
         return tuple(sorted({end - begin for fold in range(len(self.valid)) for begin, end in self.pieces(fold)}))
 
-    def read_chunk(self, fold: int, rows: np.ndarray, count: int) -> Chunk:
-        """`count` batches of the training rows `rows`, (batches, batch_size), of which those after `count` are filling.
+    def read_chunk(self, fold: int, rows: np.ndarray, batches: int) -> Chunk:
+        """A chunk of `batches`, of which the first have the training rows `rows`, (count, batch_size).
 
-        What is filling is never trained on; it is not read.
+        The others are filling, and never trained on.
         """
-        part, shape = self.train[fold], rows.shape
-        read = part.source.read(part.numbers(rows[:count].ravel()))
+        part, (count, batch_size) = self.train[fold], rows.shape
+        read = part.source.read(part.numbers(rows.ravel()))
 
         def filled(x: np.ndarray) -> np.ndarray:
-            x = x.reshape(count, *shape[1:], *x.shape[1:])
-            if count == shape[0]:
-                return x
-            whole = np.empty((shape[0], *x.shape[1:]), x.dtype)
-            whole[:count], whole[count:] = x, 0
-            return whole
+            x = x.reshape(count, batch_size, *x.shape[1:])
+            return x if count == batches else np.concatenate([x, np.zeros((batches - count, *x.shape[1:]), x.dtype)])
 
         return Chunk(jax.tree.map(filled, read), np.int32(count), np.int32(fold))
 
@@ -124,16 +119,11 @@ class Order:
     batch_size: int
     batches: int
 
-    def rows(self, step: int) -> np.ndarray:
-        """Which rows the batches from `step` on have, (batches, batch_size)."""
+    def rows(self, step: int, count: int) -> np.ndarray:
+        """Which rows `count` batches from `step` on have, (count, batch_size)."""
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            return np.asarray(_rows(self.key, jnp.int32(step), jnp.int32(self.size), self.batch_size, self.batches))
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _rows(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int, batches: int) -> jax.Array:
-    steps = step + jnp.arange(batches, dtype=jnp.int32)
-    return jax.vmap(lambda t: shuffled_batch(key, t, size, batch_size))(steps)
+            rows = shuffled_rows(self.key, step * self.batch_size, count * self.batch_size, self.size)
+        return rows.reshape(count, self.batch_size)
 
 
 class Ahead:

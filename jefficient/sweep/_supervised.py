@@ -2,12 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from .._core import trees
@@ -16,12 +15,11 @@ from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..spaces import Space
 from ..training import TrainState, TrainStep, layer_norms, shuffled_batch, train_step
+from ._cut import rows_of
 from ._evaluate import BatchOf, means
-from ._folds import Folds, folds_of
 from ._named import named, named_function
 from ._programs import Program
 from ._routes import WHERE, Consumer, Routes, is_regularized
-from ._source import Part, Source
 from ._stream import Stream
 from ._task import Task, rows_in
 from ._trial import Trial
@@ -57,30 +55,8 @@ class Supervised:
     @classmethod
     def of(cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array) -> "Supervised":
         """Cut the data; `key` draws which rows are held out."""
-        if folds is not None and task.validation is not None:
-            raise ArgumentError(
-                f"{WHERE}: folds and Task(validation=…) must not both be given: folds hold out rows themselves."
-            )
-        routes, split_key = Routes.of(task, optimizer), jax.random.fold_in(key, _SPLIT)
-        cut = None if folds is None else folds_of(folds, _arrays_of(task.data), task.size, split_key)
-        train, valid = task.cut(split_key) if cut is None else (None, None)
-        if isinstance(task.data, Source):
-            stream = _stream(task, cut, train, valid, eval_batch_size)
-            sizes = [len(part) for part in stream.train], [len(part) for part in stream.valid] or [0]
-            return cls(routes, task, {"prepared": _prepared(task, stream.train)}, sizes, eval_batch_size, stream)
-        held_out = task.validation if valid is None else _taken(task.data, valid)
-        data = {
-            "train": _taken(task.data, train),
-            "valid": None if cut is not None else held_out,
-            "folds": None if cut is None else cut.arrays(),
-        }
-        if cut is None:
-            sizes = [rows_in(data["train"])], [0 if held_out is None else rows_in(held_out)]
-        else:
-            sizes = cut.train_sizes, cut.valid_sizes
-        trained_on = [data["train"]] if cut is None else (_taken(task.data, rows) for rows in cut.train)
-        data["prepared"] = _prepared(task, trained_on)
-        return cls(routes, task, data, sizes, eval_batch_size)
+        cut = rows_of(task, folds, eval_batch_size, jax.random.fold_in(key, _SPLIT))
+        return cls(Routes.of(task, optimizer), task, cut.data, cut.sizes, eval_batch_size, cut.stream)
 
     @property
     def size(self) -> int:
@@ -354,40 +330,3 @@ def build_optimizer(consumer: Consumer, values: dict[str, Any]) -> optax.Gradien
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(f"{WHERE}: optimizer must return a gradient transformation, got {tx!r}.")
     return tx
-
-
-def _stream(
-    task: Task, cut: Folds | None, train: np.ndarray | None, valid: np.ndarray | None, eval_batch_size: int | None
-) -> Stream:
-    """Which rows of the task's sources are trained on and held out, in each fold."""
-    if cut is not None:
-        parts = ([Part(task.data, rows) for rows in side] for side in (cut.train, cut.valid))
-    elif isinstance(task.validation, Source):
-        parts = [Part(task.data, None)], [Part(task.validation, None)]
-    else:
-        parts = [Part(task.data, train)], [] if valid is None else [Part(task.data, valid)]
-    return Stream(*map(tuple, parts), eval_batch_size=eval_batch_size)
-
-
-def _arrays_of(data: Tree) -> Tree:
-    """Where a splitter's y and groups are looked for."""
-    return data.arrays if isinstance(data, Source) else data
-
-
-def _prepared(task: Task, trained_on: Iterable[Any]) -> Tree:
-    """What `prepare`'s first function finds in the training rows of each fold, with a leading axis of folds."""
-    if task.prepare is None:
-        return None
-    fitted = [jax.tree.map(jnp.asarray, task.prepare[0](part)) for part in trained_on]
-    for other in fitted:
-        if trees.kind_of(other) != trees.kind_of(fitted[0]):
-            raise ArgumentError(
-                f"{WHERE}: prepare's fit must return alike in every fold, got {trees.shown(fitted[0])} and "
-                f"{trees.shown(other)}."
-            )
-    return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
-
-
-def _taken(tree: Tree, rows: np.ndarray | None) -> Tree:
-    """Some rows; all for None."""
-    return tree if rows is None else jax.tree.map(lambda x: x[rows], tree)

@@ -14,7 +14,8 @@ from .._core.checks import check_flag
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.trees import name_of
 from .._core.typing import Tree
-from ._source import Part, Source, fits, is_source
+from ._leaves import fits
+from ._source import Part, Source, is_source
 
 WHERE = "jf.Task"
 _FEW = 256

@@ -2,6 +2,7 @@
 
 from ._objective import regularized as regularized
 from ._shuffle import shuffled_batch as shuffled_batch
+from ._shuffle import shuffled_rows as shuffled_rows
 from ._train_step import TrainState as TrainState
 from ._train_step import TrainStep as TrainStep
 from ._train_step import layer_norms as layer_norms

@@ -8,6 +8,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._core import checks
 from .._core.checks import is_traced
@@ -15,6 +16,7 @@ from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Scalar
 
 _ROUNDS = 12  # fewer leave some orders of a handful of rows too rare
+_AT_A_TIME = 8192
 _U32 = jnp.uint32
 
 
@@ -69,6 +71,34 @@ def _batch(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int) ->
     epoch, place = _place(step, size, batch_size)
     keys = jax.random.bits(key, (2 * _ROUNDS,), _U32)
     return _permute(place, size, epoch, keys).astype(jnp.int32)
+
+
+def shuffled_rows(key: jax.Array, begin: int, count: int, size: int) -> np.ndarray:
+    """Places begin … begin + count - 1 of the order that `shuffled_batch` cuts into batches, on the host.
+
+    Worked out a fixed number at a time, so that one compilation serves every count, whatever the batches are.
+
+    Args:
+        key: as for `shuffled_batch`.
+        begin: the first place, ``step * batch_size``; of any length.
+        count: how many.
+        size: number of rows, 1 or more, below 2³¹.
+
+    Returns:
+        Row numbers, int32 of shape (count,).
+    """
+    parts = []
+    for first in range(begin, begin + count, _AT_A_TIME):
+        epoch, place = divmod(first, size)
+        parts.append(np.asarray(_places(key, np.uint32(epoch), np.uint32(place), np.uint32(size))))
+    return np.concatenate(parts)[:count]
+
+
+@jax.jit
+def _places(key: jax.Array, epoch: jax.Array, place: jax.Array, size: jax.Array) -> jax.Array:
+    keys = jax.random.bits(key, (2 * _ROUNDS,), _U32)
+    places = place + jnp.arange(_AT_A_TIME, dtype=_U32)
+    return _permute(places % size, size, epoch + places // size, keys).astype(jnp.int32)
 
 
 def _place(step: jax.Array, size: jax.Array, batch_size: int) -> tuple[jax.Array, jax.Array]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import jefficient as jf
+from jefficient.training import shuffled_rows
 
 
 def order(key, size, batch_size, epochs):
@@ -112,3 +113,16 @@ def test_bad_sizes_are_refused():
         jf.shuffled_batch(key, 1.7, 5, 2)
     with pytest.raises(jf.JefficientError, match="0 <= step < inf must hold, got step=-1"):
         jf.shuffled_batch(key, -1, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "step"), [(7, 3, 0), (1797, 64, 123), (10**6, 10_000, 250), (30, 8, 2**31 - 2)]
+)
+def test_rows_on_the_host_are_those_of_the_batches(size, batch_size, step):
+    """More at a time than are worked out at once, over the end of epochs, at the last steps there are."""
+    key = jax.random.key(3)
+    steps = range(step, min(step + 3, 2**31 - 1))
+    batches = [jf.shuffled_batch(key, t, size, batch_size) for t in steps]
+    rows = shuffled_rows(key, step * batch_size, len(steps) * batch_size, size)
+    np.testing.assert_array_equal(rows, np.concatenate(batches))
+    assert rows.dtype == np.int32
