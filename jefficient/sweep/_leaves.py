@@ -94,7 +94,7 @@ class Items:
 
     def read(self, rows: np.ndarray) -> Tree:
         if self.takes_arrays:
-            return jax.tree.map(np.array, self.given[rows])  # copied: the next call may fill the same buffer
+            return jax.tree.map(np.copy, _tree_of(self.given[rows]))  # the next call may fill the same buffer
         items = [_tree_of(self.given[int(row)]) for row in rows]
         try:
             return jax.tree.map(lambda *xs: np.stack(xs), *items)
