@@ -1,0 +1,208 @@
+"""What many trials cost beside their training: each stage of a sweep of tiny trials, by the number of configurations.
+
+    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--looks 4] [--profile prepare]
+
+Every number of trials in a process of its own. CPU seconds of all threads, of them those of the host's own thread
+(what is not is compiling and training); how far memory has grown at its peak so far; and what is left per trial. CPU
+time is lengthened less than wall time by whatever else runs, so growth from line to line says what is linear.
+"""
+
+import argparse
+import contextlib
+import cProfile
+import io
+import json
+import pstats
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from timing import machine
+
+import jefficient as jf
+from jefficient.results import Result, concatenated
+from jefficient.sweep._assemble import assemble
+from jefficient.sweep._durable import Durable
+from jefficient.sweep._labelled import attributes, dataset_of
+from jefficient.sweep._plan import plan_of
+from jefficient.sweep._prepared import prepare
+from jefficient.sweep._progress import reporter
+from jefficient.sweep._settings import Settings
+
+ROWS, FEATURES, STEPS = 64, 8, 16
+PARTS = 8
+"""Into which the dataset is cut, to be put together again."""
+
+SPACES = {
+    "sobol": lambda n: jf.sobol(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
+    "random": lambda n: jf.random(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
+    "grid": lambda n: jf.grid(
+        learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)
+    ),
+}
+
+
+def task():
+    """A line through noise: eight weights."""
+    x = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(np.float32)
+    return jf.Task(
+        init=lambda key: jax.random.normal(key, (FEATURES,)),
+        loss=lambda w, batch: ((batch["x"] @ w - batch["y"]) ** 2).mean(),
+        data={"x": x, "y": x.sum(axis=1)},
+        validation=0.25,
+    )
+
+
+def optimizer(learning_rate, l2):
+    """Adam with decoupled decay."""
+    return jf.adamw(learning_rate, weight_decay=l2)
+
+
+class Stages:
+    """Costs of stages, one after another."""
+
+    def __init__(self, profiled):
+        self.costs, self._profiled = {}, profiled
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        profile = cProfile.Profile() if name == self._profiled else None
+        if profile is not None:
+            profile.enable()
+        wall, cpu, host = time.perf_counter(), time.process_time(), time.thread_time()
+        yield
+        ends = time.perf_counter() - wall, time.process_time() - cpu, time.thread_time() - host
+        if profile is not None:
+            profile.disable()
+            text = io.StringIO()
+            pstats.Stats(profile, stream=text).sort_stats("cumulative").print_stats(40)
+            print(text.getvalue(), file=sys.stderr)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self.costs[name] = dict(zip(("wall", "cpu", "host", "peak"), (*ends, peak), strict=True))
+
+
+def measured(n, space, looks, seeds, profiled):
+    """Every stage of one sweep, in this process."""
+    warnings.simplefilter("ignore")
+    settings = {
+        "steps": STEPS,
+        "batch_size": 8,
+        "eval_every": -(-STEPS // looks),
+        "seeds": seeds,
+        "keep": None,
+    }
+    jf.sweep(task(), optimizer, SPACES[space](40), **settings, progress=False)  # whatever is imported and compiled once
+    stage = Stages(profiled)
+    configs = n // seeds
+    with stage("start"):
+        pass
+    with stage("space"):
+        the_space = SPACES[space](configs)
+    with stage("prepare"):
+        prepared = prepare(task(), optimizer, the_space, Settings(**settings))
+    with stage("plan"):
+        plan = plan_of(prepared)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        slots = jax.local_devices() * plan.blocks
+        count = 0
+
+        def report(progress):
+            nonlocal count
+            count += 1
+
+        with stage("assemble"):
+            engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
+        with stage("compile"):
+            segment, _ = engine.compiled(engine.queues[0], slots[0])
+        with stage("run"):
+            engine.run()
+        with stage("dataset"):
+            about = attributes(prepared, plan, engine.record.seconds, engine.record.busy)
+            dataset = dataset_of(prepared, engine.record, about)
+        result = Result(dataset, dict(the_space.columns))
+        with stage("table"):
+            result.table()
+        with stage("best"):
+            result.best()
+        with stage("ties"):
+            result.ties()
+        with stage("checks"):
+            result.checks()
+        path = Path(folder) / "sweep.nc"
+        with stage("save"):
+            result.save(path)
+        with stage("load"):
+            jf.load(path)
+        halves = [Result(dataset.isel(config=x)) for x in np.array_split(np.arange(configs), 2)]
+        with stage("two + two"):
+            halves[0] + halves[1]
+        cut = [dataset.isel(config=x) for x in np.array_split(np.arange(configs), PARTS)]
+        with stage("parts together"):
+            concatenated(cut, np.arange(configs))
+        with stage("durable, begin"):
+            durable = Durable(prepared, Path(folder) / "sweep", 0.0)
+            durable.begin(engine, plan)
+        with stage("snapshot"):
+            durable.between(engine, is_ending=False)
+        durable.close()
+        again = Durable(prepared, Path(folder) / "sweep", 0.0)
+        with stage("resume"):
+            engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
+            again.begin(engine, plan)
+        again.close()
+        with stage("show directory"):
+            jf.load(Path(folder) / "sweep")
+        sizes = {
+            "segments": count,
+            "width": plan.programs[0].width,
+            "dataset": dataset.nbytes,
+            "file": path.stat().st_size,
+            "snapshot": sum(x.stat().st_size for x in (Path(folder) / "sweep").glob("*") if x.is_file()) // 2,
+        }
+    return {"configs": configs, **sizes, "stages": stage.costs}
+
+
+def shown(n, found):
+    """A table of one sweep."""
+    print(
+        f"\n{n:,} trials of {found['configs']:,} configurations, blocks of {found['width']} lanes, "
+        f"{found['segments']:,} segments; {machine()}"
+    )
+    for name in ("dataset", "file", "snapshot"):
+        print(f"  {name}: {found[name] / 2**20:,.1f} MiB, {found[name] / n:,.0f} bytes a trial")
+    first = found["stages"].pop("start")["peak"]
+    print(f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}{'peak + MiB':>12}")
+    for name, x in found["stages"].items():
+        grown = (x["peak"] - first) / 2**20
+        print(
+            f"  {name:<16}{x['cpu']:>10.3f}{x['host']:>13.3f}{1e6 * x['cpu'] / n:>12.1f}{x['wall']:>9.2f}{grown:>12.1f}"
+        )
+    run = found["stages"]["run"]
+    print(f"  the host spends {1e3 * run['host'] / found['segments']:.3f} ms a segment", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--space", choices=SPACES, default="sobol")
+    parser.add_argument("--looks", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--profile", help="a stage, whose profile goes to stderr")
+    parser.add_argument("--one", action="store_true", help="in this process, as JSON")
+    given = parser.parse_args()
+    if given.one:
+        [n] = given.trials
+        print(json.dumps(measured(n, given.space, given.looks, given.seeds, given.profile)))
+        sys.exit()
+    for n in given.trials:
+        own = ["--one", "--trials", str(n), "--space", given.space, "--looks", str(given.looks)]
+        own += ["--seeds", str(given.seeds), *(["--profile", given.profile] if given.profile else [])]
+        done = subprocess.run([sys.executable, __file__, *own], check=True, stdout=subprocess.PIPE, text=True)
+        shown(n, json.loads(done.stdout.splitlines()[-1]))
