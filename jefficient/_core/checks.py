@@ -28,9 +28,15 @@ def is_number(x: Any) -> bool:
     return isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
 
 
+_SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
+"""What is a real scalar at first sight: sweeps check every number of every configuration."""
+
+
 def check_scalar(where: str, **values: Any) -> None:
     """Each value is a real scalar: a Python or NumPy number, or a jax array of shape ()."""
     for name, x in values.items():
+        if type(x) in _SCALARS:
+            continue
         is_array = isinstance(x, jax.Array | np.ndarray | np.generic)
         if isinstance(x, bool | np.bool_) or not (is_array or isinstance(x, numbers.Real)):
             raise ArgumentTypeError(f"{where}: {name} must be a number, got {name}={x!r}.")

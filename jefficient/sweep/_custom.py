@@ -12,7 +12,8 @@ from .._core import signatures, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..spaces import Space
-from ._named import named, named_function
+from ._named import each_named, named, named_function
+from ._programs import Rows
 from ._routes import RESERVED, WHERE
 from ._trial import Trial
 
@@ -119,15 +120,14 @@ class Custom:
         del static
         return self.given.data
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: Rows) -> None:
         """Trace with each configuration's concrete numbers, so that bad ones fail by name."""
         key = jax.eval_shape(lambda: jax.random.key(0))
 
         def whole(hp: dict[str, Any]) -> None:
             jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key)
 
-        for hp in rows:
-            named(whole, hp, static)
+        each_named(whole, rows.columns, rows, static)
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
         """There are no epochs."""

@@ -2,11 +2,29 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from ._watched import is_read
+
 WHERE = "jf.sweep"
+
+
+class Numbers(Protocol):
+    """The traced numbers of configurations; see `Rows`."""
+
+    def __getitem__(self, row: Any) -> Any:
+        """Those of one."""
+        ...
+
+    def distinct(self, names: Iterable[str]) -> np.ndarray:
+        """The first row of each distinct set."""
+        ...
+
+    def extremes(self, names: Iterable[str]) -> np.ndarray:
+        """Rows with the smallest and the largest of each."""
+        ...
 
 
 def named(check: Callable[[dict[str, Any]], Any], hp: dict[str, Any], static: Mapping[str, Any]) -> None:
@@ -17,6 +35,29 @@ def named(check: Callable[[dict[str, Any]], Any], hp: dict[str, Any], static: Ma
         shown = {name: x.item() if isinstance(x, np.generic) else x for name, x in {**static, **hp}.items()}
         error.add_note(f"{WHERE}: raised for the hyperparameters {shown}.")
         raise
+
+
+def each_named(
+    check: Callable[[dict[str, Any]], Any], names: Iterable[str], rows: Numbers, static: Mapping[str, Any]
+) -> None:
+    """`check`, which asks for these names, for all rows: what it raises for one of them is raised, as by `named`.
+
+    It is called for each distinct set of what it asks for; or, where it reads no number and hands them on to jax, whose
+    traces are the same for all, for the extreme ones alone.
+    """
+    names = tuple(names)
+    chosen, few = rows.distinct(names), rows.extremes(names)
+    if len(few) < len(chosen) and not _may_read(check, rows[chosen[0]]):
+        chosen = few
+    for row in chosen:
+        named(check, rows[row], static)
+
+
+def _may_read(check: Callable[[dict[str, Any]], Any], hp: dict[str, Any]) -> bool:
+    try:
+        return is_read(check, hp)
+    except Exception:  # of the check, which says so again, or of something that takes no number that is watched
+        return True
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,7 +38,7 @@ class Problem(Protocol):
         """What its step reads, shapes and dtypes at least."""
         ...
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: "Rows") -> None:
         """Raise what the functions raise for one of the configurations."""
         ...
 
@@ -127,11 +128,41 @@ class Program:
         row, member = np.divmod(trials, self.seeds * self.folds)
         return row, *np.divmod(member, self.folds)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The traced hyperparameters of each configuration as NumPy scalars, with what the engine injects."""
-        return [
-            {**{name: x[i] for name, x in self.numbers.items()}, "steps": steps} for i, steps in enumerate(self.steps)
-        ]
+    def rows(self) -> "Rows":
+        """The traced hyperparameters of each configuration, with what the engine injects."""
+        return Rows({**self.numbers, "steps": self.steps})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows(Sequence[dict[str, Any]]):
+    """Traced numbers of configurations: of each a dict of NumPy scalars, made when it is asked for.
+
+    Attributes:
+        columns: name to int32 or float32 array (configs,).
+    """
+
+    columns: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.columns["steps"])
+
+    def __getitem__(self, row: Any) -> Any:
+        return {name: x[row] for name, x in self.columns.items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def distinct(self, names: Iterable[str]) -> np.ndarray:
+        """The first row of each distinct set of these numbers, bit for bit; rising int array."""
+        columns = [self.columns[name].view(np.int32) for name in names if name in self.columns]
+        if not columns:
+            return np.array([0])
+        return np.sort(np.unique(np.stack(columns, axis=1), axis=0, return_index=True)[1])
+
+    def extremes(self, names: Iterable[str]) -> np.ndarray:
+        """The first row, and for each of these numbers one with its smallest value and one with its largest."""
+        columns = [self.columns[name] for name in names if name in self.columns]
+        return np.unique([0, *(int(place) for x in columns for place in (x.argmin(), x.argmax()))])
 
 
 def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int | None, seeds: int) -> list[Program]:

@@ -17,8 +17,8 @@ from ..spaces import Space
 from ..training import TrainState, TrainStep, layer_norms, shuffled_batch, train_step
 from ._cut import rows_of
 from ._evaluate import BatchOf, means
-from ._named import named, named_function
-from ._programs import Program
+from ._named import each_named, named, named_function
+from ._programs import Program, Rows
 from ._routes import WHERE, Consumer, Routes, is_regularized
 from ._stream import Stream
 from ._task import Task, rows_in
@@ -259,10 +259,10 @@ class Supervised:
             return batch
         return self.task.prepare[1](jax.tree.map(lambda x: x[fold], data["prepared"]), batch)
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: Rows) -> None:
         """Build and trace with concrete numbers, so that bad ones fail here, by name, before anything is compiled.
 
-        Each function is traced alone, once for each distinct set of what it asks for.
+        Each function is traced alone, once for each distinct set of what it asks for; see `each_named`.
         """
         key = jax.eval_shape(lambda: jax.random.key(0))
         weights: Tree = None
@@ -299,9 +299,7 @@ class Supervised:
         if is_regularized(routes.loss.function):
             checks.append((("l1", "l2"), strengths))
         for names, check in checks:
-            seen = {tuple((name, x.item()) for name, x in hp.items() if name in names): hp for hp in rows}
-            for hp in seen.values():
-                named(check, hp, static)
+            each_named(check, names, rows, static)
 
     def check_lengths(self, static: Mapping[str, Any]) -> None:
         """The batch is no larger than the smallest fold."""

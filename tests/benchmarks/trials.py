@@ -22,7 +22,6 @@ import warnings
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from timing import machine
 
@@ -33,7 +32,6 @@ from jefficient.sweep._durable import Durable
 from jefficient.sweep._labelled import attributes, dataset_of
 from jefficient.sweep._plan import plan_of
 from jefficient.sweep._prepared import prepare
-from jefficient.sweep._progress import reporter
 from jefficient.sweep._settings import Settings
 
 ROWS, FEATURES, STEPS = 64, 8, 16
@@ -43,9 +41,7 @@ PARTS = 8
 SPACES = {
     "sobol": lambda n: jf.sobol(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
     "random": lambda n: jf.random(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
-    "grid": lambda n: jf.grid(
-        learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)
-    ),
+    "grid": lambda n: jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)),
 }
 
 
@@ -120,7 +116,7 @@ def measured(n, space, looks, seeds, profiled):
         with stage("assemble"):
             engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
         with stage("compile"):
-            segment, _ = engine.compiled(engine.queues[0], slots[0])
+            engine.compiled(engine.queues[0], slots[0])
         with stage("run"):
             engine.run()
         with stage("dataset"):
@@ -142,7 +138,7 @@ def measured(n, space, looks, seeds, profiled):
             jf.load(path)
         halves = [Result(dataset.isel(config=x)) for x in np.array_split(np.arange(configs), 2)]
         with stage("two + two"):
-            halves[0] + halves[1]
+            sum(halves)
         cut = [dataset.isel(config=x) for x in np.array_split(np.arange(configs), PARTS)]
         with stage("parts together"):
             concatenated(cut, np.arange(configs))
@@ -189,7 +185,7 @@ def shown(n, found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--space", choices=SPACES, default="sobol")
     parser.add_argument("--looks", type=int, default=4)
