@@ -1,6 +1,7 @@
 """A sweep cut into programs, one for each static combination, and a program's trials in the order they are queued."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -127,6 +128,27 @@ class Program:
         """Row in this program, seed and fold of trials: those of a configuration come one after another."""
         row, member = np.divmod(trials, self.seeds * self.folds)
         return row, *np.divmod(member, self.folds)
+
+    def until(self, rows: np.ndarray, looks: np.ndarray) -> np.ndarray:
+        """Updates made at look `looks` of the configurations in these rows, int32 array; 0 past the last one."""
+        kind, steps, _ = self._schedule
+        return steps[kind[rows], looks]
+
+    def ends(self, rows: np.ndarray, looks: np.ndarray) -> np.ndarray:
+        """Whether look `looks` is the last of the configurations in these rows, bool array."""
+        kind, _, last = self._schedule
+        return looks == last[kind[rows]]
+
+    @functools.cached_property
+    def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which row of the looks that there are each configuration has; those, padded; and the last of each."""
+        known = {id(looks): looks for looks in self.looks}  # configurations share them
+        place = {key: i for i, key in enumerate(known)}
+        last = np.array([len(looks) - 1 for looks in known.values()])
+        steps = np.zeros((len(known), last.max() + 2), np.int32)
+        for row, looks in zip(steps, known.values(), strict=True):
+            row[: len(looks)] = looks
+        return np.array([place[id(looks)] for looks in self.looks]), steps, last
 
     def rows(self) -> "Rows":
         """The traced hyperparameters of each configuration, with what the engine injects."""

@@ -56,12 +56,9 @@ class Queue:
 
     def until(self, trials: np.ndarray, looks: np.ndarray) -> np.ndarray:
         """Updates made at these looks at these trials, int32; 0 for `IDLE`, and past the last look."""
-        rows = self.part.place(trials)[0]
-        steps = [
-            self.part.looks[row][look] if trial != IDLE and look < len(self.part.looks[row]) else 0
-            for row, look, trial in zip(rows, looks, trials, strict=True)
-        ]
-        return np.array(steps, np.int32)
+        is_busy = trials != IDLE
+        rows = self.part.place(np.where(is_busy, trials, 0))[0]
+        return np.where(is_busy, self.part.until(rows, np.where(is_busy, looks, 0)), 0)
 
     def idle(self) -> Orders:
         """What lanes without a trial are told."""
@@ -83,8 +80,7 @@ class Queue:
 
     def is_last(self, trials: np.ndarray, looks: np.ndarray) -> np.ndarray:
         """Whether each trial ends with this look, bool."""
-        rows = self.part.place(trials)[0]
-        return looks + 1 == np.array([len(self.part.looks[row]) for row in rows], int)
+        return self.part.ends(self.part.place(trials)[0], looks)
 
     def members(self, rows: np.ndarray) -> np.ndarray:
         """The trials of the configurations in these rows."""

@@ -1,6 +1,7 @@
 """The arrays of a sweep as they fill up, and the weights that are worth keeping so far."""
 
 import bisect
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,10 @@ from .._core.typing import Tree
 from ..results import Curves, Score, Status, at_looks, last_look
 from ._programs import Program
 from ._progress import Progress
+
+_RUNNING = int(Status.RUNNING)  # NumPy takes its time to find out what a member of an enumeration is
+_AT_ONCE = 2**16
+"""Configurations whose standings are worked out together, so that little memory is taken beside the arrays."""
 
 _STATE = ("status", "steps_taken", "diverged_at", "width", "reported")
 """The arrays of a record, beside what was measured, from which all else follows."""
@@ -61,7 +66,7 @@ class Record:
         self._measured, self._diagnostics = measured, tuple(diagnostics)
         self._looks = {name: np.full((*shape, looks, *more), np.nan, np.float32) for name, more in shapes.items()}
         self._seconds = np.full((*shape, looks), np.nan)
-        self._status = np.full(shape, Status.RUNNING, int)
+        self._status = np.full(shape, _RUNNING, int)
         self._steps_taken = np.zeros(shape, int)
         self._diverged_at = np.full(shape, -1)
         self._step = np.full((configs, looks), -1)
@@ -77,7 +82,8 @@ class Record:
             self._steps[part.configs] = part.steps
         self._reported = np.zeros(configs, int)  # looks that the judge knows, by configuration
         self._missing = np.full(configs, shape[1] * shape[2])  # trials that are not over, by configuration
-        self._best: list[tuple[Any, int]] = []  # (standing, config), of complete ones
+        self._best: list[tuple[Any, int]] = []  # (standing, config), of complete ones, sorted
+        self._kept: set[int] = set()  # the configurations in it
         self._best_score: float | None = None
         self._counts: Counter[int] = Counter()  # trials that are over, by status
         self._steps_made = self._steps_offered = 0
@@ -97,7 +103,7 @@ class Record:
 
     def is_running(self, place: Place) -> np.ndarray:
         """Whether each trial is neither over nor stopped, bool."""
-        return self._status[place] == Status.RUNNING
+        return self._status[place] == _RUNNING
 
     def add(self, place: Place, seen: Seen, width: int) -> None:
         """One look at the trials of a block of `width` lanes; those that were stopped meanwhile stay what they are."""
@@ -121,7 +127,7 @@ class Record:
 
     def interrupt(self) -> None:
         """What is not over is interrupted, for good."""
-        self._status[self._status == Status.RUNNING] = Status.INTERRUPTED
+        self._status[self._status == _RUNNING] = Status.INTERRUPTED
 
     def restart(self, configs: np.ndarray, width: int) -> None:
         """All trials of these configurations, none of which is complete, start again, in blocks of `width` lanes."""
@@ -163,17 +169,18 @@ class Record:
 
     def _count(self) -> None:
         """Work out from the arrays what is otherwise kept up."""
-        is_over = self._status != Status.RUNNING
+        is_over = self._status != _RUNNING
         self._counts = Counter(self._status[is_over].tolist())
         self._missing = (~is_over).sum(axis=(1, 2))
         self._steps_left = int(np.where(is_over, 0, self._steps[:, None, None] - self._steps_taken).sum())
-        self._best, self._best_score = [], None
-        for config in np.flatnonzero(self._missing == 0):
-            self._complete(int(config))
+        self._best, self._kept, self._best_score = [], set(), None
+        complete = np.flatnonzero(self._missing == 0)
+        for begin in range(0, len(complete), _AT_ONCE):
+            self._complete(complete[begin : begin + _AT_ONCE])
 
     def _end(self, place: Place, status: np.ndarray) -> None:
         """The trials have this status now; those that are over complete their configurations."""
-        is_over = status != Status.RUNNING
+        is_over = status != _RUNNING
         if not is_over.any():
             return
         self._status[place] = status
@@ -181,9 +188,10 @@ class Record:
         self._counts.update(status[is_over].tolist())
         self._steps_left -= int((self._steps[ended.config] - self._steps_taken[ended]).sum())
         np.subtract.at(self._missing, ended.config, 1)
-        for config in np.unique(ended.config):
-            if self._missing[config] == 0:
-                self._complete(int(config))
+        configs = np.unique(ended.config)
+        complete = configs[self._missing[configs] == 0]
+        if len(complete):
+            self._complete(complete)
 
     def unreported(self, config: int, looks: int) -> Iterator[tuple[int, float]]:
         """Looks that all trials of a configuration have come to since this was last asked: (look, mean score).
@@ -207,23 +215,35 @@ class Record:
         best = values.min(axis=-1) if self._score.select == "best_look" else values[..., -1]
         return np.where(is_seen, np.where(is_diverged, np.inf, best), np.nan)
 
-    def _complete(self, config: int) -> None:
-        """Place a configuration among the best, and let go of the weights of the one that it pushes out."""
-        values, status, taken = self._looks[self._score.metric][config], self._status[config], self._steps_taken[config]
-        scores = at_looks(values, self._score.looks(values, status, last_look(self._step[config], taken)))
-        standing = self._score.standing(*(x.reshape(1, -1) for x in (scores, status, taken)))[0]
-        without, short, mean = standing
-        is_scored = without == 0 and short == -np.inf
-        if is_scored and (self._best_score is None or mean < self._score.sign * self._best_score):
-            self._best_score = self._score.sign * mean
-        bisect.insort(self._best, (standing, config))
-        for _, fallen in self._best[self._keep_configs :]:
-            self.weights = {place: w for place, w in self.weights.items() if place[0] != fallen}
-        del self._best[self._keep_configs :]
+    def _complete(self, configs: np.ndarray) -> None:
+        """Place configurations among the best, and let go of the weights of those that are pushed out."""
+        values, status, taken = (
+            self._looks[self._score.metric][configs],
+            self._status[configs],
+            self._steps_taken[configs],
+        )
+        looks = self._score.looks(values, status, last_look(self._step[configs, None, None], taken))
+        each = (x.reshape(len(configs), -1) for x in (at_looks(values, looks), status, taken))
+        for standing, config in zip(self._score.standing(*each), configs.tolist(), strict=True):
+            without, short, mean = standing
+            is_scored = without == 0 and short == -np.inf
+            if is_scored and (self._best_score is None or mean < self._score.sign * self._best_score):
+                self._best_score = self._score.sign * mean
+            bisect.insort(self._best, (standing, config))
+            self._kept.add(config)
+            if len(self._best) > self._keep_configs:
+                self._let_go(self._best.pop()[1])
+
+    def _let_go(self, config: int) -> None:
+        self._kept.remove(config)
+        if self.weights:
+            _, seeds, folds = self._status.shape
+            for seed, fold in itertools.product(range(seeds), range(folds)):
+                self.weights.pop((config, seed, fold), None)
 
     def wants(self, config: int) -> bool:
         """Whether the weights of a configuration may be among those that are kept."""
-        return bool(self._missing[config]) or any(config == kept for _, kept in self._best)
+        return bool(self._missing[config]) or config in self._kept
 
     def progress(self) -> Progress:
         """Where the sweep stands."""
