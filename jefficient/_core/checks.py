@@ -17,6 +17,9 @@ from jax.core import Tracer
 
 from .errors import ArgumentError, ArgumentTypeError
 
+_SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
+"""What is a real scalar at first sight: sweeps check every number of every configuration."""
+
 
 def is_traced(x: Any) -> bool:
     """Whether the value of `x` is unknown until a compiled program runs."""
@@ -25,11 +28,7 @@ def is_traced(x: Any) -> bool:
 
 def is_number(x: Any) -> bool:
     """Whether `x` is a Python or NumPy real number; a bool is none."""
-    return isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
-
-
-_SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
-"""What is a real scalar at first sight: sweeps check every number of every configuration."""
+    return type(x) in _SCALARS or (isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_))
 
 
 def check_scalar(where: str, **values: Any) -> None:

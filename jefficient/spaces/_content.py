@@ -1,10 +1,10 @@
 """What a value is, in a text that is the same in every process: what tables show, and what hashes are made of."""
 
 import hashlib
-import json
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as _json
 from typing import Any
 
 import jax
@@ -38,6 +38,8 @@ def label(value: Any) -> Any:
 
 def content(value: Any, label: Any) -> str:
     """What tells values apart, by type and exactly; what is no number, bool, None or string counts by its label."""
+    if type(value) is float:  # most are
+        return f"float:{value.hex()}"
     if value is None:
         return "None:"
     if isinstance(value, bool):
@@ -49,7 +51,12 @@ def content(value: Any, label: Any) -> str:
     return f"str:{str.__str__(value)}" if isinstance(value, str) else f"object:{label}"
 
 
-def digest(contents: Mapping[str, str]) -> str:
-    """BLAKE2b of 16 bytes over the JSON of name to content, sorted by name, without spaces, in ASCII; as hex."""
-    text = json.dumps(contents, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def digests(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """For each row BLAKE2b of 16 bytes over the JSON of name to content, as hex.
+
+    The JSON is as ``json.dumps(…, sort_keys=True, separators=(",", ":"))`` writes it, in ASCII.
+    """
+    texts = [[f"{_json(name)}:{_json(text)}" for text in columns[name]] for name in sorted(columns)]
+    return tuple(
+        hashlib.blake2b(f"{{{','.join(row)}}}".encode(), digest_size=16).hexdigest() for row in zip(*texts, strict=True)
+    )

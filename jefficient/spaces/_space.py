@@ -13,7 +13,7 @@ from .._core import numerics
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, JefficientWarning
 from ._axis import Axis
-from ._content import digest
+from ._content import digests
 
 WHERE = "jf.Space"
 
@@ -48,8 +48,9 @@ class Space:
     columns: Mapping[str, tuple]
     static: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     _floats: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True, compare=False)
+    _hashes: dataclasses.InitVar[tuple[str, ...] | None] = dataclasses.field(default=None, kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self, _hashes: tuple[str, ...] | None):  # known to differ
         for name in self.columns:
             if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
                 raise ArgumentError(f"{WHERE}: a name must be one that a function can ask for, got {name!r}.")
@@ -60,6 +61,9 @@ class Space:
             if len(labels) != lengths.get(name):
                 raise ArgumentError(f"{WHERE}: labels must be of a column, as many as it is long, got {name}={labels}.")
         object.__setattr__(self, "static", self._checked_labels())
+        if _hashes is not None:
+            self.__dict__["hashes"] = _hashes
+            return
         first = _first_places(self.hashes)
         if len(first) < len(self):
             twice = next(i for i, x in enumerate(self.hashes) if first[x] != i)
@@ -129,7 +133,7 @@ class Space:
         sorted, its values these texts: ``int:3``, ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``,
         ``None:``, ``str:relu``, and ``object:<label>`` for functions and all else.
         """
-        return _hashes(self._axes)
+        return hashes_of(self._axes)
 
     def is_number(self, name: str) -> bool:
         """Whether the column is traced: it holds numbers alone, and `jf.static` did not mark it."""
@@ -150,26 +154,36 @@ class Space:
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers as the program gets it: int32 where all are whole numbers, float32 otherwise."""
-        column = self.columns[name]
-        return numerics.device_numbers(WHERE, name, np.asarray(column, float) if name in self._floats else column)
+        if name not in self._numbers:
+            column = self.columns[name]
+            host = np.asarray(column, float) if name in self._floats else column
+            self._numbers[name] = numerics.device_numbers(WHERE, name, host)
+        return self._numbers[name].copy()
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, np.ndarray]:
+        """The columns that `numbers` has made."""
+        return {}
 
     def part(self, configs: Iterable[int]) -> "Space":
         """These configurations. Their numbers have the dtypes that they have here, where others are no whole ones."""
         places = list(configs)
         traced = [name for name in self.names if self.is_number(name)]
-        taken = from_axes({name: axis.take(places) for name, axis in self._axes.items()})
         floats = frozenset(name for name in traced if np.issubdtype(self.numbers(name).dtype, np.floating))
-        return dataclasses.replace(taken, _floats=floats)
+        hashes = tuple(self.hashes[i] for i in places)
+        return from_axes({name: axis.take(places) for name, axis in self._axes.items()}, hashes, floats)
 
     @property
     def _axes(self) -> dict[str, Axis]:
         return {name: Axis(column, self.static.get(name)) for name, column in self.columns.items()}
 
 
-def from_axes(axes: Mapping[str, Axis]) -> Space:
-    """The space with these columns."""
+def from_axes(
+    axes: Mapping[str, Axis], hashes: tuple[str, ...] | None = None, floats: frozenset[str] = frozenset()
+) -> Space:
+    """The space with these columns; `hashes` where they are known, and known to differ."""
     static = {name: axis.labels for name, axis in axes.items() if axis.labels is not None}
-    return Space({name: axis.values for name, axis in axes.items()}, static)
+    return Space({name: axis.values for name, axis in axes.items()}, static, _floats=floats, _hashes=hashes)
 
 
 def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, np.ndarray]:
@@ -177,16 +191,16 @@ def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, n
 
     Columns named in `floats` are float32, even where all their numbers happen to be whole.
     """
-    hashes = _hashes(axes)
+    hashes = hashes_of(axes)
     first = _first_places(hashes)
-    space = from_axes({name: axis.take(first.values()) for name, axis in axes.items()})
+    space = from_axes({name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first), floats)
     places = {x: i for i, x in enumerate(first)}
-    return dataclasses.replace(space, _floats=floats), np.array([places[x] for x in hashes])
+    return space, np.array([places[x] for x in hashes])
 
 
 def merged(where: str, axes: Mapping[str, Axis]) -> Space:
     """The space with these columns, without those configurations that came before; a warning says so."""
-    hashes = _hashes(axes)
+    hashes = hashes_of(axes)
     first = _first_places(hashes)
     if len(first) < len(hashes):
         again = next(first[x] for i, x in enumerate(hashes) if first[x] < i)
@@ -197,12 +211,12 @@ def merged(where: str, axes: Mapping[str, Axis]) -> Space:
             JefficientWarning,
             stacklevel=3,
         )
-    return from_axes({name: axis.take(first.values()) for name, axis in axes.items()})
+    return from_axes({name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first))
 
 
-def _hashes(axes: Mapping[str, Axis]) -> tuple[str, ...]:
-    rows = zip(*(axis.contents for axis in axes.values()), strict=True)
-    return tuple(digest(dict(zip(axes, row, strict=True))) for row in rows)
+def hashes_of(axes: Mapping[str, Axis]) -> tuple[str, ...]:
+    """Of every row of these columns; see `Space.hashes`."""
+    return digests({name: axis.contents for name, axis in axes.items()})
 
 
 def _first_places(hashes: tuple[str, ...]) -> dict[str, int]:
