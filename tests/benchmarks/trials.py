@@ -1,6 +1,7 @@
 """What many trials cost beside their training: each stage of a sweep of tiny trials, by the number of configurations.
 
-    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--looks 4] [--profile prepare]
+    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--looks 4] [--seeds 1]
+        [--width 1024] [--keep last] [--stop halving] [--profile prepare]
 
 Every number of trials in a process of its own. CPU seconds of all threads, of them those of the host's own thread
 (what is not is compiling and training); how far memory has grown at its peak so far; and what is left per trial. CPU
@@ -10,6 +11,7 @@ time is lengthened less than wall time by whatever else runs, so growth from lin
 import argparse
 import contextlib
 import cProfile
+import dataclasses
 import io
 import json
 import pstats
@@ -43,6 +45,8 @@ SPACES = {
     "random": lambda n: jf.random(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
     "grid": lambda n: jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)),
 }
+
+RULES = {None: None, "halving": jf.successive_halving(eta=3, min_steps=4), "median": jf.median_stop(min_steps=4)}
 
 
 def task():
@@ -84,27 +88,32 @@ class Stages:
         self.costs[name] = dict(zip(("wall", "cpu", "host", "peak"), (*ends, peak), strict=True))
 
 
-def measured(n, space, looks, seeds, profiled):
+def measured(n, given):
     """Every stage of one sweep, in this process."""
     warnings.simplefilter("ignore")
     settings = {
         "steps": STEPS,
         "batch_size": 8,
-        "eval_every": -(-STEPS // looks),
-        "seeds": seeds,
-        "keep": None,
+        "eval_every": -(-STEPS // given.looks),
+        "seeds": given.seeds,
+        "keep": given.keep,
+        "stop": RULES[given.stop],
     }
-    jf.sweep(task(), optimizer, SPACES[space](40), **settings, progress=False)  # whatever is imported and compiled once
-    stage = Stages(profiled)
-    configs = n // seeds
+    jf.sweep(
+        task(), optimizer, SPACES[given.space](40), **settings, progress=False
+    )  # what is imported and compiled once
+    stage = Stages(given.profile)
+    configs = n // given.seeds
     with stage("start"):
         pass
     with stage("space"):
-        the_space = SPACES[space](configs)
+        the_space = SPACES[given.space](configs)
     with stage("prepare"):
         prepared = prepare(task(), optimizer, the_space, Settings(**settings))
     with stage("plan"):
         plan = plan_of(prepared)
+    if given.width is not None:
+        plan = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=given.width),))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         slots = jax.local_devices() * plan.blocks
         count = 0
@@ -190,15 +199,17 @@ if __name__ == "__main__":
     parser.add_argument("--space", choices=SPACES, default="sobol")
     parser.add_argument("--looks", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--width", type=int, help="lanes in a block, instead of the plan's")
+    parser.add_argument("--keep", choices=("last", "best"), help="weights; by default none")
+    parser.add_argument("--stop", choices=[x for x in RULES if x], help="configurations early; by default none")
     parser.add_argument("--profile", help="a stage, whose profile goes to stderr")
     parser.add_argument("--one", action="store_true", help="in this process, as JSON")
     given = parser.parse_args()
     if given.one:
-        [n] = given.trials
-        print(json.dumps(measured(n, given.space, given.looks, given.seeds, given.profile)))
+        print(json.dumps(measured(given.trials[0], given)))
         sys.exit()
+    own = ["--one", *(f"--{name}={x}" for name, x in vars(given).items() if x and name not in ("trials", "one"))]
     for n in given.trials:
-        own = ["--one", "--trials", str(n), "--space", given.space, "--looks", str(given.looks)]
-        own += ["--seeds", str(given.seeds), *(["--profile", given.profile] if given.profile else [])]
-        done = subprocess.run([sys.executable, __file__, *own], check=True, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, __file__, *own, "--trials", str(n)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         shown(n, json.loads(done.stdout.splitlines()[-1]))
