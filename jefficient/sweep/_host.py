@@ -75,13 +75,12 @@ class Host(abc.ABC):
         """Report what is complete of the configurations of these trials, and stop those that the judge stops."""
         if self.log is None:
             return
-        part = queue.part
-        reports, reported_rows = [], []
-        for row in np.unique(part.place(trials)[0]):
-            config, looks = int(part.configs[row]), part.looks[row]
-            for index, score in self.record.unreported(config, len(looks)):
-                reports.append(Report(config, looks[index], looks[index] / part.steps_per_epoch, score))
-                reported_rows.append(row)
+        part, rows = queue.part, np.unique(queue.part.place(trials)[0])
+        configs, reports, reported_rows = part.configs[rows], [], []
+        for place, index, score in self.record.unreported(configs, part.look_count(rows)):
+            step = part.looks[rows[place]][index]
+            reports.append(Report(int(configs[place]), step, step / part.steps_per_epoch, score))
+            reported_rows.append(rows[place])
         stopped = [row for row, stops in zip(reported_rows, self.log.stops(reports), strict=True) if stops]
         if stopped:
             self.record.stop(queue.place(queue.members(np.unique(stopped))))  # all have begun: none is waiting

@@ -134,21 +134,21 @@ class Program:
         kind, steps, _ = self._schedule
         return steps[kind[rows], looks]
 
-    def ends(self, rows: np.ndarray, looks: np.ndarray) -> np.ndarray:
-        """Whether look `looks` is the last of the configurations in these rows, bool array."""
-        kind, _, last = self._schedule
-        return looks == last[kind[rows]]
+    def look_count(self, rows: np.ndarray) -> np.ndarray:
+        """Looks that trials of the configurations in these rows come to, int array."""
+        kind, _, counts = self._schedule
+        return counts[kind[rows]]
 
     @functools.cached_property
     def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which row of the looks that there are each configuration has; those, padded; and the last of each."""
+        """Which row of the looks that there are each configuration has; those, padded; and how many each row has."""
         known = {id(looks): looks for looks in self.looks}  # configurations share them
         place = {key: i for i, key in enumerate(known)}
-        last = np.array([len(looks) - 1 for looks in known.values()])
-        steps = np.zeros((len(known), last.max() + 2), np.int32)
+        counts = np.array([len(looks) for looks in known.values()])
+        steps = np.zeros((len(known), counts.max() + 1), np.int32)
         for row, looks in zip(steps, known.values(), strict=True):
             row[: len(looks)] = looks
-        return np.array([place[id(looks)] for looks in self.looks]), steps, last
+        return np.array([place[id(looks)] for looks in self.looks]), steps, counts
 
     def rows(self) -> "Rows":
         """The traced hyperparameters of each configuration, with what the engine injects."""

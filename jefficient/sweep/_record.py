@@ -4,7 +4,7 @@ import bisect
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ._programs import Program
 from ._progress import Progress
 
 _RUNNING = int(Status.RUNNING)  # NumPy takes its time to find out what a member of an enumeration is
+_DIVERGED, _STOPPED = int(Status.DIVERGED), int(Status.STOPPED)
 _AT_ONCE = 2**16
 """Configurations whose standings are worked out together, so that little memory is taken beside the arrays."""
 
@@ -193,26 +194,39 @@ class Record:
         if len(complete):
             self._complete(complete)
 
-    def unreported(self, config: int, looks: int) -> Iterator[tuple[int, float]]:
-        """Looks that all trials of a configuration have come to since this was last asked: (look, mean score).
+    def unreported(self, configs: np.ndarray, looks: np.ndarray) -> list[tuple[int, int, float]]:
+        """Looks that all trials of configurations have come to since this was last asked, of `looks` that each makes.
 
-        Scores are signed so that smaller is better; inf where a trial has diverged.
+        Returns:
+            In rising order: which of the configurations (its place in `configs`), which look, and the mean score,
+            signed so that smaller is better; inf where a trial has diverged.
         """
-        while self._reported[config] < looks:
-            index = int(self._reported[config])
-            scores = self._scores_at(config, index)
-            if np.isnan(scores).any() or (self._status[config] == Status.STOPPED).any():
-                return
-            self._reported[config] += 1
-            yield index, float(scores.mean())
+        found: list[tuple[int, int, float]] = []
+        places = np.arange(len(configs))
+        while len(places):
+            places = places[self._reported[configs[places]] < looks[places]]
+            index = self._reported[configs[places]]
+            scores = self._scores_at(configs[places], index).reshape(len(places), np.prod(self._status.shape[1:]))
+            is_stopped = (self._status[configs[places]] == _STOPPED).any(axis=(1, 2))
+            is_there = ~(np.isnan(scores).any(axis=1) | is_stopped)
+            places, index, means = places[is_there], index[is_there], scores[is_there].mean(axis=1)
+            self._reported[configs[places]] += 1
+            found.extend(zip(places.tolist(), index.tolist(), means.tolist(), strict=True))
+        return sorted(found)
 
-    def _scores_at(self, config: int, index: int) -> np.ndarray:
-        """The signed score of each trial by look `index`; inf for one that has diverged, NaN for one not looked at."""
-        is_diverged = self._status[config] == Status.DIVERGED
-        is_seen = is_diverged | (self._steps_taken[config] >= self._step[config, index])
-        values = self._score.sign * self._looks[self._score.metric][config, ..., : index + 1]
-        values = np.where(np.isfinite(values), values, np.inf)
-        best = values.min(axis=-1) if self._score.select == "best_look" else values[..., -1]
+    def _scores_at(self, configs: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """The signed score of each trial (configs, seeds, folds) by look `index` of each configuration.
+
+        It is inf for one that has diverged, NaN for one not looked at.
+        """
+        is_diverged = self._status[configs] == _DIVERGED
+        is_seen = is_diverged | (self._steps_taken[configs] >= self._step[configs, index][:, None, None])
+        values = self._looks[self._score.metric]
+        if self._score.select == "best_look":
+            seen = np.arange(values.shape[-1]) <= index[:, None, None, None]
+            best = _bounded(self._score.sign * values[configs], seen).min(axis=-1)
+        else:
+            best = _bounded(self._score.sign * values[configs, :, :, index])
         return np.where(is_seen, np.where(is_diverged, np.inf, best), np.nan)
 
     def _complete(self, configs: np.ndarray) -> None:
@@ -273,3 +287,8 @@ class Record:
             self._steps_per_epoch,
             self._width,
         )
+
+
+def _bounded(values: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
+    """Infinity for what is not finite, or elsewhere."""
+    return np.where(np.isfinite(values) & where, values, np.inf)
