@@ -21,7 +21,7 @@ from .._core.errors import JefficientError, JefficientWarning
 from .._core.typing import Device, Tree
 from ._codec import decoded, digest, encoded
 from ._host import Host
-from ._labelled import attributes, labels_as_arrays
+from ._labelled import attributes, hashes_in, labels_as_arrays
 from ._lanes import Shared
 from ._named import WHERE
 from ._plan import Plan, static_key
@@ -74,7 +74,7 @@ class Durable:
         if found.body["versions"] != versions():
             was, now = (", ".join(f"{k} {v}" for k, v in x.items()) for x in (found.body["versions"], versions()))
             return f"it was made with {was}, this is {now} (whose programs cannot be compared with those)"
-        if found.arrays["configurations"].tolist() != list(self._prepared.space.hashes):
+        if hashes_in(found.arrays) != list(self._prepared.space.hashes):
             return "the space is another"
         if found.body["plan"]["devices"] != len(jax.local_devices()):
             return f"it ran on {found.body['plan']['devices']} devices, here are {len(jax.local_devices())}"
@@ -149,7 +149,7 @@ class Durable:
             for key, digest in mine["programs"].items():
                 if body["programs"].get(key, digest) != digest:
                     reasons.append(f"the functions of the task or the optimizer are others (for {key})")
-        lost = len(set(found.arrays["configurations"].tolist()) - set(self._prepared.space.hashes))
+        lost = len(set(hashes_in(found.arrays)) - set(self._prepared.space.hashes))
         if lost:
             reasons.append(f"there are {lost} configurations that the space lacks (add to that space with +)")
         if reasons:
@@ -161,7 +161,7 @@ class Durable:
     def _restore(self, engine: Host, found: Snapshot, templates: list[Tree]) -> None:
         body, arrays = found
         hashes = list(self._prepared.space.hashes)
-        there = {x: i for i, x in enumerate(arrays["configurations"].tolist())}
+        there = {x: i for i, x in enumerate(hashes_in(arrays))}
         old = np.array([there[x] for x in hashes if x in there], int)
         new = np.array([i for i, x in enumerate(hashes) if x in there], int)
         to_new = dict(zip(old.tolist(), new.tolist(), strict=True))

@@ -75,10 +75,11 @@ def run_in_parts(
         (common, _packed((prepared.space.part(configs), folder)))
         for configs, folder in zip(parts, folders, strict=True)
     ]
-    begun, done = time.monotonic(), dict[int, Done]()
+    begun, done, counted = time.monotonic(), dict[int, Done](), list[_Counted]()
     for index, part in _gathered(executor, calls):
         done[index] = part
-        report(_progress(prepared, list(done.values()), time.monotonic() - begun))
+        counted.append(_Counted.of(part.dataset))
+        report(_progress(prepared, counted, time.monotonic() - begun))
     return _together(prepared, plan, parts, [done[i] for i in range(len(parts))], time.monotonic() - begun)
 
 
@@ -163,25 +164,47 @@ def _together(prepared: Prepared, plan: Plan, parts: list[np.ndarray], done: lis
     return dataclasses.replace(result, test=tested(prepared, result))
 
 
-def _progress(prepared: Prepared, done: list[Done], seconds: float) -> Progress:
-    datasets = [part.dataset for part in done if part.dataset is not None]
-    status = np.concatenate([status_of(x).ravel() for x in datasets])
-    made = sum(int(x["steps_taken"].sum()) for x in datasets)
+class _Counted(NamedTuple):
+    """What progress is made of, of one part: counted once, when it comes in."""
+
+    configs: int
+    trials: int
+    steps_made: int
+    steps_whole: int  # if nothing had been stopped or had diverged
+    diverged: int
+    stopped: int
+    busy: float
+    best: float | None
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset) -> "_Counted":
+        status, sizes = status_of(dataset), dataset.sizes
+        return cls(
+            configs=sizes["config"],
+            trials=status.size,
+            steps_made=int(dataset["steps_taken"].sum()),
+            steps_whole=int(dataset["step"].max("look").sum()) * sizes["seed"] * sizes["fold"],
+            diverged=int((status == Status.DIVERGED).sum()),
+            stopped=int((status == Status.STOPPED).sum()),
+            busy=float(dataset.attrs["busy"]),
+            best=_best(dataset),
+        )
+
+
+def _progress(prepared: Prepared, done: list[_Counted], seconds: float) -> Progress:
+    made, over = (sum(getattr(x, name) for x in done) for name in ("steps_made", "steps_whole"))
     whole = sum(int(part.steps.sum()) * part.seeds * part.folds for part in prepared.parts)
-    trials = sum(part.trials for part in prepared.parts)
-    over = sum(int(x["step"].max("look").sum()) * x.sizes["seed"] * x.sizes["fold"] for x in datasets)
-    scores = [best for x in datasets if (best := _best(x)) is not None]
     return Progress(
-        trials_done=len(status),
-        trials=trials,
+        trials_done=sum(x.trials for x in done),
+        trials=sum(part.trials for part in prepared.parts),
         steps_done=made,
         steps=made + whole - over,
         seconds=seconds,
-        diverged=int((status == Status.DIVERGED).sum()),
-        stopped=int((status == Status.STOPPED).sum()),
-        busy=_busy(datasets),
+        diverged=sum(x.diverged for x in done),
+        stopped=sum(x.stopped for x in done),
+        busy=float(np.average([x.busy for x in done], weights=[x.configs for x in done])),
         metric=prepared.score.metric,
-        best=min(scores, key=lambda x: prepared.score.sign * x) if scores else None,
+        best=min((x.best for x in done if x.best is not None), key=lambda x: prepared.score.sign * x, default=None),
     )
 
 
