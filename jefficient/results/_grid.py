@@ -13,7 +13,8 @@ def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
     columns = {name: dataset[name].values.tolist() for name in names}
     values = {name: list(dict.fromkeys(column)) for name, column in columns.items()}
     shape = tuple(len(x) for x in values.values())
-    places = [[values[name].index(x) for x in column] for name, column in columns.items()]
+    numbers = {name: {x: i for i, x in enumerate(each)} for name, each in values.items()}
+    places = [[numbers[name][x] for x in column] for name, column in columns.items()]
     order = np.argsort(np.ravel_multi_index(places, shape))
     if len(order) != np.prod(shape) or len(set(zip(*places, strict=True))) != len(order):
         raise ArgumentError(

@@ -252,7 +252,8 @@ class Result:
     def report(self, path: str | os.PathLike, *, title: str | None = None) -> Path:
         """Write one HTML page to pass on: the answer, what could be as good, checks, pictures, every configuration.
 
-        The page needs nothing but itself: no network, no other file. It is written whole or not at all.
+        The page needs nothing but itself: no network, no other file. It is written whole or not at all. Of more than
+        10 000 configurations the best 10 000 are in its table, which says so.
 
         Args:
             path: the file; one that is there is replaced.

@@ -11,6 +11,7 @@ from results.test_plot import grid, planted
 
 from jefficient.results import Status
 from jefficient.results._axes import labelled, measured_scale, scale_of
+from jefficient.results._pictures._heatmap import HeatmapPicture
 
 matplotlib.use("Agg")
 
@@ -334,3 +335,13 @@ def test_a_best_whose_trials_have_no_look_in_common_is_described():
     values = np.array([[[[0.1, np.nan]], [[np.nan, 0.2]]]])
     result = made(np.zeros((1, 2, 1)), {"learning_rate": [0.1]}, looks={"valid_loss": values}, select="best_look")
     assert "has no look at which all trials have a number" in result.plot.describe("curves")
+
+
+def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
+    count = 3000
+    draws = np.random.default_rng(0).random((2, count))
+    result = made(draws.sum(axis=0)[:, None, None], {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()})
+    picture = HeatmapPicture.of("here", result.dataset, result.score)
+    assert picture.cells.size == 0
+    assert not picture.is_product
+    assert picture.best == draws.sum(axis=0).argmin()

@@ -109,3 +109,13 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     with pytest.raises(jf.JefficientError, match=r"jinja2 must be installed.*pip install 'jefficient\[plot\]'"):
         result_of([[[0.5]]]).report(tmp_path / "report.html")
+
+
+def test_of_very_many_configurations_the_best_are_shown_and_the_page_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("jefficient.results._report._write.ROWS", 20)
+    result = made(np.arange(1200.0)[::-1, None, None], {"learning_rate": list(range(1, 1201))})
+    html = result.report(tmp_path / "page.html").read_text()
+    assert "The first 20 of 1\u202f200 (<code>result.table()</code> has all)" in html
+    assert "<h2>Configurations, best first</h2>" in html
+    assert ">1199<" in html.partition('id="table"')[2]  # the best
+    assert ">1179<" not in html.partition('id="table"')[2]

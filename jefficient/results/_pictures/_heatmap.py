@@ -33,7 +33,8 @@ class HeatmapPicture:
         place: int array (2, configs): where among them each configuration is.
         is_product: whether cells are drawn; otherwise dots, for a space that is no product.
         means: float array (configs,).
-        cells: int array (len of y, len of x): the best configuration of each cell, -1 for none.
+        cells: int array (len of y, len of x): the best configuration of each cell, -1 for none; (0, 0) where there are
+            too many values for cells.
         diverged: bool array (configs,).
         best: the best configuration, None where none has a score.
         is_low_good: whether the lowest is the best.
@@ -66,10 +67,11 @@ class HeatmapPicture:
         names = _two(where, dataset, score, x, y)
         columns = dataset[names[0]].values, dataset[names[1]].values
         (x_values, x_place), (y_values, y_place) = (np.unique(column, return_inverse=True) for column in columns)
-        order, leaders = ranking(dataset, score), scored(dataset, score)
-        cells = np.full((len(y_values), len(x_values)), -1)
-        worst_first = order[::-1]
-        cells[y_place[worst_first], x_place[worst_first]] = worst_first  # the best is written last
+        leaders, shape = scored(dataset, score), (len(y_values), len(x_values))
+        cells = np.full(shape if max(shape) <= VALUES else (0, 0), -1)
+        if cells.size:
+            worst_first = ranking(dataset, score)[::-1]
+            cells[y_place[worst_first], x_place[worst_first]] = worst_first  # the best is written last
         return cls(
             names=names,
             variable=variable,
@@ -139,4 +141,4 @@ def _spread(dataset: xr.Dataset, score: Score, name: str) -> float:
 def _is_product(cells: np.ndarray) -> bool:
     """Whether values meet again in other combinations; drawn ones do not."""
     rows, columns = cells.shape
-    return max(rows, columns) <= VALUES and (min(rows, columns) == 1 or (cells >= 0).sum() >= 1.5 * max(rows, columns))
+    return cells.size > 0 and (min(rows, columns) == 1 or (cells >= 0).sum() >= 1.5 * max(rows, columns))
