@@ -90,6 +90,10 @@ class Space:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
+        return self._text
+
+    @functools.cached_property
+    def _text(self) -> str:  # every snapshot has it
         count = f"{len(self)} configuration{'s' if len(self) > 1 else ''}"
         return f"Space({'; '.join([count, *(_summary(name, axis) for name, axis in self._axes.items())])})"
 
@@ -229,9 +233,11 @@ def _first_places(hashes: tuple[str, ...]) -> dict[str, int]:
 def _summary(name: str, axis: Axis, most: int = 5) -> str:
     """A column in a few words."""
     values = list(dict.fromkeys(axis.labels or axis.values))
-    texts = [f"{x:.4g}" if isinstance(x, float) else str(x) for x in values]
     if axis.labels is None and len(values) > 3:
-        low, high = (texts[values.index(x)] for x in (min(values), max(values)))
-        return f"{name}: {len(values)} numbers, {low} to {high}"
-    shown = ", ".join(texts[:most]) + (f", … {len(texts)} in all" if len(texts) > most else "")
+        return f"{name}: {len(values)} numbers, {_short(min(values))} to {_short(max(values))}"
+    shown = ", ".join(map(_short, values[:most])) + (f", … {len(values)} in all" if len(values) > most else "")
     return f"{name}{'' if axis.labels is None else ' (static)'}: {shown}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
