@@ -14,6 +14,7 @@ import cProfile
 import dataclasses
 import io
 import json
+import pickle
 import pstats
 import resource
 import subprocess
@@ -149,6 +150,9 @@ def measured(n, given):
         with stage("two + two"):
             sum(halves)
         cut = [dataset.isel(config=x) for x in np.array_split(np.arange(configs), PARTS)]
+        with stage("parts sent"):  # what a worker packs, and what unpacks it
+            packed = [pickle.dumps(part) for part in cut]
+            cut = [pickle.loads(part) for part in packed]
         with stage("parts together"):
             concatenated(cut, np.arange(configs))
         with stage("durable, begin"):
@@ -168,6 +172,7 @@ def measured(n, given):
             "segments": count,
             "width": plan.programs[0].width,
             "dataset": dataset.nbytes,
+            "parts": sum(map(len, packed)),
             "file": path.stat().st_size,
             "snapshot": sum(x.stat().st_size for x in (Path(folder) / "sweep").glob("*") if x.is_file()) // 2,
         }
@@ -180,7 +185,7 @@ def shown(n, found):
         f"\n{n:,} trials of {found['configs']:,} configurations, blocks of {found['width']} lanes, "
         f"{found['segments']:,} segments; {machine()}"
     )
-    for name in ("dataset", "file", "snapshot"):
+    for name in ("dataset", "parts", "file", "snapshot"):
         print(f"  {name}: {found[name] / 2**20:,.1f} MiB, {found[name] / n:,.0f} bytes a trial")
     first = found["stages"].pop("start")["peak"]
     print(f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}{'peak + MiB':>12}")
