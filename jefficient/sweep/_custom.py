@@ -127,7 +127,7 @@ class Custom:
         def whole(hp: dict[str, Any]) -> None:
             jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key)
 
-        each_named(whole, rows.columns, rows, static)
+        each_named(whole, rows.columns, rows, static, is_traced=True)
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
         """There are no epochs."""

@@ -38,16 +38,22 @@ def named(check: Callable[[dict[str, Any]], Any], hp: dict[str, Any], static: Ma
 
 
 def each_named(
-    check: Callable[[dict[str, Any]], Any], names: Iterable[str], rows: Numbers, static: Mapping[str, Any]
+    check: Callable[[dict[str, Any]], Any],
+    names: Iterable[str],
+    rows: Numbers,
+    static: Mapping[str, Any],
+    *,
+    is_traced: bool = False,
 ) -> None:
     """`check`, which asks for these names, for all rows: what it raises for one of them is raised, as by `named`.
 
-    It is called for each distinct set of what it asks for; or, where it reads no number and hands them on to jax, whose
-    traces are the same for all, for the extreme ones alone.
+    It is called for each distinct set of what it asks for; or, where all of it is traced (`is_traced`) and it reads no
+    number but hands them on to jax, whose traces are the same for all, for the extreme ones alone. Outside of a trace
+    jax has values, and what it makes of a number could be read unnoticed.
     """
     names = tuple(names)
     chosen, few = rows.distinct(names), rows.extremes(names)
-    if len(few) < len(chosen) and not _may_read(check, rows[chosen[0]]):
+    if is_traced and len(few) < len(chosen) and not _may_read(check, rows[chosen[0]]):
         chosen = few
     for row in chosen:
         named(check, rows[row], static)

@@ -291,15 +291,12 @@ class Supervised:
         def strengths(hp: dict[str, Any]) -> None:
             check_not_negative("jf.regularized", **{name: hp[name] for name in ("l1", "l2") if name in hp})
 
-        checks: list[tuple[tuple[str, ...], Callable[[dict[str, Any]], Any]]] = [
-            (routes.optimizer.asked, lambda hp: build_optimizer(routes.optimizer, {**static, **hp})),
-            (routes.init.asked, alone(routes.init, key)),
-            *((c.asked, alone(c, *arguments, batch)) for c in (routes.evaluation, *routes.metrics.values())),
-        ]
+        each_named(lambda hp: build_optimizer(routes.optimizer, {**static, **hp}), routes.optimizer.asked, rows, static)
+        each_named(alone(routes.init, key), routes.init.asked, rows, static, is_traced=True)
+        for consumer in (routes.evaluation, *routes.metrics.values()):
+            each_named(alone(consumer, *arguments, batch), consumer.asked, rows, static, is_traced=True)
         if is_regularized(routes.loss.function):
-            checks.append((("l1", "l2"), strengths))
-        for names, check in checks:
-            each_named(check, names, rows, static)
+            each_named(strengths, ("l1", "l2"), rows, static)
 
     def check_lengths(self, static: Mapping[str, Any]) -> None:
         """The batch is no larger than the smallest fold."""

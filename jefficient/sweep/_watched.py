@@ -28,7 +28,7 @@ _HARMLESS = ("shape", "dtype", "ndim", "size", "_reads", "__class__")
 
 
 def is_read(function: Callable[[dict[str, Any]], Any], numbers: Mapping[str, np.generic]) -> bool:
-    """Call ``function(numbers)``; whether it reads a value, by other ways than giving it to jax.
+    """Call ``function(numbers)``, all of which is traced; whether it reads a value other than by giving it to jax.
 
     Not noticed are `np.asarray` and `np.array` of a float32, by which jax takes it, too. Of an int32 they are, so a
     whole number that is given to jax counts as read.

@@ -99,7 +99,7 @@ def rows(n):
     return Rows({"a": a, "b": b, "steps": np.full(n, 10, np.int32)})
 
 
-def calls(check, names, given):
+def calls(check, names, given, is_traced=True):
     """The numbers that the check is called with, those of the watched call left out."""
     made = []
 
@@ -108,7 +108,7 @@ def calls(check, names, given):
             made.append(tuple(float(hp[name]) for name in names))
         check(hp)
 
-    each_named(recorded, names, given, {})
+    each_named(recorded, names, given, {}, is_traced=is_traced)
     return made
 
 
@@ -122,13 +122,26 @@ def test_a_check_that_does_not_is_called_for_the_extremes():
     assert calls(lambda hp: None, (), rows(20)) == [()]
 
 
+def test_what_is_not_traced_is_called_for_each_distinct_set():
+    """What jax makes of a number there has a value, which can be read: `float(jnp.sin(b))`."""
+    assert len(calls(lambda hp: jnp.sin(hp["b"]), ("b",), rows(20), is_traced=False)) == 10
+
+
+def test_an_optimizer_s_numbers_may_come_out_of_jax():
+    task = jf.Task(lambda key: jnp.ones(()), lambda w, batch: ((batch * w) ** 2).mean(), np.ones(8, np.float32))
+    space = jf.grid(angle=np.linspace(0.1, 9.0, 30).astype(np.float32))
+    with pytest.raises(jf.JefficientError, match="got learning_rate=-0") as caught:
+        prepare(task, lambda angle: jf.sgd(jnp.sin(angle)), space, Settings(steps=2, metric="train_loss"))
+    assert "'angle': 3." in caught.value.__notes__[-1]
+
+
 def test_what_is_raised_for_one_in_the_middle_is_raised_and_named():
     def check(hp):
         if not isinstance(hp["b"], Tracer) and hp["b"] == 7:
             raise ValueError("seven")
 
     with pytest.raises(ValueError, match="seven") as caught:
-        each_named(check, ("b",), rows(20), {"kind": "x"})
+        each_named(check, ("b",), rows(20), {"kind": "x"}, is_traced=True)
     assert caught.value.__notes__ == [
         "jf.sweep: raised for the hyperparameters {'kind': 'x', 'a': 14.0, 'b': 7.0, 'steps': 10}."
     ]
