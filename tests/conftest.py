@@ -1,8 +1,14 @@
-"""Strict dtype promotion everywhere; warnings are errors (pyproject.toml); a run compiles each program once."""
+"""Strict dtype promotion everywhere; warnings are errors (pyproject.toml); a run compiles each program once.
+
+Programs are compiled with little optimisation, since compiling is what the suite costs: XLA simplifies as it always
+does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as users do.
+"""
 
 import os
 import shutil
 import tempfile
+
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import chex
 import jax
@@ -13,7 +19,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 def pytest_configure(config):
     """One compilation cache for all workers of a run, and for the processes that tests start."""
-    if not hasattr(config, "workerinput"):
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="jefficient-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ.update(JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3")
