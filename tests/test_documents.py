@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import jefficient as jf
@@ -25,7 +26,7 @@ def pictures(page):
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""
     program = "\n".join(blocks(page, "python"))
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    done = processes.run("-W", "error", "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert pictures(page) <= {path.name for path in tmp_path.iterdir()}  # what is shown is what the blocks draw

@@ -4,13 +4,11 @@ The mistakes are those that people make when they write an optimizer from its pa
 been rewritten, the mistake must be planted into the new one.
 """
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import processes
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -179,25 +177,19 @@ MISTAKES = {
 }
 
 
-QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=1"}  # compiles in half the time; what is caught is the same
-
-
 def run(tests, select, folder):
     """The outcome of the tests with the package in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "pytest", tests, "-k", select, "-x", "-q", "-n", "0", "-p", "no:cacheprovider"],
+    settings = ["-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider"]
+    return processes.run(
+        *["-P", "-m", "pytest", tests, "-k", select, "-x", "-q", *settings],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **QUICK},
-        capture_output=True,
-        text=True,
-        check=False,
+        env={"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
 
 
 @pytest.fixture
 def copy(tmp_path):
-    ignored = shutil.ignore_patterns("__pycache__")
-    return Path(shutil.copytree(ROOT / "jefficient", tmp_path / "jefficient", ignore=ignored))
+    return Path(shutil.copytree(ROOT / "jefficient", tmp_path / "jefficient"))
 
 
 @pytest.mark.parametrize("name", MISTAKES)

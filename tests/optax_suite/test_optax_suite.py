@@ -11,11 +11,10 @@ import fnmatch
 import inspect
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import processes
 import pytest
 from optax_suite import standin
 
@@ -118,8 +117,8 @@ def run(module, folder):
     """The report of one module's tests."""
     settings, report = folder / "pytest.ini", folder / "report.json"
     settings.write_text("[pytest]\nfilterwarnings = error:::jefficient\\.\n", encoding="utf-8")
-    command = ["-c", settings, "--rootdir", folder, "--noconftest", "--tb=short", "-p", "standin", "--pyargs", module]
-    environment = os.environ | {
+    options = ["-c", settings, "--rootdir", folder, "--noconftest", "--tb=short", "-p", "standin"]
+    environment = {
         "JAX_PLATFORMS": "cpu",
         "OPTAX_SUITE_REPORT": str(report),
         "OPTAX_SUITE_SELECT": MODULES[module].select,
@@ -127,10 +126,7 @@ def run(module, folder):
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join([str(Path(standin.__file__).parent), os.environ.get("PYTHONPATH", "")]),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *map(str, command)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+    done = processes.run("-m", "pytest", *options, "--pyargs", module, cwd=folder, env=environment)
     assert done.returncode in (0, 1), f"{module} did not run:\n{done.stdout}\n{done.stderr}"
     return json.loads(report.read_text(encoding="utf-8"))
 

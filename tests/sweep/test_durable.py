@@ -1,17 +1,15 @@
 """What survives: kills, interruptions, damaged files; and what a directory refuses."""
 
 import dataclasses
-import os
 import pickle
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import chex
 import jax
 import numpy as np
+import processes
 import pytest
 from sweep import small
 
@@ -59,9 +57,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path):
     script = Path(__file__).with_name("killed.py")
 
     def run(directory, output, seconds):
-        command = [sys.executable, str(script), str(tmp_path / directory), str(tmp_path / output), str(seconds)]
-        path = {**os.environ, "PYTHONPATH": str(script.parents[1])}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=path)
+        path = {"PYTHONPATH": str(script.parents[1])}
+        return processes.run(script, tmp_path / directory, tmp_path / output, seconds, env=path, timeout=300)
 
     assert run("uninterrupted", "expected", -1).returncode == 0
     draw, kills = random.Random(0), 0

@@ -1,0 +1,79 @@
+"""Processes of their own for tests, without the seconds that importing jax and pytest takes in each.
+
+A server that has imported the libraries, but not jefficient and nothing of jax's devices, forks at every `run`: what
+the child then does, it does first and alone. Where it matters what is imported a test starts an interpreter.
+"""
+
+import io
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import types
+import warnings
+from multiprocessing import get_context
+from pathlib import Path
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["chex", "optax", "pytest", "xdist.plugin", "xarray", "pandas", "h5netcdf", "rich", "scipy.stats"]
+)
+
+
+def run(*arguments, cwd=None, env=None, timeout=600):
+    """What ``python *arguments`` does: ``-c PROGRAM``, ``-m MODULE …`` or ``FILE …``, as `subprocess.run` tells it."""
+    arguments, env = [str(a) for a in arguments], {**os.environ, **(env or {})}
+    with tempfile.TemporaryDirectory(prefix="jefficient-process-") as folder:
+        outputs = Path(folder) / "stdout", Path(folder) / "stderr"
+        process = _CONTEXT.Process(target=_child, args=(arguments, str(cwd or os.getcwd()), env, outputs))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, timeout)
+        texts = [path.read_text(encoding="utf-8") if path.exists() else "" for path in outputs]
+    return subprocess.CompletedProcess(arguments, process.exitcode, *texts)
+
+
+def _child(arguments, cwd, env, outputs):
+    os.environ.clear()
+    os.environ.update(env)
+    for number, path in enumerate(outputs, start=1):
+        file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w", closefd=False), encoding="utf-8") for n in (1, 2))
+    os.chdir(cwd)
+    warnings.resetwarnings()
+    warnings.simplefilter("default")
+    if arguments[:2] == ["-W", "error"]:
+        warnings.simplefilter("error")
+        arguments = arguments[2:]
+    import jax
+
+    for name in ("jax_platforms", "jax_compilation_cache_dir"):  # read when jax was imported
+        if name.upper() in env:
+            jax.config.update(name, env[name.upper()])
+    is_safe = arguments[0] == "-P"
+    added = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:] = added + [folder for folder in sys.path if folder not in added]
+    _main(is_safe, *arguments[is_safe:])
+
+
+def _main(is_safe, first, *rest):
+    if first == "-m":
+        sys.argv[:] = rest
+        if not is_safe:
+            sys.path.insert(0, os.getcwd())
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        sys.argv[:] = ["-c", *rest[1:]]
+        sys.path.insert(0, "")
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), vars(main))
+    else:
+        sys.argv[:] = [first, *rest]
+        sys.path.insert(0, os.path.dirname(first))
+        runpy.run_path(first, run_name="__main__")
