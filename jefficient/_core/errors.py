@@ -2,7 +2,8 @@
 
     JefficientError
     ├── ArgumentError       also a ValueError: a value breaks a rule
-    └── ArgumentTypeError   also a TypeError: another kind of thing is expected
+    ├── ArgumentTypeError   also a TypeError: another kind of thing is expected
+    └── MissingExtraError   also an ImportError: a module needs what an extra brings
 
 and the one category of warnings, `JefficientWarning` (a UserWarning): something was done that you should know of.
 
@@ -20,6 +21,10 @@ class ArgumentError(JefficientError, ValueError):
 
 class ArgumentTypeError(JefficientError, TypeError):
     """An argument is not the kind of thing that is expected."""
+
+
+class MissingExtraError(JefficientError, ImportError):
+    """A module needs what an extra brings; an ImportError too, as whatever lists a package's modules expects."""
 
 
 class JefficientWarning(UserWarning):

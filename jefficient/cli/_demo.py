@@ -33,7 +33,7 @@ def run(chosen: Any) -> int:
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise JefficientError(
-            f"demo needs {', '.join(missing)}, and does not find it. Run: pip install {' '.join(missing)}"
+            f"demo needs {', '.join(missing)}, and does not find it. Run: pip install 'jefficient[all]'"
         )
     output = Path(chosen.output)
     output.mkdir(parents=True, exist_ok=True)

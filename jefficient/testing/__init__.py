@@ -5,8 +5,10 @@ Built on chex (extra `test`). jefficient's own conformance tests call the same f
 
 import importlib.util
 
+from .._core.errors import MissingExtraError as _MissingExtraError
+
 if importlib.util.find_spec("chex") is None:
-    raise ModuleNotFoundError("jefficient.testing needs chex, which comes with the extra `test`: jefficient[test].")
+    raise _MissingExtraError("jefficient.testing: chex must be installed: pip install 'jefficient[test]'.")
 
 from ._law import LawError as LawError
 from ._schedule import SCHEDULE_LAWS as SCHEDULE_LAWS

@@ -55,4 +55,4 @@ def test_what_must_be_installed_is_said(tmp_path, monkeypatch, capsys):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name))
     assert main(["demo", "--output", str(tmp_path)]) == 1
-    assert "pip install scikit-learn" in capsys.readouterr().err
+    assert "needs scikit-learn, and does not find it. Run: pip install 'jefficient[all]'" in capsys.readouterr().err
