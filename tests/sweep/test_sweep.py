@@ -184,17 +184,15 @@ def test_a_last_update_that_ruins_the_weights_is_a_divergence():
 
 
 def test_the_score_is_the_last_look_or_the_best_one():
-    for select in ("last", "best_look"):
-        for mode, best in (("min", np.nanmin), ("max", np.nanmax)):
-            result = sweep(eval_every=3, select=select, metric="valid_accuracy", mode=mode)
-            values = result.dataset["valid_accuracy"].values[:, 0, 0]
-            scores = values[:, -1] if select == "last" else best(values, axis=1)
-            chosen = result.best()
-            assert chosen.score == pytest.approx(best(scores))
-            assert scores[chosen.config] == best(scores)
-            assert result.table()["valid_accuracy"].tolist() == pytest.approx(
-                sorted(scores, reverse=mode == "max"), rel=1e-6
-            )
+    for select, mode, best in (("last", "min", np.nanmin), ("best_look", "max", np.nanmax)):
+        result = sweep(eval_every=3, select=select, metric="valid_accuracy", mode=mode)
+        values = result.dataset["valid_accuracy"].values[:, 0, 0]
+        scores = values[:, -1] if select == "last" else best(values, axis=1)
+        chosen = result.best()
+        assert chosen.score == pytest.approx(best(scores))
+        assert scores[chosen.config] == best(scores)
+        ranked = sorted(scores, reverse=mode == "max")
+        assert result.table()["valid_accuracy"].tolist() == pytest.approx(ranked, rel=1e-6)
 
 
 def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
@@ -417,12 +415,16 @@ def test_without_validation_training_numbers_must_be_asked_for():
 
 
 def test_looks_default_to_epochs_fifty_at_most():
+    def looks(**lengths):
+        lengths = _programs.Lengths(**{"steps": None, "epochs": None, "eval_every": None, **lengths})
+        return list(lengths.looks(lengths.total(3.75, None), 3.75))
+
     assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [4, 8, 12]  # of 3.75 updates each
-    assert sweep(steps=3).dataset["step"].values[0].tolist() == [3]
-    many = sweep(steps=None, epochs=120).dataset["step"].values[0]
-    assert len(many) == 40
-    assert many[-1] == 450
-    assert sweep(steps=7, eval_every=3).dataset["step"].values[0].tolist() == [3, 6, 7]
+    assert looks(epochs=3) == [4, 8, 12]
+    assert looks(steps=3) == [3]
+    assert len(looks(epochs=120)) == 40
+    assert looks(epochs=120)[-1] == 450
+    assert looks(steps=7, eval_every=3) == [3, 6, 7]
 
 
 def test_dataset_is_labelled_and_survives_a_file(tmp_path):
