@@ -15,7 +15,7 @@ from sweep import small
 
 import jefficient as jf
 from jefficient.results import Status
-from jefficient.sweep import _compiler, _durable, _engine, _snapshot
+from jefficient.sweep import _compiler, _durable, _host, _snapshot
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_out_of_memory_before_a_crash_goes_on_at_the_halved_width(tmp_path, monk
     def limited(self, segment, device):
         width = self._queues[0].width
         if width > 4:
-            raise _engine.TooLargeError("eight lanes do not fit")
+            raise _host.TooLargeError("eight lanes do not fit")
         return compile_for(self, segment, device)
 
     monkeypatch.setattr(_compiler.Compiler, "_check_memory", limited)

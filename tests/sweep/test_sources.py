@@ -18,7 +18,7 @@ from sklearn.model_selection import KFold
 from sweep import sources, tiny
 
 import jefficient as jf
-from jefficient.sweep import _compiler, _host, _lockstep, _plan, _source, _stream
+from jefficient.sweep import _compiler, _host, _leaves, _lockstep, _plan, _source, _stream
 
 CURVES = ("train_loss", "valid_loss", "status", "steps_taken", "diverged_at")
 
@@ -152,8 +152,8 @@ def kinds(folder):
 
 @pytest.mark.parametrize(("gap", "span"), [(1, 1), (40, 10**6), (10**6, 10**6), (10**6, 64)])
 def test_rows_of_a_file_are_those_asked_for_however_they_are_cut(monkeypatch, tmp_path, gap, span):
-    monkeypatch.setattr(_source, "_GAP_BYTES", gap)
-    monkeypatch.setattr(_source, "_SPAN_BYTES", span)
+    monkeypatch.setattr(_leaves, "_GAP_BYTES", gap)
+    monkeypatch.setattr(_leaves, "_SPAN_BYTES", span)
     with h5py.File(tmp_path / "rows.h5", "w") as file:
         file["x"] = tiny.X
         rows = np.array([3, 29, 4, 4, 0, 17, 5, 28])
