@@ -74,8 +74,8 @@ def sweep(
         mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
         select: the ``"last"`` look at a trial counts, or its ``"best_look"``.
         eval_every: updates between two looks; by default an epoch, or as many as give 50 looks at most.
-        eval_batch_size: held-out rows evaluated at a time, so that many fit; by default all at once. Means are
-            weighted by rows.
+        eval_batch_size: held-out rows evaluated at a time, so that many fit; by default all at once, or 16 MiB of
+            them where they are not in memory. Means are weighted by rows.
         stop: `jf.successive_halving` or `jf.median_stop`: who is stopped early. A stopped configuration ranks behind
             all that finished.
         diverged_above: a training loss above it is a divergence, as one that is not finite always is.
