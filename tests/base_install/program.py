@@ -1,11 +1,10 @@
-"""What runs where nothing optional is installed: `python program.py transforms|sweeps|command_line|extras`."""
+"""What runs where nothing optional is installed: transforms, sweeps, the command line; and what every extra says."""
 
 import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import io
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -155,5 +154,6 @@ def refused(call):
 
 if __name__ == "__main__":
     assert not [name for name in OPTIONAL if importlib.util.find_spec(name)], "this is no base install"
-    {f.__name__: f for f in (transforms, sweeps, command_line, extras)}[sys.argv[1]]()
-    print(f"{sys.argv[1]}: done")
+    for part in (transforms, sweeps, command_line, extras):
+        part()
+        print(f"{part.__name__}: done")
