@@ -17,6 +17,8 @@ WHERE = "jf.Task"
 _STORED = ("h5py", "zarr")
 """Libraries whose arrays are files, by the root of the module that their class is in."""
 
+_KINDS = (np.bool_, np.integer, np.floating, np.complexfloating)
+
 _GAP_BYTES = 2**16
 """What is read for nothing between two rows sooner than asking twice."""
 
@@ -128,6 +130,27 @@ def kind_of_row(name: str, x: np.ndarray) -> jax.ShapeDtypeStruct:
     if x.dtype.kind not in "biufc" and not jnp.issubdtype(x.dtype, jnp.floating):
         raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {x.dtype}.")
     return jax.ShapeDtypeStruct(x.shape[1:], jax.dtypes.canonicalize_dtype(x.dtype))
+
+
+def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
+    """Rows in the dtype of the first one, or of jax's for it, to rounding.
+
+    Raises:
+        ArgumentError: where whole numbers do not fit.
+        ArgumentTypeError: where it is of a kind that holds less: fractions among whole numbers.
+    """
+    if x.dtype == dtype:
+        return x
+    if _kind(x.dtype) > _kind(dtype):
+        raise ArgumentTypeError(f"{WHERE}: rows of {name} must be {dtype}, as the first one is, got {x.dtype}.")
+    if jnp.issubdtype(dtype, np.integer) and x.size and not (x.dtype.kind == "b" or fits(x, dtype)):
+        raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {x.min()} to {x.max()}.")
+    return x.astype(dtype)
+
+
+def _kind(dtype: Any) -> int:
+    """Bools, whole numbers, fractions, complex numbers: each holds those before it."""
+    return next(i for i, kind in enumerate(_KINDS) if jnp.issubdtype(dtype, kind))
 
 
 def name_at(name: str, path: tuple) -> str:

@@ -10,7 +10,19 @@ from .._core import trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ._codec import digest_of
-from ._leaves import WHERE, Items, Named, fits, is_array, is_stored, kind_of_row, length_of, name_at, reader_of, rows_of
+from ._leaves import (
+    WHERE,
+    Items,
+    Named,
+    as_dtype,
+    is_array,
+    is_stored,
+    kind_of_row,
+    length_of,
+    name_at,
+    reader_of,
+    rows_of,
+)
 
 _SAMPLE = 256
 """Rows that a digest reads."""
@@ -61,6 +73,7 @@ class Source:
 
         Raises:
             ArgumentError: where rows are not like the first one, or whole numbers do not fit.
+            ArgumentTypeError: where their numbers are of a kind that the first one's does not hold.
         """
         found = rows_of(self.tree, rows)
         if jax.tree.structure(found) != jax.tree.structure(self.row):
@@ -76,11 +89,7 @@ class Source:
                 f"{WHERE}: every row of {self.name} must have shape {like.shape}, as the first one, got arrays of "
                 f"shape {x.shape} for {len(rows)} rows."
             )
-        if x.dtype == like.dtype:
-            return x
-        if x.dtype.kind in "iu" and x.size and not fits(x, like.dtype):
-            raise ArgumentError(f"{WHERE}: {self.name} must fit {like.dtype}, got values from {x.min()} to {x.max()}.")
-        return x.astype(like.dtype)
+        return as_dtype(self.name, x, like.dtype)
 
     def batch(self, *leading: int) -> Tree:
         """Rows with these axes before their own, as shapes and dtypes."""

@@ -450,6 +450,19 @@ def test_whole_numbers_that_do_not_fit_are_refused_where_they_are_read(tmp_path)
         sweep(the_task, metric="train_loss")
 
 
+@pytest.mark.parametrize(("first", "later"), [(0, 0.5), (False, 2), (1.0, 1j)])
+def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
+    source = _source.Source.of("data", Strange([first] * 3 + [later]))
+    with pytest.raises(jf.ArgumentTypeError, match=r"rows of data must be .*, as the first one is, got"):
+        source.read(np.arange(4))
+
+
+def test_whole_numbers_are_rows_of_a_source_of_fractions():
+    rows = Strange([0.5, *range(29)])
+    read = _source.Source.of("data", rows).read(np.array([3, 4]))
+    np.testing.assert_array_equal(read, np.array([2, 3], np.float32), strict=True)
+
+
 def test_rows_of_validation_and_test_must_be_alike(tmp_path):
     with pytest.raises(jf.ArgumentError, match="the rows of validation must be like those of data"):
         sources.task(tmp_path, validation=(tiny.X[:, :2], tiny.Y))
