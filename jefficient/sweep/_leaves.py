@@ -129,7 +129,7 @@ def kind_of_row(name: str, x: np.ndarray) -> jax.ShapeDtypeStruct:
     """What lanes see of a row: jax's dtype for NumPy's."""
     if x.dtype.kind not in "biufc" and not jnp.issubdtype(x.dtype, jnp.floating):
         raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {x.dtype}.")
-    return jax.ShapeDtypeStruct(x.shape[1:], jax.dtypes.canonicalize_dtype(x.dtype))
+    return jax.ShapeDtypeStruct(x.shape[1:], native(x.dtype))
 
 
 def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
@@ -151,6 +151,11 @@ def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
 def _kind(dtype: Any) -> int:
     """Bools, whole numbers, fractions, complex numbers: each holds those before it."""
     return next(i for i, kind in enumerate(_KINDS) if jnp.issubdtype(dtype, kind))
+
+
+def native(dtype: np.dtype) -> np.dtype:
+    """jax's dtype for NumPy's, in this machine's order of bytes."""
+    return jax.dtypes.canonicalize_dtype(dtype.newbyteorder("="))
 
 
 def name_at(name: str, path: tuple) -> str:

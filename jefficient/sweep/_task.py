@@ -14,7 +14,7 @@ from .._core.checks import check_flag
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.trees import name_of
 from .._core.typing import Tree
-from ._leaves import fits
+from ._leaves import fits, native
 from ._source import Part, Source, is_source
 
 WHERE = "jf.Task"
@@ -170,7 +170,7 @@ def _array(name: str, leaf: Any) -> jax.Array:
         host = np.asarray(leaf)
         if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
-        dtype = jax.dtypes.canonicalize_dtype(host.dtype)
+        dtype = native(host.dtype)
         if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
             raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}.")
         array = jnp.asarray(host.astype(dtype))

@@ -457,6 +457,16 @@ def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
         source.read(np.arange(4))
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i2", "<f8", "bfloat16", "bool"])
+def test_rows_of_any_order_of_bytes_are_as_in_memory(tmp_path, dtype):
+    """Files of other machines: FITS, IDX."""
+    x = (3 * tiny.X).astype(jnp.bfloat16 if dtype == "bfloat16" else dtype)
+    whole, mapped = (jf.Task(init=tiny.init, loss=mean_square, data=d) for d in (x, sources.stored(tmp_path / "x", x)))
+    assert mapped.row == whole.row
+    rows = np.array([3, 4])
+    np.testing.assert_array_equal(mapped.data.read(rows), np.asarray(whole.data)[rows], strict=True)
+
+
 def test_whole_numbers_are_rows_of_a_source_of_fractions():
     rows = Strange([0.5, *range(29)])
     read = _source.Source.of("data", rows).read(np.array([3, 4]))
