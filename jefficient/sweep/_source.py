@@ -24,6 +24,9 @@ from ._leaves import (
     rows_of,
 )
 
+_MOST = 2**31 - 1
+"""Rows: their numbers are int32."""
+
 _SAMPLE = 256
 """Rows that a digest reads."""
 
@@ -50,7 +53,7 @@ class Source:
         """Looks at the first row and the last.
 
         Raises:
-            ArgumentError: where there is no row, lengths differ or rows are not alike.
+            ArgumentError: where there is no row or 2³¹, lengths differ or rows are not alike.
             ArgumentTypeError: where a row holds no numbers.
         """
         if isinstance(tree, Source):
@@ -61,6 +64,8 @@ class Source:
             raise ArgumentError(f"{WHERE}: all parts of {name} must have the same number of rows, got {sizes}.")
         if 0 in sizes.values():
             raise ArgumentError(f"{WHERE}: {name} must have at least one row, got none.")
+        if max(sizes.values()) > _MOST:
+            raise ArgumentError(f"{WHERE}: {name} must have fewer than 2**31 rows, got {max(sizes.values()):,}.")
         first = rows_of(readers, np.array([0]))
         row = jax.tree_util.tree_map_with_path(lambda path, x: kind_of_row(name_at(name, path), x), first)
         return cls(name, readers, next(iter(sizes.values())), row)
@@ -133,6 +138,8 @@ class Part:
             raise ArgumentTypeError(f"{WHERE}: rows of a view must be whole numbers or a slice, got {rows!r}.")
         if chosen.size and not -size <= chosen.min() <= chosen.max() < size:
             raise IndexError(f"{WHERE}: rows of a view must be among its {size}, got {rows!r}.")
+        if not chosen.size:
+            return jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self.source.batch(0))
         read = self.source.read(self.numbers(np.atleast_1d(chosen % size)))
         return jax.tree.map(lambda x: x[0], read) if chosen.ndim == 0 else read
 

@@ -110,6 +110,13 @@ def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
     np.testing.assert_allclose(result.params(), params, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["memmap", "h5py", "zarr", "items"])
+def test_no_rows_of_a_view_are_no_rows(tmp_path, kind):
+    view = _source.Part(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
+    for none in (view[5:5], view[np.array([], int)]):
+        assert [(x.shape, x.dtype) for x in none] == [((0, 3), np.float32), ((0,), np.float32)]
+
+
 def model_state_task(data):
     def init(key):
         return jax.random.normal(key, (3,)), jnp.zeros(())
@@ -409,6 +416,15 @@ class Strange:
 
     def __getitem__(self, row):
         return self.rows[int(row)]
+
+
+def test_more_rows_than_there_are_numbers_for_are_refused():
+    class Many(Strange):
+        def __len__(self):
+            return 2**31
+
+    with pytest.raises(jf.ArgumentError, match=r"data must have fewer than 2\*\*31 rows, got 2,147,483,648"):
+        _source.Source.of("data", Many(np.ones(1)))
 
 
 @pytest.mark.parametrize(
