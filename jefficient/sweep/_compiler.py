@@ -98,9 +98,13 @@ def compiled(lowered: Any) -> Any:
 
 
 def block_bytes(segment: Segment | Calls, data_bytes: int) -> int:
-    """Memory that a compiled program says a block takes, the data that blocks share left out; 0 if it does not say."""
-    memory = (segment.train if isinstance(segment, Calls) else segment).memory_analysis()
-    if memory is None:
+    """Memory that a compiled program says a block takes, the data that blocks share left out; 0 if it does not say.
+
+    Where rows are read while lanes train, those at hand are counted.
+    """
+    if isinstance(segment, Calls):
+        return max(block_bytes(call, data_bytes) for call in (segment.train, *segment.add.values()))
+    if (memory := segment.memory_analysis()) is None:
         return 0
     total = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return max(0, total + memory.temp_size_in_bytes - data_bytes)

@@ -16,7 +16,7 @@ from ._compiler import block_bytes
 from ._host import MEMORY_ERRORS, Host, is_out_of_memory
 from ._lanes import Lane, Orders, Segment, zeros
 from ._lockstep import Lockstep
-from ._plan import Plan, ProgramPlan, plan_of, width_candidates
+from ._plan import Plan, ProgramPlan, plan_of, size_of, width_candidates
 from ._prepared import Prepared
 from ._queue import Queue
 
@@ -56,7 +56,7 @@ def tried(prepared: Prepared, plan: Plan) -> Plan:
             _compiled(engine, queue)
         compile_seconds = time.perf_counter() - begun
         programs = [
-            _tried_program(program, engine, queue, plan.data_bytes)
+            _tried_program(program, engine, queue, size_of(prepared.data))
             for program, queue in zip(plan.programs, engine.queues, strict=True)
         ]
     return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=compile_seconds)

@@ -64,7 +64,7 @@ class Plan:
         devices: how many there are.
         blocks: blocks that run side by side on each.
         programs: in the order in which they run.
-        data_bytes: memory of the data on each device.
+        data_bytes: memory of the data on each device; of rows that are read while lanes train, what is at hand.
         compile_seconds: that compiling took, or None.
         in_step: blocks that are kept in step at most, on all devices, where rows are read while lanes train; or None.
     """
@@ -123,7 +123,7 @@ def plan_of(prepared: Prepared, trials: int | None = None) -> Plan:
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
     programs = [_planned(part, _width(prepared, i, slots, trials)) for i, part in enumerate(prepared.parts)]
-    plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), _size(prepared.data))
+    plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), size_of(prepared.data))
     if prepared.stream is None:
         return plan
     held, widths = plan.data_bytes + prepared.bytes_ahead(slots), [program.width for program in programs]
@@ -203,7 +203,7 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
 
 def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None) -> int:
     costs = prepared.costs[index]
-    memory = (memory_of(jax.local_devices()[0]) - _size(prepared.data)) / blocks_side_by_side()
+    memory = (memory_of(jax.local_devices()[0]) - size_of(prepared.data)) / blocks_side_by_side()
     widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     part = prepared.parts[index]
     if prepared.stream is not None:  # a block has trials of one seed and fold
@@ -219,7 +219,8 @@ def _planned(part: Program, width: int) -> ProgramPlan:
     return ProgramPlan(static_key(part), len(part.configs), part.trials, steps, width)
 
 
-def _size(tree: Any) -> int:
+def size_of(tree: Any) -> int:
+    """Bytes of the arrays of a tree."""
     return sum(x.nbytes for x in jax.tree.leaves(tree) if hasattr(x, "nbytes"))
 
 

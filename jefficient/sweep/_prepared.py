@@ -133,7 +133,7 @@ class Prepared:
 
     def _cohorts(self, slots: int) -> int:
         """Cohorts that train at the same time at most: of a judged configuration all, else what keeps slots busy."""
-        every = self.settings.seeds * self.problem.folds
+        every = self.settings.seeds * self.problem.folds * len({part.static["batch_size"] for part in self.parts})
         return every if self.settings.stop is not None else min(slots, every)
 
     def weights_like(self, config: int) -> Tree:

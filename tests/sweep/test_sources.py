@@ -367,6 +367,23 @@ def test_a_plan_says_what_is_at_hand(tmp_path):
     assert_same(sweep(sources.task(tmp_path, validation=0.3), plan=plan), sweep(sources.task(tmp_path, validation=0.3)))
 
 
+def test_a_plan_counts_the_cohorts_of_each_batch_size(tmp_path):
+    space = sources.space() * jf.grid(batch_size=[4, 8])
+    with tiny.lanes(8, blocks=2):
+        plan = jf.plan(sources.task(tmp_path, validation=0.3), jf.sgd, space, steps=24, eval_every=3)
+    assert plan.data_bytes == 2 * 2 * 3 * 8 * 16  # two chunks of three batches for either
+
+
+def test_a_plan_counts_the_rows_at_hand(tmp_path):
+    """The chunk that lanes are given, or where they are more the rows that are measured at a time."""
+    x = sources.stored(tmp_path / "many", np.zeros((100_000, 3), np.float32))
+    the_task = jf.Task(init=tiny.init, loss=lambda w, batch: jnp.mean((batch @ w) ** 2), data=x, validation=0.5)
+    settings = {"steps": 400, "eval_every": 400, "batch_size": 64}
+    few, many = (jf.plan(the_task, jf.sgd, sources.space(), eval_batch_size=n, **settings) for n in (5_000, 50_000))
+    assert few.programs[0].block_bytes > 400 * 64 * 3 * 4
+    assert many.programs[0].block_bytes > 50_000 * 3 * 4
+
+
 def test_memory_stays_flat_on_a_file_larger_than_what_there_is(tmp_path):
     """What a process may have of its own is limited to less than the file; the same file in memory does not fit."""
     script = Path(__file__).with_name("limited_reader.py")
