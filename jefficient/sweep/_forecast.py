@@ -1,6 +1,7 @@
 """What a sweep will take: its programs compiled, and tried out for a moment on the trials that come first."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -108,8 +109,14 @@ def _predicted(program: ProgramPlan, engine: Host, queue: Queue) -> float | None
 def _tryable(engine: Host, queue: Queue, device: Device) -> Callable[[int], None]:
     """Runs so many updates and a look of the first trials on a device."""
     if isinstance(engine, Lockstep):
-        return lambda steps: engine.try_out(queue, device, steps)
+        return functools.partial(_try_out, engine, queue, device, jax.dtypes.canonicalize_dtype(float) == np.float64)
     return _Probe(engine, queue, device).run
+
+
+def _try_out(engine: Lockstep, queue: Queue, device: Device, is_x64: bool, steps: int) -> None:
+    """In a thread, which a context of the caller's does not reach."""
+    with jax.enable_x64(is_x64):
+        engine.try_out(queue, device, steps)
 
 
 class _Probe:

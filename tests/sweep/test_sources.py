@@ -367,6 +367,15 @@ def test_a_plan_says_what_is_at_hand(tmp_path):
     assert_same(sweep(sources.task(tmp_path, validation=0.3), plan=plan), sweep(sources.task(tmp_path, validation=0.3)))
 
 
+def test_double_precision_may_be_a_context(tmp_path):
+    """Of the caller's thread: blocks are tried out in others."""
+    with jax.enable_x64(True):
+        the_task = jf.Task(init=tiny.init, loss=mean_square, data=sources.stored(tmp_path / "x", np.ones((30, 3))))
+        assert jf.plan(the_task, jf.sgd, sources.space(), metric="train_loss", steps=6, batch_size=4).seconds > 0
+        result = sweep(the_task, metric="train_loss")
+    assert result.params().dtype == np.float64
+
+
 def test_a_plan_counts_the_cohorts_of_each_batch_size(tmp_path):
     space = sources.space() * jf.grid(batch_size=[4, 8])
     with tiny.lanes(8, blocks=2):
