@@ -80,6 +80,11 @@ class Cohort:
         return min(int(band.until[band.busy].min()) for band in self.bands)
 
     @property
+    def bands_due(self) -> list[Band]:
+        """The blocks in which somebody is looked at now."""
+        return [band for band in self.bands if len(band.due(self.step))]
+
+    @property
     def until_after(self) -> int | None:
         """Updates made when somebody is looked at after the look that is due now, if all go on; None for never."""
         later = [band.queue.until(band.trials, band.looks + (band.until == self.step)) for band in self.bands]

@@ -173,10 +173,10 @@ class Lockstep(Host):
         jobs = [
             (band, functools.partial(self._looked, band, cohort.step, sums.get(band), self._held_out(cohort)))
             for cohort in due
-            for band in cohort.bands
+            for band in cohort.bands_due
         ]
         looks = self._side_by_side(pool, jobs, [])
-        seen = {band: band.due(cohort.step) for cohort in due for band in cohort.bands}
+        seen = {band: band.due(cohort.step) for cohort in due for band in cohort.bands_due}
         for band, look in looks.items():
             here = seen[band]
             of_due = jax.tree.map(lambda x, here=here: x[here], look)
@@ -198,7 +198,7 @@ class Lockstep(Host):
 
     def _measured(self, due: list[Cohort], pool: ThreadPoolExecutor) -> dict[Band, Any]:
         """The sums over the held-out rows, a piece at a time."""
-        sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands}
+        sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands_due}
         pieces = {cohort: self.stream.pieces(cohort.who.fold) if self.stream.valid else [] for cohort in due}
         for index in range(max(map(len, pieces.values()))):
             jobs, then = [], []
@@ -207,7 +207,7 @@ class Lockstep(Host):
                     continue
                 self._read_piece(cohort, index)
                 piece, fold = _on_devices(cohort.ahead.take(), cohort.devices), np.array(cohort.who.fold, np.int32)
-                for band in cohort.bands:
+                for band in cohort.bands_due:
                     jobs.append((band, functools.partial(self._added, band, sums[band], piece[band.device], fold)))
                 if index + 1 < len(pieces[cohort]):
                     then.append(functools.partial(self._read_piece, cohort, index + 1))

@@ -239,6 +239,21 @@ def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
     assert len(source.rows_read) < 30 + 8 * 20
 
 
+def test_blocks_in_which_nobody_is_due_are_not_looked_at(monkeypatch, tmp_path):
+    """Short trials in one block, long ones with fewer looks in the other: each is measured at its own."""
+    real, steps = _lockstep.Lockstep._looked, []
+
+    def noted(self, band, step, *rest):
+        steps.append((band.trials.tolist(), step))
+        return real(self, band, step, *rest)
+
+    monkeypatch.setattr(_lockstep.Lockstep, "_looked", noted)
+    space = jf.grid(steps=[9, 20]) * sources.space(2)
+    with tiny.lanes(2, blocks=1):
+        sweep(sources.task(tmp_path, validation=0.3), space, steps=None, eval_every=10)
+    assert sorted(steps) == [([0, 1], 9), ([2, 3], 10), ([2, 3], 20)]
+
+
 HALVING = {"stop": jf.successive_halving(eta=2, min_steps=6), "seeds": 2, "keep": "best"}
 
 
