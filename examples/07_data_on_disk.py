@@ -81,25 +81,25 @@ def main(rows=200_000, directory=None):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write(path, rows)
-        with h5py.File(path, "r") as file:
-            task = jf.Task(
-                init=init,
-                loss=loss,
-                data={"x": file["x"], "y": file["y"]},
-                metrics={"accuracy": accuracy},
-                validation=0.05,
-                prepare=(moments, standardised),
-            )
-            space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, 8).tolist()) * jf.grid(batch_size=[100, 400])
-            return jf.sweep(
-                task,
-                jf.adam,
-                space,
-                epochs=1,
-                metric="valid_accuracy",
-                mode="max",
-                directory=None if directory is None else Path(directory) / "sweep",
-            )
+        file = h5py.File(path, "r")  # open as long as the result may train again
+        task = jf.Task(
+            init=init,
+            loss=loss,
+            data={"x": file["x"], "y": file["y"]},
+            metrics={"accuracy": accuracy},
+            validation=0.05,
+            prepare=(moments, standardised),
+        )
+        space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, 8).tolist()) * jf.grid(batch_size=[100, 400])
+        return jf.sweep(
+            task,
+            jf.adam,
+            space,
+            epochs=1,
+            metric="valid_accuracy",
+            mode="max",
+            directory=None if directory is None else Path(directory) / "sweep",
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from ._engine import Engine
 from ._host import Host
 from ._lanes import Shared
 from ._lockstep import Lockstep
+from ._machine import host_device
 from ._plan import blocks_in_memory, static_key
 from ._prepared import Prepared
 from ._queue import Queue
@@ -75,7 +76,7 @@ def _order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:
     """What the order of the rows is drawn from, on the CPU: where they are read, not where they are trained on."""
 
     def of(seed: int, fold: int) -> jax.Array:
-        cpu = jax.local_devices(backend="cpu")[0]
+        cpu = host_device()
         with jax.default_device(cpu):
             own = jax.random.fold_in(jax.device_put(key, cpu), np.uint32(seed))
             return jax.random.fold_in(jax.random.fold_in(own, np.int32(fold)), ORDER)

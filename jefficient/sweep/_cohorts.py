@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.typing import Device
+from ._host import MEMORY_ERRORS
 from ._lanes import Lane
 from ._queue import IDLE, Queue
 from ._stream import Ahead, Order
@@ -102,29 +103,40 @@ def packed(bands: list[Band]) -> list[Band]:
     groups: dict[tuple[Queue, Device], list[Band]] = {}
     for band in bands:
         groups.setdefault((band.queue, band.device), []).append(band)
-    return [band for group in groups.values() for band in _moved(group)]
+    return [band for group in groups.values() for band in _packed(group)]
 
 
-def _moved(bands: list[Band]) -> list[Band]:
-    first, width = bands[0], len(bands[0].trials)
-    busy = np.flatnonzero(np.concatenate([band.trials for band in bands]) != IDLE)
-    needed = -(-len(busy) // width)
-    if needed == len(bands):
-        return bands
-    columns = ([getattr(band, name) for band in bands] for name in ("trials", "looks", "begun_at"))
-    trials, looks, begun_at = (np.concatenate(column) for column in columns)
-    moved = []
-    for i in range(needed):
-        here = busy[i * width : (i + 1) * width]
-        lanes = _lanes_at([band.lanes for band in bands], np.resize(here, width))
-        is_filling = np.arange(width) >= len(here)
-        mine = np.where(is_filling, IDLE, trials[np.resize(here, width)])
-        own = (np.where(is_filling, 0, x[np.resize(here, width)]).astype(x.dtype) for x in (looks, begun_at))
-        moved.append(Band(first.queue, first.calls, first.device, lanes, mine, *own))
-    return moved
+def _packed(bands: list[Band]) -> list[Band]:
+    """Of one program on one device: lanes of the emptiest blocks move into the free lanes of the fullest."""
+    needed = -(-sum(len(band.busy) for band in bands) // len(bands[0].trials))
+    fullest = sorted(bands, key=lambda band: -len(band.busy))
+    for source in fullest[needed:]:
+        for band in fullest[:needed]:
+            _move(source, band)
+    return [band for band in bands if len(band.busy)]
+
+
+def _move(source: Band, band: Band) -> None:
+    """As many lanes as there are trials in the one block and room in the other."""
+    free, width = np.flatnonzero(band.trials == IDLE), len(band.trials)
+    moving = source.busy[: len(free)]
+    free = free[: len(moving)]
+    if not len(moving):
+        return
+    places = np.arange(width)
+    places[free] = width + moving
+    try:
+        band.lanes = _merged(band.lanes, source.lanes, places)
+    except MEMORY_ERRORS:  # there is no room to save room: they stay where they are
+        return
+    for name in ("trials", "looks", "begun_at"):
+        getattr(band, name)[free] = getattr(source, name)[moving]
+    source.trials[moving] = IDLE
+    band.update()
+    source.update()
 
 
 @jax.jit
-def _lanes_at(blocks: list[Lane], places: jax.Array) -> Lane:
-    """The lanes at these places of some blocks, one after another."""
-    return jax.tree.map(lambda *xs: jnp.concatenate(xs)[places], *blocks)
+def _merged(lanes: Lane, others: Lane, places: jax.Array) -> Lane:
+    """The lanes at these places of two blocks, one after the other."""
+    return jax.tree.map(lambda x, y: jnp.concatenate([x, y])[places], lanes, others)

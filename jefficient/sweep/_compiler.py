@@ -103,7 +103,7 @@ def block_bytes(segment: Segment | Calls, data_bytes: int) -> int:
     Where rows are read while lanes train, those at hand are counted.
     """
     if isinstance(segment, Calls):
-        return max(block_bytes(call, data_bytes) for call in (segment.train, *segment.add.values()))
+        return max(block_bytes(call, data_bytes) for call in (segment.train, segment.add) if call is not None)
     if (memory := segment.memory_analysis()) is None:
         return 0
     total = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes

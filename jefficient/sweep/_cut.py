@@ -1,5 +1,6 @@
 """A task's rows, cut into those that are trained on and those that are held out, in each fold."""
 
+import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,11 +11,15 @@ import numpy as np
 from .._core import trees
 from .._core.errors import ArgumentError
 from .._core.typing import Tree
+from ._codec import digest_of
 from ._folds import Folds, folds_of
 from ._named import WHERE
 from ._source import Part, Source
 from ._stream import Stream
 from ._task import Task, rows_in
+
+_KNOWN: weakref.WeakKeyDictionary[Task, dict[str, Tree]] = weakref.WeakKeyDictionary()
+"""What was fitted on which rows."""
 
 
 class Cut(NamedTuple):
@@ -69,7 +74,7 @@ def _prepared(task: Task, trained_on: Iterable[Any]) -> Tree:
     """What `prepare`'s first function finds in the training rows of each fold, with a leading axis of folds."""
     if task.prepare is None:
         return None
-    fitted = [jax.tree.map(jnp.asarray, task.prepare[0](part)) for part in trained_on]
+    fitted = [jax.tree.map(jnp.asarray, _fitted(task, part)) for part in trained_on]
     for other in fitted:
         if trees.kind_of(other) != trees.kind_of(fitted[0]):
             raise ArgumentError(
@@ -77,6 +82,25 @@ def _prepared(task: Task, trained_on: Iterable[Any]) -> Tree:
                 f"{trees.shown(other)}."
             )
     return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
+
+
+def _fitted(task: Task, part: Any) -> Tree:
+    """What `fit` finds. Of rows that are not in memory it is kept for the next sweep: finding it reads them all."""
+    assert task.prepare is not None
+    fit = task.prepare[0]
+    if not isinstance(part, Part):
+        return fit(part)
+    known, name = _KNOWN.setdefault(task, {}), digest_of(np.zeros(0) if part.rows is None else part.rows)
+    if name not in known:
+        try:
+            known[name] = fit(part)
+        except Exception as error:
+            error.add_note(
+                f"{WHERE}: raised by prepare's fit, which gets a view of rows that are not in memory: len(view), and "
+                f"view[a:b] for rows as the data have them."
+            )
+            raise
+    return known[name]
 
 
 def _taken(tree: Tree, rows: np.ndarray | None) -> Tree:

@@ -87,13 +87,15 @@ def _predicted(program: ProgramPlan, engine: Host, queue: Queue) -> float | None
         slots = [_tryable(engine, queue, device) for device in engine.devices]
         with ThreadPoolExecutor(len(slots)) as pool:
 
-            def timed(steps: int) -> float:
+            def timed(steps: int, pieces: int = 1) -> float:
                 begun = time.perf_counter()
-                list(pool.map(lambda run: run(steps), slots))
+                list(pool.map(lambda run: run(steps, pieces), slots))
                 return time.perf_counter() - begun
 
             timed(1)  # the first call loads the program
             a_look, steps = timed(1), 2
+            more = len(engine.stream.begins(0)) - 1 if isinstance(engine, Lockstep) else 0
+            whole_look = a_look if more < 1 else a_look + more * max(timed(1, 2) - a_look, 0.0)
             while (took := timed(steps)) < _LONG_ENOUGH and steps < 2**20:
                 steps *= 4
     except jax.errors.JaxRuntimeError as error:
@@ -103,20 +105,20 @@ def _predicted(program: ProgramPlan, engine: Host, queue: Queue) -> float | None
     a_step = max(took - a_look, 0.0) / (steps - 1)
     side_by_side = program.width * len(engine.devices)
     looks = sum(len(x) for x in queue.part.looks) * queue.part.seeds * queue.part.folds
-    return (a_step * program.steps + a_look * looks) / side_by_side
+    return (a_step * program.steps + whole_look * looks) / side_by_side
 
 
-def _tryable(engine: Host, queue: Queue, device: Device) -> Callable[[int], None]:
-    """Runs so many updates and a look of the first trials on a device."""
+def _tryable(engine: Host, queue: Queue, device: Device) -> Callable[[int, int], None]:
+    """Runs so many updates and a look of the first trials on a device, at so many pieces of what is held out."""
     if isinstance(engine, Lockstep):
         return functools.partial(_try_out, engine, queue, device, jax.dtypes.canonicalize_dtype(float) == np.float64)
     return _Probe(engine, queue, device).run
 
 
-def _try_out(engine: Lockstep, queue: Queue, device: Device, is_x64: bool, steps: int) -> None:
+def _try_out(engine: Lockstep, queue: Queue, device: Device, is_x64: bool, steps: int, pieces: int) -> None:
     """In a thread, which a context of the caller's does not reach."""
     with jax.enable_x64(is_x64):
-        engine.try_out(queue, device, steps)
+        engine.try_out(queue, device, steps, pieces)
 
 
 class _Probe:
@@ -134,8 +136,9 @@ class _Probe:
             trials, np.ones(queue.width, bool), np.zeros(queue.width, int)
         )._replace(until=np.full(queue.width, steps, np.int32), steps=np.full(queue.width, steps + 1, np.int32))
 
-    def run(self, steps: int) -> None:
-        """A segment of so many updates."""
+    def run(self, steps: int, pieces: int) -> None:
+        """A segment of so many updates; what is held out is measured whole."""
+        del pieces
         orders = jax.device_put(self._orders(steps), self._device)
         self._lanes, look = self._segment(self._lanes, orders, self._shared)
         jax.block_until_ready(look)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -179,7 +180,7 @@ class Named:
     def of(cls, leaf: Any) -> Any:
         """What names a file, or the leaf itself, which is then packed as it is."""
         if _library(leaf) == "h5py":
-            return cls(_h5py, (leaf.file.filename, leaf.name))
+            return cls(_h5py, (os.path.abspath(leaf.file.filename), leaf.name))
         if isinstance(leaf, np.memmap) and leaf.filename is not None:
             return cls(_memmap, (str(leaf.filename), leaf.dtype, _offset(leaf), leaf.shape, _order(leaf)))
         return leaf

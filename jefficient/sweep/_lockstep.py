@@ -23,7 +23,7 @@ from ._host import MEMORY_ERRORS, Host
 from ._lanes import Look
 from ._queue import IDLE, Queue
 from ._record import Place
-from ._stream import Ahead, Order, Stream
+from ._stream import Ahead, Order, Piece, Stream
 from ._streamed import StreamProgram
 from ._waiting import Who, next_blocks
 
@@ -55,8 +55,11 @@ class Lockstep(Host):
                 self._advance(pool)
                 self.report()
 
-    def try_out(self, queue: Queue, device: Device, steps: int) -> None:
-        """Train a block for so many updates and look at it, with all that is read for it; nothing is recorded."""
+    def try_out(self, queue: Queue, device: Device, steps: int, pieces: int) -> None:
+        """Train a block for so many updates and look at it, with all that is read for it; nothing is recorded.
+
+        Of the held-out rows so many pieces are measured at most.
+        """
         part = queue.part
         rows = np.arange(min(queue.width, len(part.configs)))
         band = self._begun(queue, device, rows * (part.seeds * part.folds), steps)
@@ -69,14 +72,16 @@ class Lockstep(Host):
                 if cohort.step < steps:
                     self._read_chunk(cohort, steps)
                 self._trained(band, jax.device_put(chunk, device))
-            sums = self._measured([cohort], pool)
+            sums = self._measured([cohort], pool, pieces)
         self._looked(band, steps, sums[band], self._held_out(cohort))
 
     def _open(self) -> bool:
         """Begin the next cohorts; False where no trial waits."""
         cohorts, failed, slot = dict[Who, Cohort](), set[Queue](), 0
         for who, queue, trials in next_blocks(self.queues, len(self.devices), self.most, self.log is not None):
-            cohort = cohorts.setdefault(who, self._cohort(who, 0))
+            if who not in cohorts:
+                cohorts[who] = self._cohort(who, 0)
+            cohort = cohorts[who]
             if queue in failed:
                 continue
             try:
@@ -163,9 +168,9 @@ class Lockstep(Host):
 
     def _read_piece(self, cohort: Cohort, index: int) -> None:
         """Have a piece of the held-out rows read."""
-        begin, end = self.stream.pieces(cohort.who.fold)[index]
+        begin = self.stream.begins(cohort.who.fold)[index]
         if not cohort.ahead.has(name := ("piece", begin)):
-            cohort.ahead.begin(name, self.stream.read_piece, cohort.who.fold, begin, end)
+            cohort.ahead.begin(name, self.stream.read_piece, cohort.who.fold, begin)
 
     def _look(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
         """Measure what is held out, record it, let the judge decide, and free the lanes whose trials are over."""
@@ -196,20 +201,20 @@ class Lockstep(Host):
     def _held_out(self, cohort: Cohort) -> int:
         return len(self.stream.valid[cohort.who.fold]) if self.stream.valid else 1
 
-    def _measured(self, due: list[Cohort], pool: ThreadPoolExecutor) -> dict[Band, Any]:
-        """The sums over the held-out rows, a piece at a time."""
+    def _measured(self, due: list[Cohort], pool: ThreadPoolExecutor, most: int | None = None) -> dict[Band, Any]:
+        """The sums over the held-out rows, a piece at a time; over the first `most` pieces where they are given."""
         sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands_due}
-        pieces = {cohort: self.stream.pieces(cohort.who.fold) if self.stream.valid else [] for cohort in due}
-        for index in range(max(map(len, pieces.values()))):
+        pieces = {cohort: len(self.stream.begins(cohort.who.fold)) for cohort in due}
+        for index in range(max(pieces.values()))[:most]:
             jobs, then = [], []
             for cohort in due:
-                if index >= len(pieces[cohort]):
+                if index >= pieces[cohort]:
                     continue
                 self._read_piece(cohort, index)
                 piece, fold = _on_devices(cohort.ahead.take(), cohort.devices), np.array(cohort.who.fold, np.int32)
                 for band in cohort.bands_due:
                     jobs.append((band, functools.partial(self._added, band, sums[band], piece[band.device], fold)))
-                if index + 1 < len(pieces[cohort]):
+                if index + 1 < pieces[cohort]:
                     then.append(functools.partial(self._read_piece, cohort, index + 1))
                 elif cohort in self.cohorts:
                     then.append(functools.partial(self._read_beyond, cohort))
@@ -221,9 +226,8 @@ class Lockstep(Host):
         assert isinstance(program, StreamProgram)
         return {name: np.zeros(program.width, np.float32) for name in program.names}
 
-    def _added(self, band: Band, sums: Any, piece: Tree, fold: np.ndarray) -> Any:
-        size = jax.tree.leaves(piece)[0].shape[0]
-        return jax.block_until_ready(band.calls.add[size](sums, band.lanes, piece, fold, self.shared[band.device]))
+    def _added(self, band: Band, sums: Any, piece: Piece, fold: np.ndarray) -> Any:
+        return jax.block_until_ready(band.calls.add(sums, band.lanes, piece, fold, self.shared[band.device]))
 
     def _looked(self, band: Band, step: int, sums: Any, rows: int) -> Look:
         is_due, shared = np.zeros(len(band.trials), bool), self.shared[band.device]

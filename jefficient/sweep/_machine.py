@@ -81,6 +81,14 @@ def memory_of(device: Device) -> float:
     return (device.memory_stats() or {}).get("bytes_limit", math.inf)
 
 
+def host_device() -> Device:
+    """A CPU as a device, beside accelerators too; the first device where jax was told to have none."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:  # JAX_PLATFORMS names no cpu
+        return jax.local_devices()[0]
+
+
 def host_memory() -> int:
     """Bytes of memory that the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -23,7 +23,7 @@ from ._programs import Lengths, Program, programs
 from ._routes import COLUMNS, DIMENSIONS, VARIABLES
 from ._settings import Settings
 from ._stop import SuccessiveHalving
-from ._stream import Chunk, Stream
+from ._stream import Chunk, Piece, Stream
 from ._streamed import StreamProgram
 from ._supervised import Supervised
 from ._task import Task
@@ -104,8 +104,9 @@ class Prepared:
         problem, weights = self.problem, program.trial.weights
         assert isinstance(problem, Supervised)
 
-        def sums_over(state: Any, rows: Tree, data: Tree, fold: jax.Array, /, **given: Any) -> dict[str, jax.Array]:
-            return problem.measured_sums("valid", weights(state), rows, data, fold, {**part.static, **given})
+        def sums_over(state: Any, piece: Piece, data: Tree, fold: jax.Array, /, **given: Any) -> dict[str, jax.Array]:
+            piece = piece._replace(count=None) if stream.is_even else piece
+            return problem.measured_sums("valid", weights(state), piece, data, fold, {**part.static, **given})
 
         batch_size, whole = part.static["batch_size"], jax.ShapeDtypeStruct((), jnp.int32)
         rows = stream.source.batch(self.batches(batch_size), batch_size)
@@ -114,7 +115,7 @@ class Prepared:
             sums_over=sums_over,
             names=tuple(name for name in self.measured if name.startswith("valid_")),
             chunk=Chunk(rows, whole, whole),
-            pieces={size: stream.valid[0].source.batch(size) for size in stream.piece_sizes},
+            piece=Piece(stream.valid[0].source.batch(stream.piece), whole) if stream.valid else None,
         )
 
     def batches(self, batch_size: int) -> int:

@@ -80,7 +80,11 @@ class Source:
             ArgumentError: where rows are not like the first one, or whole numbers do not fit.
             ArgumentTypeError: where their numbers are of a kind that the first one's does not hold.
         """
-        found = rows_of(self.tree, rows)
+        try:
+            found = rows_of(self.tree, rows)
+        except Exception as error:
+            error.add_note(f"{WHERE}: raised while {len(rows)} rows of {self.name} were read, {rows}.")
+            raise
         if jax.tree.structure(found) != jax.tree.structure(self.row):
             raise ArgumentError(
                 f"{WHERE}: all rows of {self.name} must be alike, got {trees.shown(found)} for the rows {rows}, "
@@ -102,13 +106,13 @@ class Source:
 
     @property
     def arrays(self) -> Tree:
-        """Its leaves that are arrays, None for the others."""
-        return jax.tree.map(lambda x: None if isinstance(x, Items) else x, self.tree)
+        """Its leaves that have a number for each row, as labels are, None for the others."""
+        return jax.tree.map(lambda x: None if isinstance(x, Items) or len(x.shape) > 1 else x, self.tree)
 
     @property
     def row_bytes(self) -> int:
         """Of one row, as lanes see it."""
-        return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.row))
+        return max(1, sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.row)))
 
     def digest(self) -> str:
         """Of its length and of some rows spread over it; reading all would take as long as an epoch."""

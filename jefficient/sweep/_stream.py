@@ -11,6 +11,7 @@ import numpy as np
 
 from .._core.typing import Tree
 from ..training import shuffled_rows
+from ._machine import host_device
 from ._source import Part, Source
 
 READ_BYTES = 16 * 2**20
@@ -18,6 +19,9 @@ READ_BYTES = 16 * 2**20
 
 MOST_BATCHES = 1024
 """Batches that are read at a time, at most."""
+
+MOST_ROWS = 4096
+"""Held-out rows that are measured at a time, at most, where nothing is said: small rows may become large in a model."""
 
 
 class Chunk(NamedTuple):
@@ -68,14 +72,19 @@ class Stream:
         fitting = READ_BYTES // (self.source.row_bytes * batch_size * side_by_side)
         return max(1, min(fitting, longest, MOST_BATCHES))
 
-    def pieces(self, fold: int) -> list[tuple[int, int]]:
-        """(begin, end) of what is read at a time of the rows that a fold holds out."""
-        return pieces_of(len(self.valid[fold]), self.valid[fold].source, self.eval_batch_size)
-
     @functools.cached_property
-    def piece_sizes(self) -> tuple[int, ...]:
-        """All there are, of all folds: each is compiled for."""
-        return tuple(sorted({end - begin for fold in range(len(self.valid)) for begin, end in self.pieces(fold)}))
+    def piece(self) -> int:
+        """Held-out rows that are measured at a time, one number for all folds; 0 where there are none."""
+        return piece_of(max(map(len, self.valid)), self.valid[0].source, self.eval_batch_size) if self.valid else 0
+
+    @property
+    def is_even(self) -> bool:
+        """Whether there are whole pieces alone."""
+        return all(len(part) % self.piece == 0 for part in self.valid)
+
+    def begins(self, fold: int) -> range:
+        """Where the pieces of a fold's held-out rows begin; none where nothing is held out."""
+        return range(0, len(self.valid[fold]), self.piece) if self.valid else range(0)
 
     def read_chunk(self, fold: int, rows: np.ndarray, batches: int) -> Chunk:
         """A chunk of `batches`, of which the first have the training rows `rows`, (count, batch_size).
@@ -91,16 +100,33 @@ class Stream:
 
         return Chunk(jax.tree.map(filled, read), np.int32(count), np.int32(fold))
 
-    def read_piece(self, fold: int, begin: int, end: int) -> Tree:
-        """Held-out rows begin … end - 1 of a fold."""
-        part = self.valid[fold]
-        return part.source.read(part.numbers(np.arange(begin, end)))
+    def read_piece(self, fold: int, begin: int) -> "Piece":
+        """The piece of a fold's held-out rows that begins there."""
+        return read_piece(self.valid[fold], begin, self.piece)
 
 
-def pieces_of(rows: int, source: Source, eval_batch_size: int | None) -> list[tuple[int, int]]:
-    """(begin, end) of what is read at a time of so many rows of a source."""
-    size = eval_batch_size or max(1, READ_BYTES // source.row_bytes)
-    return [(begin, min(begin + size, rows)) for begin in range(0, rows, size)]
+class Piece(NamedTuple):
+    """Rows that are measured together: `rows`, of which `count` (int32) count; those after them repeat the first."""
+
+    rows: Tree
+    count: Any
+
+
+def piece_of(rows: int, source: Source, eval_batch_size: int | None) -> int:
+    """Rows in each of as few and as equal pieces as may be: of the given size at most, or of what is read at a time."""
+    most = eval_batch_size or min(MOST_ROWS, max(1, READ_BYTES // source.row_bytes))
+    return -(-rows // -(-rows // most))
+
+
+def read_piece(part: Part, begin: int, size: int) -> Piece:
+    """Rows of a part from `begin` on, filled up to `size`."""
+    count = min(size, len(part) - begin)
+    read = part.source.read(part.numbers(np.arange(begin, begin + count)))
+
+    def filled(x: np.ndarray) -> np.ndarray:
+        return x if count == size else np.concatenate([x, np.repeat(x[:1], size - count, axis=0)])
+
+    return Piece(jax.tree.map(filled, read), np.int32(count))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +147,7 @@ class Order:
 
     def rows(self, step: int, count: int) -> np.ndarray:
         """Which rows `count` batches from `step` on have, (count, batch_size)."""
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        with jax.default_device(host_device()):
             rows = shuffled_rows(self.key, step * self.batch_size, count * self.batch_size, self.size)
         return rows.reshape(count, self.batch_size)
 
@@ -140,6 +166,8 @@ class Ahead:
 
     def begin(self, name: Hashable, read: Callable[..., Any], *arguments: Any) -> None:
         """Read ``read(*arguments)``; what was begun before is let go."""
+        if self._coming is not None:
+            self._coming.cancel()
         self._name, self._coming = name, self._pool.submit(read, *arguments)
 
     def take(self) -> Any:

@@ -18,7 +18,7 @@ from .._core.typing import Device, Tree
 from ..results import Status
 from ._convolutions import canonical
 from ._lanes import Lane, LaneProgram, Look, Orders, Shared
-from ._stream import Chunk
+from ._stream import Chunk, Piece
 
 Sums = dict[str, jax.Array]
 """Of each lane, over held-out rows: float32 (lanes,)."""
@@ -28,13 +28,13 @@ class Calls(NamedTuple):
     """The four calls, lowered or compiled.
 
     `begin`: ``(orders, shared) -> lanes``; `train`: ``(lanes, until, chunk, shared) -> (lanes, goes_on)``, the last a
-    bool for the whole block; `add`: by rows in a piece, ``(sums, lanes, piece, fold, shared) -> sums``; `look`:
-    ``(lanes, is_due, begun_at, sums, rows, shared) -> (lanes, look)``, `rows` being how many the sums are over (int32).
+    bool for the whole block; `add`: ``(sums, lanes, piece, fold, shared) -> sums``, None where nothing is held out;
+    `look`: ``(lanes, is_due, begun_at, sums, rows, shared) -> (lanes, look)``, the sums being over so many `rows`.
     """
 
     begin: Any
     train: Any
-    add: dict[int, Any]
+    add: Any
     look: Any
 
 
@@ -43,16 +43,16 @@ class StreamProgram(LaneProgram):
     """The program of one static combination whose rows are not in memory.
 
     Attributes:
-        sums_over: ``(state, rows, data, fold, **given) -> sums``, what is measured on held-out rows.
+        sums_over: ``(state, piece, data, fold, **given) -> sums``, what is measured on held-out rows.
         names: of what `sums_over` gives.
         chunk: a chunk, as shapes and dtypes.
-        pieces: a piece of held-out rows of each size that there is, as shapes and dtypes.
+        piece: a piece of held-out rows, as shapes and dtypes, or None.
     """
 
     sums_over: Callable = dataclasses.field(kw_only=True)
     names: tuple[str, ...] = dataclasses.field(kw_only=True)
     chunk: Chunk = dataclasses.field(kw_only=True)
-    pieces: dict[int, Tree] = dataclasses.field(kw_only=True)
+    piece: Piece | None = dataclasses.field(kw_only=True)
 
     @property
     def batches(self) -> int:
@@ -77,7 +77,7 @@ class StreamProgram(LaneProgram):
         return Calls(
             jax.jit(self._begin).lower(orders, shared),
             jax.jit(train, donate_argnums=0).lower(lanes, orders.until, here(self.chunk), shared),
-            {size: add.lower(sums, lanes, here(piece), fold, shared) for size, piece in self.pieces.items()},
+            None if self.piece is None else add.lower(sums, lanes, here(self.piece), fold, shared),
             jax.jit(self._look_at_due, donate_argnums=0).lower(lanes, is_due, orders.until, sums, fold, shared),
         )
 
@@ -111,8 +111,8 @@ class StreamProgram(LaneProgram):
         _, lanes = jax.lax.while_loop(lambda carry: (carry[0] < chunk.count) & goes_on(carry[1]), step, begin)
         return lanes, goes_on(lanes)
 
-    def _add(self, sums: Sums, lanes: Lane, piece: Tree, fold: jax.Array, shared: Shared) -> Sums:
-        def of(lane: Lane, piece: Tree, fold: jax.Array, data: Tree) -> Sums:
+    def _add(self, sums: Sums, lanes: Lane, piece: Piece, fold: jax.Array, shared: Shared) -> Sums:
+        def of(lane: Lane, piece: Piece, fold: jax.Array, data: Tree) -> Sums:
             return self.sums_over(lane.state, piece, data, fold, **self._given(lane))
 
         here = self._each(of, 0, None, None, None)(lanes, piece, fold, shared.data)

@@ -20,7 +20,7 @@ from ._evaluate import BatchOf, means
 from ._named import each_named, named, named_function
 from ._programs import Program, Rows
 from ._routes import WHERE, Consumer, Routes, is_regularized
-from ._stream import Stream
+from ._stream import Piece, Stream
 from ._task import Task, rows_in
 from ._trial import Trial
 
@@ -207,12 +207,22 @@ class Supervised:
         return self._measure("test", weights, given, batch_of, rows_in(rows), None)
 
     def measured_sums(
-        self, of: str, weights: Tree, rows: Tree, data: Tree, fold: jax.Array, given: dict[str, Any]
+        self, of: str, weights: Tree, piece: Piece, data: Tree, fold: jax.Array, given: dict[str, Any]
     ) -> dict[str, jax.Array]:
-        """Over some rows, all at once, the sums whose means are shown as ``<of>_<name>``."""
-        batch, count = self._prepare(data, fold, rows), rows_in(rows)
-        functions = self._functions(of, weights, given)
-        return {name: jnp.sum(x) if jnp.ndim(x := f(batch)) else x * count for name, f in functions.items()}
+        """Over a piece of rows (all of it, where `count` is None) the sums of what is shown as ``<of>_<name>``."""
+        size, functions = rows_in(piece.rows), self._functions(of, weights, given)
+        batch = self._prepare(data, fold, piece.rows)
+
+        def total(function: Callable[[Tree], jax.Array]) -> jax.Array:
+            x = function(batch)
+            if piece.count is None:
+                return jnp.sum(x) if x.ndim else x * size
+            if x.ndim:
+                return jnp.sum(jnp.where(jnp.arange(size, dtype=jnp.int32) < piece.count, x, 0))
+            first = function(jax.tree.map(lambda rows: rows[:1], batch))  # what stands for rows that are not there
+            return x * size - jnp.reshape(first, ()) * (size - piece.count).astype(jnp.float32)
+
+        return {name: total(function) for name, function in functions.items()}
 
     def example(self, static: Mapping[str, Any]) -> Tree:
         """What a step of this static combination reads; shapes and dtypes of what is not in memory."""

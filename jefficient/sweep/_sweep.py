@@ -74,8 +74,8 @@ def sweep(
         mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
         select: the ``"last"`` look at a trial counts, or its ``"best_look"``.
         eval_every: updates between two looks; by default an epoch, or as many as give 50 looks at most.
-        eval_batch_size: held-out rows evaluated at a time, so that many fit; by default all at once, or 16 MiB of
-            them where they are not in memory. Means are weighted by rows.
+        eval_batch_size: held-out rows evaluated at a time, so that many fit; by default all at once, or where they are
+            not in memory 4 096 or 16 MiB of them. Means are weighted by rows.
         stop: `jf.successive_halving` or `jf.median_stop`: who is stopped early. A stopped configuration ranks behind
             all that finished.
         diverged_above: a training loss above it is a divergence, as one that is not finite always is.
@@ -91,7 +91,8 @@ def sweep(
             fastest; by default rules choose. The numbers depend on the width in their last bits, on nothing else of it.
         directory: where the sweep is kept while it runs, so that it survives its process: after a crash or Ctrl-C the
             same call goes on from there, bit for bit. A larger space in the same directory runs what is new. Another
-            task, another optimizer or other data are refused. Nothing in it is ever unpickled.
+            task, another optimizer or other data (told by 256 of the rows where they are not in memory) are refused.
+            Nothing in it is ever unpickled.
         snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much. With 0 there is one
             after every round of segments, and the sweep waits for it.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing, or a function that

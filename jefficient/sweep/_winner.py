@@ -14,8 +14,8 @@ from .._core.typing import Tree
 from ..results import Result
 from ._custom import Custom
 from ._prepared import Prepared
-from ._source import Source
-from ._stream import pieces_of
+from ._source import Part, Source
+from ._stream import Piece, piece_of, read_piece
 from ._supervised import Supervised
 
 
@@ -57,15 +57,16 @@ def _of_arrays(problem: Supervised, rows: Tree, given: dict[str, Any]) -> Callab
 
 def _of_source(problem: Supervised, rows: Source, given: dict[str, Any]) -> Callable[[Tree, jax.Array], Any]:
     """The means over rows that are read piece by piece."""
+    part, size = Part(rows, None), piece_of(rows.size, rows, problem.eval_batch_size)
 
     @jax.jit
-    def sums(weights: Tree, piece: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
+    def sums(weights: Tree, piece: Piece, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
         return problem.measured_sums("test", weights, piece, data, fold, given)
 
     def means(weights: Tree, fold: jax.Array) -> dict[str, float]:
         total: Counter[str] = Counter()
-        for begin, end in pieces_of(rows.size, rows, problem.eval_batch_size):
-            here = jax.device_get(sums(weights, rows.read(np.arange(begin, end)), problem.data, fold))
+        for begin in range(0, rows.size, size):
+            here = jax.device_get(sums(weights, read_piece(part, begin, size), problem.data, fold))
             total.update({name: float(x) for name, x in here.items()})
         return {name: x / rows.size for name, x in total.items()}
 

@@ -90,8 +90,13 @@ def test_what_is_fitted_sees_a_view_of_the_training_rows(tmp_path):
         assert view[np.array([1, 0])][1].shape == (2,)
         return fit(view)
 
-    got = sweep(sources.task(tmp_path, prepare=(fit_view, apply)), folds=3)
+    the_task = sources.task(tmp_path, prepare=(fit_view, apply))
+    got = sweep(the_task, folds=3)
     assert lengths == [20, 20, 20]
+    sweep(the_task, folds=3, seeds=2)
+    assert lengths == [20, 20, 20]  # each is a pass over the data: what was found is kept
+    sweep(the_task, folds=2)
+    assert lengths[3:] == [15, 15]
     assert_close(got, sweep(tiny.task(prepare=(lambda data: data[0].mean(axis=0), apply)), folds=3))
 
 
@@ -207,6 +212,54 @@ def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits(monkeypatc
     (whole, once), (parts, twice) = run(4), run(2)
     assert twice == 2 * once
     assert_same(parts, whole)
+
+
+def test_held_out_rows_come_in_equal_pieces_that_a_model_can_take():
+    """Small rows are not read by the million; a piece is one size for all folds, so it is compiled for once."""
+    narrow = _source.Source.of("data", np.zeros((1_000_000, 1), np.float32).view(np.memmap))
+    assert _stream.piece_of(1_000_000, narrow, None) == 4_082  # 245 pieces, the last one short by 90
+    assert _stream.piece_of(30, narrow, None) == 30
+    assert _stream.piece_of(30, narrow, 8) == 8
+    assert _stream.piece_of(31, narrow, 16) == 16
+    wide = _source.Source.of("data", np.zeros((10, 2**20), np.float32).view(np.memmap))
+    assert _stream.piece_of(10, wide, None) == 4
+
+
+def test_folds_of_unequal_length_are_compiled_for_once(tmp_path):
+    chex.clear_trace_counter()
+    counted = chex.assert_max_traces(size_of, n=3)
+    folds = [(np.arange(10, 30), np.arange(n)) for n in (3, 4, 5, 6, 7, 8, 9, 10)]
+    expected = sweep(tiny.task(metrics={"size": size_of}), folds=folds)
+    got = sweep(sources.task(tmp_path, metrics={"size": counted}), folds=folds)
+    assert_close(got, expected, ("valid_loss", "valid_size"))
+
+
+def test_where_jax_has_no_cpu_the_order_is_the_same(monkeypatch, tmp_path):
+    expected = sweep(sources.task(tmp_path, validation=0.3))
+    real = jax.local_devices
+
+    def without(*args, backend=None, **kwargs):
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return real(*args, backend=backend, **kwargs)
+
+    monkeypatch.setattr(jax, "local_devices", without)
+    assert_same(sweep(sources.task(tmp_path, validation=0.3)), expected)
+
+
+def test_what_raises_while_rows_are_read_or_fitted_says_where(tmp_path):
+    class Breaking(sources.Counting):
+        def __getitem__(self, rows):
+            if len(self.reads) > 3:
+                raise OSError("the disk is gone")
+            return super().__getitem__(rows)
+
+    with pytest.raises(OSError, match="the disk is gone") as broken:
+        sweep(tiny.task(data=Breaking(tiny.X, tiny.Y)), metric="train_loss")
+    assert "rows of data were read" in broken.value.__notes__[0]
+    with pytest.raises(AttributeError) as confused:
+        sweep(sources.task(tmp_path, prepare=(lambda rows: rows.mean(), apply)), metric="train_loss")
+    assert "gets a view of rows that are not in memory" in confused.value.__notes__[0]
 
 
 @pytest.mark.parametrize("read_bytes", [1, 3 * 8 * 16, 5 * 8 * 16])
