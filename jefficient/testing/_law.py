@@ -1,6 +1,7 @@
 """How a law is checked: what is compared, and what is said where it is broken."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -125,7 +126,7 @@ def finite(tree: Any, what: str) -> None:
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
             continue
-        bad = int((~np.isfinite(np.asarray(x))).sum())
+        bad = int(jnp.sum(~jnp.isfinite(x)))
         if bad:
             raise LawError(f"{what} must be finite, got {bad} of {x.size} numbers that are not at {_place(path)}.")
 
@@ -137,81 +138,69 @@ def _place(path: tuple) -> str:
 def agrees_when_traced(run: Callable[..., Any], numbers: Numbers, rtol: float, atol: float) -> None:
     """``run(**{number: x})`` is the same for x static, traced and vmapped, and traced but once.
 
-    Every other number is traced at a time, beside static ones as in a sweep, since compiling is what costs here. Where
-    that fails each is traced alone: numbers may not go together, and a law is broken by one of them.
+    All numbers share four programs, since compiling is what costs here.
     """
-    names = list(numbers)
-    for some in (names[::2], names[1::2]):
-        pairs = {name: numbers[name] for name in some}
-        _together_or_alone(lambda pairs: _agree(run, pairs, rtol, atol), pairs)
+    if not numbers:
+        return
+    columns = {name: array_of(pair) for name, pair in numbers.items()}
+    traced, vmapped = _traced_once(run), jax.jit(jax.vmap(functools.partial(_each, run)))(columns)
+    for lane in (0, 1):
+        values = {name: column[lane] for name, column in columns.items()}
+        expected = jax.jit(lambda values=values: _each(run, {name: x.item() for name, x in values.items()}))()
+        got = traced(values)
+        for name, x in values.items():
+            with broken(f"Number {name} = {x}:"):
+                finite(expected[name], "the result")
+            with broken(f"Number {name}, traced {x} against static:"):
+                same(got[name], expected[name], rtol, atol)
+            with broken(f"Number {name}, vmapped {x} against static:"):
+                same(jax.tree.map(lambda leaf, lane=lane: leaf[lane], vmapped[name]), expected[name], rtol, atol)
 
 
 def has_gradients(total: Callable[..., jax.Array], numbers: Numbers, rtol: float = 1e-4) -> None:
     """``grad(total)`` in each number that is no count is finite and the finite difference, in float64."""
-    floats = {name: pair for name, pair in numbers.items() if not is_whole(pair)}
-    with jax.enable_x64(True):
-        _together_or_alone(lambda pairs: _have_gradients(total, first_values(pairs), rtol), floats)
-
-
-def _together_or_alone(check: Callable[[Numbers], None], numbers: Numbers) -> None:
-    """Check all numbers at once, or one by one where that fails."""
-    if not numbers:
+    points = {name: pair[0] for name, pair in numbers.items() if not is_whole(pair)}
+    if not points:
         return
-    try:
-        check(numbers)
-    except Exception:
-        if len(numbers) == 1:
-            raise
-        for name, pair in numbers.items():
-            check({name: pair})
+    steps = {name: 1e-6 * max(abs(x), 1e-2) for name, x in points.items()}
+    with jax.enable_x64(True):
+        values = jax.jit(functools.partial(_each, total))
+        slopes = jax.jit(jax.grad(lambda xs: sum(_each(total, xs).values())))(_as_float64(points))
+        ahead, behind = (
+            values(_as_float64({name: x + sign * steps[name] for name, x in points.items()})) for sign in (1, -1)
+        )
+        for name, x in points.items():
+            with broken(f"Number {name} at {x}:"):
+                finite(slopes[name], "the gradient")
+                difference = (ahead[name] - behind[name]) / (2 * steps[name])
+                np.testing.assert_allclose(slopes[name], difference, rtol=rtol, atol=1e-6)
 
 
-def _agree(run: Callable[..., Any], numbers: Numbers, rtol: float, atol: float) -> None:
-    who, columns = f"Number {', '.join(numbers)}", {name: array_of(pair) for name, pair in numbers.items()}
-    with broken(f"{who} = {list(columns.values())}:"):
-        traced, vmapped = _traced_once(run), jax.jit(jax.vmap(lambda values: run(**values)))(columns)
-    for lane in (0, 1):
-        values = {name: column[lane] for name, column in columns.items()}
-        static = {name: x.item() for name, x in values.items()}
-        said = ", ".join(str(x) for x in values.values())
-        with broken(f"{who} = {said}:"):
-            expected = jax.jit(lambda static=static: run(**static))()
-            finite(expected, "the result")
-        with broken(f"{who}, traced {said} against static:"):
-            same(traced(values), expected, rtol, atol)
-        with broken(f"{who}, vmapped {said} against static:"):
-            same(jax.tree.map(lambda leaf, lane=lane: np.asarray(leaf)[lane], vmapped), expected, rtol, atol)
+def _as_float64(numbers: Mapping[str, float]) -> dict[str, jax.Array]:
+    return {name: jnp.float64(x) for name, x in numbers.items()}
 
 
-def _have_gradients(total: Callable[..., jax.Array], points: Mapping[str, float], rtol: float) -> None:
-    def run(values: Mapping[str, jax.Array]) -> jax.Array:
-        return total(**values)
-
-    names, at = list(points), np.array(list(points.values()), np.float64)
-    sizes = 1e-6 * np.maximum(abs(at), 1e-2)
-    around = at + np.concatenate([np.diag(sizes), -np.diag(sizes)])  # a step ahead in each number, a step behind
-    with broken(f"Number {', '.join(f'{name} = {x}' for name, x in points.items())}:"):
-        slopes = jax.jit(jax.grad(run))(dict(zip(names, at, strict=True)))
-        values = jax.jit(jax.vmap(run))(dict(zip(names, around.T, strict=True)))
-    ahead, behind = np.split(np.asarray(values), 2)
-    for name, x, difference in zip(names, at, (ahead - behind) / (2 * sizes), strict=True):
-        with broken(f"Number {name} at {x}:"):
-            finite(slopes[name], "the gradient")
-            np.testing.assert_allclose(slopes[name], difference, rtol=rtol, atol=1e-6)
+def _each(run: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``run(**{name: x})`` for each name alone."""
+    results = {}
+    for name, x in values.items():
+        with broken(f"Number {name} = {x}:"):
+            results[name] = run(**{name: x})
+    return results
 
 
-def _traced_once(run: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Any]:
-    """`run` jitted; it fails where it is traced a second time.
+def _traced_once(run: Callable[..., Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """`_each` jitted; it fails where it is traced a second time.
 
     Counted here: `chex.assert_max_traces` counts in one place for the whole process, which is the user's to clear.
     """
     traces = []
 
     @jax.jit
-    def once(values: Mapping[str, Any]) -> Any:
+    def once(values: Mapping[str, Any]) -> dict[str, Any]:
         traces.append(values)
         if len(traces) > 1:
             raise LawError("One trace must serve all values, got a second one.")
-        return run(**values)
+        return _each(run, values)
 
     return once
