@@ -121,9 +121,13 @@ class Prepared:
     def batches(self, batch_size: int) -> int:
         """Batches of rows that are not in memory, read at a time."""
         assert self.stream is not None
+        return self.stream.batches(batch_size, self._longest, self._cohorts(1))
+
+    @functools.cached_property
+    def _longest(self) -> int:
+        """Updates from one look to the next, at most."""
         looks = {looks for part in self.parts for looks in part.looks}
-        longest = max(int(np.diff(x, prepend=0).max()) for x in looks)
-        return self.stream.batches(batch_size, longest, self._cohorts(1))
+        return max(int(np.diff(x, prepend=0).max()) for x in looks)
 
     def bytes_ahead(self, slots: int) -> int:
         """Memory of the rows that are at hand while lanes train on so many slots: chunks in use, and those to come."""
