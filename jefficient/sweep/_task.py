@@ -18,7 +18,9 @@ from ._leaves import fits, native
 from ._source import Part, Source, is_source
 
 WHERE = "jf.Task"
+
 _FEW = 256
+"""Rows from which the shapes of what `prepare` makes are seen."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

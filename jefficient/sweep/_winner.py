@@ -1,7 +1,6 @@
 """What the test rows say of the winner."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +16,9 @@ from ._prepared import Prepared
 from ._source import Part, Source
 from ._stream import Piece, piece_of, read_piece
 from ._supervised import Supervised
+
+Ended = list[tuple[Tree, jax.Array]]
+"""Of each trial its weights and the fold that it was trained on, int32."""
 
 
 def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
@@ -34,9 +36,10 @@ def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
     numbers = part.rows()[int(np.flatnonzero(part.configs == config)[0])]
 
     given, rows = {**part.static, **numbers}, problem.task.test
-    means = _of_source(problem, rows, given) if isinstance(rows, Source) else _of_arrays(problem, rows, given)
     trials = [(seed, fold) for seed in range(part.seeds) for fold in range(part.folds)]
-    values = [means(result.weights[config, *trial], jnp.int32(trial[1])) for trial in trials]
+    trained = [(result.weights[config, *trial], jnp.int32(trial[1])) for trial in trials]
+    measure = _on_source if isinstance(rows, Source) else _on_arrays
+    values = measure(problem, rows, given, trained)
     shape = part.seeds, part.folds
     return xr.Dataset(
         {name: (("seed", "fold"), np.reshape([float(x[name]) for x in values], shape)) for name in values[0]},
@@ -45,29 +48,28 @@ def tested(prepared: Prepared, result: Result) -> xr.Dataset | None:
     )
 
 
-def _of_arrays(problem: Supervised, rows: Tree, given: dict[str, Any]) -> Callable[[Tree, jax.Array], Any]:
-    """The means over rows in memory, of weights and the fold that they were trained on."""
+def _on_arrays(problem: Supervised, rows: Tree, given: dict[str, Any], trained: Ended) -> list[dict[str, Any]]:
+    """The means over rows in memory, for each trial."""
 
     @jax.jit
     def means(weights: Tree, rows: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
         return problem.tested(weights, rows, data, fold, given)
 
-    return lambda weights, fold: jax.device_get(means(weights, rows, problem.data, fold))
+    return [jax.device_get(means(weights, rows, problem.data, fold)) for weights, fold in trained]
 
 
-def _of_source(problem: Supervised, rows: Source, given: dict[str, Any]) -> Callable[[Tree, jax.Array], Any]:
-    """The means over rows that are read piece by piece."""
+def _on_source(problem: Supervised, rows: Source, given: dict[str, Any], trained: Ended) -> list[dict[str, Any]]:
+    """The means over rows that are read piece by piece, each once for all trials."""
     part, size = Part(rows, None), piece_of(rows.size, rows, problem.eval_batch_size)
 
     @jax.jit
     def sums(weights: Tree, piece: Piece, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
         return problem.measured_sums("test", weights, piece, data, fold, given)
 
-    def means(weights: Tree, fold: jax.Array) -> dict[str, float]:
-        total: Counter[str] = Counter()
-        for begin in range(0, rows.size, size):
-            here = jax.device_get(sums(weights, read_piece(part, begin, size), problem.data, fold))
+    totals: list[Counter[str]] = [Counter() for _ in trained]
+    for begin in range(0, rows.size, size):
+        piece = jax.device_put(read_piece(part, begin, size))
+        for total, (weights, fold) in zip(totals, trained, strict=True):
+            here = jax.device_get(sums(weights, piece, problem.data, fold))
             total.update({name: float(x) for name, x in here.items()})
-        return {name: x / rows.size for name, x in total.items()}
-
-    return means
+    return [{name: x / rows.size for name, x in total.items()} for total in totals]

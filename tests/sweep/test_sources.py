@@ -232,6 +232,16 @@ def test_folds_of_unequal_length_are_compiled_for_once(tmp_path):
     assert_close(got, expected, ("valid_loss", "valid_size"))
 
 
+def test_test_rows_are_read_once_for_all_trials_of_the_winner():
+    held, rows = (tiny.X[:7], tiny.Y[:7]), sources.Counting(tiny.X[:7], tiny.Y[:7])
+    settings = {"metric": "train_loss", "seeds": 3, "eval_batch_size": 4}
+    the_task = tiny.task(data=sources.Counting(tiny.X, tiny.Y), test=rows)
+    rows.reads.clear()
+    got, expected = sweep(the_task, **settings), sweep(tiny.task(test=held), **settings)
+    np.testing.assert_array_equal(rows.rows_read, np.arange(7))
+    np.testing.assert_allclose(got.test["test_loss"], expected.test["test_loss"], rtol=2e-5)
+
+
 def test_where_jax_has_no_cpu_the_order_is_the_same(monkeypatch, tmp_path):
     expected = sweep(sources.task(tmp_path, validation=0.3))
     real = jax.local_devices
