@@ -236,7 +236,7 @@ def test_a_larger_n_goes_on_with_the_study(tmp_path):
 
 
 def test_two_processes_share_a_study_and_one_is_killed(tmp_path):
-    worker.check_two_of_which_one_is_killed(f"sqlite:///{tmp_path}/study.db", n=28)
+    worker.check_two_of_which_one_is_killed(f"sqlite:///{tmp_path}/study.db", n=28, folder=tmp_path)
 
 
 def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path):

@@ -63,5 +63,5 @@ def test_a_study_begins_and_goes_on(database):
     assert sweep(again).dataset["optuna_trial"].values.tolist() == [4, 5, 6, 7, 8, 9]
 
 
-def test_two_processes_share_a_study_and_one_is_killed(database):
-    worker.check_two_of_which_one_is_killed(database, n=28)
+def test_two_processes_share_a_study_and_one_is_killed(database, tmp_path):
+    worker.check_two_of_which_one_is_killed(database, n=28, folder=tmp_path)

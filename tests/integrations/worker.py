@@ -1,4 +1,8 @@
-"""One of several processes on a study, which may kill itself: `python worker.py DATABASE N killed|spared`."""
+"""One of two processes on a study: `python worker.py DATABASE N FILE killed|spared`.
+
+The one kills itself in its second batch. The other waits in its second batch for the file, which says that the first
+one's heartbeats have been missing for long.
+"""
 
 import os
 import signal
@@ -10,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from integrations.bowl import RANGES, score, sweep
+import sqlalchemy
+from integrations.bowl import LOOKS, RANGES, score, sweep
 from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
 import jefficient as jf
 
-BATCH, NAME = 4, "shared"
+BATCH, NAME, GRACE = 4, "shared", 300
 
 
 def opened(database, has_heartbeats=False):
@@ -26,34 +31,46 @@ def opened(database, has_heartbeats=False):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         beats = {
             "heartbeat_interval": 1,
-            "grace_period": 2,
+            "grace_period": GRACE,
             "heartbeat_stale_trial_callback": optuna.storages.RetryHeartbeatStaleTrialCallback(),
         }
         kwargs = {"poolclass": NullPool, **waits}
         return optuna.storages.RDBStorage(database, engine_kwargs=kwargs, **(beats if has_heartbeats else {}))
 
 
-def main(database, n, is_killed):
-    def slowly(progress):
-        if is_killed and progress.trials_done >= BATCH and progress.steps_done > BATCH * 6:
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.1)
+def main(database, n, file, is_killed):
+    def at_work(progress):
+        if progress.trials_done >= BATCH and progress.steps_done > BATCH * LOOKS[-1]:
+            if is_killed:
+                os.kill(os.getpid(), signal.SIGKILL)
+            while not file.exists():
+                time.sleep(0.05)
 
     storage = opened(database, has_heartbeats=True)
     sampler = optuna.samplers.RandomSampler(seed=int(is_killed))
-    sweep(jf.optuna(sampler, n, batch=BATCH, storage=storage, study_name=NAME, **RANGES), progress=slowly)
+    sweep(jf.optuna(sampler, n, batch=BATCH, storage=storage, study_name=NAME, **RANGES), progress=at_work)
 
 
-def check_two_of_which_one_is_killed(database, n):
+def check_two_of_which_one_is_killed(database, n, folder):
     """Nothing is lost, and nothing is told twice."""
     optuna.create_study(storage=opened(database), study_name=NAME)
-    program = [sys.executable, __file__, database, str(n)]
+    file = folder / "the other has died"
+    program = [sys.executable, __file__, database, str(n), file]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
-    both = [subprocess.Popen([*program, which], env=environment) for which in ("killed", "spared")]
-    assert [process.wait(timeout=120) for process in both] == [-signal.SIGKILL, 0]
+    killed, spared = [subprocess.Popen([*program, which], env=environment) for which in ("killed", "spared")]
+    try:
+        assert killed.wait(timeout=120) == -signal.SIGKILL
+        with opened(database).engine.begin() as connection:  # instead of waiting; who lives has another in a second
+            connection.execute(sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00.000000'"))
+        file.touch()
+        assert spared.wait(timeout=120) == 0
+    finally:
+        for process in (killed, spared):
+            process.kill()
+            process.wait()
     study = optuna.load_study(study_name=NAME, storage=opened(database))
     trials = study.get_trials()
     lost = [t for t in trials if t.state == TrialState.FAIL and "failed" not in t.user_attrs]
@@ -71,4 +88,4 @@ def check_two_of_which_one_is_killed(database, n):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "killed")
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] == "killed")
