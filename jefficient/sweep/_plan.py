@@ -15,10 +15,14 @@ from ._prepared import Prepared
 from ._programs import Program
 
 WIDEST = {"cpu": 8, "gpu": 1024, "tpu": 1024}
-"""Lanes in a block at most, by kind of device. On a CPU wider blocks gain nothing (tests/benchmarks/width.py)."""
+"""Lanes in a block at most, by kind of device; on a CPU where there are not very many of a small model."""
 
 _CPU_BLOCK_BYTES = 2 * 2**20
 """State that the lanes of a block may have on a CPU: about what stays in a core's cache from step to step."""
+
+_CPU_MANY, _CPU_MANY_BYTES, _CPU_MANY_ROUNDS = 256, 2**20, 4
+"""Lanes of a small model on a CPU at most, their state, and for how many of its blocks there must be trials: each is a
+segment less, and computes as fast (tests/benchmarks/width.py); with fewer rounds lanes that are free stay empty."""
 
 _IN_STEP = 0.25
 """The share of the memory that blocks which are kept in step may have."""
@@ -173,7 +177,7 @@ def blocks_side_by_side() -> int:
     return max(1, cores() // len(jax.local_devices()))
 
 
-def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_memory: float) -> int:
+def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_memory: float, trials: float) -> int:
     """Lanes in a block at most.
 
     Args:
@@ -181,12 +185,15 @@ def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_mem
         state_bytes: of one lane.
         has_convolution: whether a step has one; a batch of filters makes it a grouped one, slow on a CPU.
         block_memory: bytes that a block may take.
+        trials: for each of the blocks side by side.
     """
     if platform == "cpu" and has_convolution:
         return 1
-    room = _CPU_BLOCK_BYTES if platform == "cpu" else block_memory / _STATES_A_LANE
-    fitting = min(max(1.0, room / max(state_bytes, 1)), WIDEST.get(platform, WIDEST["gpu"]))
-    return 2 ** int(math.log2(fitting))
+    room, widest = block_memory / _STATES_A_LANE, WIDEST.get(platform, WIDEST["gpu"])
+    if platform == "cpu":
+        many = min(_CPU_MANY_BYTES / max(state_bytes, 1), trials / _CPU_MANY_ROUNDS, _CPU_MANY)
+        room, widest = _CPU_BLOCK_BYTES, max(widest, many)
+    return 2 ** int(math.log2(min(max(1.0, room / max(state_bytes, 1)), widest)))
 
 
 def width_candidates() -> list[int]:
@@ -204,14 +211,14 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
 def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None) -> int:
     costs = prepared.costs[index]
     memory = (memory_of(jax.local_devices()[0]) - size_of(prepared.data)) / blocks_side_by_side()
-    widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     part = prepared.parts[index]
+    trials = part.trials if trials is None else trials
     if prepared.stream is not None:  # a block has trials of one seed and fold
-        all_trials = part.trials if trials is None else trials
-        return width_for(max(1, all_trials // (part.seeds * part.folds)), slots, widest)
-    if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
-        widest = max(widest, math.ceil(part.seeds * part.folds / slots))
-    return width_for(part.trials if trials is None else trials, slots, widest)
+        trials = max(1, trials // (part.seeds * part.folds))
+    widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory, trials / slots)
+    if prepared.stream is None and prepared.settings.stop is not None:
+        widest = max(widest, math.ceil(part.seeds * part.folds / slots))  # all get somewhere before any is stopped
+    return width_for(trials, slots, widest)
 
 
 def _planned(part: Program, width: int) -> ProgramPlan:

@@ -1,4 +1,7 @@
-"""What the benchmarks train: MLPs and a CNN on scikit-learn's digits, a transformer on text that ships with Python."""
+"""What the benchmarks train: a line; on scikit-learn's sets linear models, MLPs and a CNN; a transformer on text.
+
+The text is what ships with Python.
+"""
 
 import functools
 import pydoc_data.topics
@@ -9,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 
 import jefficient as jf
 
@@ -38,6 +41,42 @@ def digits():
     """1 797 images of 64 numbers in 0 … 1, and their labels."""
     x, y = load_digits(return_X_y=True)
     return {"x": (x / 16).astype(np.float32), "y": y.astype(np.int32)}
+
+
+def line():
+    """8 weights of a linear regression."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 8)).astype(np.float32)
+    data = {"x": x, "y": (x @ rng.normal(size=8) + rng.normal(size=256)).astype(np.float32)}
+    return Workload(
+        jf.Task(
+            lambda key: jax.random.normal(key, (8,)),
+            lambda params, batch: jnp.mean((batch["x"] @ params - batch["y"]) ** 2),
+            data,
+        ),
+        jf.adam,
+        8,
+    )
+
+
+def logistic():
+    """Two classes by 30 features: 31 weights."""
+    x, y = load_breast_cancer(return_X_y=True)
+    data = {"x": ((x - x.mean(0)) / x.std(0)).astype(np.float32), "y": y.astype(np.float32)}
+
+    def loss(params, batch):
+        return optax.sigmoid_binary_cross_entropy(batch["x"] @ params["w"] + params["b"], batch["y"]).mean()
+
+    return Workload(jf.Task(lambda key: {"w": jnp.zeros(30), "b": jnp.zeros(())}, loss, data), jf.adam, 32)
+
+
+def softmax():
+    """Ten classes by 64 numbers: 650 weights."""
+
+    def loss(params, batch):
+        return cross_entropy(batch["x"] @ params["w"] + params["b"], batch["y"])
+
+    return Workload(jf.Task(lambda key: {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}, loss, digits()), jf.adam, 64)
 
 
 def mlp(hidden):
@@ -133,6 +172,10 @@ def transformer():
 
 
 WORKLOADS = {
+    "line": line,
+    "logistic": logistic,
+    "softmax": softmax,
+    "mlp-8": lambda: mlp(8),
     "mlp-32": lambda: mlp(32),
     "mlp-128": lambda: mlp(128),
     "mlp-512": lambda: mlp(512),

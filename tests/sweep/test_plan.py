@@ -18,8 +18,8 @@ from jefficient.sweep._settings import Settings
 
 
 def test_width_follows_from_kind_state_and_convolutions():
-    def widest(platform, state_bytes, has_convolution=False, block_memory=float("inf")):
-        return _plan.widest_for(platform, state_bytes, has_convolution, block_memory)
+    def widest(platform, state_bytes, has_convolution=False, block_memory=float("inf"), trials=10):
+        return _plan.widest_for(platform, state_bytes, has_convolution, block_memory, trials)
 
     assert widest("cpu", 30_000) == 8
     assert widest("cpu", 500_000) == 4
@@ -27,6 +27,9 @@ def test_width_follows_from_kind_state_and_convolutions():
     assert widest("gpu", 30_000) == widest("gpu", 30_000, has_convolution=True) == 1024
     assert widest("gpu", 10**6, block_memory=6 * 10**6 * 300) == 256  # a power of two
     assert widest("cpu", 0) == 8
+    assert [widest("cpu", 0, trials=n) for n in (63, 64, 1000, 10**6)] == [8, 16, 128, 256]
+    assert [widest("cpu", n, trials=10**6) for n in (2_000, 10_000, 30_000, 100_000, 500_000)] == [256, 64, 32, 8, 4]
+    assert widest("cpu", 0, has_convolution=True, trials=10**6) == 1
 
 
 @pytest.mark.parametrize(
@@ -157,8 +160,8 @@ def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
     settings = {"steps": 4, "metric": "train_loss", "seeds": 20, "batch_size": 8}
     slots = _plan.blocks_side_by_side()
     for stop, width in ((None, 8), (jf.median_stop(), max(8, -(-20 // slots)))):
-        prepared = prepare(small.task(), jf.adam, small.space(40), Settings(**settings, stop=stop))
-        assert _plan.plan_of(prepared).programs[0].width in (width, _plan.width_for(800, slots, width))
+        prepared = prepare(small.task(), jf.adam, small.space(2), Settings(**settings, stop=stop))
+        assert _plan.plan_of(prepared).programs[0].width in (width, _plan.width_for(40, slots, width))
 
 
 def test_one_program_for_each_static_combination(monkeypatch):

@@ -47,5 +47,6 @@ def lanes(width, blocks=1):
     """Sweeps in here run in blocks of at most `width` lanes (a power of two), so many side by side."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_plan.WIDEST, "cpu", width)
+        patch.setattr(_plan, "_CPU_MANY", width)
         patch.setattr(_plan, "blocks_side_by_side", lambda: blocks)
         yield
