@@ -6,6 +6,7 @@ does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as users d
 
 import os
 import shutil
+import signal
 import tempfile
 from importlib.metadata import version
 
@@ -23,7 +24,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def pytest_configure(config):
-    """One compilation cache for all workers of a run, and for the processes that tests start."""
+    """One compilation cache for a run and the processes that tests start; Ctrl-C works as in a terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background processes are started so
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="jefficient-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
