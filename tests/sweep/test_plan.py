@@ -164,6 +164,15 @@ def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
         assert _plan.plan_of(prepared).programs[0].width in (width, _plan.width_for(40, slots, width))
 
 
+def test_very_many_trials_of_a_small_model_get_wider_blocks(monkeypatch):
+    """Of 63 lanes: two of them side by side, eight times."""
+    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 2)
+    settings = Settings(steps=4, metric="train_loss", batch_size=8)
+    for n, width in ((60, 8), (1000, 63)):
+        prepared = prepare(small.task(), jf.adam, small.space(n), settings)
+        assert _plan.plan_of(prepared).programs[0].width == width
+
+
 def test_one_program_for_each_static_combination(monkeypatch):
     """However many configurations share it: counted where jax compiles."""
     compiled = []
