@@ -9,7 +9,6 @@ import bisect
 import dataclasses
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from .._core import checks
@@ -210,27 +209,20 @@ class _Rungs:
         return math.isfinite(score) and score <= scores[best - 1]
 
 
-_Exact = Fraction | float  # a float where it is infinite
-
-
 class _Curve:
-    """Running means and bests of one configuration, in the order of its looks.
-
-    Sums are exact: of curves that stay at one score each has that score as its mean, and is no worse than the others.
-    """
+    """Running means and bests of one configuration, in the order of its looks."""
 
     def __init__(self):
         self.progress: list[float] = []
-        self._sums: list[_Exact] = []
+        self._sums: list[float] = []
         self._bests: list[float] = []
 
     def add(self, report: Report) -> None:
         self.progress.append(report.progress)
-        score = Fraction(report.score) if math.isfinite(report.score) else report.score
-        self._sums.append(score + (self._sums[-1] if self._sums else 0))
+        self._sums.append(report.score + (self._sums[-1] if self._sums else 0.0))
         self._bests.append(min(report.score, self._bests[-1] if self._bests else math.inf))
 
-    def up_to(self, mark: float) -> tuple[_Exact, float] | None:
+    def up_to(self, mark: float) -> tuple[float, float] | None:
         """Mean and best of the scores up to there, None where it has come past without a look."""
         looks = bisect.bisect_right(self.progress, _rounded_up(mark))
         return (self._sums[looks - 1] / looks, self._bests[looks - 1]) if looks else None
@@ -247,7 +239,7 @@ class _Medians:
         self._rule = rule
         self._curves: dict[int, _Curve] = {}
         self._marks: list[float] = []  # sorted
-        self._means: dict[float, list[_Exact]] = {}  # sorted, by mark
+        self._means: dict[float, list[float]] = {}  # sorted, by mark
 
     def stops(self, reports: Sequence[Report]) -> list[bool]:
         """Take all, then judge each."""
