@@ -21,8 +21,10 @@ _CPU_BLOCK_BYTES = 2 * 2**20
 """State that the lanes of a block may have on a CPU: about what stays in a core's cache from step to step."""
 
 _CPU_MANY, _CPU_MANY_BYTES, _CPU_MANY_ROUNDS = 256, 2**20, 4
-"""Lanes of a small model on a CPU at most, their state, and for how many of its blocks there must be trials: each is a
-segment less, and computes as fast (tests/benchmarks/width.py); with fewer rounds lanes that are free stay empty."""
+"""Lanes of a small model on a CPU at most, what they work on, and for how many rounds of blocks there must be trials.
+
+They compute as fast (tests/benchmarks/width.py) and there are fewer segments; with fewer rounds free lanes stay empty.
+"""
 
 _IN_STEP = 0.25
 """The share of the memory that blocks which are kept in step may have."""
@@ -122,11 +124,14 @@ def static_key(part: Program) -> str:
     return json.dumps(static, sort_keys=True)
 
 
-def plan_of(prepared: Prepared, trials: int | None = None) -> Plan:
-    """The layout that rules give, without compiling or measuring; for so many trials of each program, or its own."""
+def plan_of(prepared: Prepared, trials: int | None = None, pieces: int = 1) -> Plan:
+    """The layout that rules give, without compiling or measuring; for so many trials of each program, or its own.
+
+    With `pieces` for a sweep that is cut into so many, each with all blocks to itself.
+    """
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
-    programs = [_planned(part, _width(prepared, i, slots, trials)) for i, part in enumerate(prepared.parts)]
+    programs = [_planned(part, _width(prepared, i, slots, trials, pieces)) for i, part in enumerate(prepared.parts)]
     plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), size_of(prepared.data))
     if prepared.stream is None:
         return plan
@@ -177,7 +182,7 @@ def blocks_side_by_side() -> int:
     return max(1, cores() // len(jax.local_devices()))
 
 
-def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_memory: float, trials: float) -> int:
+def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_memory: float) -> int:
     """Lanes in a block at most.
 
     Args:
@@ -185,15 +190,12 @@ def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_mem
         state_bytes: of one lane.
         has_convolution: whether a step has one; a batch of filters makes it a grouped one, slow on a CPU.
         block_memory: bytes that a block may take.
-        trials: for each of the blocks side by side.
     """
     if platform == "cpu" and has_convolution:
         return 1
-    room, widest = block_memory / _STATES_A_LANE, WIDEST.get(platform, WIDEST["gpu"])
-    if platform == "cpu":
-        many = min(_CPU_MANY_BYTES / max(state_bytes, 1), trials / _CPU_MANY_ROUNDS, _CPU_MANY)
-        room, widest = _CPU_BLOCK_BYTES, max(widest, many)
-    return 2 ** int(math.log2(min(max(1.0, room / max(state_bytes, 1)), widest)))
+    room = _CPU_BLOCK_BYTES if platform == "cpu" else block_memory / _STATES_A_LANE
+    fitting = min(max(1.0, room / max(state_bytes, 1)), WIDEST.get(platform, WIDEST["gpu"]))
+    return 2 ** int(math.log2(fitting))
 
 
 def width_candidates() -> list[int]:
@@ -208,17 +210,27 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
     return math.ceil(trials / (side_by_side * rounds))
 
 
-def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None) -> int:
+def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None, pieces: int = 1) -> int:
     costs = prepared.costs[index]
     memory = (memory_of(jax.local_devices()[0]) - size_of(prepared.data)) / blocks_side_by_side()
+    widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
     part = prepared.parts[index]
     trials = part.trials if trials is None else trials
     if prepared.stream is not None:  # a block has trials of one seed and fold
-        trials = max(1, trials // (part.seeds * part.folds))
-    widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory, trials / slots)
-    if prepared.stream is None and prepared.settings.stop is not None:
-        widest = max(widest, math.ceil(part.seeds * part.folds / slots))  # all get somewhere before any is stopped
+        return width_for(max(1, trials // (part.seeds * part.folds)), slots, widest)
+    widest = max(widest, _widest_of_many(prepared, index, trials / (slots * pieces)))
+    if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
+        widest = max(widest, math.ceil(part.seeds * part.folds / slots))
     return width_for(trials, slots, widest)
+
+
+def _widest_of_many(prepared: Prepared, index: int, trials: float) -> int:
+    """Lanes at most where so many trials, all as long, come to each block of a CPU; 1 where nothing speaks for more."""
+    many, steps = min(trials / _CPU_MANY_ROUNDS, _CPU_MANY), prepared.parts[index].steps
+    is_like_that = jax.default_backend() == "cpu" and not prepared.costs[index].has_convolution
+    if not is_like_that or many < 2 * WIDEST["cpu"] or (steps != steps[0]).any():
+        return 1
+    return int(min(many, _CPU_MANY_BYTES / max(prepared.lane_bytes[index], 1)))
 
 
 def _planned(part: Program, width: int) -> ProgramPlan:

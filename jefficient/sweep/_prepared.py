@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
@@ -59,6 +60,25 @@ class Prepared:
     def costs(self) -> list["LaneCosts"]:
         """Of a lane of each program; traced, not run."""
         return [self._lane_costs(trial, part) for trial, part in zip(self.trials, self.parts, strict=True)]
+
+    @functools.cached_property
+    def lane_bytes(self) -> list[int]:
+        """What a lane of each program works on: its state, the largest array of a step or a look; traced, not run."""
+        key = jax.random.key(0, impl=jax.random.key_impl(self.settings.key))
+
+        def working(trial: Trial, part: Program) -> int:
+            def step_and_look(key: jax.Array, data: Tree, numbers: dict[str, Any]) -> Any:
+                state = trial.init(key, **numbers, fold=0)
+                state, _ = trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
+                return trial.evaluate(state, data, **numbers, fold=jnp.int32(0))
+
+            with naming_traced(part.static, part.numbers):
+                return _largest_array(
+                    jax.make_jaxpr(step_and_look)(key, self.problem.example(part.static), part.rows()[0])
+                )
+
+        each = zip(self.costs, self.trials, self.parts, strict=True)
+        return [costs.state_bytes + working(trial, part) for costs, trial, part in each]
 
     @functools.cached_property
     def diagnostics(self) -> dict[str, tuple[int, ...]]:
@@ -174,6 +194,17 @@ class LaneCosts(NamedTuple):
     has_convolution: bool
     has_clip: bool
     digest: str
+
+
+def _largest_array(x: Any) -> int:
+    """Bytes of the largest array that a program makes, or what it calls; of any other parameter of an equation 0."""
+    if isinstance(x, core.ClosedJaxpr) and not isinstance(x, core.Jaxpr):  # since jax 0.12 they are one
+        x = x.jaxpr
+    if isinstance(x, core.Jaxpr):
+        made: list[Any] = [v.aval for e in x.eqns for v in e.outvars if hasattr(v.aval, "dtype")]
+        inner = [_largest_array(list(e.params.values())) for e in x.eqns]
+        return max([*(aval.size * aval.dtype.itemsize for aval in made), *inner], default=0)
+    return max(map(_largest_array, x), default=0) if isinstance(x, tuple | list) else 0
 
 
 def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> Prepared:

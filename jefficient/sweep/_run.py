@@ -16,7 +16,7 @@ from ._interrupt import interruptible
 from ._interruptible_run import until_done
 from ._labelled import attributes, dataset_of
 from ._named import WHERE
-from ._parts import check_whole, run_in_parts
+from ._parts import DEFAULT, check_whole, run_in_parts
 from ._plan import Plan, checked, plan_of
 from ._prepared import Prepared, prepare
 from ._progress import reporter
@@ -69,4 +69,6 @@ def _plan(prepared: Prepared, running: Running, durable: Durable | None) -> Plan
     found = None if durable is None else durable.plan()
     if found is not None:
         return found
-    return forecast(prepared, measure=True) if is_measured else plan_of(prepared)
+    if is_measured:
+        return forecast(prepared, measure=True)
+    return plan_of(prepared, pieces=1 if running.executor is None else running.parts or DEFAULT)

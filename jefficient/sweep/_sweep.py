@@ -157,7 +157,8 @@ def plan(task: Any, optimizer: Any = None, space: Any = None, *, measure: bool =
 
     Every program is compiled and tried out for a fraction of a second. (With `jf.use_compilation_cache` the sweep
     itself then starts at once.) The width of blocks, how many lanes are trained side by side in one ``vmap``, follows
-    from rules: the kind of device, the size of a lane's state, whether there are convolutions.
+    from rules: the kind of device, the size of a lane's state, whether there are convolutions; on a CPU also what else
+    a lane works on and how many trials there are.
 
     Args:
         task: as in `jf.sweep`, and so are `optimizer`, `space` and **settings.

@@ -18,8 +18,8 @@ from jefficient.sweep._settings import Settings
 
 
 def test_width_follows_from_kind_state_and_convolutions():
-    def widest(platform, state_bytes, has_convolution=False, block_memory=float("inf"), trials=10):
-        return _plan.widest_for(platform, state_bytes, has_convolution, block_memory, trials)
+    def widest(platform, state_bytes, has_convolution=False, block_memory=float("inf")):
+        return _plan.widest_for(platform, state_bytes, has_convolution, block_memory)
 
     assert widest("cpu", 30_000) == 8
     assert widest("cpu", 500_000) == 4
@@ -27,9 +27,6 @@ def test_width_follows_from_kind_state_and_convolutions():
     assert widest("gpu", 30_000) == widest("gpu", 30_000, has_convolution=True) == 1024
     assert widest("gpu", 10**6, block_memory=6 * 10**6 * 300) == 256  # a power of two
     assert widest("cpu", 0) == 8
-    assert [widest("cpu", 0, trials=n) for n in (63, 64, 1000, 10**6)] == [8, 16, 128, 256]
-    assert [widest("cpu", n, trials=10**6) for n in (2_000, 10_000, 30_000, 100_000, 500_000)] == [256, 64, 32, 8, 4]
-    assert widest("cpu", 0, has_convolution=True, trials=10**6) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,21 +153,71 @@ def test_a_program_that_does_not_fit_has_no_forecast(monkeypatch):
         jf.plan(*given, **settings, directory="x")
 
 
-def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
-    settings = {"steps": 4, "metric": "train_loss", "seeds": 20, "batch_size": 8}
-    slots = _plan.blocks_side_by_side()
-    for stop, width in ((None, 8), (jf.median_stop(), max(8, -(-20 // slots)))):
-        prepared = prepare(small.task(), jf.adam, small.space(2), Settings(**settings, stop=stop))
-        assert _plan.plan_of(prepared).programs[0].width in (width, _plan.width_for(40, slots, width))
+def planned(monkeypatch, space, task=None, trials=None, pieces=1, **changes):
+    """The width of the only program, with two blocks side by side."""
+    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 2)
+    settings = Settings(**{"steps": 4, "metric": "train_loss", "batch_size": 8, **changes})
+    prepared = prepare(task or small.task(), jf.adam, space, settings)
+    [program] = _plan.plan_of(prepared, trials, pieces).programs
+    return program.width
+
+
+def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration(monkeypatch):
+    assert planned(monkeypatch, small.space(2), seeds=20) == 7  # 40 trials, in three rounds of two blocks
+    assert planned(monkeypatch, small.space(2), seeds=20, stop=jf.median_stop()) == 10
 
 
 def test_very_many_trials_of_a_small_model_get_wider_blocks(monkeypatch):
-    """Of 63 lanes: two of them side by side, eight times."""
-    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 2)
-    settings = Settings(steps=4, metric="train_loss", batch_size=8)
-    for n, width in ((60, 8), (1000, 63)):
-        prepared = prepare(small.task(), jf.adam, small.space(n), settings)
-        assert _plan.plan_of(prepared).programs[0].width == width
+    many = small.space(1000)
+    assert planned(monkeypatch, small.space(60)) == 8
+    assert planned(monkeypatch, many) == 125  # four rounds of two blocks
+    assert planned(monkeypatch, many, stop=jf.median_stop()) == 125
+    assert planned(monkeypatch, small.space(3000)) == 250  # six rounds of two, none wider than 256
+
+
+def test_blocks_stay_narrow_where_they_would_not_be_filled(monkeypatch):
+    many = small.space(1000)
+    assert planned(monkeypatch, many, pieces=4) == 30  # 250 trials a piece: four rounds of two blocks
+    assert planned(monkeypatch, many, pieces=64) == 8
+    assert planned(monkeypatch, many, trials=16) == 8  # a round of a search
+    of_two_lengths = jf.grid(learning_rate=np.geomspace(1e-4, 1.0, 500), steps=[4, 40])
+    assert planned(monkeypatch, of_two_lengths, steps=None) == 8
+
+
+@pytest.mark.parametrize("where", ["weights", "batch", "held-out rows", "activations of held-out rows"])
+def test_blocks_stay_narrow_where_a_lane_works_on_much(monkeypatch, where):
+    """200 kB of it: five of them are 1 MiB."""
+    n = 50_000 if where == "held-out rows" else 500
+    held_out = {"x": np.ones(n, np.float32), "y": np.ones(n, np.float32)}
+    wide = jnp.ones((1, 100))
+
+    def loss(params, batch, key):
+        x = (batch["x"][:, None] @ wide).mean(1) if where.startswith("activations") else batch["x"]
+        return ((small.predict(params, x) - batch["y"]) ** 2).mean()
+
+    task = small.task(loss=loss)
+    changes = {}
+    if where == "weights":
+        task = small.task(init=lambda key: small.init(key) | {"more": jnp.ones(17_000)})  # and Adam's two of them
+    elif where == "batch":
+        x = np.ones(50_000, np.float32)
+        task, changes = small.task(loss=loss, data={"x": x, "y": x}), {"batch_size": 50_000}
+    else:
+        task = small.task(loss=loss, validation=held_out)
+    assert planned(monkeypatch, small.space(1000), task, **changes) == 8
+
+
+def test_what_is_read_while_training_stays_in_narrow_blocks(monkeypatch):
+    """Each lane has a copy of the batch."""
+
+    class Rows:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, rows):
+            return {name: x[rows] for name, x in small.DATA.items()}
+
+    assert planned(monkeypatch, small.space(1000), small.task(data=Rows())) == 8
 
 
 def test_one_program_for_each_static_combination(monkeypatch):
