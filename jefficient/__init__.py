@@ -2,8 +2,10 @@
 
 from importlib import import_module as _import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from ._core.devices import use_compilation_cache, use_cpu_devices
 from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError, JefficientWarning
 from .integrations import optuna
 from .schedules import (
@@ -32,8 +34,7 @@ from .spaces import (
     sobol,
     static,
 )
-from .sweep import (
-    Progress,
+from .sweeps import (
     Task,
     Trial,
     load,
@@ -41,8 +42,6 @@ from .sweep import (
     plan,
     successive_halving,
     sweep,
-    use_compilation_cache,
-    use_cpu_devices,
 )
 from .training import (
     Lanes,
@@ -86,6 +85,11 @@ from .transforms import (
     trace,
 )
 
+if _TYPE_CHECKING:
+    from .results import Result
+    from .sweeps.planning import Plan
+    from .sweeps.scheduler import Progress
+
 __version__ = version("jefficient")
 
 __all__ = [
@@ -98,7 +102,9 @@ __all__ = [
     "Lanes",
     "LanesState",
     "LogUniform",
+    "Plan",
     "Progress",
+    "Result",
     "Space",
     "Task",
     "TrainState",
@@ -167,8 +173,14 @@ __all__ = [
 ]
 
 
+_LATER = {"Plan": ".sweeps.planning", "Progress": ".sweeps.scheduler", "Result": ".results"}
+"""Public names that need xarray and pandas: imported when they are first used."""
+
+
 def __getattr__(name: str) -> _Any:
-    """`jf.testing` and `jf.integrations` on first use: they need what a program that trains may not have."""
+    """Import on first use: what needs more than a program that only composes transforms may have."""
     if name in ("integrations", "testing"):
         return _import_module(f".{name}", __name__)
+    if name in _LATER:
+        return getattr(_import_module(_LATER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 STATISTICS = "tests/results/test_statistics.py"
 OPTIMIZERS = "tests/transforms/test_references.py"
 SCHEDULES = "tests/schedules/test_references.py"
-STOPPING = "tests/sweep/test_stop.py"
+STOPPING = "tests/sweeps/test_stop.py"
 
 
 class Mistake(NamedTuple):
@@ -148,14 +148,14 @@ MISTAKES = {
         "sweep/_folds.py",
         "return sides[0], sides[1]",
         "return sides[1], sides[0]",
-        "tests/sweep/test_folds.py",
+        "tests/sweeps/test_folds.py",
         "those_of_the_splitter",
     ),
     "rows that are not there count": Mistake(
         "sweep/_evaluate.py",
         "jnp.float32(rows) if count is None else count.astype(jnp.float32)",
         "jnp.float32(rows)",
-        "tests/sweep/test_evaluate.py",
+        "tests/sweeps/test_evaluate.py",
         "rows_that_are_not_there",
     ),
     "training and validation rows are swapped": Mistake(

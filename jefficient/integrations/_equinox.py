@@ -7,7 +7,7 @@ import jax
 
 from .._core import signatures
 from .._core.typing import Tree
-from ..sweep import Task
+from ..sweeps import Task
 from ._model import Model, flags, names_beside, needed, on_device, task_of
 
 

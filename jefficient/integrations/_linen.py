@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.typing import Tree
-from ..sweep import Task
+from ..sweeps import Task
 from ._model import Model, flags, names_of, needed, reader, task_of
 
 WHERE = "jf.integrations.linen_task"

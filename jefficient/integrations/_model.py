@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .._core import signatures
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from .._core.typing import Tree
-from ..sweep import Task
+from ..sweeps import Task
 from ..training import regularized
 
 Names = Mapping[str, bool]

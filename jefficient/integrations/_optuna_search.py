@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from .._core.errors import ArgumentError, JefficientError, JefficientWarning
 from ..results import Status, at_looks, looks_that_count, status_of
 from ..spaces import Choice, LogUniform, Range, Space, points, static_combinations
-from ..sweep._search import Goal
+from ..sweeps._search import Goal
 from ._optuna import WHERE
 from ._optuna_storage import Heartbeats, opened
 

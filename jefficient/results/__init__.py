@@ -1,8 +1,6 @@
 """Results: arrays of a finished sweep enter; a labelled dataset and its readings leave."""
 
 from ._best import Best as Best
-from ._checks import Check as Check
-from ._checks import Checks as Checks
 from ._compare import Comparison as Comparison
 from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
@@ -18,3 +16,5 @@ from ._result import Result as Result
 from ._score import Score as Score
 from ._score import Status as Status
 from ._score import at_looks as at_looks
+from .checks import Check as Check
+from .checks import Checks as Checks

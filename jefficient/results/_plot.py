@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from ._pictures import (
+from ._score import Score
+from .plots import (
     CurvesPicture,
     HeatmapPicture,
     LayersPicture,
@@ -17,7 +18,6 @@ from ._pictures import (
     new_axes,
     one_of,
 )
-from ._score import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

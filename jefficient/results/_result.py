@@ -14,17 +14,17 @@ from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
 from ._best import Best, choose, ties
-from ._checks import Checks, checks
 from ._compare import Comparison, compare
 from ._dataset import flat_trials, hyperparameters, measured, ranking, score_of, status_of, trial_values
 from ._files import save
 from ._grid import unstacked
 from ._join import joined
 from ._plot import Plot
-from ._report import write_report
 from ._score import Score, Status, nan_mean, nan_std
 from ._statistics import standard_errors
 from ._weights import save_safetensors
+from .checks import Checks, checks
+from .report import write_report
 
 
 class Replay(NamedTuple):

@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import jefficient as jf
-from jefficient.sweep._forecast import tried
-from jefficient.sweep._plan import plan_of
-from jefficient.sweep._prepared import prepare
-from jefficient.sweep._settings import Settings
+from jefficient.sweeps.planning._plan import plan_of
+from jefficient.sweeps.planning._prepared import prepare
+from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._timing import tried
 
 CASES = [(2048, 1), (2048, 4), (1024, 16), (4096, 1), (4096, 2)]
 """Hidden units (two layers of them), lanes in a block."""

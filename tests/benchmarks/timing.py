@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 import jefficient as jf
-from jefficient.sweep._plan import plan_of
-from jefficient.sweep._prepared import prepare
-from jefficient.sweep._settings import Settings
+from jefficient.sweeps.planning._plan import plan_of
+from jefficient.sweeps.planning._prepared import prepare
+from jefficient.sweeps.planning._settings import Settings
 
 
 class Cost(NamedTuple):

@@ -30,12 +30,12 @@ from timing import machine
 
 import jefficient as jf
 from jefficient.results import Result, concatenated
-from jefficient.sweep._assemble import assemble
-from jefficient.sweep._durable import Durable
-from jefficient.sweep._labelled import attributes, dataset_of
-from jefficient.sweep._plan import plan_of
-from jefficient.sweep._prepared import prepare
-from jefficient.sweep._settings import Settings
+from jefficient.sweeps.checkpoint._labels import attributes, dataset_of
+from jefficient.sweeps.checkpoint._resume import Durable
+from jefficient.sweeps.planning._assemble import assemble
+from jefficient.sweeps.planning._plan import plan_of
+from jefficient.sweeps.planning._prepared import prepare
+from jefficient.sweeps.planning._settings import Settings
 
 ROWS, FEATURES, STEPS = 64, 8, 16
 PARTS = 8

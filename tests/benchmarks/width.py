@@ -18,10 +18,10 @@ import numpy as np
 from workloads import WORKLOADS
 
 import jefficient as jf
-from jefficient.sweep._engine import Queue
-from jefficient.sweep._lanes import Shared, zeros
-from jefficient.sweep._prepared import prepare
-from jefficient.sweep._settings import Settings
+from jefficient.sweeps.planning._prepared import prepare
+from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.programs._lanes import Shared, zeros
+from jefficient.sweeps.scheduler._continuous import Queue
 
 FOREVER = 2**30  # updates of a trial
 

@@ -3,7 +3,7 @@
 import sys
 
 from executors.test_parts import SETTINGS
-from sweep import small
+from sweeps import small
 
 if __name__ == "__main__":
     from mpi4py.futures import MPIPoolExecutor

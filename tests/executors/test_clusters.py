@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from executors.test_parts import SETTINGS, assert_same
-from sweep import small
+from sweeps import small
 
 import jefficient as jf
 

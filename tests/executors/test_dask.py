@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from executors.test_parts import SETTINGS, assert_same
-from sweep import small
+from sweeps import small
 
 pytestmark = pytest.mark.clusters
 TESTS = Path(__file__).parents[1]

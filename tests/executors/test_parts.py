@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sweep import small, tiny
+from sweeps import small, tiny
 
 import jefficient as jf
-from jefficient.sweep import _parts
-from jefficient.sweep._parts import cut
-from jefficient.sweep._prepared import prepare
-from jefficient.sweep._settings import Settings
+from jefficient.sweeps import _executor
+from jefficient.sweeps._executor import cut
+from jefficient.sweeps.planning._prepared import prepare
+from jefficient.sweeps.planning._settings import Settings
 
 SPACE = jf.grid(learning_rate=[0, 1e-3, 1e-2, 0.1, 0.3], batch_size=[4, 8])  # 0 is whole, the others are not
 SETTINGS = {"the_space": SPACE, "stop": None, "batch_size": None, "steps": 20}
@@ -199,7 +199,7 @@ def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
         raise Unportable("the disk, full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_parts, "Running", fails)
+        patch.setattr(_executor, "Running", fails)
         with pytest.raises(jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"):
             tiny.sweep(tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", executor=executor)
     assert executor.calls == 1

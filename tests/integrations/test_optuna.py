@@ -15,8 +15,8 @@ from integrations import worker
 from integrations.bowl import LOOKS, RANGES, TRIAL, score, sweep
 from optuna.trial import TrialState
 from results.made import made
-from sweep.tiny import sweep as tiny_sweep
-from sweep.tiny import task as tiny_task
+from sweeps.tiny import sweep as tiny_sweep
+from sweeps.tiny import task as tiny_task
 
 import jefficient as jf
 from jefficient.integrations._optuna_search import distribution, outcomes

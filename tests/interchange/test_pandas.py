@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from sweep import tiny
+from sweeps import tiny
 
 import jefficient as jf
 

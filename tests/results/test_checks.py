@@ -6,7 +6,7 @@ from results.made import made
 
 from jefficient.results import Check, Checks, Status
 from jefficient.results._axes import scale_of
-from jefficient.results._checks._reading import Curve
+from jefficient.results.checks._reading import Curve
 
 RATES = np.logspace(-3, -1, 5)
 VALLEY = np.array([0.5, 0.4, 0.3, 0.4, 0.5])  # symmetric about the best: nothing to gain in between

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from results.made import made
 from safetensors import safe_open
-from sweep import small, tiny
+from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient.results import Result

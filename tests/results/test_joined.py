@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from results.made import made
-from sweep import tiny
+from sweeps import tiny
 
 import jefficient as jf
 

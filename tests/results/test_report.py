@@ -112,7 +112,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_of_very_many_configurations_the_best_are_shown_and_the_page_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr("jefficient.results._report._write.ROWS", 20)
+    monkeypatch.setattr("jefficient.results.report._write.ROWS", 20)
     result = made(np.arange(1200.0)[::-1, None, None], {"learning_rate": list(range(1, 1201))})
     html = result.report(tmp_path / "page.html").read_text()
     assert "The first 20 of 1\u202f200 (<code>result.table()</code> has all)" in html

@@ -1,0 +1,9 @@
+"""Sweeps: a task, an optimizer and a space enter; a labelled result leaves."""
+
+from ._load import load as load
+from ._sweep import plan as plan
+from ._sweep import sweep as sweep
+from .stopping import median_stop as median_stop
+from .stopping import successive_halving as successive_halving
+from .tasks import Task as Task
+from .tasks import Trial as Trial

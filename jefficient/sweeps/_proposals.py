@@ -1,0 +1,192 @@
+"""A sweep whose configurations are proposed while it runs: rounds of one engine's programs, put together."""
+
+import dataclasses
+import json
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+
+from .._core.errors import ArgumentError, JefficientWarning
+from .._core.typing import Tree
+from ..results import Result, concatenated, ranking
+from ._interrupt import interruptible
+from ._local import until_done
+from ._retrain import Trained
+from ._search import Goal, Search
+from ._test_set import tested
+from .checkpoint import attributes, dataset_of
+from .planning import Plan, Prepared, Running, Settings, assemble, plan_of, prepare, static_key
+from .scheduler import Built, Progress, reporter
+from .tasks import WHERE, Task
+
+_ATTRIBUTES = ("metric", "mode", "select", "data", "optimizer")
+_CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
+
+
+def run_in_rounds(given: tuple[Any, Any], search: Search, settings: Settings, running: Running) -> Result:
+    """Ask, train, tell, until the search ends; see `jf.sweep`."""
+    _check(running)
+    example = prepare(*given, search.example(), settings)
+    with ExitStack() as stack:
+        report, close = reporter(WHERE, running.progress)
+        stack.callback(close)
+        stack.callback(search.close)
+        search.begin(_goal(example))
+        is_asked = stack.enter_context(interruptible())
+        rounds = _Rounds(given, search, settings, example, report)
+        while not is_asked() and (space := search.ask()) is not None:
+            search.tell(rounds.run(space, is_asked))
+        rounds.report_end()
+        if is_asked() and rounds.is_whole:
+            warnings.warn(
+                f"{WHERE}: interrupted after {rounds.count} rounds; what was trained has been told.",
+                JefficientWarning,
+                stacklevel=4,
+            )
+    return rounds.together()
+
+
+class _Best(NamedTuple):
+    """The configurations whose weights are kept: their results, their numbers among all, and the weights."""
+
+    dataset: xr.Dataset
+    configs: list[int]
+    weights: dict[tuple[int, int, int], Tree]
+
+
+class _Rounds:
+    """Rounds of one search: they share the programs, which keep the width of the first round that has them."""
+
+    def __init__(self, given: tuple[Any, Any], search: Search, settings: Settings, example: Prepared, report: Callable):
+        self._given, self._search, self._settings, self._report = given, search, settings, report
+        task, optimizer = given
+        if isinstance(task, Task):  # the test rows are looked at once, at the end
+            task = dataclasses.replace(task, test=None)
+        self._without_test = task, optimizer
+        self._trials_each = settings.seeds * example.problem.folds
+        self._built = Built()
+        self._widths: dict[str, int] = {}
+        self._datasets: list[xr.Dataset] = []
+        self._progress: Progress | None = None
+        self._best: _Best | None = None
+        self._begun = time.monotonic()
+
+    def run(self, space: Any, is_asked: Callable[[], bool]) -> xr.Dataset:
+        """Train these configurations."""
+        begun = time.monotonic() - self._begun
+        prepared = prepare(*self._without_test, space, self._settings)
+        plan, before = self._plan(prepared), self._progress
+        with ExitStack() as stack:
+            engine = assemble(
+                prepared,
+                [program.width for program in plan.programs],
+                jax.local_devices() * plan.blocks,
+                lambda progress: self._report_sum(prepared, before, progress),
+                stack,
+                self._built,
+            )
+            until_done(engine, None, is_asked)
+            self._widths |= {static_key(queue.part): queue.width for queue in engine.queues}
+        record = engine.record
+        self._progress = self._sum(prepared, before, record.progress())
+        dataset = dataset_of(prepared, record, attributes(prepared, plan, record.seconds, record.busy))
+        dataset["seconds"] = dataset["seconds"].copy(data=dataset["seconds"].values + begun)
+        self._keep(prepared, dataset, record.weights)
+        self._datasets.append(dataset)
+        return dataset
+
+    @property
+    def count(self) -> int:
+        """Rounds so far."""
+        return len(self._datasets)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last round was not cut short."""
+        return not (self._datasets and (self._datasets[-1]["status"] == "interrupted").any())
+
+    def report_end(self) -> None:
+        """Nothing more is to come, as much as may have been expected."""
+        over = self._progress
+        if over is not None and over.trials > over.trials_done:
+            self._report(dataclasses.replace(over, trials=over.trials_done, steps=over.steps_done))
+
+    def together(self) -> Result:
+        """One result of all rounds."""
+        prepared = prepare(*self._given, self._search.whole(), self._settings)
+        seconds = time.monotonic() - self._begun
+        busy = np.average(
+            [x.attrs["busy"] for x in self._datasets], weights=[x.sizes["config"] for x in self._datasets]
+        )
+        about = attributes(prepared, self._plan(prepared), seconds, float(busy)) | {"rounds": len(self._datasets)}
+        dataset = self._search.labelled(concatenated(self._datasets).assign_attrs(about))
+        weights = {} if self._best is None else self._best.weights
+        result = Result(dataset, dict(prepared.space.columns), weights, programs=Trained(prepared))
+        return dataclasses.replace(result, test=tested(prepared, result))
+
+    def _plan(self, prepared: Prepared) -> Plan:
+        """The rules' for an even share of a round; programs that have run keep their width."""
+        share = -(-self._search.batch * self._trials_each // self._search.combinations)
+        plan = plan_of(prepared, share)
+        programs = [dataclasses.replace(x, width=self._widths.get(x.static, x.width)) for x in plan.programs]
+        return dataclasses.replace(plan, programs=tuple(programs))
+
+    def _keep(self, prepared: Prepared, dataset: xr.Dataset, weights: dict[tuple[int, int, int], Tree]) -> None:
+        """Keep the weights of the best of all rounds so far."""
+        first = sum(x.sizes["config"] for x in self._datasets)
+        configs = list(range(first, first + dataset.sizes["config"]))
+        weights = {(first + c, seed, fold): tree for (c, seed, fold), tree in weights.items()}
+        if self._best is not None:
+            dataset = concatenated([self._best.dataset, dataset])
+            configs, weights = self._best.configs + configs, self._best.weights | weights
+        best = np.sort(ranking(dataset, prepared.score)[: self._settings.keep_configs])
+        kept = [configs[i] for i in best]
+        self._best = _Best(dataset.isel(config=best), kept, {at: x for at, x in weights.items() if at[0] in kept})
+
+    def _report_sum(self, prepared: Prepared, before: Progress | None, now: Progress) -> None:
+        self._report(self._sum(prepared, before, now))
+
+    def _sum(self, prepared: Prepared, before: Progress | None, now: Progress) -> Progress:
+        """The progress of all rounds; those to come are taken to be as this one."""
+        expected = self._search.left * self._trials_each
+        done, steps = (0, 0) if before is None else (before.trials_done, before.steps_done)
+        scores = [x.best for x in (before, now) if x is not None and x.best is not None]
+        return dataclasses.replace(
+            now,
+            trials_done=done + now.trials_done,
+            trials=done + max(expected, now.trials),
+            steps_done=steps + now.steps_done,
+            steps=steps + now.steps * max(expected, now.trials) // now.trials,
+            seconds=time.monotonic() - self._begun,
+            diverged=now.diverged + (0 if before is None else before.diverged),
+            stopped=now.stopped + (0 if before is None else before.stopped),
+            best=min(scores, key=lambda x: prepared.score.sign * x) if scores else None,
+        )
+
+
+def _check(running: Running) -> None:
+    """Arguments of `jf.sweep` that are for tables of configurations."""
+    advice = {
+        "plan": "Leave it out: the first round decides on the widths.",
+        "directory": "Leave it out: the search's own storage keeps what was told.",
+        "executor": "Leave it out, and start the same program several times on one storage.",
+    }
+    for name, text in advice.items():
+        if getattr(running, name) is not None:
+            raise ArgumentError(
+                f"{WHERE}: {name} must be None where configurations are proposed while the sweep runs, got "
+                f"{name}={getattr(running, name)!r}. {text}"
+            )
+
+
+def _goal(prepared: Prepared) -> Goal:
+    attrs = attributes(prepared, plan_of(prepared), 0.0, 0.0)
+    call = json.loads(attrs["call"])
+    about = {**{name: attrs[name] for name in _ATTRIBUTES}, **{name: call[name] for name in _CALL}}
+    return Goal(prepared.score.mode, {**about, "diverged_above": repr(attrs["diverged_above"])})

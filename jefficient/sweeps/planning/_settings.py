@@ -1,0 +1,111 @@
+"""How a sweep is made: what `jf.sweep` takes beside the task, the optimizer and the space."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..._core import checks
+from ..._core.errors import ArgumentError, ArgumentTypeError
+from ...spaces import Space
+from ..scheduler import Progress
+from ..stopping import StopRule
+from ..tasks import WHERE
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Arguments of `jf.sweep` that decide what its numbers are, checked."""
+
+    steps: int | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    seeds: int = 1
+    folds: Any = None
+    metric: str = "valid_loss"
+    mode: str | None = None
+    select: str = "last"
+    eval_every: int | None = None
+    eval_batch_size: int | None = None
+    stop: StopRule | None = None
+    diverged_above: float | None = None
+    keep: str | None = "last"
+    keep_configs: int = 10
+    layers: bool | tuple[str, ...] = False  # their names, where another process has found them
+    key: jax.Array = None  # pyright: ignore[reportAssignmentType]
+
+    def __post_init__(self):
+        if self.key is None:
+            object.__setattr__(self, "key", jax.random.key(0, impl="threefry2x32"))
+        for name, x in vars(self).items():
+            if isinstance(x, np.generic):  # a file would not know it from a text
+                object.__setattr__(self, name, x.item())
+        names = ("steps", "batch_size", "eval_every", "eval_batch_size")
+        given = {name: getattr(self, name) for name in names}
+        checks.check_count(WHERE, **{name: x for name, x in given.items() if x is not None})
+        checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
+        if not isinstance(self.layers, tuple):
+            checks.check_flag(WHERE, layers=self.layers)
+        if self.epochs is not None:
+            checks.check_positive_finite(WHERE, epochs=self.epochs)
+        if self.diverged_above is not None:
+            checks.check_positive(WHERE, diverged_above=self.diverged_above)
+        if not isinstance(self.stop, StopRule | None):
+            raise ArgumentTypeError(
+                f"{WHERE}: stop must come from jf.successive_halving or jf.median_stop, got stop={self.stop!r}."
+            )
+        if self.keep not in ("last", "best", None):
+            raise ArgumentError(f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}.")
+        self._check_key()
+
+    def _check_key(self) -> None:
+        key = self.key
+        if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
+            raise ArgumentTypeError(f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}.")
+        if str(jax.random.key_impl(key)) in ("rbg", "unsafe_rbg"):
+            raise ArgumentError(
+                f"{WHERE}: key must draw the same numbers under vmap as alone, got one of {jax.random.key_impl(key)}, "
+                f"whose numbers depend on the neighbours. Take jax.random.key(0, impl='threefry2x32')."
+            )
+
+    @property
+    def bound(self) -> float:
+        """A training loss above it is a divergence."""
+        return float("inf") if self.diverged_above is None else float(self.diverged_above)
+
+    def check_with(self, space: Space) -> None:
+        """Steps come from one place, and so does the batch size."""
+        if not isinstance(space, Space):
+            raise ArgumentTypeError(f"{WHERE}: space must come from jf.grid, jf.sobol or jf.random, got {space!r}.")
+        sources = (self.steps is not None, self.epochs is not None, "steps" in space.names)
+        if sum(sources) != 1:
+            raise ArgumentError(
+                f"{WHERE}: exactly one of steps and epochs must be given, got steps={self.steps}, "
+                f"epochs={self.epochs}{' and an axis' if 'steps' in space.names else ''}."
+            )
+        for x in space.columns.get("steps", ()):
+            checks.check_count(WHERE, steps=x)
+        if "batch_size" in space.names and self.batch_size is not None:
+            raise ArgumentError(f"{WHERE}: batch_size must come once, got an axis and batch_size={self.batch_size}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """Arguments of `jf.sweep` that decide how it runs, and leave its numbers as they are at equal width."""
+
+    plan: Any = None
+    directory: Any = None
+    snapshot_every: float = 30.0
+    progress: bool | Callable[[Progress], None] = True
+    executor: Any = None
+    parts: int | None = None
+
+    def __post_init__(self):
+        if self.parts is not None:
+            checks.check_count(WHERE, parts=self.parts)
+            if self.executor is None:
+                raise ArgumentError(f"{WHERE}: parts go with an executor, got parts={self.parts} without one.")
+        checks.check_not_negative(WHERE, snapshot_every=self.snapshot_every)

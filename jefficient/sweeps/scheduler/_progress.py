@@ -1,0 +1,123 @@
+"""How far a sweep is: a live bar in a terminal or notebook, plain lines elsewhere, or your own function."""
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..._core.errors import ArgumentTypeError
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """A sweep's progress.
+
+    Attributes:
+        trials_done: trials that have finished, diverged or been stopped.
+        trials: all of them.
+        steps_done: lane-steps made (one trial's update is one lane-step).
+        steps: all of them, as far as is known: what is stopped or diverges makes them fewer.
+        seconds: since the first program began to compile.
+        diverged: trials that have diverged.
+        stopped: trials that were stopped early.
+        busy: share of the lane-steps computed in which a trial was trained.
+        metric: what the score is.
+        best: the best mean score of a configuration whose trials are all done; None before the first.
+    """
+
+    trials_done: int
+    trials: int
+    steps_done: int
+    steps: int
+    seconds: float
+    diverged: int
+    stopped: int
+    busy: float
+    metric: str
+    best: float | None
+
+    @property
+    def rate(self) -> float:
+        """Lane-steps a second, compilation included."""
+        return self.steps_done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """At this rate; inf before the first segment."""
+        return (self.steps - self.steps_done) / self.rate if self.rate > 0 else math.inf
+
+    def __str__(self) -> str:
+        best = "" if self.best is None else f", best {self.metric} {self.best:.4g}"
+        diverged = f", {self.diverged} diverged" if self.diverged else ""
+        stopped = f", {self.stopped} stopped" if self.stopped else ""
+        busy = f", {self.busy:.0%} of lanes busy" if self.steps_done else ""
+        return f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s{busy}{best}{stopped}{diverged}"
+
+
+Reporter = Callable[[Progress], None]
+
+
+def reporter(where: str, progress: bool | Reporter) -> tuple[Reporter, Callable[[], None]]:
+    """What to call with each `Progress`, and what to call at the end."""
+    if callable(progress):
+        return progress, _nothing
+    if not isinstance(progress, bool):
+        raise ArgumentTypeError(f"{where}: progress must be True, False or a function, got progress={progress!r}.")
+    if not progress:
+        return _nothing, _nothing
+    return _bar() if _is_live() else _lines()
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+def _is_live() -> bool:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console.is_terminal or console.is_jupyter
+
+
+def _bar() -> tuple[Reporter, Callable[[], None]]:
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    bar = rich_progress.Progress(
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TextColumn("{task.description}"),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task("compiling", total=None)
+    bar.start()
+
+    def report(progress: Progress) -> None:
+        description = _with_time_left(progress) if progress.steps_done else "compiling"
+        bar.update(task, total=progress.steps, completed=progress.steps_done, description=description)
+
+    return report, bar.stop
+
+
+def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
+    """A line now and then, and always the last."""
+    last_line, is_ended = time.monotonic(), False
+
+    def report(progress: Progress) -> None:
+        nonlocal last_line, is_ended
+        is_last, is_ended = (
+            progress.trials_done == progress.trials and not is_ended,
+            progress.trials_done == progress.trials,
+        )
+        if is_last or time.monotonic() - last_line >= seconds_between:
+            last_line = time.monotonic()
+            print(f"jf.sweep: {_with_time_left(progress)}", file=sys.stderr, flush=True)
+
+    return report, _nothing
+
+
+def _with_time_left(progress: Progress) -> str:
+    is_known = progress.trials_done < progress.trials and math.isfinite(progress.seconds_left)
+    return f"{progress}, {progress.seconds_left:,.0f} s left" if is_known else str(progress)

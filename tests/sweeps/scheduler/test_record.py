@@ -1,0 +1,101 @@
+"""Standings, weights and reports of many configurations at once, against those of one after another."""
+
+import numpy as np
+import pytest
+
+from jefficient.results import Score, Status, at_looks, last_look
+from jefficient.sweeps.programs._groups import Program
+from jefficient.sweeps.scheduler._record import Place, Record, Seen
+
+LOOKS, SEEDS, FOLDS = 4, 2, 3
+
+
+def program(configs):
+    looks = tuple(tuple(range(1, n + 1)) for n in np.random.default_rng(0).integers(1, LOOKS + 1, configs))
+    steps = np.array([x[-1] for x in looks], np.int32)
+    return Program(np.arange(configs), {}, {}, {"rate": np.ones(configs, np.float32)}, steps, looks, 1.0, SEEDS, FOLDS)
+
+
+def record(part, keep, select="last"):
+    score = Score("valid_loss", "min", select)
+    return Record(len(part.configs), [part], [8], score, ("valid_loss",), {}, keep)
+
+
+def filled(part, keep, at_a_time, select="last", seed=0):
+    """A record whose trials are looked at in an order that is drawn, `at_a_time` of them at once; and what it saw."""
+    draw, it = np.random.default_rng(seed), record(part, keep, select)
+    at, values = np.zeros(part.trials, int), draw.normal(size=(part.trials, LOOKS)).astype(np.float32)
+    diverges = draw.random(values.shape) < 0.1
+    going = np.arange(part.trials)
+    while len(going):
+        trials = np.sort(draw.permutation(going)[:at_a_time])
+        row, member_seed, fold = part.place(trials)
+        index = at[trials]
+        steps, is_lost = part.until(row, index), diverges[trials, index]
+        status = np.where(is_lost, Status.DIVERGED, np.where(steps == part.steps[row], Status.FINISHED, Status.RUNNING))
+        seen = {"valid_loss": np.where(is_lost, np.nan, values[trials, index])}
+        it.add(Place(row, member_seed, fold), Seen(index, seen, status, steps, np.where(is_lost, steps, -1)), 8)
+        for i in np.flatnonzero(status != Status.RUNNING):
+            if it.wants(int(row[i])):
+                it.weights[int(row[i]), int(member_seed[i]), int(fold[i])] = trials[i]
+        at[trials] += 1
+        going = np.setdiff1d(going, trials[status != Status.RUNNING])
+    return it
+
+
+def ranked(it, score):
+    """All configurations by their standing, each worked out alone."""
+    curves, standings = it.curves(), []
+    for config in range(len(curves.step)):
+        values, status, taken = curves.looks["valid_loss"][config], curves.status[config], curves.steps_taken[config]
+        looks = score.looks(values, status, last_look(curves.step[config], taken))
+        [standing] = score.standing(*(x.reshape(1, -1) for x in (at_looks(values, looks), status, taken)))
+        standings.append((standing, config))
+    return sorted(standings)
+
+
+@pytest.mark.parametrize("select", ["last", "best_look"])
+@pytest.mark.parametrize("keep", [1, 5, 1000])
+@pytest.mark.parametrize("at_a_time", [1, 7, 500])
+def test_the_best_are_kept_with_all_their_weights_and_nobody_else_s(select, keep, at_a_time):
+    part = program(40)
+    it = filled(part, keep, at_a_time, select)
+    best = ranked(it, Score("valid_loss", "min", select))[:keep]
+    assert it._best == best
+    assert {c for c, _, _ in it.weights} == {config for _, config in best}
+    assert len(it.weights) == len(best) * SEEDS * FOLDS
+    finite = [mean for (without, _, mean), _ in best if without == 0]
+    assert it.progress().best == (min(finite) if finite else None)
+
+
+def test_a_record_that_is_restored_has_the_same_standings():
+    part = program(40)
+    it, other = filled(part, 5, 7), record(part, 5)
+    everything = np.arange(40)
+    other.restore(it.arrays(), everything, everything)
+    assert other._best == it._best
+    assert not len(other.unfinished())
+
+
+@pytest.mark.parametrize("select", ["last", "best_look"])
+def test_reports_of_many_are_those_of_each(select):
+    part = program(40)
+    together, alone = (filled(part, 5, 7, select) for _ in range(2))
+    everything = np.arange(40)
+    counts = part.look_count(everything)
+    assert counts.tolist() == [len(looks) for looks in part.looks]
+    found = together.unreported(everything, counts)
+    assert found == [
+        (config, *report[1:])
+        for config in everything.tolist()
+        for report in alone.unreported(everything[[config]], counts[[config]])
+    ]
+    assert not together.unreported(everything, counts)
+    assert any(np.isinf(score) for _, _, score in found)
+    assert any(np.isfinite(score) for _, _, score in found)
+    curves = together.curves()
+    for config, look, score in found:
+        if (curves.status[config] == Status.FINISHED).all():
+            values = curves.looks["valid_loss"][config]
+            scores = values[..., : look + 1].min(axis=-1) if select == "best_look" else values[..., look]
+            assert score == float(scores.mean())

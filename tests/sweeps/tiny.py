@@ -1,0 +1,52 @@
+"""The smallest task that sweeps train, and how a test lays lanes out: what the tests of the engine share."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jefficient as jf
+from jefficient.sweeps.planning import _plan
+
+_RNG = np.random.default_rng(3)
+X = _RNG.normal(size=(30, 3)).astype(np.float32)
+Y = (X @ np.array([1.0, -2.0, 0.5]) + 0.3 * _RNG.normal(size=30)).astype(np.float32)
+
+
+def init(key):
+    return jax.random.normal(key, (3,))
+
+
+def loss(params, batch):
+    x, y = batch
+    return jnp.mean((x @ params - y) ** 2)
+
+
+def task(**changes):
+    return jf.Task(**{"init": init, "loss": loss, "data": (X, Y), **changes})
+
+
+def sweep(the_task, space, optimizer=jf.sgd, **changes):
+    return jf.sweep(the_task, optimizer, space, **{"batch_size": 8, "progress": False, **changes})
+
+
+class Box:
+    """A tree of a class that compares by identity."""
+
+    def __init__(self, content):
+        self.content = content
+
+
+jax.tree_util.register_pytree_node(Box, lambda box: ((box.content,), None), lambda _, contents: Box(*contents))
+
+
+@contextlib.contextmanager
+def lanes(width, blocks=1):
+    """Sweeps in here run in blocks of at most `width` lanes (a power of two), so many side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_plan.WIDEST, "cpu", width)
+        patch.setattr(_plan, "_CPU_MANY", width)
+        patch.setattr(_plan, "blocks_side_by_side", lambda: blocks)
+        yield
