@@ -2,8 +2,8 @@
 
     python examples/00_linear_regression.py
 
-With the default learning rate 0.001, a thousand epochs of Adam do not get there: the updates are too small. A sweep
-over the article's range of rates, 0.001 to 0.1, finds one that does.
+With the default learning rate 0.001, a thousand epochs of Adam do not get there: the updates are
+too small. A sweep over the article's range of rates, 0.001 to 0.1, finds one that does.
 """
 
 import jax.numpy as jnp
@@ -50,7 +50,9 @@ def report(title, result):
     """Print the predictions of the best configuration, and return them."""
     best = result.best()
     predictions = predict(result.params(), NEW_X)
-    print(f"{title}: learning rate {best.hyperparameters['learning_rate']:.3g}, train loss {best.score:.3g}")
+    print(
+        f"{title}: learning rate {best.hyperparameters['learning_rate']:.3g}, train loss {best.score:.3g}"
+    )
     for x, y in zip(NEW_X[:, 0], predictions, strict=True):
         print(f"  f({x:.0f}) = {y:.4f}   off by {abs(y - x):.4f}")
     return predictions

@@ -2,9 +2,9 @@
 
     python examples/01_learning_rate_sweep.py [--output DIRECTORY]
 
-32 peak rates from 1e-4 to 1, three seeds each: 96 trainings in one compiled program. It prints the table, best first,
-and writes a picture (learning_rate_sweep.png) and the result (learning_rate_sweep.nc), which `jefficient show` and
-`jefficient report` read, and xarray too.
+32 peak rates from 1e-4 to 1, three seeds each: 96 trainings in one compiled program. It prints the
+table, best first, and writes a picture (learning_rate_sweep.png) and the result
+(learning_rate_sweep.nc), which `jefficient show` and `jefficient report` read, and xarray too.
 """
 
 import argparse
@@ -24,7 +24,9 @@ from sklearn.datasets import load_digits
 import jefficient as jf
 
 LAYERS = (64, 64, 64, 10)
-TWICE_GUESSING = 2 * np.log(10)  # a training loss twice that of guessing among ten digits: the trial is lost
+TWICE_GUESSING = 2 * np.log(
+    10
+)  # a training loss twice that of guessing among ten digits: the trial is lost
 
 
 def init(key):
@@ -44,7 +46,9 @@ def logits(params, x):
 
 def loss(params, batch):
     """Mean cross-entropy."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits(params, batch["x"]), batch["y"]).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits(params, batch["x"]), batch["y"]
+    ).mean()
 
 
 def accuracy(params, batch):
@@ -68,7 +72,15 @@ def sweep(rates=32, seeds=3, epochs=20):
         validation=0.2,
     )
     space = jf.grid(peak_learning_rate=np.geomspace(1e-4, 1, rates))
-    return jf.sweep(task, optimizer, space, epochs=epochs, batch_size=64, seeds=seeds, diverged_above=TWICE_GUESSING)
+    return jf.sweep(
+        task,
+        optimizer,
+        space,
+        epochs=epochs,
+        batch_size=64,
+        seeds=seeds,
+        diverged_above=TWICE_GUESSING,
+    )
 
 
 def picture(result, path):
@@ -89,11 +101,17 @@ def main(output=Path(".")):
     table = result.table()
     seeds = table["trials"].max()
     table["outcome"] = [f"{n} of {seeds} diverged" if n else "finished" for n in table["diverged"]]
-    shown = table[["peak_learning_rate", "valid_loss", "valid_loss_std", "valid_accuracy", "outcome"]]
-    print(f"Means and standard deviation over {seeds} seeds (those that did not diverge), best first:")
+    shown = table[
+        ["peak_learning_rate", "valid_loss", "valid_loss_std", "valid_accuracy", "outcome"]
+    ]
+    print(
+        f"Means and standard deviation over {seeds} seeds (those that did not diverge), best first:"
+    )
     print(shown.to_string(index=False, float_format="{:.4g}".format))
     print(f"\nBest: {result.best()}")
-    print(f"{result.dataset['status'].size} trials of {int(result.dataset['step'].max())} updates in {seconds:.1f} s.")
+    print(
+        f"{result.dataset['status'].size} trials of {int(result.dataset['step'].max())} updates in {seconds:.1f} s."
+    )
 
     output.mkdir(parents=True, exist_ok=True)
     picture(result, output / "learning_rate_sweep.png")
@@ -104,5 +122,7 @@ def main(output=Path(".")):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("."), help="where the picture and the result go")
+    parser.add_argument(
+        "--output", type=Path, default=Path("."), help="where the picture and the result go"
+    )
     main(parser.parse_args().output)

@@ -2,10 +2,11 @@
 
     python examples/02_batch_size_and_decay.py [--directory DIRECTORY]
 
-569 tumours, 30 measurements each (scikit-learn's breast cancer data), an MLP with 16 hidden units. Learning rates from
-0.001 to 0.1, batch sizes from 10 to 200, L1 and L2 penalties: 180 configurations, each with 5 stratified folds and 3
-seeds: 2 700 trainings in five compiled programs, one for each batch size. Successive halving stops what falls behind.
-Give it a directory, stop it with Ctrl-C or kill it, and run it again: it goes on from there.
+569 tumours, 30 measurements each (scikit-learn's breast cancer data), an MLP with 16 hidden units.
+Learning rates from 0.001 to 0.1, batch sizes from 10 to 200, L1 and L2 penalties: 180
+configurations, each with 5 stratified folds and 3 seeds: 2 700 trainings in five compiled programs,
+one for each batch size. Successive halving stops what falls behind. Give it a directory, stop it
+with Ctrl-C or kill it, and run it again: it goes on from there.
 """
 
 import argparse
@@ -74,7 +75,10 @@ def main(directory):
         prepare=(fit, standardise),
     )
     penalties = jf.grid(l1=[0.0], l2=[0.0, 1e-3, 1e-2, 1e-1]) + jf.grid(l1=[1e-3, 1e-2], l2=[0.0])
-    space = jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, 6), batch_size=[10, 25, 50, 100, 200]) * penalties
+    space = (
+        jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, 6), batch_size=[10, 25, 50, 100, 200])
+        * penalties
+    )
     settings = {
         "epochs": 12,
         "folds": StratifiedKFold(5, shuffle=True, random_state=0),
@@ -83,15 +87,28 @@ def main(directory):
     }
     result = jf.sweep(task, optimizer, space, directory=directory, snapshot_every=5.0, **settings)
 
-    columns = ["learning_rate", "batch_size", "l1", "l2", "valid_loss", "valid_loss_std", "valid_error", "stopped"]
+    columns = [
+        "learning_rate",
+        "batch_size",
+        "l1",
+        "l2",
+        "valid_loss",
+        "valid_loss_std",
+        "valid_error",
+        "stopped",
+    ]
     print(result.table()[columns].head(10).to_string())
     print(result.best())
     steps = int(result.dataset["steps_taken"].sum())
-    whole = int((result.dataset["step"].max("look") * 5 * 3).sum())
-    print(f"{steps:,} of {whole:,} updates were made; lanes were busy {result.dataset.attrs['busy']:.0%} of the time")
+    whole = int((result.dataset["step"].max("evaluation") * 5 * 3).sum())
+    print(
+        f"{steps:,} of {whole:,} updates were made; lanes were busy {result.dataset.attrs['utilization']:.0%} of the time"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--directory", help="keep the sweep here, so that it can be stopped and resumed")
+    parser.add_argument(
+        "--directory", help="keep the sweep here, so that it can be stopped and resumed"
+    )
     main(parser.parse_args().directory)

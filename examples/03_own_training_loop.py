@@ -2,9 +2,10 @@
 
     python examples/03_own_training_loop.py
 
-There is no data set and no batch: the agent walks a corridor of eight cells and is paid at its far end. `init`, `step`
-and `evaluate` are pure functions of a state that is yours; everything else (lanes, seeds, early stopping, the table)
-is the same as for a `jf.Task`. 54 configurations × 4 seeds are two compiled programs.
+There is no data set and no batch: the agent walks a corridor of eight cells and is paid at its far
+end. `init`, `step` and `evaluate` are pure functions of a state that is yours; everything else
+(lanes, seeds, early stopping, the table) is the same as for a `jf.Task`. 54 configurations × 4
+seeds are two compiled programs.
 """
 
 from typing import NamedTuple
@@ -64,7 +65,10 @@ def step(agent, data, t, key, learning_rate, entropy, use_baseline):
     (value, returns), grads = jax.value_and_grad(loss, has_aux=True)(agent.logits)
     updates, opt_state = optimizer(learning_rate).update(grads, agent.opt_state, agent.logits)
     logits = jf.apply_updates(agent.logits, updates)
-    return Agent(logits, opt_state, 0.9 * agent.baseline + 0.1 * returns), {"loss": value, "return": returns}
+    return Agent(logits, opt_state, 0.9 * agent.baseline + 0.1 * returns), {
+        "loss": value,
+        "return": returns,
+    }
 
 
 def evaluate(agent, data):
@@ -77,7 +81,11 @@ def evaluate(agent, data):
 def main():
     result = jf.sweep(
         jf.Trial(init, step, evaluate, weights=lambda agent: agent.logits),
-        space=jf.grid(learning_rate=np.geomspace(1e-3, 1.0, 9), entropy=[0.0, 1e-3, 1e-1], use_baseline=[False, True]),
+        space=jf.grid(
+            learning_rate=np.geomspace(1e-3, 1.0, 9),
+            entropy=[0.0, 1e-3, 1e-1],
+            use_baseline=[False, True],
+        ),
         steps=300,
         eval_every=50,
         seeds=4,
@@ -89,7 +97,7 @@ def main():
     print(result.best())
     right = jax.nn.softmax(jnp.asarray(result.params()))[:, RIGHT]
     print("probability of going right, cell by cell:", np.round(np.asarray(right), 2))
-    print(f"busy lanes: {result.dataset.attrs['busy']:.0%}")
+    print(f"busy lanes: {result.dataset.attrs['utilization']:.0%}")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python examples/05_flax_linen.py
 
-569 tumours, 30 measurements each (scikit-learn's breast cancer data), standardised within each of five folds. The
-module's field `width` is a static axis; weight decay is a traced one, and spares biases and batch-norm. The winner is
-trained on all rows, and its weights are used by the module.
+569 tumours, 30 measurements each (scikit-learn's breast cancer data), standardised within each of
+five folds. The module's field `width` is a static axis; weight decay is a traced one, and spares
+biases and batch-norm. The winner is trained on all rows, and its weights are used by the module.
 """
 
 import flax.linen as nn
@@ -54,10 +54,23 @@ def optimizer(learning_rate, weight_decay):
 def main():
     x, y = load_breast_cancer(return_X_y=True)
     data = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
-    task = jf.integrations.linen_task(Net, cross_entropy, data, metrics={"error": error}, prepare=(fit, standardise))
-    space = jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, 5), weight_decay=[0.0, 0.1, 1.0], width=jf.static([8, 32]))
+    task = jf.integrations.linen_task(
+        Net, cross_entropy, data, metrics={"error": error}, prepare=(fit, standardise)
+    )
+    space = jf.grid(
+        learning_rate=np.geomspace(1e-3, 1e-1, 5),
+        weight_decay=[0.0, 0.1, 1.0],
+        width=jf.static([8, 32]),
+    )
     result = jf.sweep(task, optimizer, space, epochs=10, batch_size=32, folds=5)
-    columns = ["learning_rate", "weight_decay", "width", "valid_loss", "valid_loss_se", "valid_error"]
+    columns = [
+        "learning_rate",
+        "weight_decay",
+        "width",
+        "valid_loss",
+        "valid_loss_se",
+        "valid_error",
+    ]
     print(result.table()[columns].head(8).to_string())
     best = result.best()
     print(best)

@@ -2,8 +2,9 @@
 
     python examples/06_equinox.py
 
-1 797 real images of digits. Equinox takes a traced dropout rate, so it is an axis as any number is: 6 learning rates
-and 4 dropout rates, two seeds each, 48 trainings. The winner is put back into its model and predicts.
+1 797 real images of digits. Equinox takes a traced dropout rate, so it is an axis as any number is:
+6 learning rates and 4 dropout rates, two seeds each, 48 trainings. The winner is put back into its
+model and predicts.
 """
 
 import equinox as eqx
@@ -44,7 +45,9 @@ def accuracy(logits, batch):
 
 def main():
     x, y = load_digits(return_X_y=True)
-    x, x_test, y, y_test = train_test_split((x / 16).astype(np.float32), y, test_size=300, random_state=0)
+    x, x_test, y, y_test = train_test_split(
+        (x / 16).astype(np.float32), y, test_size=300, random_state=0
+    )
     task = jf.integrations.equinox_task(
         Net,
         loss=cross_entropy,
@@ -61,9 +64,13 @@ def main():
     print(best)
 
     model, state = jf.integrations.equinox_model(Net, result.params(), best.hyperparameters)
-    logits, _ = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(x_test, state)
+    logits, _ = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(
+        x_test, state
+    )
     share = (logits.argmax(-1) == y_test).mean()
-    print(f"test accuracy {share:.4f} by the model, {float(result.test['test_accuracy'][0, 0]):.4f} by the sweep")
+    print(
+        f"test accuracy {share:.4f} by the model, {float(result.test['test_accuracy'][0, 0]):.4f} by the sweep"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python examples/07_data_on_disk.py [--rows 200000] [--directory D]
 
-Writes an HDF5 file of made-up rows, a piece at a time: 32 numbers each, and which of four spirals they lie on. The
-sweep reads batches from it while it trains, each once for all learning rates; with --directory it survives Ctrl-C.
+Writes an HDF5 file of made-up rows, a piece at a time: 32 numbers each, and which of four spirals
+they lie on. The sweep reads batches from it while it trains, each once for all learning rates; with
+--directory it survives Ctrl-C.
 """
 
 import argparse
@@ -42,7 +43,11 @@ def init(key):
     first, second, third = jax.random.split(key, 3)
     return [
         {"w": jax.random.normal(k, (a, b)) * jnp.sqrt(2 / a), "b": jnp.zeros(b)}
-        for k, a, b in ((first, FEATURES, HIDDEN), (second, HIDDEN, HIDDEN), (third, HIDDEN, CLASSES))
+        for k, a, b in (
+            (first, FEATURES, HIDDEN),
+            (second, HIDDEN, HIDDEN),
+            (third, HIDDEN, CLASSES),
+        )
     ]
 
 
@@ -54,7 +59,9 @@ def logits(params, x):
 
 
 def loss(params, batch):
-    return optax.softmax_cross_entropy_with_integer_labels(logits(params, batch["x"]), batch["y"]).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits(params, batch["x"]), batch["y"]
+    ).mean()
 
 
 def accuracy(params, batch):
@@ -68,7 +75,10 @@ def moments(rows):
         x = rows[begin : begin + PIECE]["x"].astype(np.float64)
         total, squares = total + x.sum(axis=0), squares + (x**2).sum(axis=0)
     mean = total / len(rows)
-    return {"mean": mean.astype(np.float32), "std": np.sqrt(squares / len(rows) - mean**2).astype(np.float32)}
+    return {
+        "mean": mean.astype(np.float32),
+        "std": np.sqrt(squares / len(rows) - mean**2).astype(np.float32),
+    }
 
 
 def standardised(fitted, batch):
@@ -90,7 +100,9 @@ def main(rows=200_000, directory=None):
             validation=0.05,
             prepare=(moments, standardised),
         )
-        space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, 8).tolist()) * jf.grid(batch_size=[100, 400])
+        space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, 8).tolist()) * jf.grid(
+            batch_size=[100, 400]
+        )
         return jf.sweep(
             task,
             jf.adam,
@@ -103,7 +115,9 @@ def main(rows=200_000, directory=None):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--directory", default=None)
     options = parser.parse_args()

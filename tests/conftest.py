@@ -1,7 +1,8 @@
 """Strict dtype promotion everywhere; warnings are errors (pyproject.toml); a run compiles each program once.
 
-Programs are compiled with little optimisation, since compiling is what the suite costs: XLA simplifies as it always
-does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as users do.
+Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
+simplifies as it always does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as
+users do.
 """
 
 import os
@@ -13,7 +14,8 @@ from importlib.metadata import version
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0"
-    + " --xla_cpu_use_fusion_emitters=false" * (version("jaxlib") < "0.11"),  # one that XLA does not know aborts it
+    + " --xla_cpu_use_fusion_emitters=false"
+    * (version("jaxlib") < "0.11"),  # one that XLA does not know aborts it
 )
 
 import chex
@@ -25,12 +27,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 def pytest_configure(config):
     """One compilation cache for a run and the processes that tests start; Ctrl-C works as in a terminal."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background processes are started so
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # a shell's background processes are started so
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = tempfile.mkdtemp(prefix="jefficient-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ.update(JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3")
+        os.environ.update(
+            JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3"
+        )
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 

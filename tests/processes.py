@@ -1,7 +1,8 @@
 """Processes of their own for tests, without the seconds that importing jax and pytest takes in each.
 
-A server that has imported the libraries, but not jefficient and nothing of jax's devices, forks at every `run`: what
-the child then does, it does first and alone. Where it matters what is imported a test starts an interpreter.
+A server that has imported the libraries, but not jefficient and nothing of jax's devices, forks at
+every `run`: what the child then does, it does first and alone. Where it matters what is imported a
+test starts an interpreter.
 """
 
 import io
@@ -17,7 +18,17 @@ from pathlib import Path
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["chex", "optax", "pytest", "xdist.plugin", "xarray", "pandas", "h5netcdf", "rich", "scipy.stats"]
+    [
+        "chex",
+        "optax",
+        "pytest",
+        "xdist.plugin",
+        "xarray",
+        "pandas",
+        "h5netcdf",
+        "rich",
+        "scipy.stats",
+    ]
 )
 
 
@@ -26,7 +37,9 @@ def run(*arguments, cwd=None, env=None, timeout=600):
     arguments, env = [str(a) for a in arguments], {**os.environ, **(env or {})}
     with tempfile.TemporaryDirectory(prefix="jefficient-process-") as folder:
         outputs = Path(folder) / "stdout", Path(folder) / "stderr"
-        process = _CONTEXT.Process(target=_child, args=(arguments, str(cwd or os.getcwd()), env, outputs))
+        process = _CONTEXT.Process(
+            target=_child, args=(arguments, str(cwd or os.getcwd()), env, outputs)
+        )
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -44,7 +57,9 @@ def _child(arguments, cwd, env, outputs):
         file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
-    sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(n, "w", closefd=False), encoding="utf-8") for n in (1, 2))
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.FileIO(n, "w", closefd=False), encoding="utf-8") for n in (1, 2)
+    )
     os.chdir(cwd)
     warnings.resetwarnings()
     warnings.simplefilter("default")

@@ -1,11 +1,13 @@
 """Digests of the programs that sweeps compile, to see whether a change of the code changed any of them.
 
-    python tests/program_digests.py                # compare with program_digests.json; exit status 1 on a difference
-    python tests/program_digests.py --write        # make them the ones to compare with, for this version of jax
-    python tests/program_digests.py --texts DIR    # write the programs' texts too, to see where they differ
+    python tests/program_digests.py                # compare with program_digests.json; exit status
+    1 on a difference python tests/program_digests.py --write        # make them the ones to compare
+    with, for this version of jax python tests/program_digests.py --texts DIR    # write the
+    programs' texts too, to see where they differ
 
-One small sweep of every kind runs through the public API. Whatever it lowers and compiles ahead of time is digested as
-its lowered text, with what does not change the arithmetic taken out: locations, names of functions and of results.
+One small sweep of every kind runs through the public API. Whatever it lowers and compiles ahead of
+time is digested as its lowered text, with what does not change the arithmetic taken out: locations,
+names of functions and of results.
 """
 
 import argparse
@@ -18,7 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one block at a time, so that widths are the same everywhere
+os.sched_setaffinity(
+    0, {min(os.sched_getaffinity(0))}
+)  # one block at a time, so that widths are the same everywhere
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # what is compiled is not digested
 
 import jax
@@ -74,7 +78,11 @@ def image_init(key):
 
 def image_loss(kernel, batch):
     made = lax.conv_general_dilated(
-        batch, kernel, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        batch,
+        kernel,
+        window_strides=(1, 1),
+        padding="SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return jnp.mean(made**2)
 
@@ -89,7 +97,9 @@ def standardised(fitted, batch):
 
 
 def task(**changes):
-    return jf.Task(**{"init": init, "loss": loss, "data": {"x": X, "y": Y}, "validation": 0.25, **changes})
+    return jf.Task(
+        **{"init": init, "loss": loss, "data": {"x": X, "y": Y}, "validation": 0.25, **changes}
+    )
 
 
 def streamed(folder, **changes):
@@ -113,7 +123,12 @@ def evaluate(state, data):
 
 def sweep(the_task, optimizer=jf.adam, n=8, **changes):
     rates = jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, n).tolist())
-    jf.sweep(the_task, optimizer, rates, **{"steps": 6, "eval_every": 3, "batch_size": 8, "progress": False, **changes})
+    jf.sweep(
+        the_task,
+        optimizer,
+        rates,
+        **{"steps": 6, "eval_every": 3, "batch_size": 8, "progress": False, **changes},
+    )
 
 
 def kinds(folder):
@@ -126,16 +141,27 @@ def kinds(folder):
         "keep best": functools.partial(sweep, task(metrics={"far": far}), keep="best", select=BEST),
         "keep none": functools.partial(sweep, task(), keep=None, metric="train_loss"),
         "no validation": functools.partial(sweep, task(validation=None), metric="train_loss"),
-        "folds": functools.partial(sweep, task(validation=None, metrics={"far": far}), folds=4, n=2),
-        "uneven folds": functools.partial(sweep, task(validation=None, metrics={"far": far}), folds=UNEVEN, n=4),
-        "evaluation batches": functools.partial(sweep, task(metrics={"error": mean_error}), eval_batch_size=4),
-        "convolution": functools.partial(sweep, task(init=image_init, loss=image_loss, data=IMAGES), n=1, batch_size=4),
+        "folds": functools.partial(
+            sweep, task(validation=None, metrics={"far": far}), folds=4, n=2
+        ),
+        "uneven folds": functools.partial(
+            sweep, task(validation=None, metrics={"far": far}), folds=UNEVEN, n=4
+        ),
+        "evaluation batches": functools.partial(
+            sweep, task(metrics={"error": mean_error}), eval_batch_size=4
+        ),
+        "convolution": functools.partial(
+            sweep, task(init=image_init, loss=image_loss, data=IMAGES), n=1, batch_size=4
+        ),
         "layers": functools.partial(sweep, task(), layers=True),
         "clip": functools.partial(
-            sweep, task(), lambda learning_rate: jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(learning_rate))
+            sweep,
+            task(),
+            lambda learning_rate: jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(learning_rate)),
         ),
         "model state": functools.partial(
-            sweep, task(init=lambda key: (init(key), jnp.zeros(())), loss=state_loss, model_state=True)
+            sweep,
+            task(init=lambda key: (init(key), jnp.zeros(())), loss=state_loss, model_state=True),
         ),
         "noise and penalty": functools.partial(sweep, task(loss=noisy_loss)),
         "regularized": functools.partial(sweep, regularized),
@@ -154,12 +180,16 @@ def kinds(folder):
         "streamed, keep best": functools.partial(
             sweep, streamed(folder, metrics={"far": far}), keep="best", select=BEST
         ),
-        "streamed, uneven folds": functools.partial(sweep, streamed(folder, validation=None), folds=UNEVEN, n=4),
-        "streamed, no validation": functools.partial(sweep, streamed(folder, validation=None), metric="train_loss"),
+        "streamed, uneven folds": functools.partial(
+            sweep, streamed(folder, validation=None), folds=UNEVEN, n=4
+        ),
+        "streamed, no validation": functools.partial(
+            sweep, streamed(folder, validation=None), metric="train_loss"
+        ),
     }
 
 
-BEST = "best_look"
+BEST = "best"
 
 
 def normalised(text):
@@ -188,7 +218,9 @@ def programs(run):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="make these the digests to compare with")
+    parser.add_argument(
+        "--write", action="store_true", help="make these the digests to compare with"
+    )
     parser.add_argument("--texts", type=Path, help="a folder to write the programs to")
     options = parser.parse_args()
 

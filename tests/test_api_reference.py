@@ -17,7 +17,9 @@ ENTRY = r"^::: (\S+)$|^#+ .* \{ #(\S+) \}$"  # generated from a docstring, or a 
 
 def entries():
     text = "\n".join(page.read_text() for page in PAGES.glob("*.md"))
-    return [generated or written for generated, written in re.findall(ENTRY, text, flags=re.MULTILINE)]
+    return [
+        generated or written for generated, written in re.findall(ENTRY, text, flags=re.MULTILINE)
+    ]
 
 
 def public():
@@ -37,5 +39,9 @@ def public():
 
 
 def test_every_public_name_has_one_entry():
-    shown = Counter(id(pkgutil.resolve_name(entry)) for entry in entries())  # `jefficient.sweep` alone is the module
-    assert {name: shown[id(thing)] for name, thing in public().items() if shown[id(thing)] != 1} == {}
+    shown = Counter(
+        id(pkgutil.resolve_name(entry)) for entry in entries()
+    )  # `jefficient.sweep` alone is the module
+    assert {
+        name: shown[id(thing)] for name, thing in public().items() if shown[id(thing)] != 1
+    } == {}

@@ -15,7 +15,9 @@ PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob(
 
 
 def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE
+    )
 
 
 def pictures(page):
@@ -29,7 +31,9 @@ def test_every_python_block_runs(page, tmp_path):
     done = processes.run("-W", "error", "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
-    assert pictures(page) <= {path.name for path in tmp_path.iterdir()}  # what is shown is what the blocks draw
+    assert pictures(page) <= {
+        path.name for path in tmp_path.iterdir()
+    }  # what is shown is what the blocks draw
 
 
 def test_pictures_are_small_and_say_what_they_show():
@@ -46,7 +50,9 @@ def test_the_gate_calls_the_readme_s_test_command():
     commands = [line for block in blocks("README.md", "bash") for line in block.splitlines()]
     pattern = re.search(r"grep -E '(.*)' README.md", (ROOT / ".ci" / "run").read_text())
     assert pattern
-    assert [line for line in commands if re.fullmatch(pattern[1].strip("^$"), line)] == [commands[-1]]
+    assert [line for line in commands if re.fullmatch(pattern[1].strip("^$"), line)] == [
+        commands[-1]
+    ]
     assert len(commands) == 2
 
 
@@ -58,17 +64,29 @@ def test_links_lead_somewhere(page):
 
 def test_the_door_is_what_it_says():
     """`__all__` and the namespace agree; everything has a docstring."""
-    rooms = {"cli", "integrations", "results", "schedules", "spaces", "sweeps", "testing", "training", "transforms"}
+    rooms = {
+        "cli",
+        "integrations",
+        "results",
+        "schedules",
+        "spaces",
+        "sweeps",
+        "testing",
+        "training",
+        "transforms",
+    }
     later = {name: getattr(jf, name) for name in jf._LATER}
-    public = {name for name in vars(jf) if not name.startswith("_")} - rooms - {"version"} | set(later)
+    public = {name for name in vars(jf) if not name.startswith("_")} - rooms - {"version"} | set(
+        later
+    )
     assert public == set(jf.__all__) - {"__version__"}
     assert all(getattr(jf, name).__doc__ for name in public)
     assert jf.__all__ == sorted(jf.__all__)
 
 
 def test_importing_for_transforms_alone_is_light():
-    program = (
-        "import sys, jefficient; print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
+    program = "import sys, jefficient; print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -54,10 +54,10 @@ def test_the_main_job_writes_table_picture_and_dataset(tmp_path):
     picture = (tmp_path / "out" / "learning_rate_sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     with xr.open_dataset(tmp_path / "out" / "learning_rate_sweep.nc", engine="h5netcdf") as data:
-        assert dict(data.sizes) == {"config": 32, "seed": 3, "fold": 1, "look": 20}
+        assert dict(data.sizes) == {"config": 32, "seed": 3, "fold": 1, "evaluation": 20}
         np.testing.assert_allclose(data["peak_learning_rate"], np.geomspace(1e-4, 1, 32))
         assert set(data["status"].values.ravel()) == {"finished", "diverged"}
-        last = data["valid_accuracy"].isel(look=-1).mean(("seed", "fold"))
+        last = data["valid_accuracy"].isel(evaluation=-1).mean(("seed", "fold"))
         assert float(last.max()) > 0.96
         assert (data["status"].isel(config=31) == "diverged").all()
 
@@ -65,10 +65,14 @@ def test_the_main_job_writes_table_picture_and_dataset(tmp_path):
 def test_batch_size_and_decay_are_chosen_and_the_directory_ends_with_the_same_answer(tmp_path):
     first, stderr = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
     assert "2700/2700 trials" in stderr
-    made, whole, busy = re.search(r"([\d,]+) of ([\d,]+) updates were made; lanes were busy (\d+)%", first).groups()
+    made, whole, utilization = re.search(
+        r"([\d,]+) of ([\d,]+) updates were made; lanes were busy (\d+)%", first
+    ).groups()
     assert int(made.replace(",", "")) < 0.6 * int(whole.replace(",", ""))
-    assert int(busy) > 85
-    best = float(re.search(r"valid_loss ([\d.]+) ± [\d.]+ \(mean ± standard error of 15 trials\)", first)[1])
+    assert int(utilization) > 85
+    best = float(
+        re.search(r"valid_loss ([\d.]+) ± [\d.]+ \(mean ± standard error of 15 trials\)", first)[1]
+    )
     x, y = load_breast_cancer(return_X_y=True)
     linear, folds = (
         make_pipeline(StandardScaler(), LogisticRegression()),
@@ -83,17 +87,23 @@ def test_batch_size_and_decay_are_chosen_and_the_directory_ends_with_the_same_an
 def test_an_own_training_loop_learns_to_go_right(tmp_path):
     stdout, stderr = run("03_own_training_loop.py", cwd=tmp_path)
     assert "216/216 trials" in stderr
-    assert float(re.search(r"mean_return ([\d.]+) ±", stdout)[1]) > 17.5  # 17.94 is what always going right earns
+    assert (
+        float(re.search(r"mean_return ([\d.]+) ±", stdout)[1]) > 17.5
+    )  # 17.94 is what always going right earns
     probabilities = re.search(r"cell by cell: \[(.*)\]", stdout)[1].split()
     assert len(probabilities) == 8
     assert min(map(float, probabilities[:-1])) > 0.9
 
 
-@pytest.mark.parametrize(("name", "trials"), [("04_flax_nnx.py", "16/16"), ("06_equinox.py", "48/48")])
+@pytest.mark.parametrize(
+    ("name", "trials"), [("04_flax_nnx.py", "16/16"), ("06_equinox.py", "48/48")]
+)
 def test_the_winner_predicts_in_its_own_framework_as_the_sweep_says(tmp_path, name, trials):
     stdout, stderr = run(name, cwd=tmp_path)
     assert f"{trials} trials" in stderr
-    by_model, by_sweep = re.search(r"test accuracy ([\d.]+) by the \w+, ([\d.]+) by the sweep", stdout).groups()
+    by_model, by_sweep = re.search(
+        r"test accuracy ([\d.]+) by the \w+, ([\d.]+) by the sweep", stdout
+    ).groups()
     assert float(by_model) > 0.95
     assert by_model == by_sweep
 

@@ -1,7 +1,7 @@
 """A test of the tests: each mistake is planted into a copy of the package, and the tests named beside it must fail.
 
-The mistakes are those that people make when they write an optimizer from its paper, one line each. Where a line has
-been rewritten, the mistake must be planted into the new one.
+The mistakes are those that people make when they write an optimizer from its paper, one line each.
+Where a line has been rewritten, the mistake must be planted into the new one.
 """
 
 import shutil
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 STATISTICS = "tests/results/test_statistics.py"
 OPTIMIZERS = "tests/transforms/test_references.py"
 SCHEDULES = "tests/schedules/test_references.py"
-STOPPING = "tests/sweeps/test_stop.py"
+STOPPING = "tests/sweeps/stopping/test_stop.py"
 
 
 class Mistake(NamedTuple):
@@ -35,7 +35,11 @@ MISTAKES = {
         "sgd_nesterov",
     ),
     "wrong Nesterov in Adam": Mistake(
-        "transforms/_adam.py", "[(b1, 0), (b1, 1), (b2, 0)]", "[(b1, 0), (b1, 0), (b2, 0)]", OPTIMIZERS, "nadam"
+        "transforms/_adam.py",
+        "[(b1, 0), (b1, 1), (b2, 0)]",
+        "[(b1, 0), (b1, 0), (b2, 0)]",
+        OPTIMIZERS,
+        "nadam",
     ),
     "momentum with dampening": Mistake(
         "transforms/_sgd.py",
@@ -52,10 +56,18 @@ MISTAKES = {
         "float64 and adam",
     ),
     "eps times 100": Mistake(
-        "transforms/_adam.py", "numerics.scalar(eps, real)", "100 * numerics.scalar(eps, real)", OPTIMIZERS, "float64"
+        "transforms/_adam.py",
+        "numerics.scalar(eps, real)",
+        "100 * numerics.scalar(eps, real)",
+        OPTIMIZERS,
+        "float64",
     ),
     "no bias correction": Mistake(
-        "transforms/_adam.py", "m_hat = m32 * f.correct1.astype(dtype)", "m_hat = m32", OPTIMIZERS, "adam"
+        "transforms/_adam.py",
+        "m_hat = m32 * f.correct1.astype(dtype)",
+        "m_hat = m32",
+        OPTIMIZERS,
+        "adam",
     ),
     "bias correction a step late": Mistake(
         "transforms/_adam.py", "[(b1, 0), (b2, 0)]", "[(b1, 1), (b2, 1)]", OPTIMIZERS, "adam"
@@ -75,7 +87,11 @@ MISTAKES = {
         "adamw",
     ),
     "wrong sign of the decay": Mistake(
-        "transforms/_decay.py", "+ strength * direction", "- strength * direction", OPTIMIZERS, "sgd_l2"
+        "transforms/_decay.py",
+        "+ strength * direction",
+        "- strength * direction",
+        OPTIMIZERS,
+        "sgd_l2",
     ),
     "linear for quadratic penalty": Mistake(
         "training/_objective.py",
@@ -112,7 +128,11 @@ MISTAKES = {
         "jumps",
     ),
     "a hard threshold for a soft one": Mistake(
-        "transforms/_proximal.py", "x - strength.astype(x.dtype) * direction", "x", OPTIMIZERS, "proximal"
+        "transforms/_proximal.py",
+        "x - strength.astype(x.dtype) * direction",
+        "x",
+        OPTIMIZERS,
+        "proximal",
     ),
     "a scalar threshold behind Adam": Mistake(
         "transforms/_proximal.py",
@@ -136,33 +156,53 @@ MISTAKES = {
         "optax_s and clip_by_global_norm",
     ),
     "one too many at a rung": Mistake(
-        "sweep/_stop.py", "self._rule.eta * (1 + _ROUNDING))", "self._rule.eta + 1)", STOPPING, "paper_says"
+        "sweeps/stopping/_stop.py",
+        "self._rule.eta * (1 + _ROUNDING))",
+        "self._rule.eta + 1)",
+        STOPPING,
+        "paper_says",
     ),
     "rungs on a line": Mistake(
-        "sweep/_stop.py", "first * self._rule.eta**rung", "first * (1 + self._rule.eta * rung)", STOPPING, "paper_says"
+        "sweeps/stopping/_stop.py",
+        "first * self._rule.eta**rung",
+        "first * (1 + self._rule.eta * rung)",
+        STOPPING,
+        "paper_says",
     ),
     "the median of bests": Mistake(
-        "sweep/_stop.py", "self._sums[looks - 1] / looks", "self._bests[looks - 1]", STOPPING, "median_rule_is"
+        "sweeps/stopping/_stop.py",
+        "self._sums[evaluations - 1] / evaluations",
+        "self._bests[evaluations - 1]",
+        STOPPING,
+        "median_rule_is",
     ),
     "folds swap their sides": Mistake(
-        "sweep/_folds.py",
+        "sweeps/tasks/_folds.py",
         "return sides[0], sides[1]",
         "return sides[1], sides[0]",
-        "tests/sweeps/test_folds.py",
+        "tests/sweeps/tasks/test_folds.py",
         "those_of_the_splitter",
     ),
     "rows that are not there count": Mistake(
-        "sweep/_evaluate.py",
+        "sweeps/tasks/_evaluation.py",
         "jnp.float32(rows) if count is None else count.astype(jnp.float32)",
         "jnp.float32(rows)",
-        "tests/sweeps/test_evaluate.py",
+        "tests/sweeps/tasks/test_evaluation.py",
         "rows_that_are_not_there",
     ),
     "training and validation rows are swapped": Mistake(
-        "results/_statistics.py", "test / train if train", "train / test if train", STATISTICS, "corrected"
+        "results/_statistics.py",
+        "test / train if train",
+        "train / test if train",
+        STATISTICS,
+        "corrected",
     ),
     "folds as if they were independent": Mistake(
-        "results/_statistics.py", "1 / folds + (test", "1 / folds + 0 * (test", STATISTICS, "corrected"
+        "results/_statistics.py",
+        "1 / folds + (test",
+        "1 / folds + 0 * (test",
+        STATISTICS,
+        "corrected",
     ),
     "seeds of a fold as if they were independent": Mistake(
         "results/_statistics.py",
@@ -172,7 +212,11 @@ MISTAKES = {
         "corrected",
     ),
     "many comparisons as if they were one": Mistake(
-        "results/_statistics.py", "p_values * comparisons, 1.0", "p_values, 1.0", STATISTICS, "ties_are_those"
+        "results/_statistics.py",
+        "p_values * comparisons, 1.0",
+        "p_values, 1.0",
+        STATISTICS,
+        "ties_are_those",
     ),
 }
 
@@ -196,7 +240,9 @@ def copy(tmp_path):
 def test_the_mistake_is_caught(name, copy):
     mistake = MISTAKES[name]
     source = (copy / mistake.file).read_text(encoding="utf-8")
-    assert mistake.right in source, f"{mistake.file} has changed: plant the mistake into its new line"
+    assert mistake.right in source, (
+        f"{mistake.file} has changed: plant the mistake into its new line"
+    )
     (copy / mistake.file).write_text(source.replace(mistake.right, mistake.wrong), encoding="utf-8")
     done = run(mistake.tests, mistake.select, copy.parent)
     assert done.returncode == 1, f"nothing failed:\n{done.stdout}\n{done.stderr}"

@@ -1,8 +1,8 @@
 """Checks of concrete numbers, made before anything is traced.
 
-Each check takes the public name of the caller and the numbers as keywords, and returns nothing. A traced value
-passes (its shape is still looked at): whoever traces, checks the concrete values first (``jf.vectorize`` and
-``jf.sweep`` do).
+Each check takes the public name of the caller and the numbers as keywords, and returns nothing. A
+traced value passes (its shape is still evaluated): whoever traces, checks the concrete values first
+(``jf.vectorize`` and ``jf.sweep`` do).
 """
 
 import math
@@ -28,7 +28,9 @@ def is_traced(x: Any) -> bool:
 
 def is_number(x: Any) -> bool:
     """Whether `x` is a Python or NumPy real number; a bool is none."""
-    return type(x) in _SCALARS or (isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_))
+    return type(x) in _SCALARS or (
+        isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
+    )
 
 
 def check_scalar(where: str, **values: Any) -> None:
@@ -57,7 +59,9 @@ def check_dtype(where: str, **dtypes: Any) -> None:
         except TypeError:
             is_floating = False
         if not is_floating:
-            raise ArgumentTypeError(f"{where}: {name} must be a floating dtype, got {name}={dtype!r}.")
+            raise ArgumentTypeError(
+                f"{where}: {name} must be a floating dtype, got {name}={dtype!r}."
+            )
 
 
 def _as_float(x: Any) -> float:
@@ -143,7 +147,9 @@ def check_flag(where: str, **values: Any) -> None:
     """Each value is a bool: it chooses the structure of the program, so it cannot be traced."""
     for name, x in values.items():
         if not isinstance(x, (bool, np.bool_)):
-            raise ArgumentTypeError(f"{where}: {name} must be True or False (static), got {name}={x!r}.")
+            raise ArgumentTypeError(
+                f"{where}: {name} must be True or False (static), got {name}={x!r}."
+            )
 
 
 def check_loss(where: str, value: Any) -> None:
@@ -157,4 +163,6 @@ def check_loss(where: str, value: Any) -> None:
             f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."
         )
     if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-        raise ArgumentTypeError(f"{where}: loss must be floating, got dtype {jnp.result_type(value)}.")
+        raise ArgumentTypeError(
+            f"{where}: loss must be floating, got dtype {jnp.result_type(value)}."
+        )

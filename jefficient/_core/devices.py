@@ -16,9 +16,10 @@ from .typing import Device
 def use_cpu_devices(count: int | None = None) -> None:
     """Turn a CPU's cores into jax devices; a sweep runs its blocks on all of them.
 
-    To be called before jax is first used in the process: jax fixes its devices then. The environment variable
-    ``JAX_NUM_CPU_DEVICES`` does the same from outside. A sweep keeps all cores busy without it (its blocks run side
-    by side on one device); devices help code of your own that spreads work over them.
+    To be called before jax is first used in the process: jax fixes its devices then. The
+    environment variable ``JAX_NUM_CPU_DEVICES`` does the same from outside. A sweep keeps all cores
+    busy without it (its blocks run side by side on one device); devices help code of your own that
+    spreads work over them.
 
     Args:
         count: how many; by default one for each core that the process may use.
@@ -40,17 +41,20 @@ def use_cpu_devices(count: int | None = None) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", cores() if count is None else count)
     except RuntimeError:
-        raise JefficientError(f"{where}: it must be called before jax is first used, got a jax in use.") from None
+        raise JefficientError(
+            f"{where}: it must be called before jax is first used, got a jax in use."
+        ) from None
 
 
 def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     """Keep compiled programs on disk: the second run of a sweep starts at once.
 
-    Sets jax's persistent compilation cache for all programs, however small and quick to compile. Other settings of it
-    (``jax_compilation_cache_max_size`` …) can be made as usual.
+    Sets jax's persistent compilation cache for all programs, however small and quick to compile.
+    Other settings of it (``jax_compilation_cache_max_size`` …) can be made as usual.
 
     Args:
-        path: a folder, made if it is not there; by default ``~/.cache/jefficient`` (or below ``XDG_CACHE_HOME``).
+        path: a folder, made if it is not there; by default ``~/.cache/jefficient`` (or below
+            ``XDG_CACHE_HOME``).
 
     Examples:
         The first lines of a program::

@@ -5,9 +5,11 @@
     ├── ArgumentTypeError   also a TypeError: another kind of thing is expected
     └── MissingExtraError   also an ImportError: a module needs what an extra brings
 
-and the one category of warnings, `JefficientWarning` (a UserWarning): something was done that you should know of.
+and the one category of warnings, `JefficientWarning` (a UserWarning): something was done that you
+should know of.
 
-Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to do}``.
+Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to
+do}``.
 """
 
 

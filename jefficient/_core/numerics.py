@@ -1,8 +1,9 @@
 """Arithmetic that keeps dtypes and digits.
 
-A hyperparameter may be a Python number (a double) or a traced scalar of any floating dtype. Leaves are computed in
-their own dtype, but in float32 at least, and cast back: ``upcast(g) … .astype(g.dtype)``. `scalar` brings a
-hyperparameter to that dtype, so that a static and a traced number meet the same arithmetic and nothing is promoted.
+A hyperparameter may be a Python number (a double) or a traced scalar of any floating dtype. Leaves
+are computed in their own dtype, but in float32 at least, and cast back: ``upcast(g) …
+.astype(g.dtype)``. `scalar` brings a hyperparameter to that dtype, so that a static and a traced
+number meet the same arithmetic and nothing is promoted.
 """
 
 import functools
@@ -24,7 +25,8 @@ MINIMUM_DTYPE = jnp.float32
 def compute_dtype(*dtypes: Any) -> Any:
     """The dtype in which leaves of floating `dtypes` are computed together: the widest, but float32 at least.
 
-    By NumPy's rules, which for these are jax's: jax's own function refuses under strict dtype promotion.
+    By NumPy's rules, which for these are jax's: jax's own function refuses under strict dtype
+    promotion.
     """
     return functools.reduce(np.promote_types, map(np.dtype, dtypes), np.dtype(MINIMUM_DTYPE))
 
@@ -70,7 +72,8 @@ def whole(x: t.Scalar) -> jax.Array:
 def number_dtype(*numbers: t.Scalar | t.Step) -> Any:
     """The floating dtype that holds all `numbers`: float32, or wider where one is strongly typed so.
 
-    Python and NumPy numbers carry no dtype of their own: they never widen a program, not even under x64.
+    Python and NumPy numbers carry no dtype of their own: they never widen a program, not even under
+    x64.
     """
     arrays = [x for x in numbers if isinstance(x, jax.Array) and not x.weak_type]
     return compute_dtype(*(x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)))
@@ -87,7 +90,9 @@ def device_numbers(where: str, name: str, values: Any) -> np.ndarray:
     if dtype == np.int32:
         is_lost |= converted != host
     if is_lost.any():
-        raise ArgumentError(f"{where}: the values of {name} must fit {dtype}, got {name}={host[is_lost].ravel()[0]}.")
+        raise ArgumentError(
+            f"{where}: the values of {name} must fit {dtype}, got {name}={host[is_lost].ravel()[0]}."
+        )
     return converted
 
 
@@ -96,11 +101,13 @@ def complement(b: t.Scalar) -> float | jax.Array:
     return 1 - scalar(b) if isinstance(b, jax.Array) else 1.0 - float(b)
 
 
-def bias_corrections(decays: Sequence[tuple[t.Scalar, int]], count: jax.Array, dtype: Any) -> list[jax.Array]:
+def bias_corrections(
+    decays: Sequence[tuple[t.Scalar, int]], count: jax.Array, dtype: Any
+) -> list[jax.Array]:
     """1 / (1 - bᵗ) for each (b, ahead) at t = count + ahead, each of shape ().
 
-    As -1 / expm1(t·log1p(-(1-b))): in float32 right to 2e-7, however near b is to one. Where all are host numbers they
-    are computed as one vector, since every kernel takes its time to compile.
+    As -1 / expm1(t·log1p(-(1-b))): in float32 right to 2e-7, however near b is to one. Where all
+    are host numbers they are computed as one vector, since every kernel takes its time to compile.
     """
     steps, rests = count.astype(dtype), [complement(b) for b, _ in decays]
     if not any(isinstance(rest, jax.Array) for rest in rests):
@@ -108,17 +115,24 @@ def bias_corrections(decays: Sequence[tuple[t.Scalar, int]], count: jax.Array, d
         ahead = np.array([ahead for _, ahead in decays], dtype)
         return list(-1 / _expm1((steps + ahead) * np.array(logs, dtype)))
     ahead = [ahead for _, ahead in decays]
-    return [_bias_correction(scalar(rest, dtype), steps + n) for rest, n in zip(rests, ahead, strict=True)]
+    return [
+        _bias_correction(scalar(rest, dtype), steps + n)
+        for rest, n in zip(rests, ahead, strict=True)
+    ]
 
 
 def _bias_correction(rest: jax.Array, steps: jax.Array) -> jax.Array:
-    is_decaying = rest < 1  # b = 0 has no logarithm; there 1 / (1 - bᵗ) is 1 + b + … at t = 1, and flat after it
+    is_decaying = (
+        rest < 1
+    )  # b = 0 has no logarithm; there 1 / (1 - bᵗ) is 1 + b + … at t = 1, and flat after it
     log_b = jnp.log1p(-jnp.where(is_decaying, rest, 0.5))
     at_zero = jnp.where(steps == 1, 2 - rest, 1.0)
     return jnp.where(is_decaying, -1 / _expm1(steps * log_b), at_zero)
 
 
-_TAYLOR = tuple(1 / math.factorial(k) for k in range(9, 1, -1))  # of (e^x - 1 - x) / x², highest power first
+_TAYLOR = tuple(
+    1 / math.factorial(k) for k in range(9, 1, -1)
+)  # of (e^x - 1 - x) / x², highest power first
 
 
 @functools.partial(jax.jit, inline=True)

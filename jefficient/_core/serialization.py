@@ -26,7 +26,9 @@ def digest_of(tree: Tree) -> str:
     content = hashlib.sha256()
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         host = np.ascontiguousarray(jax.random.key_data(x) if _is_key(x) else x)
-        content.update(json.dumps([jax.tree_util.keystr(path), list(host.shape), str(host.dtype)]).encode())
+        content.update(
+            json.dumps([jax.tree_util.keystr(path), list(host.shape), str(host.dtype)]).encode()
+        )
         content.update(host.tobytes())
     return content.hexdigest()
 
@@ -56,7 +58,9 @@ def decoded(name: str, arrays: Mapping[str, np.ndarray], template: Tree) -> Tree
     def leaf(place: str, like: Any) -> Any:
         stored = arrays[place]
         if _is_key(like):
-            return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(jnp.zeros((), like.dtype)))
+            return jax.random.wrap_key_data(
+                jnp.asarray(stored), impl=jax.random.key_impl(jnp.zeros((), like.dtype))
+            )
         if np.dtype(like.dtype).kind == "V":
             stored = np.frombuffer(stored.tobytes(), like.dtype).reshape(like.shape)
         if stored.shape != like.shape or stored.dtype != like.dtype:

@@ -25,7 +25,9 @@ def _parameters(where: str, function: Callable) -> Iterable[inspect.Parameter]:
 
 def names_asked(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
     """The names that `function` takes by keyword, after its first `positional` arguments."""
-    return tuple(p.name for p in list(_parameters(where, function))[positional:] if p.kind in _NAMED)
+    return tuple(
+        p.name for p in list(_parameters(where, function))[positional:] if p.kind in _NAMED
+    )
 
 
 def names_required(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
@@ -36,7 +38,10 @@ def names_required(where: str, function: Callable, positional: int = 0) -> tuple
 
 def takes_any(function: Callable) -> bool:
     """Whether `function` takes ``**kwargs``."""
-    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in _parameters("signatures.takes_any", function))
+    return any(
+        p.kind is inspect.Parameter.VAR_KEYWORD
+        for p in _parameters("signatures.takes_any", function)
+    )
 
 
 def pick(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

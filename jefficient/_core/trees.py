@@ -42,10 +42,14 @@ def map_leaves(
     """
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     beside = [_leaves_like(where, leaves, treedef, tree) for tree in reads]
-    beside += [_leaves_like(where, leaves, treedef, tree, ("gradients", "state")) for tree in states]
+    beside += [
+        _leaves_like(where, leaves, treedef, tree, ("gradients", "state")) for tree in states
+    ]
     rows = []
     for g, *others in zip(leaves, *beside, strict=True):
-        rows.append((None, *others[len(reads) :]) if g is None else function(numerics.array(g), *others))
+        rows.append(
+            (None, *others[len(reads) :]) if g is None else function(numerics.array(g), *others)
+        )
     columns = zip(*rows, strict=True) if rows else ((),) * (1 + len(states))
     return tuple(treedef.unflatten(column) for column in columns)
 
@@ -77,7 +81,9 @@ def check_real(where: str, tree: Tree, what: str = "gradients") -> None:
     """No leaf is complex."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
-            raise ArgumentTypeError(f"{where}: {what} must be real, got dtype {jnp.result_type(x)} at {name_of(path)}.")
+            raise ArgumentTypeError(
+                f"{where}: {what} must be real, got dtype {jnp.result_type(x)} at {name_of(path)}."
+            )
 
 
 def zeros_like(
@@ -90,7 +96,11 @@ def zeros_like(
     """Zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
     check_floating(where, params)
     for path, p in jax.tree_util.tree_leaves_with_path(params):
-        if keeps_imaginary and numerics.is_complex(dtype_of(p)) and not numerics.is_complex(dtype(dtype_of(p))):
+        if (
+            keeps_imaginary
+            and numerics.is_complex(dtype_of(p))
+            and not numerics.is_complex(dtype(dtype_of(p)))
+        ):
             raise ArgumentTypeError(
                 f"{where}: the accumulator of complex parameters must be complex, got {dtype(dtype_of(p))} "
                 f"for {dtype_of(p)} at {name_of(path)}."
@@ -110,7 +120,9 @@ def layers(tree: Tree) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(dtype_of(x), jnp.floating):
-            name = jax.tree_util.keystr(path[:-1] if len(path) > 1 else path, simple=True, separator=".")
+            name = jax.tree_util.keystr(
+                path[:-1] if len(path) > 1 else path, simple=True, separator="."
+            )
             found.setdefault(name or "params", []).append(x)
     return found
 
@@ -118,7 +130,9 @@ def layers(tree: Tree) -> dict[str, list[Any]]:
 def zero_share(tree: Tree) -> jax.Array:
     """The share of a tree's floating numbers that are exactly zero, float32, shape ()."""
     leaves = [x for xs in layers(tree).values() for x in xs]
-    zeros = sum((jnp.sum(x == 0, dtype=jnp.float32) for x in leaves), start=jnp.zeros((), jnp.float32))
+    zeros = sum(
+        (jnp.sum(x == 0, dtype=jnp.float32) for x in leaves), start=jnp.zeros((), jnp.float32)
+    )
     return zeros / max(sum(x.size for x in leaves), 1)
 
 
@@ -180,7 +194,9 @@ def dtype_of(x: Any) -> Any:
 
 def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) -> None:
     if not isinstance(y, _ARRAYS):
-        raise ArgumentError(f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place}.")
+        raise ArgumentError(
+            f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place}."
+        )
     if np.shape(x) != np.shape(y):
         raise ArgumentError(
             f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} against "

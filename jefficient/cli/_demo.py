@@ -21,16 +21,29 @@ HIDDEN = 32
 
 def add(commands: Any) -> None:
     """Add the command."""
-    parser = add_command(commands, "demo", "a sweep over digits in half a minute, with a report", TEXT, run)
-    parser.add_argument("--output", metavar="DIR", default=".", help="where sweep.nc and report.html go (default: .)")
-    parser.add_argument("--directory", metavar="DIR", help="keep the sweep here, so that it can be stopped and resumed")
+    parser = add_command(
+        commands, "demo", "a sweep over digits in half a minute, with a report", TEXT, run
+    )
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        default=".",
+        help="where sweep.nc and report.html go (default: .)",
+    )
+    parser.add_argument(
+        "--directory",
+        metavar="DIR",
+        help="keep the sweep here, so that it can be stopped and resumed",
+    )
 
 
 def run(chosen: Any) -> int:
     """Train, write, and say what is best."""
     from jefficient import JefficientError, JefficientWarning
 
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    missing = [
+        package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None
+    ]
     if missing:
         raise JefficientError(
             f"demo needs {', '.join(missing)}, and does not find it. Run: pip install 'jefficient[all]'"
@@ -38,12 +51,16 @@ def run(chosen: Any) -> int:
     output = Path(chosen.output)
     output.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "jf.sweep: interrupted", JefficientWarning)  # it is said at the end
+        warnings.filterwarnings(
+            "ignore", "jf.sweep: interrupted", JefficientWarning
+        )  # it is said at the end
         result = demo(chosen.directory)
     return _finish(result, output, chosen.directory)
 
 
-def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 128), epochs: int = 20) -> Any:
+def demo(
+    directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 128), epochs: int = 20
+) -> Any:
     """The sweep."""
     import jax
     import numpy as np
@@ -65,15 +82,21 @@ def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 12
         return jax.nn.relu(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
 
     def loss(params: Any, batch: Any) -> Any:
-        return optax.softmax_cross_entropy_with_integer_labels(logits(params, batch["x"]), batch["y"]).mean()
+        return optax.softmax_cross_entropy_with_integer_labels(
+            logits(params, batch["x"]), batch["y"]
+        ).mean()
 
     def error(params: Any, batch: Any) -> Any:
         return logits(params, batch["x"]).argmax(-1) != batch["y"]
 
     images, digits = load_digits(return_X_y=True)
     data = {"x": (images / 16).astype(np.float32), "y": digits.astype(np.int32)}
-    space = jf.grid(learning_rate=np.geomspace(3e-4, 1.0, rates), batch_size=list(sizes), l2=[0.0, 1e-3, 1e-2])
-    task = jf.Task(init=init, loss=jf.regularized(loss), data=data, metrics={"error": error}, validation=0.25)
+    space = jf.grid(
+        learning_rate=np.geomspace(3e-4, 1.0, rates), batch_size=list(sizes), l2=[0.0, 1e-3, 1e-2]
+    )
+    task = jf.Task(
+        init=init, loss=jf.regularized(loss), data=data, metrics={"error": error}, validation=0.25
+    )
     lost = 2 * float(np.log(10))  # a training loss twice that of guessing
     kept: Any = {"directory": directory, "snapshot_every": 5.0}
     return jf.sweep(task, jf.adam, space, epochs=epochs, seeds=3, diverged_above=lost, **kept)
@@ -82,11 +105,18 @@ def demo(directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 12
 def _finish(result: Any, output: Path, directory: str | None) -> int:
     from ._show import print_answer
 
-    saved, report = result.save(output / "sweep.nc"), result.report(output / "report.html", title="Digits: a demo")
+    saved, report = (
+        result.save(output / "sweep.nc"),
+        result.report(output / "report.html", title="Digits: a demo"),
+    )
     print_answer(result)
     print(f"\nresult:  {saved}\nreport:  {report}")
     if not (result.dataset["status"] == "interrupted").any():
         return 0
-    again = "The same command goes on from there." if directory else "With --directory DIR it could be resumed."
+    again = (
+        "The same command goes on from there."
+        if directory
+        else "With --directory DIR it could be resumed."
+    )
     print(f"stopped by Ctrl-C; what there was is written. {again}")
     return 130

@@ -29,7 +29,9 @@ def info() -> str:
 
     import jefficient as jf
 
-    devices = ", ".join(f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices())
+    devices = ", ".join(
+        f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()
+    )
     lines = {
         "jefficient": jf.__version__,
         "python": platform.python_version(),

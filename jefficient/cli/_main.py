@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for what went wrong (a line on stderr), 130 after Ctrl-C; wrong arguments end
-        the process with 2.
+        The exit code: 0 for success, 1 for what went wrong (a line on stderr), 130 after Ctrl-C;
+        wrong arguments end the process with 2.
     """
     parser = argparse.ArgumentParser(
         prog="jefficient",

@@ -16,8 +16,12 @@ next:    open the page in a browser. jefficient show prints the same in the term
 def add(commands: Any) -> None:
     """Add the command."""
     parser = add_command(commands, "report", "write an HTML page on a result", TEXT, run)
-    parser.add_argument("path", metavar="PATH", help="a result's file (.nc), or the directory of a sweep")
-    parser.add_argument("--output", metavar="FILE", default="report.html", help="the page (default: report.html)")
+    parser.add_argument(
+        "path", metavar="PATH", help="a result's file (.nc), or the directory of a sweep"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", default="report.html", help="the page (default: report.html)"
+    )
     parser.add_argument("--title", help="of the page")
 
 

@@ -19,8 +19,12 @@ next:    jefficient report sweep.nc writes it all as a page, with pictures."""
 def add(commands: Any) -> None:
     """Add the command."""
     parser = add_command(commands, "show", "print a result: the best, ties, checks", TEXT, run)
-    parser.add_argument("path", metavar="PATH", help="a result's file (.nc), or the directory of a sweep")
-    parser.add_argument("--top", metavar="N", type=_count, default=10, help="configurations to print (default: 10)")
+    parser.add_argument(
+        "path", metavar="PATH", help="a result's file (.nc), or the directory of a sweep"
+    )
+    parser.add_argument(
+        "--top", metavar="N", type=_count, default=10, help="configurations to print (default: 10)"
+    )
 
 
 def _count(text: str) -> int:
@@ -66,7 +70,11 @@ def answer(result: Any) -> str:
     checks = str(result.checks())
     statuses = result.dataset["status"].values.astype(str).ravel().tolist()
     over = [x for x in statuses if x not in ("running", "interrupted")]
-    under_way = f"so far, {len(over)} of {len(statuses)} trials are over" if len(over) < len(statuses) else ""
+    under_way = (
+        f"so far, {len(over)} of {len(statuses)} trials are over"
+        if len(over) < len(statuses)
+        else ""
+    )
     try:
         best, ties = result.best(), len(result.ties()) - 1
     except jf.JefficientError:

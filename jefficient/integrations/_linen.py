@@ -26,33 +26,38 @@ def linen_task(
 ) -> Task:
     """A Linen module as a `jf.Task`: batch-norm and dropout are on in training, off in evaluation.
 
-    A flag that the module's `__call__` names is set: train, training or is_training is True in training, deterministic
-    or use_running_average in evaluation. In training every collection beside "params" is mutable and goes from step to
-    step; random streams draw from the step's key, ``rngs={"params": key}``, which stands for those of other names. In
-    evaluation nothing is mutable, and nothing can be drawn.
+    A flag that the module's `__call__` names is set: train, training or is_training is True in
+    training, deterministic or use_running_average in evaluation. In training every collection
+    beside "params" is mutable and goes from step to step; random streams draw from the step's key,
+    ``rngs={"params": key}``, which stands for those of other names. In evaluation nothing is
+    mutable, and nothing can be drawn.
 
     Args:
-        module: a `flax.linen.Module`, or a function that returns one (a class is one). The names it asks for are
-            hyperparameters: ``lambda width, rate=0.1: MLP(width, rate)``. Those that shape the model, and the rate of
-            `flax.linen.Dropout`, which branches on it, have to be static: ``width=jf.static([32, 64])``.
-        loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the module returned. A
-            `jf.regularized` one penalises the parameters.
+        module: a `flax.linen.Module`, or a function that returns one (a class is one). The names it
+            asks for are hyperparameters: ``lambda width, rate=0.1: MLP(width, rate)``. Those that
+            shape the model, and the rate of `flax.linen.Dropout`, which branches on it, have to be
+            static: ``width=jf.static([32, 64])``.
+        loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the
+            module returned. A `jf.regularized` one penalises the parameters.
         data: the training rows, as in `jf.Task`.
-        inputs: the entry of a batch that the module gets (a key, a place), or ``batch -> array``, or ``-> tuple``, its
-            arguments.
+        inputs: the entry of a batch that the module gets (a key, a place), or ``batch -> array``,
+            or ``-> tuple``, its arguments.
         metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, as in `jf.Task`.
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
-        prepare: as in `jf.Task`. Its `fit` is called once more, on all of `data`, to learn the shapes of a batch.
+        prepare: as in `jf.Task`. Its `fit` is called once more, on all of `data`, to learn the
+            shapes of a batch.
 
     Returns:
-        A `jf.Task`. The module is initialised for a row of zeros. Weights are pairs ``(params, state)``, `state` the
-        other collections ({} for none), so that ``module.apply({"params": params, **state}, x, train=False)`` gives
-        predictions. Where loss, metrics and module ask for the same hyperparameter, all get it.
+        A `jf.Task`. The module is initialised for a row of zeros. Weights are pairs ``(params,
+        state)``, `state` the other collections ({} for none), so that ``module.apply({"params":
+        params, **state}, x, train=False)`` gives predictions. Where loss, metrics and module ask
+        for the same hyperparameter, all get it.
 
     Raises:
         JefficientError: where flax is missing.
-        ArgumentError: where a batch has no such entry, loss or a metric names `key`, or as for `jf.Task`.
+        ArgumentError: where a batch has no such entry, loss or a metric names `key`, or as for
+            `jf.Task`.
         ArgumentTypeError: where `module` is neither, or as for `jf.Task`.
 
     Examples:
@@ -82,17 +87,23 @@ def linen_task(
         variables = dict(made.init(key, *example, **flags(made.__call__, False)))
         return variables.pop("params", {}), variables
 
-    def apply(params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]) -> tuple[Any, Tree]:
+    def apply(
+        params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
+    ) -> tuple[Any, Tree]:
         made, variables = build(**given), {"params": params, **state}
         told = flags(made.__call__, key is not None)
         if key is None:
             return made.apply(variables, *x, **told), state
-        outputs, changed = made.apply(variables, *x, **told, mutable=list(state), rngs={"params": key})
+        outputs, changed = made.apply(
+            variables, *x, **told, mutable=list(state), rngs={"params": key}
+        )
         return outputs, {**state, **changed}
 
     asked = names_of(f"{WHERE}: module", build)
     if isinstance(module, type):
-        asked = {name: required for name, required in asked.items() if name not in ("parent", "name")}  # flax's own
+        asked = {
+            name: required for name, required in asked.items() if name not in ("parent", "name")
+        }  # flax's own
     model = Model(WHERE, asked, init, apply)
     given = {"validation": validation, "test": test, "prepare": prepare}
     task = task_of(model, loss, data, inputs, metrics or {}, **given)

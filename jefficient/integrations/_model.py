@@ -28,8 +28,8 @@ class Model:
         where: the public name of the function that makes the task, for errors.
         asked: the hyperparameters of the model.
         init: ``(key, hyperparameters) -> (params, state)``.
-        apply: ``(params, state, inputs, key, hyperparameters) -> (outputs, state)``; `inputs` are the model's
-            arguments, and `key` is None in evaluation.
+        apply: ``(params, state, inputs, key, hyperparameters) -> (outputs, state)``; `inputs` are
+            the model's arguments, and `key` is None in evaluation.
     """
 
     where: str
@@ -39,7 +39,12 @@ class Model:
 
 
 def task_of(
-    model: Model, loss: Callable, data: Tree, inputs: Any, metrics: Mapping[str, Callable], **rest: Any
+    model: Model,
+    loss: Callable,
+    data: Tree,
+    inputs: Any,
+    metrics: Mapping[str, Callable],
+    **rest: Any,
 ) -> Task:
     """The task; `rest` are the other arguments of `Task`."""
     where, read = model.where, reader(model.where, inputs)
@@ -52,9 +57,13 @@ def task_of(
     def of_outputs(name: str, function: Callable, has_key: bool) -> Callable:
         asked = names_of(f"{where}: {name}", function, 2)
         if "key" in asked:
-            raise ArgumentError(f"{where}: {name} must not name key, got {list(asked)}. The model gets the key.")
+            raise ArgumentError(
+                f"{where}: {name} must not name key, got {list(asked)}. The model gets the key."
+            )
 
-        def value(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None = None, **given: Any) -> Any:
+        def value(
+            params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None = None, **given: Any
+        ) -> Any:
             chosen = signatures.pick(given, model.asked)
             outputs, state = model.apply(params, model_state, read(batch), key, chosen)
             x = function(outputs, batch, **signatures.pick(given, asked))
@@ -145,7 +154,9 @@ def needed(where: str, package: str, module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise JefficientError(f"{where}: {package} must be installed: pip install 'jefficient[{package}]'.") from None
+        raise JefficientError(
+            f"{where}: {package} must be installed: pip install 'jefficient[{package}]'."
+        ) from None
 
 
 def _naming(function: Callable, positional: Iterable[str], asked: Iterable[Names]) -> Callable:
@@ -154,9 +165,15 @@ def _naming(function: Callable, positional: Iterable[str], asked: Iterable[Names
     for names in asked:
         for name, required in names.items():
             merged[name] = required or merged.get(name, False)
-    first = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in positional]
+    first = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in positional
+    ]
     rest = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=inspect.Parameter.empty if required else None)
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if required else None,
+        )
         for name, required in merged.items()
     ]
     function.__signature__ = inspect.Signature([*first, *rest])  # pyright: ignore[reportFunctionMemberAccess]

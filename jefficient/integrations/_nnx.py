@@ -24,34 +24,36 @@ def nnx_task(
 ) -> Task:
     """An NNX module as a `jf.Task`: batch-norm and dropout are on in training, off in evaluation.
 
-    Every step builds the module with the step's key and gives it the trial's parameters and state: so its random
-    streams are fresh, and only the structure of what was built is used. In evaluation its `eval` method is called. A
-    flag that its `__call__` names is set: train, training or is_training is True in training, deterministic or
-    use_running_average in evaluation.
+    Every step builds the module with the step's key and gives it the trial's parameters and state:
+    so its random streams are fresh, and only the structure of what was built is used. In evaluation
+    its `eval` method is called. A flag that its `__call__` names is set: train, training or
+    is_training is True in training, deterministic or use_running_average in evaluation.
 
     Args:
-        build: ``(rngs, …) -> module``; a class of modules is one. It gets an `nnx.Rngs` by the name `rngs`; the other
-            names it asks for are hyperparameters. Those that shape the model, and the rate of `nnx.Dropout`, which
-            branches on it, have to be static: ``width=jf.static([32, 64])``.
-        loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the module returned. A
-            `jf.regularized` one penalises the parameters.
+        build: ``(rngs, …) -> module``; a class of modules is one. It gets an `nnx.Rngs` by the name
+            `rngs`; the other names it asks for are hyperparameters. Those that shape the model, and
+            the rate of `nnx.Dropout`, which branches on it, have to be static:
+            ``width=jf.static([32, 64])``.
+        loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the
+            module returned. A `jf.regularized` one penalises the parameters.
         data: the training rows, as in `jf.Task`.
-        inputs: the entry of a batch that the module gets (a key, a place), or ``batch -> array``, or ``-> tuple``, its
-            arguments.
+        inputs: the entry of a batch that the module gets (a key, a place), or ``batch -> array``,
+            or ``-> tuple``, its arguments.
         metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, as in `jf.Task`.
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
         prepare: as in `jf.Task`.
 
     Returns:
-        A `jf.Task`. Weights are pairs of dicts ``(params, state)``: the `nnx.Param` variables, which are trained, and
-        all others but those of random streams (batch-norm's averages), which go from step to step. `nnx_model` makes
-        a module of them. Where loss, metrics and build ask for the same hyperparameter, all get it.
+        A `jf.Task`. Weights are pairs of dicts ``(params, state)``: the `nnx.Param` variables,
+        which are trained, and all others but those of random streams (batch-norm's averages), which
+        go from step to step. `nnx_model` makes a module of them. Where loss, metrics and build ask
+        for the same hyperparameter, all get it.
 
     Raises:
         JefficientError: where flax is missing.
-        ArgumentError: where `build` does not name `rngs`, loss or a metric names `key`, or as for `jf.Task`; by a
-            sweep, where a batch has no such entry.
+        ArgumentError: where `build` does not name `rngs`, loss or a metric names `key`, or as for
+            `jf.Task`; by a sweep, where a batch has no such entry.
         ArgumentTypeError: as for `jf.Task`.
 
     Examples:
@@ -79,7 +81,9 @@ def nnx_task(
     def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
         return _weights(nnx, build(rngs=nnx.Rngs(key), **given))
 
-    def apply(params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]) -> tuple[Any, Tree]:
+    def apply(
+        params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
+    ) -> tuple[Any, Tree]:
         model = build(rngs=nnx.Rngs(jax.random.key(0) if key is None else key), **given)
         _fill(nnx, model, (params, state))
         if key is None:
@@ -88,16 +92,21 @@ def nnx_task(
         return outputs, _weights(nnx, model)[1]
 
     model = Model(where, names_beside(where, build, "rngs"), init, apply)
-    return task_of(model, loss, data, inputs, metrics or {}, validation=validation, test=test, prepare=prepare)
+    return task_of(
+        model, loss, data, inputs, metrics or {}, validation=validation, test=test, prepare=prepare
+    )
 
 
-def nnx_model(build: Callable, weights: tuple[Tree, Tree], hyperparameters: Mapping[str, Any] | None = None) -> Any:
+def nnx_model(
+    build: Callable, weights: tuple[Tree, Tree], hyperparameters: Mapping[str, Any] | None = None
+) -> Any:
     """The trained module of an `nnx_task`, in evaluation mode.
 
     Args:
         build: what the task was made with.
         weights: ``(params, state)``, as `result.params()` gives them.
-        hyperparameters: name to value, of which `build` gets those it asks for: `result.best().hyperparameters`.
+        hyperparameters: name to value, of which `build` gets those it asks for:
+            `result.best().hyperparameters`.
 
     Returns:
         An `nnx.Module` as `build` makes it, with the weights, after its `eval()`.

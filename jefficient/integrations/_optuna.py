@@ -25,40 +25,45 @@ def optuna(
 ) -> "OptunaSearch":
     """Let a sampler of Optuna propose the configurations of a sweep, `batch` at a time, and tell it their scores.
 
-    ``jf.sweep(task, optimizer, jf.optuna(sampler, n, …))`` asks for a batch, trains it as lanes of the usual programs,
-    tells, and asks again. Programs are compiled once for all batches. A trial of Optuna's is a configuration here: its
-    value is the mean score over seeds and folds, its intermediate values are that mean at up to 20 of its looks.
+    ``jf.sweep(task, optimizer, jf.optuna(sampler, n, …))`` asks for a batch, trains it as lanes of
+    the usual programs, tells, and asks again. Programs are compiled once for all batches. A trial
+    of Optuna's is a configuration here: its value is the mean score over seeds and folds, its
+    intermediate values are that mean at up to 20 of its evaluations.
 
-    A configuration with a diverged trial is told as ``FAIL`` (its user attribute `failed` says why), one that `stop`
-    has stopped as ``PRUNED``. One that is proposed again is not trained again: it is told what is known. Where the
-    sampler has nothing more to propose (`GridSampler`, `BruteForceSampler`) the search ends, with a
-    `JefficientWarning`.
+    A configuration with a diverged trial is told as ``FAIL`` (its user attribute `failed` says
+    why), one that `stop` has stopped as ``PRUNED``. One that is proposed again is not trained
+    again: it is told what is known. Where the sampler has nothing more to propose (`GridSampler`,
+    `BruteForceSampler`) the search ends, with a `JefficientWarning`.
 
-    What has been told is in the study, whatever happens to the process. Called again with the same `study_name`, the
-    sweep brings the study to n trials; several processes on one storage share the work. A batch that was lost with its
-    process is proposed again once its heartbeat has been missing for two minutes.
+    What has been told is in the study, whatever happens to the process. Called again with the same
+    `study_name`, the sweep brings the study to n trials; several processes on one storage share the
+    work. A batch that was lost with its process is proposed again once its heartbeat has been
+    missing for two minutes.
 
     Args:
-        study_or_sampler: one of ``optuna.samplers``; or an ``optuna.Study`` with one objective and the direction of the
-            sweep's `mode`.
-        n: trials that the study has at the end: those told before and by other processes count, those that were lost
-            do not. Batches under way elsewhere are not counted, so that a few more may come.
-        batch: configurations asked for at once. Samplers that learn do so between batches: smaller ones need fewer
-            trials, larger ones less time.
-        storage: with a sampler: an address of a database (``sqlite:///…``, ``postgresql://…``), a storage of Optuna's,
-            or None for memory. With a storage object or a study of your own, heartbeats are as you have set them.
-        study_name: with a sampler: the study to go on with, or to begin; by default a new one with a name of its own.
-        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what `jf.static` returns.
-            Optuna sees the labels of what is static.
+        study_or_sampler: one of ``optuna.samplers``; or an ``optuna.Study`` with one objective and
+            the direction of the sweep's `mode`.
+        n: trials that the study has at the end: those told before and by other processes count,
+            those that were lost do not. Batches under way elsewhere are not counted, so that a few
+            more may come.
+        batch: configurations asked for at once. Samplers that learn do so between batches: smaller
+            ones need fewer trials, larger ones less time.
+        storage: with a sampler: an address of a database (``sqlite:///…``, ``postgresql://…``), a
+            storage of Optuna's, or None for memory. With a storage object or a study of your own,
+            heartbeats are as you have set them.
+        study_name: with a sampler: the study to go on with, or to begin; by default a new one with
+            a name of its own.
+        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what
+            `jf.static` returns. Optuna sees the labels of what is static.
 
     Returns:
-        What `jf.sweep` takes as its space. Its `study` is Optuna's, once the sweep has begun. The result's dataset has
-        the configurations that this process trained, each with the number of its trial as the coordinate
-        `optuna_trial`.
+        What `jf.sweep` takes as its space. Its `study` is Optuna's, once the sweep has begun. The
+        result's dataset has the configurations that this process trained, each with the number of
+        its trial as the coordinate `optuna_trial`.
 
     Raises:
-        ArgumentError: where there is no range, or a number is out of bounds; from `jf.sweep` where the study has n
-            trials already, another direction, or is of another sweep.
+        ArgumentError: where there is no range, or a number is out of bounds; from `jf.sweep` where
+            the study has n trials already, another direction, or is of another sweep.
         ArgumentTypeError: where `study_or_sampler` is neither, or a range is none.
         JefficientError: where Optuna is not installed.
 
@@ -78,7 +83,9 @@ def optuna(
     try:
         import optuna
     except ImportError:
-        raise JefficientError(f"{WHERE}: Optuna must be installed: pip install 'jefficient[optuna]'.") from None
+        raise JefficientError(
+            f"{WHERE}: Optuna must be installed: pip install 'jefficient[optuna]'."
+        ) from None
     from ._optuna_search import OptunaSearch
 
     is_study = isinstance(study_or_sampler, optuna.Study)

@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 import xarray as xr
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError, JefficientError, JefficientWarning
-from ..results import Status, at_looks, looks_that_count, status_of
+from ..results import Status, at_evaluations, counted_evaluations, status_of
 from ..spaces import Choice, LogUniform, Range, Space, points, static_combinations
 from ..sweeps._search import Goal
 from ._optuna import WHERE
@@ -48,7 +53,13 @@ class OptunaSearch:
     """
 
     def __init__(
-        self, given: Any, n: int, batch: int, storage: Any, study_name: str | None, ranges: Mapping[str, Range]
+        self,
+        given: Any,
+        n: int,
+        batch: int,
+        storage: Any,
+        study_name: str | None,
+        ranges: Mapping[str, Range],
     ):
         self._given, self._n, self._storage, self._study_name = given, n, storage, study_name
         self._ranges = dict(ranges)
@@ -58,7 +69,9 @@ class OptunaSearch:
         self._reset()
 
     def _reset(self) -> None:
-        self._columns: dict[str, list[float]] = {name: [] for name in self._ranges}  # of all configurations so far
+        self._columns: dict[str, list[float]] = {
+            name: [] for name in self._ranges
+        }  # of all configurations so far
         self._numbers: list[int] = []  # of the trial that proposed each of them
         self._outcomes: list[Outcome] = []
         self._asked: list[tuple[optuna.Trial, int]] = []  # and which configuration it proposes
@@ -68,7 +81,9 @@ class OptunaSearch:
 
     def __repr__(self) -> str:
         names = ", ".join(self._ranges)
-        return f"OptunaSearch({type(self._given).__name__}, n={self._n}, batch={self.batch}; {names})"
+        return (
+            f"OptunaSearch({type(self._given).__name__}, n={self._n}, batch={self.batch}; {names})"
+        )
 
     def example(self) -> Space:
         """The lowest number of each range, the first value of each choice."""
@@ -79,10 +94,14 @@ class OptunaSearch:
         """Open the study, or begin it."""
         self._reset()
         if not isinstance(self._given, optuna.Study):
-            self.study, self._disconnect = opened(self._given, self._storage, self._study_name, goal.mode)
+            self.study, self._disconnect = opened(
+                self._given, self._storage, self._study_name, goal.mode
+            )
         directions = [x.name.lower() for x in self.study.directions]
         if directions != [f"{goal.mode}imize"]:
-            raise ArgumentError(f"{WHERE}: the study must {goal.mode}imize one score, got the directions {directions}.")
+            raise ArgumentError(
+                f"{WHERE}: the study must {goal.mode}imize one score, got the directions {directions}."
+            )
         about = self.study.user_attrs.get(ABOUT)
         if about is None:
             self.study.set_user_attr(ABOUT, dict(goal.about))
@@ -107,12 +126,17 @@ class OptunaSearch:
                 trials = [self.study.ask(self._distributions) for _ in range(min(self.batch, left))]
             self._heartbeats = Heartbeats(self.study, trials)
             known = len(self._numbers)
-            columns = {name: x + [self._number(t, name) for t in trials] for name, x in self._columns.items()}
+            columns = {
+                name: x + [self._number(t, name) for t in trials]
+                for name, x in self._columns.items()
+            }
             space, places = points(self._ranges, columns)
             self._asked = list(zip(trials, places[known:].tolist(), strict=True))
             if len(space) > known:
                 new = [int(np.flatnonzero(places == i)[0]) for i in range(known, len(space))]
-                self._columns = {name: x[:known] + [x[i] for i in new] for name, x in columns.items()}
+                self._columns = {
+                    name: x[:known] + [x[i] for i in new] for name, x in columns.items()
+                }
                 self._numbers += [trials[i - known].number for i in new]
                 return space.part(range(known, len(space)))
             self._tell_all()
@@ -132,7 +156,9 @@ class OptunaSearch:
     def labelled(self, dataset: xr.Dataset) -> xr.Dataset:
         """With the numbers of the trials, and the name of the study."""
         dataset = dataset.assign_coords(optuna_trial=("config", np.array(self._numbers)))
-        dataset["optuna_trial"].attrs["long_name"] = "number of the Optuna trial that proposed the configuration"
+        dataset["optuna_trial"].attrs["long_name"] = (
+            "number of the Optuna trial that proposed the configuration"
+        )
         return dataset.assign_attrs(optuna_study=self.study.study_name)
 
     def close(self) -> None:
@@ -179,7 +205,9 @@ class OptunaSearch:
         state = TrialState.FAIL if outcome.state is None else outcome.state
         try:
             self.study.tell(trial, outcome.value, state=state, skip_if_finished=True)
-        except RuntimeError:  # by a sampler that would stop `study.optimize`; the trial is told by then
+        except (
+            RuntimeError
+        ):  # by a sampler that would stop `study.optimize`; the trial is told by then
             if not self.study.get_trials(deepcopy=False)[trial.number].state.is_finished():
                 raise
             self._is_exhausted = True
@@ -195,7 +223,9 @@ class OptunaSearch:
 def distribution(given: Range) -> BaseDistribution:
     """A range as Optuna has it; of what is static its labels."""
     if isinstance(given, Choice):
-        return CategoricalDistribution(tuple(given.values) if given.labels is None else given.labels)
+        return CategoricalDistribution(
+            tuple(given.values) if given.labels is None else given.labels
+        )
     is_log = isinstance(given, LogUniform)
     if given.integer:
         return IntDistribution(int(given.low), int(given.high), log=is_log)
@@ -205,9 +235,11 @@ def distribution(given: Range) -> BaseDistribution:
 def outcomes(dataset: xr.Dataset) -> list[Outcome]:
     """What the trial of each configuration is told: means over seeds and folds."""
     order = ("config", "seed", "fold")
-    values = dataset[dataset.attrs["metric"]].transpose(*order, "look").values.astype(float)
-    score = at_looks(values, looks_that_count(dataset)).mean(axis=(1, 2))  # NaN where a trial has none
-    curve, step = values.mean(axis=(1, 2)), dataset["step"].transpose("config", "look").values
+    values = dataset[dataset.attrs["metric"]].transpose(*order, "evaluation").values.astype(float)
+    score = at_evaluations(values, counted_evaluations(dataset)).mean(
+        axis=(1, 2)
+    )  # NaN where a trial has none
+    curve, step = values.mean(axis=(1, 2)), dataset["step"].transpose("config", "evaluation").values
     diverged_at = dataset["diverged_at"].transpose(*order).values
     return [
         _outcome(status, float(score[c]), diverged_at[c], _thinned(step[c], curve[c]))
@@ -222,7 +254,9 @@ def _thinned(step: np.ndarray, curve: np.ndarray) -> list[tuple[int, float]]:
     return [(int(step[i]), float(curve[i])) for i in seen[::-every][::-1]]
 
 
-def _outcome(status: np.ndarray, score: float, diverged_at: np.ndarray, seen: list[tuple[int, float]]) -> Outcome:
+def _outcome(
+    status: np.ndarray, score: float, diverged_at: np.ndarray, seen: list[tuple[int, float]]
+) -> Outcome:
     if (status == Status.DIVERGED).any():
         step = int(diverged_at[diverged_at >= 0].min())
         return Outcome(TrialState.FAIL, None, f"diverged at update {step}", seen)

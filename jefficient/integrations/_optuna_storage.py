@@ -15,7 +15,9 @@ WAIT = 60
 """Seconds that a process waits for another's lock on SQLite's file."""
 
 
-def opened(sampler: Any, storage: Any, study_name: str | None, mode: str) -> tuple[optuna.Study, Callable[[], None]]:
+def opened(
+    sampler: Any, storage: Any, study_name: str | None, mode: str
+) -> tuple[optuna.Study, Callable[[], None]]:
     """The study of this name, or a new one, and what closes its connections until it is used again."""
     database = database_at(storage) if isinstance(storage, str) else None
     study = optuna.create_study(
@@ -29,13 +31,18 @@ def opened(sampler: Any, storage: Any, study_name: str | None, mode: str) -> tup
 
 
 def database_at(address: str) -> optuna.storages.RDBStorage:
-    """A database whose lost trials are proposed again. Files are closed after each use, as they open fast."""
+    """A database whose lost trials are proposed again.
+
+    Files are closed after each use, as they open fast.
+    """
     is_file = address.startswith("sqlite")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
             address,
-            engine_kwargs={"connect_args": {"timeout": WAIT}, "poolclass": NullPool} if is_file else None,
+            engine_kwargs={"connect_args": {"timeout": WAIT}, "poolclass": NullPool}
+            if is_file
+            else None,
             heartbeat_interval=SECONDS,
             grace_period=2 * SECONDS,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),

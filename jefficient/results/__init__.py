@@ -4,8 +4,8 @@ from ._best import Best as Best
 from ._compare import Comparison as Comparison
 from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
-from ._dataset import last_look as last_look
-from ._dataset import looks_that_count as looks_that_count
+from ._dataset import counted_evaluations as counted_evaluations
+from ._dataset import last_evaluation as last_evaluation
 from ._dataset import ranking as ranking
 from ._dataset import status_of as status_of
 from ._dataset import to_dataset as to_dataset
@@ -15,6 +15,6 @@ from ._result import Replay as Replay
 from ._result import Result as Result
 from ._score import Score as Score
 from ._score import Status as Status
-from ._score import at_looks as at_looks
+from ._score import at_evaluations as at_evaluations
 from .checks import Check as Check
 from .checks import Checks as Checks

@@ -14,9 +14,9 @@ def scale_of(values: Any) -> Scale:
         values: array-like of numbers, in any order, repeated or not.
 
     Returns:
-        ``log`` for three or more positive values, over a decade or more, that are more evenly spread in their
-        logarithms; ``symlog`` for the same with zeros among them, or for zeros and two values a decade apart; otherwise
-        ``linear``.
+        ``log`` for three or more positive values, over a decade or more, that are more evenly
+        spread in their logarithms; ``symlog`` for the same with zeros among them, or for zeros and
+        two values a decade apart; otherwise ``linear``.
     """
     given = np.unique(np.asarray(values, float))
     given = given[np.isfinite(given)]

@@ -42,14 +42,18 @@ class Best:
     def __str__(self) -> str:
         values = ", ".join(f"{name}={_shown(label)}" for name, label in self.labels.items())
         spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
-        trials = f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
+        trials = (
+            f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
+        )
         return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
 
 
 def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:
     """See `Result.ties`."""
     if not 0 < alpha < 1:
-        raise ArgumentError(f"jf.Result.ties: 0 < alpha < 1 must hold, got alpha={alpha}. The usual one is 0.05.")
+        raise ArgumentError(
+            f"jf.Result.ties: 0 < alpha < 1 must hold, got alpha={alpha}. The usual one is 0.05."
+        )
     configs, means = _ranked("jf.Result.ties", dataset)
     units = units_of(dataset)
     test = against(units._replace(values=units.values[configs]), best=0)
@@ -59,17 +63,23 @@ def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:
     frame["difference"] = test.difference
     frame["standard_error"] = test.standard_error
     frame["p_value"] = bonferroni(test.p_value, len(configs) - 1)
-    frame.loc[frame.index[0], ["standard_error", "p_value"]] = np.nan  # the best is not compared with itself
+    frame.loc[frame.index[0], ["standard_error", "p_value"]] = (
+        np.nan
+    )  # the best is not compared with itself
     return frame.loc[~(frame["p_value"] <= alpha)]
 
 
-def choose(dataset: xr.Dataset, space: Mapping[str, tuple], rule: str, prefer: Mapping[str, Any] | None) -> Best:
+def choose(
+    dataset: xr.Dataset, space: Mapping[str, tuple], rule: str, prefer: Mapping[str, Any] | None
+) -> Best:
     """See `Result.best`."""
     where = "jf.Result.best"
     if rule not in RULES:
         raise ArgumentError(f"{where}: rule must be one of {list(RULES)}, got rule={rule!r}.")
     if prefer is not None and not isinstance(prefer, Mapping):
-        raise ArgumentTypeError(f"{where}: prefer must be a dict such as {{'l2': 'high'}}, got prefer={prefer!r}.")
+        raise ArgumentTypeError(
+            f"{where}: prefer must be a dict such as {{'l2': 'high'}}, got prefer={prefer!r}."
+        )
     if (rule == "1se") != bool(prefer):
         raise ArgumentError(
             f"{where}: prefer must go with rule='1se', and that with it, got rule={rule!r}, prefer={prefer!r}. "
@@ -112,10 +122,14 @@ def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return configs, nan_mean(flat_trials(trial_values(dataset, score, score.metric)))[configs]
 
 
-def _preference(where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: Any) -> np.ndarray:
+def _preference(
+    where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: Any
+) -> np.ndarray:
     """For each configuration a number: the smaller, the better liked."""
     if name not in space:
-        raise ArgumentError(f"{where}: prefer must name hyperparameters of {list(space)}, got {name!r}.")
+        raise ArgumentError(
+            f"{where}: prefer must name hyperparameters of {list(space)}, got {name!r}."
+        )
     labels = dataset[name].values
     has_numbers = np.issubdtype(labels.dtype, np.number)
     if has_numbers and isinstance(wish, str) and wish in ("high", "low"):
@@ -125,8 +139,12 @@ def _preference(where: str, dataset: xr.Dataset, space: Mapping[str, tuple], nam
     else:
         is_wished = (labels == str(wish)) | np.array([value is wish for value in space[name]])
     if not is_wished.any():
-        choices = ["high", "low", "or one of its values"] if has_numbers else sorted(set(labels.tolist()))
-        raise ArgumentError(f"{where}: prefer[{name!r}] must be one of {choices}, got {name}={wish!r}.")
+        choices = (
+            ["high", "low", "or one of its values"] if has_numbers else sorted(set(labels.tolist()))
+        )
+        raise ArgumentError(
+            f"{where}: prefer[{name!r}] must be one of {choices}, got {name}={wish!r}."
+        )
     return 1 - is_wished.astype(int)
 
 

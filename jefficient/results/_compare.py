@@ -21,10 +21,12 @@ class Comparison:
         b: the other's.
         metric: what the score is.
         difference: mean score of `a` minus that of `b`.
-        standard_error: of the difference, corrected for folds that overlap; NaN for one seed and one fold.
+        standard_error: of the difference, corrected for folds that overlap; NaN for one seed and
+            one fold.
         degrees: of freedom: units - 1, the units being the folds or, with one fold, the seeds.
         statistic: difference / standard_error, NaN for one unit.
-        p_value: two-sided: how often so large a difference, or a larger one, appears where there is none.
+        p_value: two-sided: how often so large a difference, or a larger one, appears where there is
+            none.
         low: end of the 95 % confidence interval of the difference.
         high: the other end.
         trials: of each configuration.
@@ -43,7 +45,9 @@ class Comparison:
     trials: int
 
     def __str__(self) -> str:
-        text = f"{self.metric} of configuration {self.a} minus that of {self.b}: {self.difference:.4g}"
+        text = (
+            f"{self.metric} of configuration {self.a} minus that of {self.b}: {self.difference:.4g}"
+        )
         if self.degrees == 0:
             return f"{text} (one trial each: nothing tells it from chance; seeds or folds would)"
         return (

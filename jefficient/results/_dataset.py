@@ -8,28 +8,32 @@ import numpy as np
 import xarray as xr
 
 from .._core.checks import is_number
-from ._score import Score, Status, at_looks
+from ._score import Score, Status, at_evaluations
 
 TRIAL = ("config", "seed", "fold")
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """What was measured, in the order (config, seed, fold[, look]); NaN where nothing was looked at.
+    """What was measured, in the order (config, seed, fold[, evaluation]); NaN where nothing was evaluated.
 
     Attributes:
-        looks: name to float array (configs, seeds, folds, looks): ``train_loss``, ``valid_<metric>``.
-        diagnostics: name to such an array, or to one with the axis of layers last: what nobody is ranked by.
-        seconds: float array (configs, seeds, folds, looks), since the sweep began.
+        evaluations: name to float array (configs, seeds, folds, evaluations): ``train_loss``,
+            ``valid_<metric>``.
+        diagnostics: name to such an array, or to one with the axis of layers last: what nobody is
+            ranked by.
+        seconds: float array (configs, seeds, folds, evaluations), since the sweep began.
         status: int array (configs, seeds, folds) of `Status`.
         steps_taken: int array (configs, seeds, folds): updates made.
         diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
-        step: int array (configs, looks): updates made at each look, -1 past a configuration's last.
+        step: int array (configs, evaluations): updates made at each evaluation, -1 past a
+            configuration's last.
         steps_per_epoch: float array (configs,).
-        block_width: int array (configs,): lanes in the blocks of the program that trained a configuration.
+        block_width: int array (configs,): lanes in the blocks of the program that trained a
+            configuration.
     """
 
-    looks: Mapping[str, np.ndarray]
+    evaluations: Mapping[str, np.ndarray]
     diagnostics: Mapping[str, np.ndarray]
     seconds: np.ndarray
     status: np.ndarray
@@ -45,7 +49,8 @@ class Labels:
     """What the axes are called.
 
     Attributes:
-        columns: for each hyperparameter its label in every configuration, as `Space.shown` has them.
+        columns: for each hyperparameter its label in every configuration, as `Space.shown` has
+            them.
         hashes: of every configuration.
         training_rows: of every fold; 0 where there are no rows.
         validation_rows: of every fold; 0 where none are held out.
@@ -60,7 +65,7 @@ class Labels:
 
 
 def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
-    """The dataset of DESIGN: dimensions config, seed, fold, look, always there; layer where layers were watched.
+    """The dataset of DESIGN: dimensions config, seed, fold, evaluation, always there; layer where layers were watched.
 
     Args:
         labels: of the axes; hyperparameters become coordinates along `config`.
@@ -72,23 +77,26 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
     """
     epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
-    each_look = (*TRIAL, "look")
+    each_evaluation = (*TRIAL, "evaluation")
     dataset = xr.Dataset(
         {
-            **{name: (each_look, values) for name, values in curves.looks.items()},
-            **{name: ((*each_look, "layer")[: x.ndim], x) for name, x in curves.diagnostics.items()},
-            "seconds": (each_look, curves.seconds),
+            **{name: (each_evaluation, values) for name, values in curves.evaluations.items()},
+            **{
+                name: ((*each_evaluation, "layer")[: x.ndim], x)
+                for name, x in curves.diagnostics.items()
+            },
+            "seconds": (each_evaluation, curves.seconds),
             "status": (TRIAL, status.astype(object)),
             "steps_taken": (TRIAL, curves.steps_taken),
             "diverged_at": (TRIAL, curves.diverged_at),
         },
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
-            "look": np.arange(curves.step.shape[1]),
+            "evaluation": np.arange(curves.step.shape[1]),
             **{name: ("config", _column(values)) for name, values in labels.columns.items()},
             "hash": ("config", np.array(labels.hashes, object)),
-            "step": (("config", "look"), curves.step),
-            "epoch": (("config", "look"), epoch),
+            "step": (("config", "evaluation"), curves.step),
+            "epoch": (("config", "evaluation"), epoch),
             "block_width": ("config", curves.block_width),
             "training_rows": ("fold", np.array(labels.training_rows, int)),
             "validation_rows": ("fold", np.array(labels.validation_rows, int)),
@@ -111,26 +119,28 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
         dataset[name].attrs["role"] = "hyperparameter"
     for name in curves.diagnostics:
         dataset[name].attrs["role"] = "diagnostic"
-    for name in curves.looks:
+    for name in curves.evaluations:
         dataset[name].attrs["role"] = "measured"
-        dataset[name].attrs.setdefault("long_name", f"mean of {name.removeprefix('valid_')} over the validation rows")
+        dataset[name].attrs.setdefault(
+            "long_name", f"mean of {name.removeprefix('valid_')} over the validation rows"
+        )
 
 
 _DESCRIPTIONS = {
-    "train_loss": "mean training loss over the minibatches since the last look",
-    "zeros": "share of the parameters that are exactly zero, at this look",
-    "clipped": "share of the updates since the last look whose gradient clip_by_global_norm made shorter",
-    "grad_norm": "norm of a layer's gradient, its mean over the updates since the last look",
-    "update_norm": "norm of a layer's update, its mean over the updates since the last look",
-    "weight_norm": "norm of a layer's parameters, at this look",
-    "seconds": "wall time from the sweep's beginning to this look",
+    "train_loss": "mean training loss over the minibatches since the last evaluation",
+    "zeros": "share of the parameters that are exactly zero, at this evaluation",
+    "clipped": "share of the updates since the last evaluation whose gradient clip_by_global_norm made shorter",
+    "grad_norm": "norm of a layer's gradient, its mean over the updates since the last evaluation",
+    "update_norm": "norm of a layer's update, its mean over the updates since the last evaluation",
+    "weight_norm": "norm of a layer's parameters, at this evaluation",
+    "seconds": "wall time from the sweep's beginning to this evaluation",
     "status": "how the trial ended",
     "steps_taken": "updates made",
     "diverged_at": "step whose loss was not finite or beyond the bound, -1 for none",
     "hash": "of what the configuration is, the same in every sweep and process",
-    "step": "updates made at this look, -1 past the last one",
+    "step": "updates made at this evaluation, -1 past the last one",
     "block_width": "lanes that were trained side by side: at equal width a trial has the same bits",
-    "epoch": "passes over the training rows at this look",
+    "epoch": "passes over the training rows at this evaluation",
     "training_rows": "rows that the trials of a fold are trained on",
     "validation_rows": "rows that a fold holds out",
 }
@@ -176,21 +186,26 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """`variable` at the look that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
-    values = dataset[variable].transpose(*TRIAL, "look").values
-    return at_looks(values, looks_that_count(dataset, score))
+    """`variable` at the evaluation that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
+    values = dataset[variable].transpose(*TRIAL, "evaluation").values
+    return at_evaluations(values, counted_evaluations(dataset, score))
 
 
-def looks_that_count(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
-    """The look at which each trial is judged, int array (configs, seeds, folds); -1 where it has no score."""
+def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
+    """The evaluation of which each trial is judged, int array (configs, seeds, folds); -1 where it has no score."""
     score = score_of(dataset) if score is None else score
-    metric = dataset[score.metric].transpose(*TRIAL, "look").values
-    step, taken = dataset["step"].transpose("config", "look").values, dataset["steps_taken"].transpose(*TRIAL).values
-    return score.looks(metric, status_of(dataset), last_look(step[:, None, None], taken))
+    metric = dataset[score.metric].transpose(*TRIAL, "evaluation").values
+    step, taken = (
+        dataset["step"].transpose("config", "evaluation").values,
+        dataset["steps_taken"].transpose(*TRIAL).values,
+    )
+    return score.evaluations(
+        metric, status_of(dataset), last_evaluation(step[:, None, None], taken)
+    )
 
 
-def last_look(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
-    """The last look of each trial, int array like `steps_taken`, -1 for none; `step` (…, looks) is -1 past the last."""
+def last_evaluation(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
+    """The last evaluation of each trial, int array like `steps_taken`, -1 for none; `step` (…, evaluations) is -1 past the last."""
     return ((step >= 0) & (step <= steps_taken[..., None])).sum(axis=-1) - 1
 
 

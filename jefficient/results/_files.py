@@ -1,7 +1,8 @@
 """A result as a netCDF file, and back. Nothing in a file is ever executed.
 
-The root group is the dataset, ``test`` what the test rows say of the winner, ``weights/0`` … the weights that were
-kept: trials whose weights are alike share a group, a leaf is a variable. The attribute ``sha256`` is of all of it.
+The root group is the dataset, ``test`` what the test rows say of the winner, ``weights/0`` … the
+weights that were kept: trials whose weights are alike share a group, a leaf is a variable. The
+attribute ``sha256`` is of all of it.
 """
 
 import hashlib
@@ -31,7 +32,9 @@ class Stored(NamedTuple):
     test: xr.Dataset | None
     kept: list[xr.Dataset]
 
-    def weights(self, where: str, template: Callable[[int], Tree] | None = None) -> dict[tuple[int, int, int], Tree]:
+    def weights(
+        self, where: str, template: Callable[[int], Tree] | None = None
+    ) -> dict[tuple[int, int, int], Tree]:
         """The weights as trees; `template` gives a configuration's as shapes and dtypes, for classes of one's own."""
         try:
             return to_weights(where, self.kept, template)
@@ -41,7 +44,9 @@ class Stored(NamedTuple):
             ) from None
 
 
-def save(where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, weights: Weights) -> None:
+def save(
+    where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, weights: Weights
+) -> None:
     """Write a result, whole or not at all; see `Result.save`."""
     groups = {"/": dataset}
     if test is not None:
@@ -51,9 +56,13 @@ def save(where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, w
         groups["/"] = dataset.assign_attrs({_DIGEST: _digest(groups)})
         with whole(path) as temporary:
             for name, content in groups.items():
-                content.to_netcdf(temporary, mode="w" if name == "/" else "a", group=name, **_OPTIONS)
+                content.to_netcdf(
+                    temporary, mode="w" if name == "/" else "a", group=name, **_OPTIONS
+                )
     except OSError as error:
-        raise JefficientError(f"{where}: path must be one that can be written, got {path}: {error}.") from None
+        raise JefficientError(
+            f"{where}: path must be one that can be written, got {path}: {error}."
+        ) from None
     except (ValueError, TypeError, CompatibilityError) as error:
         raise JefficientError(
             f"{where}: labels and attributes must be texts and numbers, as netCDF has them, got: {error}."
@@ -79,8 +88,14 @@ def read(where: str, path: Path) -> Stored:
             f"({type(error).__name__})."
         ) from None
     if not is_whole:
-        raise JefficientError(f"{where}: path must be as it was saved, got {path}, which has been changed or damaged.")
-    return Stored(groups["/"], groups.get(_TEST), [x for name, x in groups.items() if name.startswith(_WEIGHTS)])
+        raise JefficientError(
+            f"{where}: path must be as it was saved, got {path}, which has been changed or damaged."
+        )
+    return Stored(
+        groups["/"],
+        groups.get(_TEST),
+        [x for name, x in groups.items() if name.startswith(_WEIGHTS)],
+    )
 
 
 def _checked_names(path: Path) -> list[str]:
@@ -89,14 +104,16 @@ def _checked_names(path: Path) -> list[str]:
     with h5py.File(path, "r") as file:
         declared = 0
 
-        def look(name: str, node: Any) -> None:
+        def evaluation(name: str, node: Any) -> None:
             nonlocal declared
-            if isinstance(node, h5py.Group) and any(isinstance(x, h5py.Dataset) for x in node.values()):
+            if isinstance(node, h5py.Group) and any(
+                isinstance(x, h5py.Dataset) for x in node.values()
+            ):
                 names.append(name)
             elif isinstance(node, h5py.Dataset):
                 declared += int(np.prod(node.shape, dtype=object)) * node.dtype.itemsize
 
-        file.visititems(look)
+        file.visititems(evaluation)
     if declared > size:
         raise ValueError(f"arrays of {declared} bytes in a file of {size}")
     return names
@@ -109,7 +126,9 @@ def _load(path: Path, group: str) -> xr.Dataset:
 def _texts_as_objects(dataset: xr.Dataset) -> xr.Dataset:
     """Texts as Python's, whatever this version of xarray reads them as."""
     texts = {name: x for name, x in dataset.variables.items() if x.dtype.kind in "UT"}
-    return dataset.assign({name: (x.dims, x.values.astype(object), x.attrs) for name, x in texts.items()})
+    return dataset.assign(
+        {name: (x.dims, x.values.astype(object), x.attrs) for name, x in texts.items()}
+    )
 
 
 def _digest(groups: Mapping[str, xr.Dataset]) -> str:
@@ -127,7 +146,11 @@ def _parts(dataset: xr.Dataset) -> Iterator[bytes]:
         x = dataset[name]
         values = x.values
         yield json.dumps([name, x.dims, list(x.shape), _plain(x.attrs)], sort_keys=True).encode()
-        yield json.dumps(values.tolist()).encode() if values.dtype == object else np.ascontiguousarray(values).tobytes()
+        yield (
+            json.dumps(values.tolist()).encode()
+            if values.dtype == object
+            else np.ascontiguousarray(values).tobytes()
+        )
 
 
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:

@@ -39,24 +39,36 @@ def joined(first: "Result", second: "Result") -> "Result":
         )
     places = {int(old): one.sizes["config"] + new for new, old in enumerate(np.flatnonzero(is_new))}
     dataset = concatenated([one, two.isel(config=is_new)]).assign_attrs(_attributes(one, two))
-    weights = {**first.weights, **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places}}
-    space = {name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()}
+    weights = {
+        **first.weights,
+        **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places},
+    }
+    space = {
+        name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()
+    }
     programs = None
     if first.programs is not None or second.programs is not None:
         back = {new: old for old, new in places.items()}
         programs = _Both((first.programs, one), (second.programs, two), back)
-    return dataclasses.replace(first, dataset=dataset, space=space, weights=weights, test=None, programs=programs)
+    return dataclasses.replace(
+        first, dataset=dataset, space=space, weights=weights, test=None, programs=programs
+    )
 
 
 def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
     """The configurations of all parts, one after another or in another order, numbered anew.
 
-    A number of each configuration that only some parts have, such as `optuna_trial`, is -1 in the others.
+    A number of each configuration that only some parts have, such as `optuna_trial`, is -1 in the
+    others.
     """
-    looks = max(part.sizes["look"] for part in parts)
-    own = {name: x.attrs for part in parts for name, x in part.coords.items() if x.dims == ("config",)}
-    padded = [_numbered(_padded(part, looks), own) for part in _labelled_alike(parts)]
-    dataset = xr.concat(padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer")
+    evaluations = max(part.sizes["evaluation"] for part in parts)
+    own = {
+        name: x.attrs for part in parts for name, x in part.coords.items() if x.dims == ("config",)
+    }
+    padded = [_numbered(_padded(part, evaluations), own) for part in _labelled_alike(parts)]
+    dataset = xr.concat(
+        padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer"
+    )
     if order is not None:
         dataset = dataset.isel(config=order)
     return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
@@ -65,7 +77,9 @@ def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -
 def _labelled_alike(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     """A hyperparameter that has numbers in one part and texts in another has texts in all, as in one space."""
     mixed = [
-        name for name in hyperparameters(parts[0]) if len({np.issubdtype(x[name].dtype, np.number) for x in parts}) > 1
+        name
+        for name in hyperparameters(parts[0])
+        if len({np.issubdtype(x[name].dtype, np.number) for x in parts}) > 1
     ]
 
     def texts(x: xr.DataArray) -> tuple:
@@ -95,7 +109,9 @@ class _Both:
         return _renumbered(programs.refit(own, place, seed), config)
 
     def _of(self, config: int) -> tuple["Programs", xr.Dataset, int]:
-        (programs, own), place = (self.second, self.back[config]) if config in self.back else (self.first, config)
+        (programs, own), place = (
+            (self.second, self.back[config]) if config in self.back else (self.first, config)
+        )
         if programs is None:
             raise JefficientError(
                 f"{WHERE}: the task must be at hand, got configuration {config} of a result without one."
@@ -127,17 +143,21 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
             pairs[f"for {key} programs"] = programs[0][key][:8], programs[1][key][:8]
     for name, (here, there) in pairs.items():
         if here != there:
-            raise ArgumentError(f"{WHERE}: both must be sweeps of one task, got {name} {here} and {there}.")
+            raise ArgumentError(
+                f"{WHERE}: both must be sweeps of one task, got {name} {here} and {there}."
+            )
 
 
-def _padded(part: xr.Dataset, looks: int) -> xr.Dataset:
-    """With so many looks: none is made after a configuration's last."""
-    return part.reindex(look=np.arange(looks), fill_value={"step": -1})
+def _padded(part: xr.Dataset, evaluations: int) -> xr.Dataset:
+    """With so many evaluations: none is made after a configuration's last."""
+    return part.reindex(evaluation=np.arange(evaluations), fill_value={"step": -1})
 
 
 def _numbered(part: xr.Dataset, names: Mapping[Hashable, Mapping[str, Any]]) -> xr.Dataset:
     missing = {name: attrs for name, attrs in names.items() if name not in part.coords}
-    return part.assign_coords({name: ("config", np.full(part.sizes["config"], -1), x) for name, x in missing.items()})
+    return part.assign_coords(
+        {name: ("config", np.full(part.sizes["config"], -1), x) for name, x in missing.items()}
+    )
 
 
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
@@ -153,11 +173,16 @@ def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
             attributes[name] = x + y
         elif name in ("call", "plan", "versions"):
             both = [json.loads(text) for text in (x, y)]
-            attributes[name] = json.dumps([part for z in both for part in (z if isinstance(z, list) else [z])])
+            attributes[name] = json.dumps(
+                [part for z in both for part in (z if isinstance(z, list) else [z])]
+            )
         else:
             attributes[name] = f"{x} + {y}"
     seconds = [float(x.attrs.get("seconds", 0.0)) for x in (one, two)]
-    busy = [float(x.attrs.get("busy", 1.0)) for x in (one, two)]
-    attributes["seconds"], attributes["busy"] = sum(seconds), float(np.average(busy, weights=np.maximum(seconds, 1e-9)))
+    utilization = [float(x.attrs.get("utilization", 1.0)) for x in (one, two)]
+    attributes["seconds"], attributes["utilization"] = (
+        sum(seconds),
+        float(np.average(utilization, weights=np.maximum(seconds, 1e-9))),
+    )
     attributes["ended"] = max(x.attrs.get("ended", "") for x in (one, two))
     return attributes

@@ -37,27 +37,32 @@ _PICTURES = {
 class Plot:
     """The pictures of a result; each returns matplotlib `Axes`, and `describe` says it in a sentence.
 
-    All of them take `ax`, where to draw, by default a new figure; what shares a figure with others needs a constrained
-    layout. They raise `JefficientError` where matplotlib is not installed and no `ax` is given.
+    All of them take `ax`, where to draw, by default a new figure; what shares a figure with others
+    needs a constrained layout. They raise `JefficientError` where matplotlib is not installed and
+    no `ax` is given.
 
-    The score of a configuration is its mean over seeds and folds at the look that counts; a configuration with a
-    diverged trial has none, and is a red cross. Colours are Okabe and Ito's, and viridis.
+    The score of a configuration is its mean over seeds and folds at the evaluation that counts; a
+    configuration with a diverged trial has none, and is a red cross. Colours are Okabe and Ito's,
+    and viridis.
     """
 
     dataset: xr.Dataset
     score: Score
 
-    def values(self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
+    def values(
+        self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None
+    ) -> "Axes":
         """A measured value against one hyperparameter: every trial a dot, diverged configurations red crosses.
 
-        The line joins the means over seeds and folds, within a band of one standard error (corrected for folds that
-        share training rows). Where the space has other axes, it joins those of the configuration that scores best at
-        each value; where no value comes twice, as in a drawn space, the means stand alone. Trials that were stopped
-        early are grey: they are measured at an earlier look. The star is the best configuration.
+        The line joins the means over seeds and folds, within a band of one standard error
+        (corrected for folds that share training rows). Where the space has other axes, it joins
+        those of the configuration that scores best at each value; where no value comes twice, as in
+        a drawn space, the means stand alone. Trials that were stopped early are grey: they are
+        measured at an earlier evaluation. The star is the best configuration.
 
         Args:
-            hyperparameter: an axis of the space. Its scale is a log one where its values are evenly spread there;
-                static ones are categories.
+            hyperparameter: an axis of the space. Its scale is a log one where its values are evenly
+                spread there; static ones are categories.
             variable: what to show, by default the score's metric.
             ax: where to draw, by default a new figure.
 
@@ -69,12 +74,15 @@ class Plot:
         """
         return self._drawn("values", ax, hyperparameter, variable)
 
-    def curves(self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None) -> "Axes":
+    def curves(
+        self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None
+    ) -> "Axes":
         """Learning curves, each the mean over seeds and folds: the best in colour, the others grey.
 
-        Dashed is the training counterpart of what was validated. A curve ends at a dot where a trial was stopped, and
-        at a red cross where one diverged. Of more than 300 others 300 are drawn, evenly over the ranking, and the
-        legend says so. x are steps, or epochs where batch sizes differ.
+        Dashed is the training counterpart of what was validated. A curve ends at a dot where a
+        trial was stopped, and at a red cross where one diverged. Of more than 300 others 300 are
+        drawn, evenly over the ranking, and the legend says so. x are steps, or epochs where batch
+        sizes differ.
 
         Args:
             variable: what to show, by default the score's metric.
@@ -99,9 +107,10 @@ class Plot:
     ) -> "Axes":
         """The score over two hyperparameters; the brighter, the better.
 
-        In each cell it is the best over all other hyperparameters; the best of all is framed, a red cross is a cell
-        in which everything diverged, and a hatched one holds no configuration. A space that is no product (drawn by
-        `jf.random` or `jf.sobol`) is shown as dots, one for each configuration.
+        In each cell it is the best over all other hyperparameters; the best of all is framed, a red
+        cross is a cell in which everything diverged, and a hatched one holds no configuration. A
+        space that is no product (drawn by `jf.random` or `jf.sobol`) is shown as dots, one for each
+        configuration.
 
         Args:
             x: a hyperparameter; by default the one over whose values the best score spreads most.
@@ -120,11 +129,12 @@ class Plot:
     def progress(self, *, ax: "Axes | None" = None) -> "Axes":
         """The best score so far against the configurations that were run, and what chance would have it be.
 
-        One line follows the order in which configurations ended. The other is the expectation of the best of n
-        configurations of this sweep drawn at random, without replacement, with 5 % and 95 % quantiles: exact, from
-        the order statistics, not resampled. The best of a draw is the one that ranks first: what was stopped comes
-        behind what finished, and draws of nothing but diverged ones are left out. The first line counts what finished
-        alone. Flat at the end: more of the same space would hardly help.
+        One line follows the order in which configurations ended. The other is the expectation of
+        the best of n configurations of this sweep drawn at random, without replacement, with 5 %
+        and 95 % quantiles: exact, from the order statistics, not resampled. The best of a draw is
+        the one that ranks first: what was stopped comes behind what finished, and draws of nothing
+        but diverged ones are left out. The first line counts what finished alone. Flat at the end:
+        more of the same space would hardly help.
 
         Args:
             ax: where to draw, by default a new figure.
@@ -133,15 +143,16 @@ class Plot:
             The axes.
 
         References:
-            Dodge, Gururangan, Card, Schwartz and Smith, "Show Your Work", EMNLP 2019 (there with replacement).
+            Dodge, Gururangan, Card, Schwartz and Smith, "Show Your Work", EMNLP 2019 (there with
+            replacement).
         """
         return self._drawn("progress", ax)
 
     def spread(self, best: int = 10, *, ax: "Axes | None" = None) -> "Axes":
         """The leaders side by side: every trial a dot, mean and standard error a bar.
 
-        Folds differ in colour, seeds in shape. Faint lines join what shares initial weights and data order: where
-        they run side by side, a difference is surer than the bars tell.
+        Folds differ in colour, seeds in shape. Faint lines join what shares initial weights and
+        data order: where they run side by side, a difference is surer than the bars tell.
 
         Args:
             best: how many, at most; labelled by the hyperparameters in which they differ.
@@ -155,13 +166,15 @@ class Plot:
         """
         return self._drawn("spread", ax, best)
 
-    def layers(self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None) -> "Axes":
+    def layers(
+        self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None
+    ) -> "Axes":
         """Norms of each layer over the steps of one configuration, mean over seeds and folds.
 
         Args:
             config: by default the best one.
-            variable: ``grad_norm``, ``update_norm``, ``weight_norm``, or ``update_ratio``: update over weight norm,
-                for which about 1e-3 is a rule of thumb.
+            variable: ``grad_norm``, ``update_norm``, ``weight_norm``, or ``update_ratio``: update
+                over weight norm, for which about 1e-3 is a rule of thumb.
             ax: where to draw, by default a new figure.
 
         Returns:
@@ -180,7 +193,8 @@ class Plot:
         """The score against the share of parameters that are exactly zero, a dot for each configuration.
 
         Args:
-            hyperparameter: what the colour is, by default ``l1`` or the first with "l1" in its name.
+            hyperparameter: what the colour is, by default ``l1`` or the first with "l1" in its
+                name.
             ax: where to draw, by default a new figure.
 
         Returns:
@@ -201,17 +215,20 @@ class Plot:
             **kwargs: what it takes by name, but `ax`.
 
         Returns:
-            Such as "Validation loss against learning rate: best, 0.08, at 0.0316; 3 of 27 configurations diverged."
+            Such as "Validation loss against learning rate: best, 0.08, at 0.0316; 3 of 27
+            configurations diverged."
 
         Raises:
-            ArgumentError: where there is no such picture, and what the picture itself raises. matplotlib is not
-                needed.
+            ArgumentError: where there is no such picture, and what the picture itself raises.
+                matplotlib is not needed.
         """
         one_of("jf.Result.plot.describe", "name", name, list(_PICTURES))
         return self._picture(name, *args, **kwargs).described()
 
     def _picture(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        return _PICTURES[name].of(f"jf.Result.plot.{name}", self.dataset, self.score, *args, **kwargs)
+        return _PICTURES[name].of(
+            f"jf.Result.plot.{name}", self.dataset, self.score, *args, **kwargs
+        )
 
     def _drawn(self, name: str, ax: "Axes | None", *args: Any, **kwargs: Any) -> "Axes":
         picture = self._picture(name, *args, **kwargs)  # before there is a figure: it may refuse

@@ -15,7 +15,15 @@ from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
 from ._best import Best, choose, ties
 from ._compare import Comparison, compare
-from ._dataset import flat_trials, hyperparameters, measured, ranking, score_of, status_of, trial_values
+from ._dataset import (
+    flat_trials,
+    hyperparameters,
+    measured,
+    ranking,
+    score_of,
+    status_of,
+    trial_values,
+)
 from ._files import save
 from ._grid import unstacked
 from ._join import joined
@@ -30,8 +38,9 @@ from .report import write_report
 class Replay(NamedTuple):
     """One trial, trained again.
 
-    `dataset`: its curves, as in the sweep's dataset, every dimension of size 1; `params`: its weights, None where it
-    was stopped before its first look.
+    `dataset`: its curves, as in the sweep's dataset, every dimension of size 1; `params`: its
+        weights, None where it
+    was stopped before its first evaluation.
     """
 
     dataset: xr.Dataset
@@ -65,24 +74,31 @@ class Result:
     """A finished sweep.
 
     Attributes:
-        dataset: dimensions config, seed, fold and look; its variables are listed in the guide, under "The dataset".
-        space: name to the values of every configuration, as they were given; labels where the result was loaded.
+        dataset: dimensions config, seed, fold and evaluation; its variables are listed in the
+            guide, under "The dataset".
+        space: name to the values of every configuration, as they were given; labels where the
+            result was loaded.
         weights: (config, seed, fold) to the parameters that were kept.
-        test: what the test rows say of the winner: dimensions seed and fold, variables ``test_loss`` and
-            ``test_<metric>``, the winner's `config` among the attributes; None where there were none, or no winner, or
-            the sweep was interrupted.
+        test: what the test rows say of the winner: dimensions seed and fold, variables
+            ``test_loss`` and ``test_<metric>``, the winner's `config` among the attributes; None
+            where there were none, or no winner, or the sweep was interrupted.
         programs: what `replay` and `refit` train with, None where the task is not at hand.
     """
 
     dataset: xr.Dataset
     space: Mapping[str, tuple] = dataclasses.field(repr=False, default_factory=dict)
-    weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(repr=False, default_factory=dict)
+    weights: Mapping[tuple[int, int, int], Tree] = dataclasses.field(
+        repr=False, default_factory=dict
+    )
     test: xr.Dataset | None = dataclasses.field(repr=False, default=None)
     programs: Programs | None = dataclasses.field(repr=False, default=None)
 
     def __post_init__(self):
         if not self.space:
-            labels = {name: tuple(self.dataset[name].values.tolist()) for name in hyperparameters(self.dataset)}
+            labels = {
+                name: tuple(self.dataset[name].values.tolist())
+                for name in hyperparameters(self.dataset)
+            }
             object.__setattr__(self, "space", labels)
         count = self.dataset.sizes["config"]
         lengths = {name: len(values) for name, values in self.space.items()}
@@ -100,12 +116,13 @@ class Result:
         """The configurations, best first.
 
         Returns:
-            A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials that did not
-            diverge and its standard deviation (`<metric>_std`, NaN for one trial); the mean's standard error
-            (`<metric>_se`, corrected for folds, which overlap; NaN for one trial, or where one diverged); every other
-            measured mean at the same look; `trials`, and how many of them were `stopped` and `diverged`.
-            Configurations that were stopped come after those that finished, those that got furthest first; those
-            with a diverged trial come last, those with fewest first.
+            A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials
+            that did not diverge and its standard deviation (`<metric>_std`, NaN for one trial); the
+            mean's standard error (`<metric>_se`, corrected for folds, which overlap; NaN for one
+            trial, or where one diverged); every other measured mean at the same evaluation;
+            `trials`, and how many of them were `stopped` and `diverged`. Configurations that were
+            stopped come after those that finished, those that got furthest first; those with a
+            diverged trial come last, those with fewest first.
         """
         scores, metric = self._trials(self.score.metric), self.score.metric
         frame = pd.DataFrame({name: self.dataset[name].values for name in self.space})
@@ -126,79 +143,87 @@ class Result:
         """The configuration to take, among those whose trials all finished with a finite score.
 
         Args:
-            rule: "best", the best mean score; or "1se", the configuration that `prefer` likes most among those whose
-                mean is within one standard error (the best's own) of the best mean. Such a one is simpler, or
-                cheaper, and not clearly worse.
-            prefer: for "1se": name to "high" or "low" for a hyperparameter with numbers, or to one of the values,
-                which then comes first; the first name counts most: ``{"l2": "high", "batch_size": "low"}``. What
-                is equal there is ranked by its score.
+            rule: "best", the best mean score; or "1se", the configuration that `prefer` likes most
+                among those whose mean is within one standard error (the best's own) of the best
+                mean. Such a one is simpler, or cheaper, and not clearly worse.
+            prefer: for "1se": name to "high" or "low" for a hyperparameter with numbers, or to one
+                of the values, which then comes first; the first name counts most: ``{"l2": "high",
+                "batch_size": "low"}``. What is equal there is ranked by its score.
 
         Returns:
-            The configuration; its standard error is corrected for folds, which overlap (see `compare`).
+            The configuration; its standard error is corrected for folds, which overlap (see
+            `compare`).
 
         Raises:
-            JefficientError: where every configuration has a trial that did not finish, or whose score is not finite.
-            ArgumentError: where the rule or a name or value of `prefer` is unknown, one of the two is without the
-                other, or one seed and one fold leave no standard error.
+            JefficientError: where every configuration has a trial that did not finish, or whose
+                score is not finite.
+            ArgumentError: where the rule or a name or value of `prefer` is unknown, one of the two
+                is without the other, or one seed and one fold leave no standard error.
 
         References:
-            Breiman, Friedman, Olshen and Stone (1984), "Classification and Regression Trees", section 3.4.3; Hastie,
-            Tibshirani and Friedman (2009), "The Elements of Statistical Learning", section 7.10.
+            Breiman, Friedman, Olshen and Stone (1984), "Classification and Regression Trees",
+            section 3.4.3; Hastie, Tibshirani and Friedman (2009), "The Elements of Statistical
+            Learning", section 7.10.
         """
         return choose(self.dataset, self.space, rule, prefer)
 
     def ties(self, alpha: float = 0.05) -> pd.DataFrame:
         """The configurations that could be the best one: those that are not shown to be worse than it.
 
-        Every configuration whose trials all finished is compared with the best on the same seeds and folds, with
-        two-sided p-values times the number of comparisons, m - 1 for m configurations (Bonferroni). The variance of
-        one difference, which `compare` uses, comes from few seeds or folds; here each configuration's is drawn towards
-        what the better half has in common (Smyth 2004), which tells far more apart; of two it is the same test.
-        The truly best one is left out only where one of the m - 1 others beats it significantly, which happens with
-        probability alpha / (m - 1) at most for each: so it is among those returned with probability 1 - alpha at
-        least. Where all are equally good, a single one is returned alpha of the time at most, since the test is
-        two-sided. Both hold where scores are normal and `compare`'s correction for folds is right; simulated, they
-        hold with three seeds whose standard deviations differ twentyfold between configurations. With one seed and one
-        fold nothing can be told: all configurations are returned, their p-values NaN.
+        Every configuration whose trials all finished is compared with the best on the same seeds
+        and folds, with two-sided p-values times the number of comparisons, m - 1 for m
+        configurations (Bonferroni). The variance of one difference, which `compare` uses, comes
+        from few seeds or folds; here each configuration's is drawn towards what the better half has
+        in common (Smyth 2004), which tells far more apart; of two it is the same test. The truly
+        best one is left out only where one of the m - 1 others beats it significantly, which
+        happens with probability alpha / (m - 1) at most for each: so it is among those returned
+        with probability 1 - alpha at least. Where all are equally good, a single one is returned
+        alpha of the time at most, since the test is two-sided. Both hold where scores are normal
+        and `compare`'s correction for folds is right; simulated, they hold with three seeds whose
+        standard deviations differ twentyfold between configurations. With one seed and one fold
+        nothing can be told: all configurations are returned, their p-values NaN.
 
         Args:
             alpha: between 0 and 1.
 
         Returns:
-            A DataFrame indexed by `config`, best first, the best itself among them: the hyperparameters; the score's
-            mean; `difference` (the score minus the best's); its `standard_error` and `p_value`, corrected and 1 at
-            most, both NaN for the best.
+            A DataFrame indexed by `config`, best first, the best itself among them: the
+            hyperparameters; the score's mean; `difference` (the score minus the best's); its
+            `standard_error` and `p_value`, corrected and 1 at most, both NaN for the best.
 
         Raises:
             ArgumentError: where alpha is not between 0 and 1.
             JefficientError: where no configuration finished.
 
         References:
-            Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression in
-            microarray experiments", Statistical Applications in Genetics and Molecular Biology 3, section 6.2.
+            Smyth (2004), "Linear models and empirical Bayes methods for assessing differential
+            expression in microarray experiments", Statistical Applications in Genetics and
+            Molecular Biology 3, section 6.2.
         """
         return ties(self.dataset, alpha)
 
     def compare(self, a: int, b: int) -> Comparison:
         """Two configurations on the same seeds and folds: a paired t-test.
 
-        The units are the seeds or, where there are folds, the folds, each with the mean over its seeds. Folds share
-        training rows, so the variance of the mean is not s²/k but s² (1/k + n_test/n_train), with k - 1 degrees of
-        freedom. One comparison is tested, with the spread of its own difference; to find out what could be the best of
-        many there is `ties`, whose standard errors draw on all configurations and so are others. Where a metric
-        takes few values (the error of 20 rows), differences may agree by chance, and the test is too sure.
+        The units are the seeds or, where there are folds, the folds, each with the mean over its
+        seeds. Folds share training rows, so the variance of the mean is not s²/k but s² (1/k +
+        n_test/n_train), with k - 1 degrees of freedom. One comparison is tested, with the spread of
+        its own difference; to find out what could be the best of many there is `ties`, whose
+        standard errors draw on all configurations and so are others. Where a metric takes few
+        values (the error of 20 rows), differences may agree by chance, and the test is too sure.
 
         Args:
             a: a configuration's number, as in `table()`.
             b: another's.
 
         Raises:
-            ArgumentError: where there is no such configuration, or one has a trial without a score (it diverged) or
-                one that did not finish.
+            ArgumentError: where there is no such configuration, or one has a trial without a score
+                (it diverged) or one that did not finish.
             ArgumentTypeError: where a number is not whole.
 
         References:
-            Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, equation 15.
+            Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52,
+            equation 15.
         """
         return compare(self.dataset, a, b)
 
@@ -221,12 +246,12 @@ class Result:
     def __add__(self, other: "Result") -> "Result":
         """The configurations of two sweeps of one task, those of `other` after these.
 
-        A configuration that is in both comes once, as it is here, with a `JefficientWarning`. What the test rows say is
-        of another winner, perhaps: `test` is None.
+        A configuration that is in both comes once, as it is here, with a `JefficientWarning`. What
+        the test rows say is of another winner, perhaps: `test` is None.
 
         Raises:
-            ArgumentError: where data, optimizer, hyperparameters, seeds, folds, the key, the length of training or the
-                score differ.
+            ArgumentError: where data, optimizer, hyperparameters, seeds, folds, the key, the length
+                of training or the score differ.
         """
         return joined(self, other) if isinstance(other, Result) else NotImplemented
 
@@ -244,7 +269,8 @@ class Result:
             The path.
 
         Raises:
-            JefficientError: where it cannot be written, or has an attribute or a label that netCDF cannot hold.
+            JefficientError: where it cannot be written, or has an attribute or a label that netCDF
+                cannot hold.
         """
         save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
         return Path(path)
@@ -252,8 +278,8 @@ class Result:
     def report(self, path: str | os.PathLike, *, title: str | None = None) -> Path:
         """Write one HTML page to pass on: the answer, what could be as good, checks, pictures, every configuration.
 
-        The page needs nothing but itself: no network, no other file. It is written whole or not at all. Of more than
-        10 000 configurations the best 10 000 are in its table, which says so.
+        The page needs nothing but itself: no network, no other file. It is written whole or not at
+        all. Of more than 10 000 configurations the best 10 000 are in its table, which says so.
 
         Args:
             path: the file; one that is there is replaced.
@@ -263,15 +289,19 @@ class Result:
             The path.
 
         Raises:
-            JefficientError: where it cannot be written, or Jinja2 or matplotlib are not installed (extra `plot`).
+            JefficientError: where it cannot be written, or Jinja2 or matplotlib are not installed
+                (extra `plot`).
         """
         write_report("jf.Result.report", Path(path), self, title)
         return Path(path)
 
-    def save_params(self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0) -> Path:
+    def save_params(
+        self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0
+    ) -> Path:
         """Write the trained parameters of one trial as safetensors, which other frameworks read (extra `safetensors`).
 
-        A parameter's name is its place in the tree, ``layer.kernel``. The metadata have the hyperparameters.
+        A parameter's name is its place in the tree, ``layer.kernel``. The metadata have the
+        hyperparameters.
 
         Args:
             path: the file; one that is there is replaced.
@@ -308,15 +338,20 @@ class Result:
             raise ArgumentError(
                 f"jf.Result.params: weights must have been kept, got config={config}, seed={seed}, fold={fold}; kept "
                 f"are those of the configurations {kept}. "
-                + ("Ask jf.sweep for more with keep_configs=…" if kept else "Ask jf.sweep for them with keep='last'.")
+                + (
+                    "Ask jf.sweep for more with keep_configs=…"
+                    if kept
+                    else "Ask jf.sweep for them with keep='last'."
+                )
             )
         return self.weights[config, seed, fold]
 
     def replay(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Replay:
         """Train one trial again, alone in a block of the recorded width: the same numbers, bit for bit.
 
-        On the same versions of jax and the same kind of device; the weights are those that the sweep kept or, where
-        it did not keep them, would have kept. A trial that was stopped goes as far as it went.
+        On the same versions of jax and the same kind of device; the weights are those that the
+        sweep kept or, where it did not keep them, would have kept. A trial that was stopped goes as
+        far as it went.
 
         Args:
             config: by default the best one.
@@ -326,7 +361,8 @@ class Result:
         Raises:
             ArgumentError: where there is no such trial.
             ArgumentTypeError: where a number is not whole.
-            JefficientError: where the task is not at hand (the result was not made by this process).
+            JefficientError: where the task is not at hand (the result was not made by this
+                process).
         """
         where = "jf.Result.replay"
         config = self.best().config if config is None else config
@@ -347,8 +383,9 @@ class Result:
     def refit(self, config: int | None = None, seed: int = 0) -> Replay:
         """Train one configuration on all rows, those that were held out among them.
 
-        For as many updates or epochs as in the sweep; with ``select="best_look"`` as far as the look that counts, on
-        average over the configuration's trials. The seed draws the initial parameters and the order of rows.
+        For as many updates or epochs as in the sweep; with ``select="best"`` as far as the
+        evaluation that counts, on average over the configuration's trials. The seed draws the
+        initial parameters and the order of rows.
 
         Args:
             config: by default the best one.
@@ -358,7 +395,8 @@ class Result:
             A `Replay`: training curves and weights.
 
         Raises:
-            ArgumentError: where there is no such configuration, or the sweep was of a `jf.Trial`, which has no rows.
+            ArgumentError: where there is no such configuration, or the sweep was of a `jf.Trial`,
+                which has no rows.
             ArgumentTypeError: where a number is not whole.
             JefficientError: where the task is not at hand (`jf.load` without it).
         """
@@ -373,7 +411,7 @@ class Result:
         return Plot(self.dataset, self.score)
 
     def _trials(self, variable: str) -> np.ndarray:
-        """The variable at the look that counts, (configs, trials)."""
+        """The variable at the evaluation that counts, (configs, trials)."""
         return flat_trials(trial_values(self.dataset, self.score, variable))
 
     def _status(self) -> np.ndarray:

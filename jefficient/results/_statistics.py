@@ -1,10 +1,13 @@
-"""How sure a score and a difference are. All configurations share their seeds and folds, so differences are paired.
+"""How sure a score and a difference are.
 
-The *units* of a comparison are what repeats it: the seeds or, where there are folds, the folds, each with the mean over
-its seeds (seeds of one fold share its held-out rows, so they are no repetitions of its data). Scores of folds are
-correlated, since their training rows overlap; as if they were not, the naive variance s²/k is too small, and too many
-differences are called real. Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52,
-put s² (1/k + n_test/n_train) in its place, with k - 1 degrees of freedom.
+All configurations share their seeds and folds, so differences are paired.
+
+The *units* of a comparison are what repeats it: the seeds or, where there are folds, the folds,
+each with the mean over its seeds (seeds of one fold share its held-out rows, so they are no
+repetitions of its data). Scores of folds are correlated, since their training rows overlap; as if
+they were not, the naive variance s²/k is too small, and too many differences are called real.
+Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, put s² (1/k
++ n_test/n_train) in its place, with k - 1 degrees of freedom.
 """
 
 from typing import NamedTuple
@@ -23,7 +26,8 @@ FEWEST = 4
 class Units(NamedTuple):
     """What differences are told from.
 
-    `values`: float array (configs, units), NaN where a trial has no score; `factor`: the variance of their mean is
+    `values`: float array (configs, units), NaN where a trial has no score; `factor`: the variance
+        of their mean is
     `factor` s²; `resolution`: of the numbers, relative to their size.
     """
 
@@ -42,7 +46,7 @@ class Differences(NamedTuple):
 
 
 def units_of(dataset: xr.Dataset, variable: str | None = None) -> Units:
-    """The variable (by default the score's metric) at the look that counts, in units."""
+    """The variable (by default the score's metric) at the evaluation that counts, in units."""
     score = score_of(dataset)
     variable = variable or score.metric
     values = by_unit(trial_values(dataset, score, variable))
@@ -61,7 +65,9 @@ def variance_factor(dataset: xr.Dataset) -> float:
     if folds == 1:
         return 1 / dataset.sizes["seed"]
     train, test = (float(dataset[name].mean()) for name in ("training_rows", "validation_rows"))
-    return 1 / folds + (test / train if train > 0 else 1 / (folds - 1))  # without rows: as k equal parts have it
+    return 1 / folds + (
+        test / train if train > 0 else 1 / (folds - 1)
+    )  # without rows: as k equal parts have it
 
 
 def standard_errors(dataset: xr.Dataset, variable: str | None = None) -> np.ndarray:
@@ -84,7 +90,8 @@ def t_test(differences: np.ndarray, factor: float, floor: np.ndarray | float = 0
     Args:
         differences: float array (…, units).
         factor: the variance of the mean is `factor` s².
-        floor: of the standard error: the numbers' own resolution, since differences all alike have no spread.
+        floor: of the standard error: the numbers' own resolution, since differences all alike have
+            no spread.
 
     Returns:
         Arrays (…); the standard error and what follows are NaN for one unit.
@@ -94,7 +101,9 @@ def t_test(differences: np.ndarray, factor: float, floor: np.ndarray | float = 0
     # 0/0 where nothing differs and nothing is spread: not shown to differ, statistic 0
     statistic = np.divide(mean, error, out=np.zeros_like(mean), where=error != 0)
     statistic = np.where((error == 0) & (mean != 0), np.copysign(np.inf, mean), statistic)
-    return Differences(mean, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees_of(differences)))
+    return Differences(
+        mean, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees_of(differences))
+    )
 
 
 def degrees_of(units: np.ndarray) -> int:
@@ -117,19 +126,22 @@ def against(units: Units, best: np.ndarray | int) -> Differences:
     difference = means - np.take_along_axis(means, here, axis=-1)
     error = np.sqrt(units.factor * (variances + np.take_along_axis(variances, here, axis=-1)))
     statistic = np.divide(difference, error, out=np.zeros_like(difference), where=error != 0)
-    return Differences(difference, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees[..., None]))
+    return Differences(
+        difference, error, statistic, 2 * stats.t.sf(np.abs(statistic), degrees[..., None])
+    )
 
 
 def moderated(units: Units, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each configuration's variance over units, drawn towards what the better ones have, and degrees of freedom.
 
-    What a unit adds to all configurations (its rows, its initial weights) is taken off first: they are paired. A few
-    units say little of one configuration's variance, but those of many are alike: Smyth (2004), "Linear models and
-    empirical Bayes methods for assessing differential expression", Statistical Applications in Genetics and Molecular
-    Biology 3, section 6.2, estimates from their scatter how alike, as a prior of so many degrees of freedom. Here the
-    better half (`FEWEST` at least) makes the prior, since what has failed scatters more than what has learned; a
-    configuration beyond it has its own variance at least. Where all could be equal it is the pooled variance; for two
-    configurations the paired t-test.
+    What a unit adds to all configurations (its rows, its initial weights) is taken off first: they
+    are paired. A few units say little of one configuration's variance, but those of many are alike:
+    Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression",
+    Statistical Applications in Genetics and Molecular Biology 3, section 6.2, estimates from their
+    scatter how alike, as a prior of so many degrees of freedom. Here the better half (`FEWEST` at
+    least) makes the prior, since what has failed scatters more than what has learned; a
+    configuration beyond it has its own variance at least. Where all could be equal it is the pooled
+    variance; for two configurations the paired t-test.
 
     Args:
         units: as for `against`.
@@ -147,15 +159,23 @@ def moderated(units: Units, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distance = np.abs(means - np.take_along_axis(means, best, axis=-1))
     is_better = distance.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable") < many
     residual = values - means[..., None]
-    residual = residual - np.where(is_better[..., None], residual, 0).sum(axis=-2, keepdims=True) / many
+    residual = (
+        residual - np.where(is_better[..., None], residual, 0).sum(axis=-2, keepdims=True) / many
+    )
     variance = np.square(residual).sum(axis=-1) / (own * np.where(is_better, 1 - 1 / many, 1))
-    variance = variance + np.square(units.resolution * np.abs(values).max(axis=-1)) + np.finfo(float).tiny
-    better = np.take_along_axis(variance, np.argsort(~is_better, axis=-1, kind="stable")[..., :many], axis=-1)
+    variance = (
+        variance + np.square(units.resolution * np.abs(values).max(axis=-1)) + np.finfo(float).tiny
+    )
+    better = np.take_along_axis(
+        variance, np.argsort(~is_better, axis=-1, kind="stable")[..., :many], axis=-1
+    )
     logs = np.log(better) - _log_bias(own)
     excess = logs.var(axis=-1, ddof=1) - special.polygamma(1, own / 2)
     is_pooled = excess <= 0
     prior = 2 * _trigamma_inverse(np.where(is_pooled, 1.0, excess))
-    common = np.where(is_pooled, better.mean(axis=-1), np.exp(logs.mean(axis=-1) + _log_bias(prior)))
+    common = np.where(
+        is_pooled, better.mean(axis=-1), np.exp(logs.mean(axis=-1) + _log_bias(prior))
+    )
     share = np.where(is_pooled, 1.0, prior / (prior + own))[..., None]
     degrees = np.minimum(np.where(is_pooled, np.inf, prior + own), own * (many - 1))
     drawn = share * common[..., None] + (1 - share) * variance

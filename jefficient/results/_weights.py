@@ -33,11 +33,18 @@ def to_datasets(weights: Weights) -> list[xr.Dataset]:
 
 def _dataset(places: list[tuple[int, int, int]], trees: list[Tree]) -> xr.Dataset:
     columns = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True)
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(trees[0])]
+    paths = [
+        jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(trees[0])
+    ]
     numbers = np.array(places).T
     return xr.Dataset(
-        {f"leaf{i}": _variable(f"leaf{i}", path, x) for i, (path, x) in enumerate(zip(paths, columns, strict=True))},
-        coords={name: ("trial", x) for name, x in zip(("config", "seed", "fold"), numbers, strict=True)},
+        {
+            f"leaf{i}": _variable(f"leaf{i}", path, x)
+            for i, (path, x) in enumerate(zip(paths, columns, strict=True))
+        },
+        coords={
+            name: ("trial", x) for name, x in zip(("config", "seed", "fold"), numbers, strict=True)
+        },
         attrs={"structure": json.dumps(_described(trees[0], iter(range(len(paths)))))},
     )
 
@@ -52,7 +59,9 @@ def _variable(name: str, path: str, leaves: Iterable[Any]) -> xr.Variable:
     array = np.stack([np.asarray(x) for x in leaves])
     if array.dtype not in _NETCDF:
         array = np.frombuffer(array.tobytes(), np.uint8).reshape(*array.shape, array.dtype.itemsize)
-    return xr.Variable(("trial", *(f"{name}_{i}" for i in range(array.ndim - 1))), array, attributes)
+    return xr.Variable(
+        ("trial", *(f"{name}_{i}" for i in range(array.ndim - 1))), array, attributes
+    )
 
 
 def save_safetensors(where: str, path: Path, params: Tree, about: Mapping[str, str]) -> None:
@@ -64,13 +73,20 @@ def save_safetensors(where: str, path: Path, params: Tree, about: Mapping[str, s
             f"{where}: safetensors must be installed: pip install 'jefficient[safetensors]'."
         ) from None
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    named = {jax.tree_util.keystr(path, simple=True, separator=".") or "params": np.asarray(x) for path, x in leaves}
+    named = {
+        jax.tree_util.keystr(path, simple=True, separator=".") or "params": np.asarray(x)
+        for path, x in leaves
+    }
     if len(named) != len(leaves):
-        raise JefficientError(f"{where}: parameters must have names of their own, got {len(named)} of {len(leaves)}.")
+        raise JefficientError(
+            f"{where}: parameters must have names of their own, got {len(named)} of {len(leaves)}."
+        )
     try:
         write_whole(path, save(named, metadata=dict(about)))
     except OSError as error:
-        raise JefficientError(f"{where}: path must be one that can be written, got {path}: {error}.") from None
+        raise JefficientError(
+            f"{where}: path must be one that can be written, got {path}: {error}."
+        ) from None
 
 
 def to_weights(
@@ -78,8 +94,8 @@ def to_weights(
 ) -> dict[tuple[int, int, int], Tree]:
     """What `to_datasets` was given.
 
-    Trees of dicts, lists and tuples come back as they are; others need `template`, which gives those of a configuration
-    as shapes and dtypes.
+    Trees of dicts, lists and tuples come back as they are; others need `template`, which gives
+    those of a configuration as shapes and dtypes.
     """
     weights: dict[tuple[int, int, int], Tree] = {}
     for dataset in datasets:
@@ -97,7 +113,11 @@ def to_weights(
         for trial, place in enumerate(zip(*numbers, strict=True)):
             leaves = [column[trial] for column in columns]
             is_plain = template is None
-            weights[place] = _rebuilt(described, leaves) if is_plain else _like(where, template(place[0]), leaves)
+            weights[place] = (
+                _rebuilt(described, leaves)
+                if is_plain
+                else _like(where, template(place[0]), leaves)
+            )
     return weights
 
 

@@ -45,7 +45,9 @@ def periods(steps: jax.Array, duration: Scalar, dtype: Any, *, whole: bool) -> j
     return jnp.floor(quotient) if whole else quotient
 
 
-def line(start: Scalar, end: Scalar, step: Step, begin: Scalar, duration: Scalar, dtype: Any) -> jax.Array:
+def line(
+    start: Scalar, end: Scalar, step: Step, begin: Scalar, duration: Scalar, dtype: Any
+) -> jax.Array:
     """From `start` at `begin` to `end` at ``begin + duration``, held before and after: exact at both ends."""
     done, left = shares(step, begin, duration, dtype)
     return jnp.asarray(start, dtype) * left + jnp.asarray(end, dtype) * done
@@ -54,7 +56,9 @@ def line(start: Scalar, end: Scalar, step: Step, begin: Scalar, duration: Scalar
 def shares(step: Step, begin: Scalar, duration: Scalar, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """How much of ``duration`` steps from ``begin`` on is done and is left: two numbers that keep their digits."""
     since = jnp.maximum(elapsed(step, begin, dtype), 0)
-    return fraction(since, duration, dtype), fraction(elapsed(duration, since, dtype), duration, dtype)
+    return fraction(since, duration, dtype), fraction(
+        elapsed(duration, since, dtype), duration, dtype
+    )
 
 
 def mix(low: Scalar, high: Scalar, share: jax.Array) -> jax.Array:
@@ -75,7 +79,11 @@ def total(lengths: Sequence[Scalar]) -> list[Scalar]:
         sums: list[Scalar] = [0]
         for x in lengths:
             exact = isinstance(x, int) and isinstance(sums[-1], int)
-            sums.append(sums[-1] + x if exact else jnp.asarray(sums[-1], jnp.int32) + jnp.asarray(x, jnp.int32))
+            sums.append(
+                sums[-1] + x
+                if exact
+                else jnp.asarray(sums[-1], jnp.int32) + jnp.asarray(x, jnp.int32)
+            )
         return sums[1:]
     dtype = numerics.number_dtype(*lengths)
     return list(jnp.cumsum(jnp.stack([jnp.asarray(x, dtype) for x in lengths])))
@@ -84,7 +92,8 @@ def total(lengths: Sequence[Scalar]) -> list[Scalar]:
 def share_of(length: Scalar, share: Scalar) -> Scalar:
     """share · length rounded down to a whole step, in the same arithmetic for static and traced numbers.
 
-    0.53 · 100 is 52.999996 in float32, and means 53: what misses a whole step by the rounding of both is that step.
+    0.53 · 100 is 52.999996 in float32, and means 53: what misses a whole step by the rounding of
+    both is that step.
     """
     dtype = numerics.number_dtype(length, share)
     product = jnp.asarray(length, dtype) * jnp.asarray(share, dtype)
@@ -97,7 +106,9 @@ def _as_int32(x: Any) -> jax.Array:
     """Integers that int32 does not hold end at its ends; they do not wrap."""
     if isinstance(x, int):
         return jnp.asarray(x, jnp.int32)
-    numbers: Any = jnp if isinstance(x, jax.Array) else np  # jax would wrap an int64 of NumPy at once
+    numbers: Any = (
+        jnp if isinstance(x, jax.Array) else np
+    )  # jax would wrap an int64 of NumPy at once
     held = np.iinfo(np.dtype(x.dtype).name)
     x = numbers.clip(x, max(int(held.min), _INT32.min), min(int(held.max), _INT32.max))
     return jnp.asarray(x.astype(np.int32))

@@ -54,8 +54,8 @@ def cosine_decay_schedule(
 def cosine(step: Step, begin: Scalar, end: Scalar, exponent: Scalar, dtype: Any) -> jax.Array:
     """((1 + cos(π·f)) / 2)^exponent, f going from 0 at `begin` to 1 at `end`.
 
-    Computed as sin²(π/2 · (1 - f)): the same number, without the cancellation that leaves (1 + cos) few digits
-    near the end.
+    Computed as sin²(π/2 · (1 - f)): the same number, without the cancellation that leaves (1 + cos)
+    few digits near the end.
     """
     rest = -_base.elapsed(step, end, dtype)
     length = _base.elapsed(end, begin, dtype)

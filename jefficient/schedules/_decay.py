@@ -26,7 +26,8 @@ def exponential_decay(
         decay_rate: r, above 0; below 1 the value falls, above 1 it grows.
         transition_begin: steps before the decay begins, 0 or more.
         staircase: whether the value changes only at whole multiples of `transition_steps`. Static.
-        end_value: the bound that the value stops at (from below where r < 1, from above otherwise); None for none.
+        end_value: the bound that the value stops at (from below where r < 1, from above otherwise);
+            None for none.
 
     Every number may be traced.
 
@@ -87,7 +88,8 @@ def inverse_time_decay(
         ArgumentError: where a number is out of range or not a scalar.
 
     References:
-        Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586: Σ η_t = ∞, Σ η_t² < ∞ holds for it.
+        Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586: Σ η_t = ∞, Σ η_t² < ∞ holds
+        for it.
 
     Examples:
         >>> import jefficient as jf
@@ -132,7 +134,9 @@ def _decay(
         checks.check_finite(where, end_value=end_value)
 
     def schedule(step: Step) -> jax.Array:
-        numbers = (init_value, decay_rate) if end_value is None else (init_value, decay_rate, end_value)
+        numbers = (
+            (init_value, decay_rate) if end_value is None else (init_value, decay_rate, end_value)
+        )
         dtype = _base.value_dtype(step, *numbers)
         steps = _base.elapsed(step, transition_begin, dtype)
         p = _base.periods(steps, transition_steps, dtype, whole=staircase)
@@ -141,8 +145,12 @@ def _decay(
         if end_value is None:
             return start * factor
         bound, is_finite = jnp.asarray(end_value, dtype), jnp.isfinite(factor)
-        value = start * law(jnp.where(is_finite, p, 0), rate)  # a growth that overflows would put NaN into gradients
-        stopped = jnp.where(rate < falls_below, jnp.maximum(value, bound), jnp.minimum(value, bound))
+        value = start * law(
+            jnp.where(is_finite, p, 0), rate
+        )  # a growth that overflows would put NaN into gradients
+        stopped = jnp.where(
+            rate < falls_below, jnp.maximum(value, bound), jnp.minimum(value, bound)
+        )
         return jnp.where(is_finite, stopped, bound)
 
     return schedule

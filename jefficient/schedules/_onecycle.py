@@ -18,8 +18,8 @@ def cosine_onecycle_schedule(
 ) -> Schedule:
     """Half a cosine from peak / div_factor up to the peak at step B, and half a cosine down to the end at step T.
 
-    B is ``pct_start·T`` rounded down to a whole step (0.29·100 is 29, however 0.29 is rounded in a float), and the last
-    value is peak / (div_factor·final_div_factor).
+    B is ``pct_start·T`` rounded down to a whole step (0.29·100 is 29, however 0.29 is rounded in a
+    float), and the last value is peak / (div_factor·final_div_factor).
 
     Args:
         transition_steps: T, the length of the whole schedule, above 0.
@@ -53,7 +53,10 @@ def cosine_onecycle_schedule(
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, peak_value, div_factor, final_div_factor)
-        peak, first = jnp.asarray(peak_value, dtype), jnp.asarray(peak_value, dtype) / jnp.asarray(div_factor, dtype)
+        peak, first = (
+            jnp.asarray(peak_value, dtype),
+            jnp.asarray(peak_value, dtype) / jnp.asarray(div_factor, dtype),
+        )
         last = first / jnp.asarray(final_div_factor, dtype)
         top = _base.share_of(transition_steps, pct_start)
         rising = _base.mix(peak, first, cosine(step, 0, top, 1, dtype))

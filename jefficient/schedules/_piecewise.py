@@ -20,18 +20,20 @@ Numbers: TypeAlias = Sequence[Scalar] | jax.Array
 
 
 def piecewise_constant_schedule(
-    init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | tuple[Numbers, Numbers] | None = None
+    init_value: Scalar,
+    boundaries_and_scales: Mapping[int, Scalar] | tuple[Numbers, Numbers] | None = None,
 ) -> Schedule:
     """η_t = η₀ · Π f_i over all boundaries b_i <= t.
 
     Args:
         init_value: η₀, finite.
-        boundaries_and_scales: ``{b_i: f_i}``, or a pair ``(boundaries, scales)`` of arrays of shape (k,) (or
-            sequences of k numbers), all of which may be traced, while keys of a dict cannot. b_i 0 or more,
-            0 <= f_i < inf; None for none.
+        boundaries_and_scales: ``{b_i: f_i}``, or a pair ``(boundaries, scales)`` of arrays of shape
+            (k,) (or sequences of k numbers), all of which may be traced, while keys of a dict
+            cannot. b_i 0 or more, 0 <= f_i < inf; None for none.
 
     Returns:
-        ``step -> value``, in the step's shape, float32 at least. The value changes at step b_i itself.
+        ``step -> value``, in the step's shape, float32 at least. The value changes at step b_i
+        itself.
 
     Raises:
         ArgumentError: where a number is out of range, or boundaries and scales differ in number.
@@ -73,9 +75,13 @@ def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[S
         raise ArgumentTypeError(
             f"{where}: boundaries_and_scales must be a dict or a pair (boundaries, scales), got {given!r}."
         )
-    boundaries, scales = (_numbers(where, name, x) for name, x in zip(("boundaries", "scales"), given, strict=True))
+    boundaries, scales = (
+        _numbers(where, name, x) for name, x in zip(("boundaries", "scales"), given, strict=True)
+    )
     if len(boundaries) != len(scales):
-        raise ArgumentError(f"{where}: boundaries and scales must be as many, got {len(boundaries)} and {len(scales)}.")
+        raise ArgumentError(
+            f"{where}: boundaries and scales must be as many, got {len(boundaries)} and {len(scales)}."
+        )
     return boundaries, scales
 
 
@@ -86,7 +92,9 @@ def _numbers(where: str, name: str, values: Any) -> list[Scalar]:
             raise ArgumentError(f"{where}: {name} must have shape (k,), got shape {values.shape}.")
         return [values[i] for i in range(values.shape[0])]
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ArgumentTypeError(f"{where}: {name} must be a sequence of numbers, got {name}={values!r}.")
+        raise ArgumentTypeError(
+            f"{where}: {name} must be a sequence of numbers, got {name}={values!r}."
+        )
     return list(values)
 
 
@@ -95,14 +103,15 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
 
     Args:
         schedules: k functions of the step, jefficient's or others.
-        boundaries: the k - 1 steps at which the next one begins, increasing, 0 or more; a sequence of numbers or an
-            array, traced or not.
+        boundaries: the k - 1 steps at which the next one begins, increasing, 0 or more; a sequence
+            of numbers or an array, traced or not.
 
     Returns:
         ``step -> value``, in the step's shape, float32 at least.
 
     Raises:
-        ArgumentError: where the numbers of schedules and boundaries do not fit, or boundaries do not increase.
+        ArgumentError: where the numbers of schedules and boundaries do not fit, or boundaries do
+            not increase.
         ArgumentTypeError: where a schedule is not a function.
 
     Examples:
@@ -114,11 +123,15 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
     """
     where = "jf.join_schedules"
     if not isinstance(schedules, Iterable):
-        raise ArgumentTypeError(f"{where}: schedules must be a sequence of functions of the step, got {schedules!r}.")
+        raise ArgumentTypeError(
+            f"{where}: schedules must be a sequence of functions of the step, got {schedules!r}."
+        )
     schedules, boundaries = list(schedules), _numbers(where, "boundaries", boundaries)
     for schedule in schedules:
         if not callable(schedule):
-            raise ArgumentTypeError(f"{where}: every schedule must be a function of the step, got {schedule!r}.")
+            raise ArgumentTypeError(
+                f"{where}: every schedule must be a function of the step, got {schedule!r}."
+            )
     if len(schedules) != len(boundaries) + 1:
         raise ArgumentError(
             f"{where}: there must be one boundary between two schedules, got {len(schedules)} schedules and "
@@ -153,18 +166,22 @@ def _own_step(step: Step, begin: Scalar, end: Scalar | None, dtype: Any) -> jax.
     Beyond them it might overflow, and put NaN into the gradients of the one that is taken.
     """
     own = jnp.maximum(_base.elapsed(step, begin, dtype), 0)
-    return own if end is None else jnp.minimum(own, _base.elapsed(end, begin, dtype).astype(own.dtype))
+    return (
+        own if end is None else jnp.minimum(own, _base.elapsed(end, begin, dtype).astype(own.dtype))
+    )
 
 
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
     """Warm restarts: one `warmup_cosine_decay_schedule` after another.
 
     Args:
-        cosine_kwargs: for each cycle the arguments of `warmup_cosine_decay_schedule`; its `decay_steps` is the
-            length of the cycle. Every number may be traced; how many cycles there are is static.
+        cosine_kwargs: for each cycle the arguments of `warmup_cosine_decay_schedule`; its
+            `decay_steps` is the length of the cycle. Every number may be traced; how many cycles
+            there are is static.
 
     Returns:
-        ``step -> value``, in the step's shape, float32 at least. After the last cycle its `end_value` stays.
+        ``step -> value``, in the step's shape, float32 at least. After the last cycle its
+        `end_value` stays.
 
     Raises:
         ArgumentError: where there is no cycle, or a number is out of range or not a scalar.
@@ -183,8 +200,12 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
     for kwargs in cycles:
         missing = {"init_value", "peak_value", "warmup_steps", "decay_steps"} - set(kwargs)
         if missing:
-            raise ArgumentError(f"jf.sgdr_schedule: every cycle must have {sorted(missing)}, got {kwargs}.")
+            raise ArgumentError(
+                f"jf.sgdr_schedule: every cycle must have {sorted(missing)}, got {kwargs}."
+            )
     if not cycles:
-        raise ArgumentError("jf.sgdr_schedule: there must be a cycle at least, got cosine_kwargs=[].")
+        raise ArgumentError(
+            "jf.sgdr_schedule: there must be a cycle at least, got cosine_kwargs=[]."
+        )
     schedules = [warmup_cosine_decay_schedule(**kwargs) for kwargs in cycles]
     return join_schedules(schedules, _base.total([kwargs["decay_steps"] for kwargs in cycles])[:-1])

@@ -8,7 +8,11 @@ from . import _base
 
 
 def polynomial_schedule(
-    init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
+    init_value: Scalar,
+    end_value: Scalar,
+    power: Scalar,
+    transition_steps: Scalar,
+    transition_begin: Scalar = 0,
 ) -> Schedule:
     """η_t = end + (init - end)·(1 - f)^power with f = (t - begin) / transition_steps, held between 0 and 1.
 
@@ -63,7 +67,9 @@ def linear_schedule(
         >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 20)]
         [1.0, 0.5, 0.0, 0.0]
     """
-    return _transition("jf.linear_schedule", init_value, end_value, None, transition_steps, transition_begin)
+    return _transition(
+        "jf.linear_schedule", init_value, end_value, None, transition_steps, transition_begin
+    )
 
 
 def _transition(
@@ -81,7 +87,9 @@ def _transition(
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, end_value, *(() if power is None else (power,)))
         if power is None:
-            return _base.line(init_value, end_value, step, transition_begin, transition_steps, dtype)
+            return _base.line(
+                init_value, end_value, step, transition_begin, transition_steps, dtype
+            )
         _, left = _base.shares(step, transition_begin, transition_steps, dtype)
         return _base.mix(end_value, init_value, _base.power(left, power))
 

@@ -43,8 +43,8 @@ def warmup_cosine_decay_schedule(
         ArgumentError: where a number is out of range or not a scalar.
 
     References:
-        Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.2 (gradual warmup); Loshchilov and Hutter
-        2017, https://arxiv.org/abs/1608.03983, equation 5.
+        Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.2 (gradual warmup);
+        Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, equation 5.
 
     Examples:
         >>> import jefficient as jf
@@ -57,7 +57,11 @@ def warmup_cosine_decay_schedule(
     checks.check_not_negative(where, warmup_steps=warmup_steps)
     checks.check_positive_finite(where, decay_steps=decay_steps)
     checks.check_positive_finite(where, exponent=exponent)
-    if not is_traced(warmup_steps) and not is_traced(decay_steps) and not warmup_steps < decay_steps:
+    if (
+        not is_traced(warmup_steps)
+        and not is_traced(decay_steps)
+        and not warmup_steps < decay_steps
+    ):
         raise ArgumentError(
             f"{where}: warmup_steps < decay_steps must hold, got warmup_steps={warmup_steps}, "
             f"decay_steps={decay_steps}. The warmup is a part of decay_steps."
@@ -72,7 +76,9 @@ def warmup_cosine_decay_schedule(
     return schedule
 
 
-def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> Schedule:
+def warmup_constant_schedule(
+    init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar
+) -> Schedule:
     """From `init_value` in a line up to `peak_value` at step W, and held there.
 
     Args:
@@ -103,7 +109,9 @@ def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_step
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, peak_value)
-        return _warm_up(step, init_value, peak_value, warmup_steps, jnp.asarray(peak_value, dtype), dtype)
+        return _warm_up(
+            step, init_value, peak_value, warmup_steps, jnp.asarray(peak_value, dtype), dtype
+        )
 
     return schedule
 
@@ -134,7 +142,8 @@ def warmup_stable_decay_schedule(
     Every number may be traced.
 
     Returns:
-        ``step -> value``, in the step's shape, float32 at least; exact at 0, W, W + S and W + S + D.
+        ``step -> value``, in the step's shape, float32 at least; exact at 0, W, W + S and W + S +
+        D.
 
     Raises:
         ArgumentError: where a number is out of range or not a scalar.
@@ -173,8 +182,15 @@ def _fall(left: jax.Array, power: Scalar) -> jax.Array:
 
 
 def _warm_up(
-    step: Step, init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar, after: jax.Array, dtype: Any
+    step: Step,
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: Scalar,
+    after: jax.Array,
+    dtype: Any,
 ) -> jax.Array:
     """A line from `init_value` at 0 to `peak_value` at `warmup_steps`, then `after`."""
     is_warm = _base.elapsed(step, warmup_steps, dtype) >= 0
-    return jnp.where(is_warm, after, _base.line(init_value, peak_value, step, 0, warmup_steps, dtype))
+    return jnp.where(
+        is_warm, after, _base.line(init_value, peak_value, step, 0, warmup_steps, dtype)
+    )

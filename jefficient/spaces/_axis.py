@@ -18,8 +18,8 @@ class Axis:
 
     Attributes:
         values: Python objects.
-        labels: of a static axis, for each value what tables and files show: numbers where all are numbers, else
-            strings. None for an axis of numbers that are traced.
+        labels: of a static axis, for each value what tables and files show: numbers where all are
+            numbers, else strings. None for an axis of numbers that are traced.
     """
 
     values: tuple
@@ -48,7 +48,9 @@ class Axis:
         labels = tuple(map(label, values))
         for value, text in zip(values, labels, strict=True):
             if text == "" and not isinstance(value, str):
-                raise ArgumentError(f"{where}: {name} must have a label for each value, got {value!r}. {ADVICE}")
+                raise ArgumentError(
+                    f"{where}: {name} must have a label for each value, got {value!r}. {ADVICE}"
+                )
         axis = cls(values, labels)
         axis.check_labels(where, name)
         return axis
@@ -81,7 +83,9 @@ class Axis:
         seen: set[str] = set()
         for value, key in zip(self.values, self.contents, strict=True):
             if key in seen:
-                raise ArgumentError(f"{where}: {name} must not have a value twice, got {value!r} twice.")
+                raise ArgumentError(
+                    f"{where}: {name} must not have a value twice, got {value!r} twice."
+                )
             seen.add(key)
 
     def take(self, places: Iterable[int]) -> "Axis":
@@ -99,7 +103,10 @@ class Axis:
                 f"{static.values[0]!r} and traced ones such as {traced.values[0]!r}. Mark the numbers: "
                 f"{name}=jf.static([{traced.values[0]!r}, …])."
             )
-        joined = Axis(self.values + other.values, None if self.labels is None else self.labels + (other.labels or ()))
+        joined = Axis(
+            self.values + other.values,
+            None if self.labels is None else self.labels + (other.labels or ()),
+        )
         if joined.labels is not None:
             joined.check_labels(where, name)
         return joined
@@ -109,9 +116,13 @@ def listed(where: str, name: str, given: Any) -> tuple:
     """The values of a list or a one-dimensional array, at least one."""
     shape = getattr(given, "shape", (0,))
     if isinstance(given, Mapping):
-        raise ArgumentTypeError(f"{where}: {name} must be a list of values, got {name}={given!r}. {ADVICE}")
+        raise ArgumentTypeError(
+            f"{where}: {name} must be a list of values, got {name}={given!r}. {ADVICE}"
+        )
     if isinstance(given, set | frozenset):
-        raise ArgumentTypeError(f"{where}: {name} must have an order, got the set {name}={given!r}. Write a list.")
+        raise ArgumentTypeError(
+            f"{where}: {name} must have an order, got the set {name}={given!r}. Write a list."
+        )
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or shape == ():
         raise ArgumentTypeError(
             f"{where}: {name} must be a list or a one-dimensional array of values, got {name}={given!r}. "

@@ -21,7 +21,9 @@ def python_values(values: Iterable[Any]) -> tuple:
     if not hasattr(values, "shape"):
         return tuple(x.item() if isinstance(x, np.generic) else x for x in values)
     array = np.asarray(values)
-    return tuple(float(str(x)) for x in array) if array.dtype == np.float32 else tuple(array.tolist())
+    return (
+        tuple(float(str(x)) for x in array) if array.dtype == np.float32 else tuple(array.tolist())
+    )
 
 
 def label(value: Any) -> Any:
@@ -58,5 +60,6 @@ def digests(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """
     texts = [[f"{_json(name)}:{_json(text)}" for text in columns[name]] for name in sorted(columns)]
     return tuple(
-        hashlib.blake2b(f"{{{','.join(row)}}}".encode(), digest_size=16).hexdigest() for row in zip(*texts, strict=True)
+        hashlib.blake2b(f"{{{','.join(row)}}}".encode(), digest_size=16).hexdigest()
+        for row in zip(*texts, strict=True)
     )

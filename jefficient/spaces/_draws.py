@@ -15,17 +15,19 @@ from ._space import Space, merged
 def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
     """The first n points of a scrambled Sobol' sequence: they leave smaller gaps than independent draws do.
 
-    Any n is allowed. With a power of two the points are balanced: every half, quarter, … of a range holds equally
-    many of them, and so do such boxes of several ranges down to some size. With another n a part of a range
-    may hold one point more or less than another of its size, and gaps are larger than need be. A larger n adds
-    points to the same first ones. Dimension i of the sequence is the i-th name in alphabetical order, so it makes no
-    difference in which order the ranges are written.
+    Any n is allowed. With a power of two the points are balanced: every half, quarter, … of a range
+    holds equally many of them, and so do such boxes of several ranges down to some size. With
+    another n a part of a range may hold one point more or less than another of its size, and gaps
+    are larger than need be. A larger n adds points to the same first ones. Dimension i of the
+    sequence is the i-th name in alphabetical order, so it makes no difference in which order the
+    ranges are written.
 
     Args:
-        n: points to draw. Fewer configurations come out where whole numbers or choices make some equal: they are
-            merged, with a `JefficientWarning`.
+        n: points to draw. Fewer configurations come out where whole numbers or choices make some
+            equal: they are merged, with a `JefficientWarning`.
         seed: of the scrambling, 0 <= seed < 2³¹: the same seed has the same points.
-        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what `jf.static` returns.
+        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what
+            `jf.static` returns.
 
     Returns:
         A `Space` of n configurations at most, in the order of the sequence.
@@ -35,7 +37,8 @@ def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
         ArgumentTypeError: where a hyperparameter has a value, or a list of them, for a range.
 
     References:
-        Owen (1998), Scrambling Sobol' and Niederreiter-Xing points; drawn by `scipy.stats.qmc.Sobol`.
+        Owen (1998), Scrambling Sobol' and Niederreiter-Xing points; drawn by
+        `scipy.stats.qmc.Sobol`.
 
     Examples:
         >>> import jefficient as jf
@@ -54,12 +57,15 @@ def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
 def random(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
     """n independent draws.
 
-    A larger n adds draws to the same first ones. The order in which ranges are written makes no difference.
+    A larger n adds draws to the same first ones. The order in which ranges are written makes no
+    difference.
 
     Args:
-        n: draws. Fewer configurations come out where some are equal: they are merged, with a `JefficientWarning`.
+        n: draws. Fewer configurations come out where some are equal: they are merged, with a
+            `JefficientWarning`.
         seed: of NumPy's generator, 0 <= seed < 2³¹: the same seed has the same draws.
-        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what `jf.static` returns.
+        **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what
+            `jf.static` returns.
 
     Returns:
         A `Space` of n configurations at most, in the order of the draws.
@@ -107,7 +113,11 @@ def _range(where: str, name: str, given: Any) -> Range:
         raise ArgumentTypeError(f"{rule} Call it with its bounds or values.")
     if isinstance(given, Mapping):
         raise ArgumentTypeError(f"{rule} For values with labels write {name}=jf.static({{…}}).")
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "shape", (0,)) == ():
+    if (
+        isinstance(given, str | bytes)
+        or not isinstance(given, Iterable)
+        or getattr(given, "shape", (0,)) == ()
+    ):
         raise ArgumentTypeError(f"{rule} For a single value write {name}=jf.Choice([{given!r}]).")
     advice, values = f"To choose one of the values write {name}=jf.Choice([…])", list(given)
     if len(values) == 2 and all(map(is_number, values)):

@@ -14,16 +14,17 @@ def grid(**axes: Iterable[Any]) -> Space:
     """The product of the axes, the last one varying fastest.
 
     Args:
-        **axes: for each hyperparameter its values, all different: a list, a range, an array of shape (n,) with
-            n >= 1, or what `jf.static` returns. Numbers are traced (int32 or float32): they share one program.
-            Everything else (bools, None, strings, functions, an axis that mixes, what `jf.static` marks) is static:
-            one program for each combination.
+        **axes: for each hyperparameter its values, all different: a list, a range, an array of
+            shape (n,) with n >= 1, or what `jf.static` returns. Numbers are traced (int32 or
+            float32): they share one program. Everything else (bools, None, strings, functions, an
+            axis that mixes, what `jf.static` marks) is static: one program for each combination.
 
     Returns:
         A `Space` of ∏ nᵢ configurations.
 
     Raises:
-        ArgumentError: where there is no axis, or an axis is empty, holds a value twice, or one that needs a label.
+        ArgumentError: where there is no axis, or an axis is empty, holds a value twice, or one that
+            needs a label.
         ArgumentTypeError: where an axis is a single value or a range.
 
     Examples:
@@ -41,5 +42,12 @@ def grid(**axes: Iterable[Any]) -> Space:
                 f"For ranges there are jf.sobol and jf.random."
             )
     known = {name: Axis.of("jf.grid", name, axis) for name, axis in axes.items()}
-    places = zip(*itertools.product(*(range(len(axis.values)) for axis in known.values())), strict=True)
-    return from_axes({name: axis.take(column) for (name, axis), column in zip(known.items(), places, strict=True)})
+    places = zip(
+        *itertools.product(*(range(len(axis.values)) for axis in known.values())), strict=True
+    )
+    return from_axes(
+        {
+            name: axis.take(column)
+            for (name, axis), column in zip(known.items(), places, strict=True)
+        }
+    )

@@ -18,8 +18,9 @@ from ._content import python_values
 class Uniform:
     """Evenly spread numbers, low <= x < high: at position u, ``low + u (high - low)``.
 
-    The values are float32, as programs get them, written as the shortest decimal that rounds to it. With
-    `integer` they are Python ints, low <= k <= high, each as likely as another: ``⌊low + u (high - low + 1)⌋``.
+    The values are float32, as programs get them, written as the shortest decimal that rounds to it.
+    With `integer` they are Python ints, low <= k <= high, each as likely as another: ``⌊low + u
+    (high - low + 1)⌋``.
 
     Args:
         low: the lower bound.
@@ -27,7 +28,8 @@ class Uniform:
         integer: whole numbers, both bounds among them.
 
     Raises:
-        ArgumentError: where low >= high, a bound does not fit float32 (int32), or is to be whole and is not.
+        ArgumentError: where low >= high, a bound does not fit float32 (int32), or is to be whole
+            and is not.
         ArgumentTypeError: where a bound is no number.
 
     Examples:
@@ -46,7 +48,9 @@ class Uniform:
     def __post_init__(self):
         _check("jf.Uniform", self)
         if not self.low < self.high:
-            raise ArgumentError(f"jf.Uniform: low < high must hold, got low={self.low}, high={self.high}.")
+            raise ArgumentError(
+                f"jf.Uniform: low < high must hold, got low={self.low}, high={self.high}."
+            )
 
     def at(self, u: np.ndarray) -> Axis:
         """The values at positions u, float array (n,) with 0 <= u < 1."""
@@ -62,9 +66,10 @@ class Uniform:
 class LogUniform:
     """Numbers whose logarithms are evenly spread, 0 < low <= x < high: at position u, ``low (high / low)ᵘ``.
 
-    For what matters by its order of magnitude: learning rates, decay strengths. The values are float32, as programs
-    get them, written as the shortest decimal that rounds to it. With `integer` they are Python ints, low <= k <=
-    high: what ``LogUniform(low - 1/2, high + 1/2)`` draws, rounded.
+    For what matters by its order of magnitude: learning rates, decay strengths. The values are
+    float32, as programs get them, written as the shortest decimal that rounds to it. With `integer`
+    they are Python ints, low <= k <= high: what ``LogUniform(low - 1/2, high + 1/2)`` draws,
+    rounded.
 
     Args:
         low: the lower bound, above 0.
@@ -72,8 +77,8 @@ class LogUniform:
         integer: whole numbers, both bounds among them.
 
     Raises:
-        ArgumentError: where 0 < low < high does not hold, a bound does not fit float32 (int32), or is to be whole and
-            is not.
+        ArgumentError: where 0 < low < high does not hold, a bound does not fit float32 (int32), or
+            is to be whole and is not.
         ArgumentTypeError: where a bound is no number.
 
     Examples:
@@ -112,8 +117,8 @@ class Choice:
     """One of k values, each as likely as another: at position u, ``values[⌊u k⌋]``.
 
     Args:
-        values: different values: a list, an array of shape (k,), or what `jf.static` returns. Numbers are traced,
-            everything else is static, as in `jf.grid`.
+        values: different values: a list, an array of shape (k,), or what `jf.static` returns.
+            Numbers are traced, everything else is static, as in `jf.grid`.
 
     Raises:
         ArgumentError: where there is no value, one comes twice, or one needs a label.

@@ -22,19 +22,22 @@ WHERE = "jf.Space"
 class Space:
     """The configurations of a sweep, in order; `jf.grid`, `jf.sobol` and `jf.random` make them.
 
-    ``a + b`` has the configurations of `a` and then those of `b`, which have the same names. ``a * b`` has each
-    configuration of `a` with each of `b`, which have no name in common; `b` varies fastest. No configuration is in a
-    space twice: ``a + b`` keeps the first and says so (`JefficientWarning`).
+    ``a + b`` has the configurations of `a` and then those of `b`, which have the same names. ``a *
+    b`` has each configuration of `a` with each of `b`, which have no name in common; `b` varies
+    fastest. No configuration is in a space twice: ``a + b`` keeps the first and says so
+    (`JefficientWarning`).
 
     Attributes:
         columns: for each hyperparameter its value in every configuration, all of one length.
-        static: for each column that is not traced, what tables and files show in every configuration: numbers where
-            all are numbers, else strings. Columns with anything but numbers are added by themselves.
+        static: for each column that is not traced, what tables and files show in every
+            configuration: numbers where all are numbers, else strings. Columns with anything but
+            numbers are added by themselves.
 
     Raises:
-        ArgumentError: where a name cannot be one of a function's arguments, columns differ in length, are empty or
-            need labels, or a configuration comes twice; where + joins other names, values of one name that are
-            static and traced, or one label for two things; where * crosses spaces with a common name.
+        ArgumentError: where a name cannot be one of a function's arguments, columns differ in
+            length, are empty or need labels, or a configuration comes twice; where + joins other
+            names, values of one name that are static and traced, or one label for two things; where
+            * crosses spaces with a common name.
 
     Examples:
         >>> import jefficient as jf
@@ -48,18 +51,26 @@ class Space:
     columns: Mapping[str, tuple]
     static: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
     _floats: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True, compare=False)
-    _hashes: dataclasses.InitVar[tuple[str, ...] | None] = dataclasses.field(default=None, kw_only=True)
+    _hashes: dataclasses.InitVar[tuple[str, ...] | None] = dataclasses.field(
+        default=None, kw_only=True
+    )
 
     def __post_init__(self, _hashes: tuple[str, ...] | None):  # known to differ
         for name in self.columns:
             if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
-                raise ArgumentError(f"{WHERE}: a name must be one that a function can ask for, got {name!r}.")
+                raise ArgumentError(
+                    f"{WHERE}: a name must be one that a function can ask for, got {name!r}."
+                )
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
-            raise ArgumentError(f"{WHERE}: columns must have one length of at least 1, got {lengths}.")
+            raise ArgumentError(
+                f"{WHERE}: columns must have one length of at least 1, got {lengths}."
+            )
         for name, labels in self.static.items():
             if len(labels) != lengths.get(name):
-                raise ArgumentError(f"{WHERE}: labels must be of a column, as many as it is long, got {name}={labels}.")
+                raise ArgumentError(
+                    f"{WHERE}: labels must be of a column, as many as it is long, got {name}={labels}."
+                )
         object.__setattr__(self, "static", self._checked_labels())
         if _hashes is not None:
             self.__dict__["hashes"] = _hashes
@@ -106,7 +117,9 @@ class Space:
                 f"{list(other.names)}. To combine different names use *."
             )
         mine, others = self._axes, other._axes
-        return merged(WHERE, {name: axis.then(WHERE, name, others[name]) for name, axis in mine.items()})
+        return merged(
+            WHERE, {name: axis.then(WHERE, name, others[name]) for name, axis in mine.items()}
+        )
 
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
@@ -117,7 +130,9 @@ class Space:
                 f"{WHERE}: spaces crossed by * must have no common name, got {list(self.names)} and "
                 f"{list(other.names)}. To append configurations use +."
             )
-        mine, others = (x.tolist() for x in np.divmod(np.arange(len(self) * len(other)), len(other)))
+        mine, others = (
+            x.tolist() for x in np.divmod(np.arange(len(self) * len(other)), len(other))
+        )
         return from_axes(
             {name: axis.take(mine) for name, axis in self._axes.items()}
             | {name: axis.take(others) for name, axis in other._axes.items()}
@@ -132,10 +147,11 @@ class Space:
     def hashes(self) -> tuple[str, ...]:
         """For each configuration a hash of what it is, 32 hexadecimal digits.
 
-        The same in every process and on every version of Python, whatever the order of the names, the place in the
-        space and the other configurations. It is BLAKE2b with 16 bytes of a JSON object without spaces, its names
-        sorted, its values these texts: ``int:3``, ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``,
-        ``None:``, ``str:relu``, and ``object:<label>`` for functions and all else.
+        The same in every process and on every version of Python, whatever the order of the names,
+        the place in the space and the other configurations. It is BLAKE2b with 16 bytes of a JSON
+        object without spaces, its names sorted, its values these texts: ``int:3``,
+        ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``, ``None:``, ``str:relu``, and
+        ``object:<label>`` for functions and all else.
         """
         return hashes_of(self._axes)
 
@@ -170,12 +186,19 @@ class Space:
         return {}
 
     def part(self, configs: Iterable[int]) -> "Space":
-        """These configurations. Their numbers have the dtypes that they have here, where others are no whole ones."""
+        """These configurations.
+
+        Their numbers have the dtypes that they have here, where others are no whole ones.
+        """
         places = list(configs)
         traced = [name for name in self.names if self.is_number(name)]
-        floats = frozenset(name for name in traced if np.issubdtype(self.numbers(name).dtype, np.floating))
+        floats = frozenset(
+            name for name in traced if np.issubdtype(self.numbers(name).dtype, np.floating)
+        )
         hashes = tuple(self.hashes[i] for i in places)
-        return from_axes({name: axis.take(places) for name, axis in self._axes.items()}, hashes, floats)
+        return from_axes(
+            {name: axis.take(places) for name, axis in self._axes.items()}, hashes, floats
+        )
 
     @property
     def _axes(self) -> dict[str, Axis]:
@@ -183,11 +206,15 @@ class Space:
 
 
 def from_axes(
-    axes: Mapping[str, Axis], hashes: tuple[str, ...] | None = None, floats: frozenset[str] = frozenset()
+    axes: Mapping[str, Axis],
+    hashes: tuple[str, ...] | None = None,
+    floats: frozenset[str] = frozenset(),
 ) -> Space:
     """The space with these columns; `hashes` where they are known, and known to differ."""
     static = {name: axis.labels for name, axis in axes.items() if axis.labels is not None}
-    return Space({name: axis.values for name, axis in axes.items()}, static, _floats=floats, _hashes=hashes)
+    return Space(
+        {name: axis.values for name, axis in axes.items()}, static, _floats=floats, _hashes=hashes
+    )
 
 
 def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, np.ndarray]:
@@ -197,7 +224,9 @@ def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, n
     """
     hashes = hashes_of(axes)
     first = _first_places(hashes)
-    space = from_axes({name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first), floats)
+    space = from_axes(
+        {name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first), floats
+    )
     places = {x: i for i, x in enumerate(first)}
     return space, np.array([places[x] for x in hashes])
 
@@ -235,7 +264,9 @@ def _summary(name: str, axis: Axis, most: int = 5) -> str:
     values = list(dict.fromkeys(axis.labels or axis.values))
     if axis.labels is None and len(values) > 3:
         return f"{name}: {len(values)} numbers, {_short(min(values))} to {_short(max(values))}"
-    shown = ", ".join(map(_short, values[:most])) + (f", … {len(values)} in all" if len(values) > most else "")
+    shown = ", ".join(map(_short, values[:most])) + (
+        f", … {len(values)} in all" if len(values) > most else ""
+    )
     return f"{name}{'' if axis.labels is None else ' (static)'}: {shown}"
 
 

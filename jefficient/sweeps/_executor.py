@@ -1,6 +1,7 @@
 """A sweep in parts, each an ordinary sweep in a process of its own, handed to any executor.
 
-What a part is given and what it returns are bytes, made by cloudpickle: functions of a notebook or a script get there.
+What a part is given and what it returns are bytes, made by cloudpickle: functions of a notebook or
+a script get there.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from ._local import run_locally
 from ._retrain import Trained
 from ._test_set import tested
 from .checkpoint import attributes
-from .planning import Plan, Prepared, Running, Settings, prepare
+from .planning import Plan, RunOptions, Settings, SweepSpec, prepare
 from .scheduler import Progress
 from .tasks import WHERE, Task
 
@@ -50,39 +51,51 @@ class Done(NamedTuple):
     error: Exception | None = None
 
 
-def cut(prepared: Prepared, parts: int) -> list[np.ndarray]:
+def cut(spec: SweepSpec, parts: int) -> list[np.ndarray]:
     """Which configurations each part has, int arrays: programs are kept together as far as equal parts allow."""
-    order = np.concatenate([part.configs for part in prepared.parts])
+    order = np.concatenate([group.configs for group in spec.groups])
     return [np.sort(x) for x in np.array_split(order, min(parts, len(order)))]
 
 
 def run_in_parts(
-    given: tuple[Any, Any], prepared: Prepared, settings: Settings, running: Running, plan: Plan, report: Callable
+    given: tuple[Any, Any],
+    spec: SweepSpec,
+    settings: Settings,
+    options: RunOptions,
+    plan: Plan,
+    report: Callable,
 ) -> Result:
     """Hand the parts out, hand out again those that are lost, and put them together; see `jf.sweep`."""
-    executor = _checked(running.executor)
-    parts = cut(prepared, running.parts or DEFAULT)
+    executor = _checked(options.executor)
+    parts = cut(spec, options.parts or DEFAULT)
     task, optimizer = given
-    if isinstance(task, Task):  # the test rows are looked at once, when all parts are there
+    if isinstance(task, Task):  # the test rows are evaluated once, when all parts are there
         task = dataclasses.replace(task, test=None)
     if settings.layers:  # those of all parts, in one order
-        settings = dataclasses.replace(settings, layers=tuple(prepared.problem.layers))
-    common = _packed((task, optimizer, _portable(settings), plan, running.snapshot_every, _jax_settings()))
-    folders = _folders(running.directory, len(parts))
+        settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))
+    common = _packed(
+        (task, optimizer, _portable(settings), plan, options.snapshot_every, _jax_settings())
+    )
+    folders = _folders(options.directory, len(parts))
     calls = [
-        (common, _packed((prepared.space.part(configs), folder)))
+        (common, _packed((spec.space.part(configs), folder)))
         for configs, folder in zip(parts, folders, strict=True)
     ]
     begun, done, counted = time.monotonic(), dict[int, Done](), list[_Counted]()
     for index, part in _gathered(executor, calls):
         done[index] = part
         counted.append(_Counted.of(part.dataset))
-        report(_progress(prepared, counted, time.monotonic() - begun))
-    return _together(prepared, plan, parts, [done[i] for i in range(len(parts))], time.monotonic() - begun)
+        report(_progress(spec, counted, time.monotonic() - begun))
+    return _together(
+        spec, plan, parts, [done[i] for i in range(len(parts))], time.monotonic() - begun
+    )
 
 
 def run_part(common: bytes, own: bytes) -> bytes:
-    """In a worker: one part, as an ordinary sweep. What its code raises is returned, so that it is not tried again."""
+    """In a worker: one part, as an ordinary sweep.
+
+    What its code raises is returned, so that it is not tried again.
+    """
     cloudpickle = _cloudpickle()
     try:
         task, optimizer, settings, plan, snapshot_every, of_jax = cloudpickle.loads(common)
@@ -91,8 +104,8 @@ def run_part(common: bytes, own: bytes) -> bytes:
         space, folder = cloudpickle.loads(own)
         here = jax.local_devices()
         plan = dataclasses.replace(plan, device=here[0].device_kind, devices=len(here))
-        running = Running(plan, folder, snapshot_every, progress=False)
-        result = run_locally(prepare(task, optimizer, space, _from_portable(settings)), running)
+        options = RunOptions(plan, folder, snapshot_every, progress=False)
+        result = run_locally(prepare(task, optimizer, space, _from_portable(settings)), options)
         return _packed(Done(result.dataset, dict(result.weights)))
     except Exception as error:
         return _packed(Done(None, {}, _portable_error(error)))
@@ -103,7 +116,9 @@ def _portable_error(error: Exception) -> Exception:
     try:
         _cloudpickle().loads(_packed(error))
     except Exception:
-        return JefficientError(f"{WHERE}: a part must not fail, got {type(error).__name__}: {error}")
+        return JefficientError(
+            f"{WHERE}: a part must not fail, got {type(error).__name__}: {error}"
+        )
     return error
 
 
@@ -144,20 +159,24 @@ def _gathered(executor: Executor, calls: list[tuple[bytes, bytes]]) -> Any:
             future.cancel()
 
 
-def _together(prepared: Prepared, plan: Plan, parts: list[np.ndarray], done: list[Done], seconds: float) -> Result:
+def _together(
+    spec: SweepSpec, plan: Plan, parts: list[np.ndarray], done: list[Done], seconds: float
+) -> Result:
     """One result, its configurations in the order of the space, the weights those of the best of all."""
     datasets = [part.dataset for part in done if part.dataset is not None]
-    about = attributes(prepared, plan, seconds=seconds, busy=_busy(datasets)) | {"parts": len(parts)}
+    about = attributes(spec, plan, seconds=seconds, utilization=_utilization(datasets)) | {
+        "parts": len(parts)
+    }
     dataset = concatenated(datasets, np.argsort(np.concatenate(parts))).assign_attrs(about)
-    kept = set(ranking(dataset, prepared.score)[: prepared.settings.keep_configs].tolist())
+    kept = set(ranking(dataset, spec.score)[: spec.settings.keep_configs].tolist())
     weights = {
         (int(configs[c]), seed, fold): tree
         for configs, part in zip(parts, done, strict=True)
         for (c, seed, fold), tree in part.weights.items()
         if int(configs[c]) in kept
     }
-    result = Result(dataset, dict(prepared.space.columns), weights, programs=Trained(prepared))
-    return dataclasses.replace(result, test=tested(prepared, result))
+    result = Result(dataset, dict(spec.space.columns), weights, programs=Trained(spec))
+    return dataclasses.replace(result, test=tested(spec, result))
 
 
 class _Counted(NamedTuple):
@@ -169,7 +188,7 @@ class _Counted(NamedTuple):
     steps_whole: int  # if nothing had been stopped or had diverged
     diverged: int
     stopped: int
-    busy: float
+    utilization: float
     best: float | None
 
     @classmethod
@@ -179,28 +198,36 @@ class _Counted(NamedTuple):
             configs=sizes["config"],
             trials=status.size,
             steps_made=int(dataset["steps_taken"].sum()),
-            steps_whole=int(dataset["step"].max("look").sum()) * sizes["seed"] * sizes["fold"],
+            steps_whole=int(dataset["step"].max("evaluation").sum())
+            * sizes["seed"]
+            * sizes["fold"],
             diverged=int((status == Status.DIVERGED).sum()),
             stopped=int((status == Status.STOPPED).sum()),
-            busy=float(dataset.attrs["busy"]),
+            utilization=float(dataset.attrs["utilization"]),
             best=_best(dataset),
         )
 
 
-def _progress(prepared: Prepared, done: list[_Counted], seconds: float) -> Progress:
+def _progress(spec: SweepSpec, done: list[_Counted], seconds: float) -> Progress:
     made, over = (sum(getattr(x, name) for x in done) for name in ("steps_made", "steps_whole"))
-    whole = sum(int(part.steps.sum()) * part.seeds * part.folds for part in prepared.parts)
+    whole = sum(int(group.steps.sum()) * group.seeds * group.folds for group in spec.groups)
     return Progress(
         trials_done=sum(x.trials for x in done),
-        trials=sum(part.trials for part in prepared.parts),
+        trials=sum(group.trials for group in spec.groups),
         steps_done=made,
         steps=made + whole - over,
         seconds=seconds,
         diverged=sum(x.diverged for x in done),
         stopped=sum(x.stopped for x in done),
-        busy=float(np.average([x.busy for x in done], weights=[x.configs for x in done])),
-        metric=prepared.score.metric,
-        best=min((x.best for x in done if x.best is not None), key=lambda x: prepared.score.sign * x, default=None),
+        utilization=float(
+            np.average([x.utilization for x in done], weights=[x.configs for x in done])
+        ),
+        metric=spec.score.metric,
+        best=min(
+            (x.best for x in done if x.best is not None),
+            key=lambda x: spec.score.sign * x,
+            default=None,
+        ),
     )
 
 
@@ -211,8 +238,13 @@ def _best(dataset: xr.Dataset) -> float | None:
         return None
 
 
-def _busy(datasets: list[xr.Dataset]) -> float:
-    return float(np.average([x.attrs["busy"] for x in datasets], weights=[x.sizes["config"] for x in datasets]))
+def _utilization(datasets: list[xr.Dataset]) -> float:
+    return float(
+        np.average(
+            [x.attrs["utilization"] for x in datasets],
+            weights=[x.sizes["config"] for x in datasets],
+        )
+    )
 
 
 def _folders(directory: Any, parts: int) -> list[Path | None]:
@@ -244,7 +276,11 @@ def check_whole(directory: Any) -> None:
 
 def folders_in(directory: Path) -> list[Path]:
     """The folders of parts that have begun."""
-    return sorted(x for x in directory.glob("part-*") if x.is_dir() and re.fullmatch(r"part-\d+-of-\d+", x.name))
+    return sorted(
+        x
+        for x in directory.glob("part-*")
+        if x.is_dir() and re.fullmatch(r"part-\d+-of-\d+", x.name)
+    )
 
 
 def _jax_settings() -> dict[str, Any]:

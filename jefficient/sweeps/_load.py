@@ -17,30 +17,38 @@ WHERE = "jf.load"
 
 
 def load(
-    path: str | os.PathLike, *, task: Any = None, optimizer: Any = None, space: Any = None, folds: Any = None
+    path: str | os.PathLike,
+    *,
+    task: Any = None,
+    optimizer: Any = None,
+    space: Any = None,
+    folds: Any = None,
 ) -> "Result":
     """A result from a file that `Result.save` wrote, or as it stands from the directory of a sweep.
 
-    From a directory, finished or of a sweep that is running, come the numbers of the last snapshot: trials that are not
-    over are `running`, or `interrupted` where no process holds it. Of a sweep in parts (``jf.sweep(executor=…)``) those
-    that have begun are put together, one after another. Its weights come back by running the same
-    ``jf.sweep(…, directory=…)`` again. Nothing in a file is executed or unpickled.
+    From a directory, finished or of a sweep that is running, come the numbers of the last snapshot:
+    trials that are not over are `running`, or `interrupted` where no process holds it. Of a sweep
+    in parts (``jf.sweep(executor=…)``) those that have begun are put together, one after another.
+    Its weights come back by running the same ``jf.sweep(…, directory=…)`` again. Nothing in a file
+    is executed or unpickled.
 
     Args:
         path: the file or directory.
-        task: to train again (`Result.replay`, `Result.refit`), or where weights are in classes of your own: what
-            `jf.sweep` was given, with `optimizer`, `space` and, where they were no number, `folds`.
+        task: to train again (`Result.replay`, `Result.refit`), or where weights are in classes of
+            your own: what `jf.sweep` was given, with `optimizer`, `space` and, where they were no
+            number, `folds`.
         optimizer: see `task`.
         space: see `task`.
         folds: see `task`.
 
     Returns:
-        A `Result`. Hyperparameters are as tables show them; with the task they are those of the space.
+        A `Result`. Hyperparameters are as tables show them; with the task they are those of the
+        space.
 
     Raises:
         JefficientError: where there is nothing, or something else, or it is damaged.
-        ArgumentError: where the task's data or the space are not those of the sweep, a task is given with a directory,
-            or what goes with a task without one.
+        ArgumentError: where the task's data or the space are not those of the sweep, a task is
+            given with a directory, or what goes with a task without one.
 
     Examples:
         >>> import tempfile
@@ -62,9 +70,15 @@ def load(
     from ._executor import folders_in
 
     path = Path(path)
-    given = {name: x for name, x in (("optimizer", optimizer), ("space", space), ("folds", folds)) if x is not None}
+    given = {
+        name: x
+        for name, x in (("optimizer", optimizer), ("space", space), ("folds", folds))
+        if x is not None
+    }
     if given and task is None:
-        raise ArgumentError(f"{WHERE}: optimizer, space and folds go with a task, got {list(given)} without one.")
+        raise ArgumentError(
+            f"{WHERE}: optimizer, space and folds go with a task, got {list(given)} without one."
+        )
     if path.is_dir():
         if task is not None:
             raise ArgumentError(
@@ -100,14 +114,16 @@ def _from_directory(path: Path) -> "Result":
     from .checkpoint import Directory, labels_from
 
     (body, arrays), is_running = Directory.peek(WHERE, path)
-    record = {name.removeprefix("record/"): x for name, x in arrays.items() if name.startswith("record/")}
+    record = {
+        name.removeprefix("record/"): x for name, x in arrays.items() if name.startswith("record/")
+    }
     status = record["status"].copy()
     if not is_running:
         status[status == Status.RUNNING] = Status.INTERRUPTED
     curves = Curves(
-        looks={name: record[f"looks/{name}"] for name in body["measured"]},
-        diagnostics={name: record[f"looks/{name}"] for name in body["diagnostics"]},
-        seconds=record["looks/seconds"],
+        evaluations={name: record[f"evaluations/{name}"] for name in body["measured"]},
+        diagnostics={name: record[f"evaluations/{name}"] for name in body["diagnostics"]},
+        seconds=record["evaluations/seconds"],
         status=status,
         steps_taken=record["steps_taken"],
         diverged_at=record["diverged_at"],
@@ -132,33 +148,41 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
     attributes = stored.dataset.attrs
     call = json.loads(attributes["call"])
     if isinstance(call, list):
-        raise ArgumentError(f"{WHERE}: a task goes with the result of one sweep, got {len(call)} that were joined.")
+        raise ArgumentError(
+            f"{WHERE}: a task goes with the result of one sweep, got {len(call)} that were joined."
+        )
     key = call.pop("key")
     call["key"] = jax.random.wrap_key_data(jnp.array(key["data"], jnp.uint32), impl=key["impl"])
     call["folds"] = _folds(call["folds"], folds)
-    bound = attributes["diverged_above"]
+    divergence_threshold = attributes["diverged_above"]
     settings = Settings(
         **call | {name: attributes[name] for name in ("metric", "mode", "select")} | {"stop": None},
-        diverged_above=None if bound == float("inf") else float(bound),
+        diverged_above=None
+        if divergence_threshold == float("inf")
+        else float(divergence_threshold),
     )
-    prepared = prepare(task, optimizer, space, settings)
-    if list(prepared.space.hashes) != stored.dataset["hash"].values.tolist():
-        raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {prepared.space!r}.")
-    if prepared.data_digest != attributes["data"]:
-        raise ArgumentError(f"{WHERE}: the task's data (and folds) must be those of the sweep, got others.")
+    spec = prepare(task, optimizer, space, settings)
+    if list(spec.space.hashes) != stored.dataset["hash"].values.tolist():
+        raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {spec.space!r}.")
+    if spec.data_digest != attributes["data"]:
+        raise ArgumentError(
+            f"{WHERE}: the task's data (and folds) must be those of the sweep, got others."
+        )
     versions = json.loads(attributes["versions"])
     if all(versions[name] == version(name) for name in ("jax", "optax")):
-        there, here = json.loads(attributes["programs"]), programs_of(prepared)
+        there, here = json.loads(attributes["programs"]), programs_of(spec)
         others = [key for key in here if there.get(key) != here[key]]
         if others:
             raise ArgumentError(
                 f"{WHERE}: the functions of task and optimizer must be those of the sweep, got others for {others[0]}."
             )
-    weights = stored.weights(WHERE, prepared.weights_like)
-    return Result(stored.dataset, dict(prepared.space.columns), weights, stored.test, Trained(prepared))
+    weights = stored.weights(WHERE, spec.weights_like)
+    return Result(stored.dataset, dict(spec.space.columns), weights, stored.test, Trained(spec))
 
 
 def _folds(recorded: Any, given: Any) -> Any:
     if given is None and not isinstance(recorded, int | None):
-        raise ArgumentError(f"{WHERE}: folds must be given as to jf.sweep, got None where the sweep had {recorded}.")
+        raise ArgumentError(
+            f"{WHERE}: folds must be given as to jf.sweep, got None where the sweep had {recorded}."
+        )
     return recorded if given is None else given

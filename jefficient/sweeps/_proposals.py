@@ -21,20 +21,22 @@ from ._retrain import Trained
 from ._search import Goal, Search
 from ._test_set import tested
 from .checkpoint import attributes, dataset_of
-from .planning import Plan, Prepared, Running, Settings, assemble, plan_of, prepare, static_key
-from .scheduler import Built, Progress, reporter
+from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
+from .scheduler import ProgramCache, Progress, reporter
 from .tasks import WHERE, Task
 
 _ATTRIBUTES = ("metric", "mode", "select", "data", "optimizer")
 _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
 
 
-def run_in_rounds(given: tuple[Any, Any], search: Search, settings: Settings, running: Running) -> Result:
+def run_search(
+    given: tuple[Any, Any], search: Search, settings: Settings, options: RunOptions
+) -> Result:
     """Ask, train, tell, until the search ends; see `jf.sweep`."""
-    _check(running)
+    _check(options)
     example = prepare(*given, search.example(), settings)
     with ExitStack() as stack:
-        report, close = reporter(WHERE, running.progress)
+        report, close = reporter(WHERE, options.progress)
         stack.callback(close)
         stack.callback(search.close)
         search.begin(_goal(example))
@@ -63,14 +65,21 @@ class _Best(NamedTuple):
 class _Rounds:
     """Rounds of one search: they share the programs, which keep the width of the first round that has them."""
 
-    def __init__(self, given: tuple[Any, Any], search: Search, settings: Settings, example: Prepared, report: Callable):
+    def __init__(
+        self,
+        given: tuple[Any, Any],
+        search: Search,
+        settings: Settings,
+        example: SweepSpec,
+        report: Callable,
+    ):
         self._given, self._search, self._settings, self._report = given, search, settings, report
         task, optimizer = given
-        if isinstance(task, Task):  # the test rows are looked at once, at the end
+        if isinstance(task, Task):  # the test rows are evaluated once, at the end
             task = dataclasses.replace(task, test=None)
         self._without_test = task, optimizer
         self._trials_each = settings.seeds * example.problem.folds
-        self._built = Built()
+        self._built = ProgramCache()
         self._widths: dict[str, int] = {}
         self._datasets: list[xr.Dataset] = []
         self._progress: Progress | None = None
@@ -80,24 +89,26 @@ class _Rounds:
     def run(self, space: Any, is_asked: Callable[[], bool]) -> xr.Dataset:
         """Train these configurations."""
         begun = time.monotonic() - self._begun
-        prepared = prepare(*self._without_test, space, self._settings)
-        plan, before = self._plan(prepared), self._progress
+        spec = prepare(*self._without_test, space, self._settings)
+        plan, before = self._plan(spec), self._progress
         with ExitStack() as stack:
-            engine = assemble(
-                prepared,
+            scheduler = assemble(
+                spec,
                 [program.width for program in plan.programs],
                 jax.local_devices() * plan.blocks,
-                lambda progress: self._report_sum(prepared, before, progress),
+                lambda progress: self._report_sum(spec, before, progress),
                 stack,
                 self._built,
             )
-            until_done(engine, None, is_asked)
-            self._widths |= {static_key(queue.part): queue.width for queue in engine.queues}
-        record = engine.record
-        self._progress = self._sum(prepared, before, record.progress())
-        dataset = dataset_of(prepared, record, attributes(prepared, plan, record.seconds, record.busy))
+            until_done(scheduler, None, is_asked)
+            self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}
+        record = scheduler.record
+        self._progress = self._sum(spec, before, record.progress())
+        dataset = dataset_of(
+            spec, record, attributes(spec, plan, record.seconds, record.utilization)
+        )
         dataset["seconds"] = dataset["seconds"].copy(data=dataset["seconds"].values + begun)
-        self._keep(prepared, dataset, record.weights)
+        self._keep(spec, dataset, record.weights)
         self._datasets.append(dataset)
         return dataset
 
@@ -119,25 +130,32 @@ class _Rounds:
 
     def together(self) -> Result:
         """One result of all rounds."""
-        prepared = prepare(*self._given, self._search.whole(), self._settings)
+        spec = prepare(*self._given, self._search.whole(), self._settings)
         seconds = time.monotonic() - self._begun
-        busy = np.average(
-            [x.attrs["busy"] for x in self._datasets], weights=[x.sizes["config"] for x in self._datasets]
+        utilization = np.average(
+            [x.attrs["utilization"] for x in self._datasets],
+            weights=[x.sizes["config"] for x in self._datasets],
         )
-        about = attributes(prepared, self._plan(prepared), seconds, float(busy)) | {"rounds": len(self._datasets)}
+        about = attributes(spec, self._plan(spec), seconds, float(utilization)) | {
+            "rounds": len(self._datasets)
+        }
         dataset = self._search.labelled(concatenated(self._datasets).assign_attrs(about))
         weights = {} if self._best is None else self._best.weights
-        result = Result(dataset, dict(prepared.space.columns), weights, programs=Trained(prepared))
-        return dataclasses.replace(result, test=tested(prepared, result))
+        result = Result(dataset, dict(spec.space.columns), weights, programs=Trained(spec))
+        return dataclasses.replace(result, test=tested(spec, result))
 
-    def _plan(self, prepared: Prepared) -> Plan:
+    def _plan(self, spec: SweepSpec) -> Plan:
         """The rules' for an even share of a round; programs that have run keep their width."""
         share = -(-self._search.batch * self._trials_each // self._search.combinations)
-        plan = plan_of(prepared, share)
-        programs = [dataclasses.replace(x, width=self._widths.get(x.static, x.width)) for x in plan.programs]
+        plan = plan_of(spec, share)
+        programs = [
+            dataclasses.replace(x, width=self._widths.get(x.static, x.width)) for x in plan.programs
+        ]
         return dataclasses.replace(plan, programs=tuple(programs))
 
-    def _keep(self, prepared: Prepared, dataset: xr.Dataset, weights: dict[tuple[int, int, int], Tree]) -> None:
+    def _keep(
+        self, spec: SweepSpec, dataset: xr.Dataset, weights: dict[tuple[int, int, int], Tree]
+    ) -> None:
         """Keep the weights of the best of all rounds so far."""
         first = sum(x.sizes["config"] for x in self._datasets)
         configs = list(range(first, first + dataset.sizes["config"]))
@@ -145,14 +163,16 @@ class _Rounds:
         if self._best is not None:
             dataset = concatenated([self._best.dataset, dataset])
             configs, weights = self._best.configs + configs, self._best.weights | weights
-        best = np.sort(ranking(dataset, prepared.score)[: self._settings.keep_configs])
+        best = np.sort(ranking(dataset, spec.score)[: self._settings.keep_configs])
         kept = [configs[i] for i in best]
-        self._best = _Best(dataset.isel(config=best), kept, {at: x for at, x in weights.items() if at[0] in kept})
+        self._best = _Best(
+            dataset.isel(config=best), kept, {at: x for at, x in weights.items() if at[0] in kept}
+        )
 
-    def _report_sum(self, prepared: Prepared, before: Progress | None, now: Progress) -> None:
-        self._report(self._sum(prepared, before, now))
+    def _report_sum(self, spec: SweepSpec, before: Progress | None, now: Progress) -> None:
+        self._report(self._sum(spec, before, now))
 
-    def _sum(self, prepared: Prepared, before: Progress | None, now: Progress) -> Progress:
+    def _sum(self, spec: SweepSpec, before: Progress | None, now: Progress) -> Progress:
         """The progress of all rounds; those to come are taken to be as this one."""
         expected = self._search.left * self._trials_each
         done, steps = (0, 0) if before is None else (before.trials_done, before.steps_done)
@@ -166,11 +186,11 @@ class _Rounds:
             seconds=time.monotonic() - self._begun,
             diverged=now.diverged + (0 if before is None else before.diverged),
             stopped=now.stopped + (0 if before is None else before.stopped),
-            best=min(scores, key=lambda x: prepared.score.sign * x) if scores else None,
+            best=min(scores, key=lambda x: spec.score.sign * x) if scores else None,
         )
 
 
-def _check(running: Running) -> None:
+def _check(options: RunOptions) -> None:
     """Arguments of `jf.sweep` that are for tables of configurations."""
     advice = {
         "plan": "Leave it out: the first round decides on the widths.",
@@ -178,15 +198,15 @@ def _check(running: Running) -> None:
         "executor": "Leave it out, and start the same program several times on one storage.",
     }
     for name, text in advice.items():
-        if getattr(running, name) is not None:
+        if getattr(options, name) is not None:
             raise ArgumentError(
                 f"{WHERE}: {name} must be None where configurations are proposed while the sweep runs, got "
-                f"{name}={getattr(running, name)!r}. {text}"
+                f"{name}={getattr(options, name)!r}. {text}"
             )
 
 
-def _goal(prepared: Prepared) -> Goal:
-    attrs = attributes(prepared, plan_of(prepared), 0.0, 0.0)
+def _goal(spec: SweepSpec) -> Goal:
+    attrs = attributes(spec, plan_of(spec), 0.0, 0.0)
     call = json.loads(attrs["call"])
     about = {**{name: attrs[name] for name in _ATTRIBUTES}, **{name: call[name] for name in _CALL}}
-    return Goal(prepared.score.mode, {**about, "diverged_above": repr(attrs["diverged_above"])})
+    return Goal(spec.score.mode, {**about, "diverged_above": repr(attrs["diverged_above"])})

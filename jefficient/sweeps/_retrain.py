@@ -10,60 +10,67 @@ import xarray as xr
 
 from .._core.errors import ArgumentError
 from .._core.typing import Tree
-from ..results import Replay, looks_that_count
+from ..results import Replay, counted_evaluations
 from .checkpoint import attributes, dataset_of
-from .data import Chain, Source
-from .planning import Prepared, assemble, plan_of, prepare
-from .programs import Program
-from .scheduler import Host
-from .tasks import Supervised, Task
+from .data import Concatenated, Source
+from .planning import SweepSpec, assemble, plan_of, prepare
+from .programs import Group
+from .scheduler import Scheduler
+from .tasks import Task, TaskProblem
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """A prepared sweep as what a result trains with."""
 
-    prepared: Prepared
+    spec: SweepSpec
 
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """See `Result.replay`."""
-        return replay(self.prepared, dataset, config, seed, fold)
+        return replay(self.spec, dataset, config, seed, fold)
 
     def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
         """See `Result.refit`."""
-        return refit(self.prepared, dataset, config, seed)
+        return refit(self.spec, dataset, config, seed)
 
 
-def replay(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
+def replay(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
     """Train one trial again; see `Result.replay`."""
     trial = {"config": config, "seed": seed, "fold": fold}
     recorded = dataset.isel(trial)
-    index = next(i for i, part in enumerate(prepared.parts) if config in part.configs)
-    part, row = prepared.parts[index], int(np.flatnonzero(prepared.parts[index].configs == config)[0])
-    taken, was_cut = int(recorded["steps_taken"]), str(recorded["status"].values) in ("stopped", "interrupted")
+    index = next(i for i, group in enumerate(spec.groups) if config in group.configs)
+    group, row = spec.groups[index], int(np.flatnonzero(spec.groups[index].configs == config)[0])
+    taken, was_cut = (
+        int(recorded["steps_taken"]),
+        str(recorded["status"].values) in ("stopped", "interrupted"),
+    )
     if was_cut:
-        part = _cut(part, row, taken)
-    widths = [int(dataset["block_width"][part.configs[0]]) for part in prepared.parts]
+        group = _cut(group, row, taken)
+    widths = [int(dataset["block_width"][group.configs[0]]) for group in spec.groups]
     widths[index] = int(recorded["block_width"])
-    waiting = [int((row * part.seeds + seed) * part.folds + fold)] if taken or not was_cut else []
-    engine = _run(prepared, widths, index, part, waiting)
-    engine.record.interrupt()
-    again = dataset_of(prepared, engine.record, dataset.attrs).isel({name: [i] for name, i in trial.items()})
+    waiting = [int((row * group.seeds + seed) * group.folds + fold)] if taken or not was_cut else []
+    scheduler = _run(spec, widths, index, group, waiting)
+    scheduler.record.interrupt()
+    again = dataset_of(spec, scheduler.record, dataset.attrs).isel(
+        {name: [i] for name, i in trial.items()}
+    )
     if was_cut:
         again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
-    return Replay(again, engine.record.weights.get((config, seed, fold)))
+    return Replay(again, scheduler.record.weights.get((config, seed, fold)))
 
 
-def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+def refit(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int) -> Replay:
     """Train a configuration on all rows; see `Result.refit`."""
-    problem = prepared.problem
-    if not isinstance(problem, Supervised):
-        raise ArgumentError("jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows.")
-    part = next(part for part in prepared.parts if config in part.configs)
-    one = prepared.space.part([config])
+    problem = spec.problem
+    if not isinstance(problem, TaskProblem):
+        raise ArgumentError(
+            "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows."
+        )
+    group = next(group for group in spec.groups if config in group.configs)
+    one = spec.space.part([config])
     settings = dataclasses.replace(
-        prepared.settings,
-        batch_size=None if "batch_size" in one.names else part.static["batch_size"],
+        spec.settings,
+        batch_size=None if "batch_size" in one.names else group.static["batch_size"],
         seeds=seed + 1,
         folds=None,
         metric="train_loss",
@@ -74,45 +81,49 @@ def refit(prepared: Prepared, dataset: xr.Dataset, config: int, seed: int) -> Re
         keep_configs=1,
     )
     whole = prepare(_with_all_rows(problem.task), problem.routes.optimizer.function, one, settings)
-    (part,), share = whole.parts, _share_trained(dataset, config)
+    (group,), share = whole.groups, _share_trained(dataset, config)
     if share < 1:
-        part = _cut(part, 0, max(1, round(share * int(part.steps[0]))))
+        group = _cut(group, 0, max(1, round(share * int(group.steps[0]))))
     plan = plan_of(whole)
-    engine = _run(whole, [program.width for program in plan.programs], 0, part, [seed])
-    engine.record.interrupt()
-    about = attributes(whole, plan, engine.record.seconds, engine.record.busy)
-    again = dataset_of(whole, engine.record, about).isel(seed=[seed]).assign_coords(config=[config])
-    return Replay(again, engine.record.weights.get((0, seed, 0)))
+    scheduler = _run(whole, [program.width for program in plan.programs], 0, group, [seed])
+    scheduler.record.interrupt()
+    about = attributes(whole, plan, scheduler.record.seconds, scheduler.record.utilization)
+    again = (
+        dataset_of(whole, scheduler.record, about).isel(seed=[seed]).assign_coords(config=[config])
+    )
+    return Replay(again, scheduler.record.weights.get((0, seed, 0)))
 
 
-def _run(prepared: Prepared, widths: list[int], index: int, part: Program, waiting: list[int]) -> Host:
+def _run(
+    spec: SweepSpec, widths: list[int], index: int, group: Group, waiting: list[int]
+) -> Scheduler:
     """Train these trials of a program, and keep their weights."""
     with ExitStack() as stack:
-        engine = assemble(prepared, widths, jax.local_devices()[:1], lambda _: None, stack)
-        for queue in engine.queues:
+        scheduler = assemble(spec, widths, jax.local_devices()[:1], lambda _: None, stack)
+        for queue in scheduler.queues:
             queue.waiting.clear()
-        engine.queues[index].part = part
-        engine.queues[index].waiting.extend(waiting)
-        engine = dataclasses.replace(engine, log=None, keeps=True)
-        engine.run()
-    return engine
+        scheduler.queues[index].group = group
+        scheduler.queues[index].waiting.extend(waiting)
+        scheduler = dataclasses.replace(scheduler, log=None, keeps=True)
+        scheduler.run()
+    return scheduler
 
 
-def _cut(part: Program, row: int, steps: int) -> Program:
+def _cut(group: Group, row: int, steps: int) -> Group:
     """The program whose configuration `row` makes so many updates and no more; its schedules know its whole length."""
-    looks = list(part.looks)
-    before = tuple(look for look in looks[row] if look <= steps)
-    looks[row] = before if steps in before else (*before, steps)
-    return dataclasses.replace(part, looks=tuple(looks))
+    evaluations = list(group.evaluations)
+    before = tuple(evaluation for evaluation in evaluations[row] if evaluation <= steps)
+    evaluations[row] = before if steps in before else (*before, steps)
+    return dataclasses.replace(group, evaluations=tuple(evaluations))
 
 
 def _share_trained(dataset: xr.Dataset, config: int) -> float:
-    """The share of its updates that a configuration had made at the looks that count, on average over its trials."""
-    looks = looks_that_count(dataset)[config].ravel()
-    if (looks < 0).any():
+    """The share of its updates that a configuration had made at the evaluations that count, on average over its trials."""
+    evaluations = counted_evaluations(dataset)[config].ravel()
+    if (evaluations < 0).any():
         return 1.0
-    step = dataset["step"].transpose("config", "look").values[config]
-    return float(step[looks].mean() / step.max())
+    step = dataset["step"].transpose("config", "evaluation").values[config]
+    return float(step[evaluations].mean() / step.max())
 
 
 def _with_all_rows(task: Task) -> Task:
@@ -125,5 +136,5 @@ def _with_all_rows(task: Task) -> Task:
 
 def _joined(rows: Tree, more: Tree) -> Tree:
     if isinstance(rows, Source):
-        return Source.of("data", Chain(rows, more))
+        return Source.of("data", Concatenated(rows, more))
     return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), rows, more)

@@ -6,24 +6,24 @@ from typing import Any
 from ..results import Result
 from ._executor import DEFAULT, check_whole, run_in_parts
 from ._local import choose_plan, run_locally
-from ._proposals import run_in_rounds
+from ._proposals import run_search
 from ._search import Search
-from .planning import Running, Settings, prepare
+from .planning import RunOptions, Settings, prepare
 from .scheduler import reporter
 from .tasks import WHERE
 
 
-def run(task: Any, optimizer: Any, space: Any, settings: Settings, running: Running) -> Result:
+def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
     """Run a sweep; see `jf.sweep`."""
     if isinstance(space, Search):
-        return run_in_rounds((task, optimizer), space, settings, running)
-    prepared = prepare(task, optimizer, space, settings)
-    if running.executor is None:
-        if running.directory is not None:
-            check_whole(running.directory)
-        return run_locally(prepared, running)
-    plan = choose_plan(prepared, running, None, pieces=running.parts or DEFAULT)
+        return run_search((task, optimizer), space, settings, options)
+    spec = prepare(task, optimizer, space, settings)
+    if options.executor is None:
+        if options.directory is not None:
+            check_whole(options.directory)
+        return run_locally(spec, options)
+    plan = choose_plan(spec, options, None, pieces=options.parts or DEFAULT)
     with ExitStack() as stack:
-        report, close = reporter(WHERE, running.progress)
+        report, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), prepared, settings, running, plan, report)
+        return run_in_parts((task, optimizer), spec, settings, options, plan, report)

@@ -8,7 +8,9 @@ import importlib.util
 from .._core.errors import MissingExtraError as _MissingExtraError
 
 if importlib.util.find_spec("chex") is None:
-    raise _MissingExtraError("jefficient.testing: chex must be installed: pip install 'jefficient[test]'.")
+    raise _MissingExtraError(
+        "jefficient.testing: chex must be installed: pip install 'jefficient[test]'."
+    )
 
 from ._law import LawError as LawError
 from ._schedule import SCHEDULE_LAWS as SCHEDULE_LAWS

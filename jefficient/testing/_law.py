@@ -21,7 +21,9 @@ class LawError(JefficientError, AssertionError):
     __module__ = "jefficient.testing"  # where it is imported from, as tracebacks show it
 
 
-def verify(where: str, laws: Mapping[str, Callable], chosen: Iterable[str] | None, *args: Any) -> None:
+def verify(
+    where: str, laws: Mapping[str, Callable], chosen: Iterable[str] | None, *args: Any
+) -> None:
     """Call the chosen laws (all by default) with `args`."""
     if isinstance(chosen, str):
         raise ArgumentTypeError(f"{where}: laws must be a list of names, got laws={chosen!r}.")
@@ -47,7 +49,9 @@ def broken(context: str) -> Iterator[None]:
     except AssertionError as error:
         raise LawError(f"{context}\n{_tidy(str(error))}") from error
     except Exception as error:
-        raise LawError(f"{context}\nIt raised {type(error).__name__}: {_tidy(str(error))}") from error
+        raise LawError(
+            f"{context}\nIt raised {type(error).__name__}: {_tidy(str(error))}"
+        ) from error
 
 
 def _tidy(message: str) -> str:
@@ -57,24 +61,34 @@ def _tidy(message: str) -> str:
 def check_numbers(where: str, numbers: Any) -> Numbers:
     """Each number is a pair of two valid values."""
     if not isinstance(numbers, Mapping | None):
-        raise ArgumentTypeError(f"{where}: numbers must be a dict {{name: (value, another)}}, got {numbers!r}.")
+        raise ArgumentTypeError(
+            f"{where}: numbers must be a dict {{name: (value, another)}}, got {numbers!r}."
+        )
     numbers = {} if numbers is None else dict(numbers)
     for name, pair in numbers.items():
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
-            raise ArgumentTypeError(f"{where}: each number must have two valid values, got {name}={pair!r}.")
+            raise ArgumentTypeError(
+                f"{where}: each number must have two valid values, got {name}={pair!r}."
+            )
         if pair[0] == pair[1]:
-            raise ArgumentError(f"{where}: the two values of a number must differ, got {name}={pair!r}.")
+            raise ArgumentError(
+                f"{where}: the two values of a number must differ, got {name}={pair!r}."
+            )
     return {name: tuple(pair) for name, pair in numbers.items()}
 
 
 def built(where: str, factory: Any, numbers: Numbers) -> Any:
     """What the factory makes of the first values: mistakes in calling it are no broken laws."""
     if not callable(factory):
-        raise ArgumentTypeError(f"{where}: factory must be a function of the numbers, got {factory!r}.")
+        raise ArgumentTypeError(
+            f"{where}: factory must be a function of the numbers, got {factory!r}."
+        )
     try:
         return factory(**first_values(numbers))
     except TypeError as error:
-        raise ArgumentTypeError(f"{where}: factory must take the numbers {list(numbers)} by name: {error}") from error
+        raise ArgumentTypeError(
+            f"{where}: factory must take the numbers {list(numbers)} by name: {error}"
+        ) from error
 
 
 def is_whole(pair: tuple[float, float]) -> bool:
@@ -109,7 +123,9 @@ def strong(tree: Any, what: str) -> None:
         if not hasattr(x, "dtype"):
             raise LawError(f"{what} must hold arrays, got {x!r} at {_place(path)}.")
         if getattr(x, "weak_type", False):
-            raise LawError(f"{what} must be strongly typed, got a weakly typed {x.dtype} at {_place(path)}.")
+            raise LawError(
+                f"{what} must be strongly typed, got a weakly typed {x.dtype} at {_place(path)}."
+            )
 
 
 def donatable(tree: Any, what: str) -> None:
@@ -117,7 +133,9 @@ def donatable(tree: Any, what: str) -> None:
     places: dict[int, str] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if id(x) in places:
-            raise LawError(f"{what} must not hold an array twice, got the same at {places[id(x)]} and {_place(path)}.")
+            raise LawError(
+                f"{what} must not hold an array twice, got the same at {places[id(x)]} and {_place(path)}."
+            )
         places[id(x)] = _place(path)
 
 
@@ -128,7 +146,9 @@ def finite(tree: Any, what: str) -> None:
             continue
         bad = int(jnp.sum(~jnp.isfinite(x)))
         if bad:
-            raise LawError(f"{what} must be finite, got {bad} of {x.size} numbers that are not at {_place(path)}.")
+            raise LawError(
+                f"{what} must be finite, got {bad} of {x.size} numbers that are not at {_place(path)}."
+            )
 
 
 def _place(path: tuple) -> str:
@@ -146,7 +166,9 @@ def agrees_when_traced(run: Callable[..., Any], numbers: Numbers, rtol: float, a
     traced, vmapped = _traced_once(run), jax.jit(jax.vmap(functools.partial(_each, run)))(columns)
     for lane in (0, 1):
         values = {name: column[lane] for name, column in columns.items()}
-        expected = jax.jit(lambda values=values: _each(run, {name: x.item() for name, x in values.items()}))()
+        expected = jax.jit(
+            lambda values=values: _each(run, {name: x.item() for name, x in values.items()})
+        )()
         got = traced(values)
         for name, x in values.items():
             with broken(f"Number {name} = {x}:"):
@@ -154,7 +176,12 @@ def agrees_when_traced(run: Callable[..., Any], numbers: Numbers, rtol: float, a
             with broken(f"Number {name}, traced {x} against static:"):
                 same(got[name], expected[name], rtol, atol)
             with broken(f"Number {name}, vmapped {x} against static:"):
-                same(jax.tree.map(lambda leaf, lane=lane: leaf[lane], vmapped[name]), expected[name], rtol, atol)
+                same(
+                    jax.tree.map(lambda leaf, lane=lane: leaf[lane], vmapped[name]),
+                    expected[name],
+                    rtol,
+                    atol,
+                )
 
 
 def has_gradients(total: Callable[..., jax.Array], numbers: Numbers, rtol: float = 1e-4) -> None:
@@ -167,7 +194,8 @@ def has_gradients(total: Callable[..., jax.Array], numbers: Numbers, rtol: float
         values = jax.jit(functools.partial(_each, total))
         slopes = jax.jit(jax.grad(lambda xs: sum(_each(total, xs).values())))(_as_float64(points))
         ahead, behind = (
-            values(_as_float64({name: x + sign * steps[name] for name, x in points.items()})) for sign in (1, -1)
+            values(_as_float64({name: x + sign * steps[name] for name, x in points.items()}))
+            for sign in (1, -1)
         )
         for name, x in points.items():
             with broken(f"Number {name} at {x}:"):
@@ -192,7 +220,8 @@ def _each(run: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
 def _traced_once(run: Callable[..., Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """`_each` jitted; it fails where it is traced a second time.
 
-    Counted here: `chex.assert_max_traces` counts in one place for the whole process, which is the user's to clear.
+    Counted here: `chex.assert_max_traces` counts in one place for the whole process, which is the
+    user's to clear.
     """
     traces = []
 

@@ -49,9 +49,10 @@ def verify_schedule(
 
     Args:
         factory: ``(**numbers) -> (step -> value)``.
-        numbers: ``{name: (value, another value)}`` for each number that may be traced, both valid. A number whose
-            values are both int is a count of steps: traced as int32; its gradient is checked as of a float.
-        steps: the steps to look at; they should cover all boundaries.
+        numbers: ``{name: (value, another value)}`` for each number that may be traced, both valid.
+            A number whose values are both int is a count of steps: traced as int32; its gradient is
+            checked as of a float.
+        steps: the steps to evaluate; they should cover all boundaries.
         laws: names from `SCHEDULE_LAWS`; by default all.
         rtol: how close static and traced values must be, relative to the largest.
 
@@ -70,7 +71,9 @@ def verify_schedule(
     numbers = check_numbers(where, numbers)
     made = built(where, factory, numbers)
     if not callable(made):
-        raise ArgumentTypeError(f"{where}: factory must return a function of the step, got {made!r}.")
+        raise ArgumentTypeError(
+            f"{where}: factory must return a function of the step, got {made!r}."
+        )
     case = Case(factory, numbers, np.asarray(steps, np.int32), rtol)
     verify(where, SCHEDULE_LAWS, laws, case)
 
@@ -79,7 +82,10 @@ def _traced(case: Case) -> None:
     """a traced number gives the values of the static one, alone and under vmap, with one trace for all values."""
     largest = float(jnp.max(jnp.abs(case.build()(case.steps))))
     agrees_when_traced(
-        lambda **number: case.build(**number)(case.steps), case.numbers, case.rtol, case.rtol * largest / 10
+        lambda **number: case.build(**number)(case.steps),
+        case.numbers,
+        case.rtol,
+        case.rtol * largest / 10,
     )
 
 
@@ -104,7 +110,11 @@ def _shape(case: Case) -> None:
 
 
 def _check_value(value: Any, shape: tuple[int, ...], dtype: str) -> None:
-    got = (getattr(value, "dtype", type(value).__name__), np.shape(value), getattr(value, "weak_type", False))
+    got = (
+        getattr(value, "dtype", type(value).__name__),
+        np.shape(value),
+        getattr(value, "weak_type", False),
+    )
     if got != (np.dtype(dtype), shape, False):
         raise AssertionError(
             f"the value must be a strongly typed {dtype} of shape {shape}, got {got[0]} of shape {got[1]}"
@@ -114,7 +124,9 @@ def _check_value(value: Any, shape: tuple[int, ...], dtype: str) -> None:
 
 def _gradient(case: Case) -> None:
     """the gradient in each number is finite, and is the finite difference between integer steps."""
-    shifts = itertools.cycle((0.5, 0.3, 0.7, 0.2, 0.6, 0.45))  # off the kinks, which are at whole steps
+    shifts = itertools.cycle(
+        (0.5, 0.3, 0.7, 0.2, 0.6, 0.45)
+    )  # off the kinks, which are at whole steps
     steps = [float(t) + next(shifts) for t in case.steps[:: min(7, max(1, len(case.steps) // 7))]]
     floats = {name: (float(a), float(b)) for name, (a, b) in case.numbers.items()}
 
@@ -129,7 +141,9 @@ def _gradient(case: Case) -> None:
 
     for name, (x, _) in floats.items():
         with broken(f"Number {name} at {x}, at step 0 and after the end:"):
-            finite(jax.jacobian(lambda x, name=name: ends(**{name: x}))(jnp.float32(x)), "the gradient")
+            finite(
+                jax.jacobian(lambda x, name=name: ends(**{name: x}))(jnp.float32(x)), "the gradient"
+            )
 
 
 SCHEDULE_LAWS: dict[str, Callable[[Case], None]] = {
@@ -140,7 +154,8 @@ SCHEDULE_LAWS: dict[str, Callable[[Case], None]] = {
 }
 """The laws of `verify_schedule` by name.
 
-`traced`: a traced number gives the values of the static one, alone and under vmap, with one trace for all values.
+`traced`: a traced number gives the values of the static one, alone and under vmap, with one trace
+    for all values.
 `steps`: steps may be given one by one, as an array, as integers or as floats.
 `shape`: the value is strongly typed float32 (float64 where the step is), in the step's shape.
 `gradient`: the gradient in each number is finite, and is the finite difference.

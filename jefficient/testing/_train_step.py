@@ -9,7 +9,16 @@ import jax.numpy as jnp
 
 from .._core.errors import ArgumentTypeError
 from .._core.typing import Tree
-from ._law import Numbers, agrees_when_traced, built, check_numbers, donatable, first_values, strong, verify
+from ._law import (
+    Numbers,
+    agrees_when_traced,
+    built,
+    check_numbers,
+    donatable,
+    first_values,
+    strong,
+    verify,
+)
 
 STEPS = 4
 
@@ -70,7 +79,9 @@ def verify_train_step(
     numbers = check_numbers(where, numbers)
     step = built(where, factory, numbers)
     if not (hasattr(step, "init") and hasattr(step, "update")):
-        raise ArgumentTypeError(f"{where}: factory must return a pair with init and update, got {step!r}.")
+        raise ArgumentTypeError(
+            f"{where}: factory must return a pair with init and update, got {step!r}."
+        )
     verify(where, TRAIN_STEP_LAWS, laws, Case(factory, numbers, params, batch, init, rtol))
 
 
@@ -134,8 +145,10 @@ TRAIN_STEP_LAWS: dict[str, Callable[[Case], None]] = {
 }
 """The laws of `verify_train_step` by name.
 
-`traced`: a traced number gives the run of the static one, alone and under vmap, with one trace for all values.
-`state`: the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes, so that it can be
+`traced`: a traced number gives the run of the static one, alone and under vmap, with one trace for
+    all values.
+`state`: the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes,
+    so that it can be
 scanned and donated.
 `metrics`: metrics are a dict of scalars.
 `pure`: the same state and batch give the same result.

@@ -42,7 +42,9 @@ class Case(NamedTuple):
 
     def build(self, **overrides: Any) -> optax.GradientTransformationExtraArgs:
         """The transform with the first values, or others."""
-        return optax.with_extra_args_support(self.factory(**{**first_values(self.numbers), **overrides}))
+        return optax.with_extra_args_support(
+            self.factory(**{**first_values(self.numbers), **overrides})
+        )
 
     def params_as(self, dtype: Any) -> Tree:
         """The parameters in another dtype."""
@@ -60,9 +62,11 @@ def verify_transform(
     """Hold a transform to the laws of jefficient's own.
 
     Args:
-        factory: ``(**numbers) -> transform``. Structure (Nesterov or not, masks) is fixed inside it.
-        numbers: ``{name: (value, another value)}`` for each number that may be traced, both valid. A number whose
-            values are both int is a count: traced as int32, without a gradient. So write (1.0, 2.0) for a rate.
+        factory: ``(**numbers) -> transform``. Structure (Nesterov or not, masks) is fixed inside
+            it.
+        numbers: ``{name: (value, another value)}`` for each number that may be traced, both valid.
+            A number whose values are both int is a count: traced as int32, without a gradient. So
+            write (1.0, 2.0) for a rate.
         params: a tree of float32 arrays, without None; by default a dict of a matrix and a vector.
         laws: names from `TRANSFORM_LAWS`; by default all.
         rtol: how close static and traced trajectories must be.
@@ -70,7 +74,8 @@ def verify_transform(
     Raises:
         LawError: where a law is broken: which law, which number, which leaf.
         ArgumentError: where a law is unknown.
-        ArgumentTypeError: where a number has not two values, or `factory` makes no transform of them.
+        ArgumentTypeError: where a number has not two values, or `factory` makes no transform of
+            them.
 
     Examples:
         >>> import jefficient as jf
@@ -88,7 +93,10 @@ def verify_transform(
     """
     where = "jf.testing.verify_transform"
     if params is None:
-        params = {"a": jnp.array([[0.5, -1.0, 0.25], [2.0, 0.1, -0.3]]), "b": jnp.array([1.5, -0.75])}
+        params = {
+            "a": jnp.array([[0.5, -1.0, 0.25], [2.0, 0.1, -0.3]]),
+            "b": jnp.array([1.5, -0.75]),
+        }
     numbers = check_numbers(where, numbers)
     check_transform(where, built(where, factory, numbers), "what factory returns")
     check_floating(where, params)
@@ -131,9 +139,16 @@ def _dtype(case: Case) -> None:
     for dtype, tolerance in TOLERANCE.items():
         with broken(f"Parameters of dtype {dtype}:"):
             params = case.params_as(dtype)
-            updates = jax.jit(lambda numbers, params=params: trajectory(case.build(**numbers), params))(numbers)
+            updates = jax.jit(
+                lambda numbers, params=params: trajectory(case.build(**numbers), params)
+            )(numbers)
             _all_of(dtype, updates, "an update")
-            same(jax.tree.map(lambda u: u.astype(jnp.float32), updates), expected, tolerance, tolerance)
+            same(
+                jax.tree.map(lambda u: u.astype(jnp.float32), updates),
+                expected,
+                tolerance,
+                tolerance,
+            )
 
 
 def _x64(case: Case) -> None:
@@ -144,10 +159,14 @@ def _x64(case: Case) -> None:
             params = case.params_as(dtype)
             for kind, numbers in (("static", {}), ("traced", traced)):
                 with broken(f"Parameters of dtype {dtype}, {kind} numbers:"):
-                    updates = jax.jit(lambda numbers, params=params: trajectory(case.build(**numbers), params))(numbers)
+                    updates = jax.jit(
+                        lambda numbers, params=params: trajectory(case.build(**numbers), params)
+                    )(numbers)
                     _all_of(dtype, updates, "an update")
                     state = case.build(**numbers).init(params)
-                    _all_of(dtype, [x for x in jax.tree.leaves(state) if _is_moment(x)], "the state")
+                    _all_of(
+                        dtype, [x for x in jax.tree.leaves(state) if _is_moment(x)], "the state"
+                    )
 
 
 def _is_moment(x: jax.Array) -> bool:
@@ -157,13 +176,18 @@ def _is_moment(x: jax.Array) -> bool:
 def _all_of(dtype: str, tree: Tree, what: str) -> None:
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if x.dtype != dtype:
-            raise AssertionError(f"{what} must keep dtype {dtype}, got {x.dtype} at {jax.tree_util.keystr(path)}.")
+            raise AssertionError(
+                f"{what} must keep dtype {dtype}, got {x.dtype} at {jax.tree_util.keystr(path)}."
+            )
 
 
 def _traced(case: Case) -> None:
     """a traced number gives the updates of the static one, alone and under vmap, with one trace for all values."""
     agrees_when_traced(
-        lambda **number: trajectory(case.build(**number), case.params), case.numbers, case.rtol, case.rtol / 10
+        lambda **number: trajectory(case.build(**number), case.params),
+        case.numbers,
+        case.rtol,
+        case.rtol / 10,
     )
 
 
@@ -172,7 +196,10 @@ def _gradient(case: Case) -> None:
 
     def total(**number: Any) -> jax.Array:
         updates = trajectory(case.build(**number), case.params_as("float64"))
-        return sum((jnp.sum(jnp.sin(u)) for u in jax.tree.leaves(updates)), start=jnp.zeros((), jnp.float64))
+        return sum(
+            (jnp.sum(jnp.sin(u)) for u in jax.tree.leaves(updates)),
+            start=jnp.zeros((), jnp.float64),
+        )
 
     has_gradients(total, case.numbers)
 
@@ -189,7 +216,9 @@ def _zero(case: Case) -> None:
     for dtype in TOLERANCE:
         with broken(f"Parameters of dtype {dtype}:"):
             finite(jax.jit(lambda dtype=dtype: updates_of(dtype))(), "an update")
-    floats = {name: jnp.float32(pair[0]) for name, pair in case.numbers.items() if not is_whole(pair)}
+    floats = {
+        name: jnp.float32(pair[0]) for name, pair in case.numbers.items() if not is_whole(pair)
+    }
 
     def total(floats: dict[str, jax.Array]) -> jax.Array:
         leaves = jax.tree.leaves(updates_of("float32", **floats))
@@ -205,7 +234,9 @@ def _state(case: Case) -> None:
         case.build(**{name: pair[1] for name, pair in case.numbers.items()}).init(case.params),
         jax.jit(lambda numbers: case.build(**numbers).init(case.params))(traceable(case.numbers)),
     ]
-    after = case.build().update(gradients(case.params, jnp.float32(0)), states[0], case.params, value=jnp.float32(1))[1]
+    after = case.build().update(
+        gradients(case.params, jnp.float32(0)), states[0], case.params, value=jnp.float32(1)
+    )[1]
     for state in (*states, after):
         strong(state, "the state")
         donatable(state, "the state")
@@ -219,7 +250,10 @@ def _none(case: Case) -> None:
 
 def _empty(case: Case) -> None:
     """an empty leaf, an empty tree and a None among the parameters pass."""
-    _leaves_pass(case, {"nothing": (None, None), "empty": ({}, {}), "zero": (jnp.zeros((0,)), jnp.zeros((0,)))})
+    _leaves_pass(
+        case,
+        {"nothing": (None, None), "empty": ({}, {}), "zero": (jnp.zeros((0,)), jnp.zeros((0,)))},
+    )
     tx = case.build()
     tx.update({}, tx.init({}), {}, value=jnp.float32(1))
 
@@ -233,7 +267,9 @@ def _leaves_pass(case: Case, leaves: dict[str, tuple[Tree, Tree]]) -> None:
     state = tx.init(params)
     u, after = tx.update(updates, state, params, value=value)
     if jax.tree.structure(u) != jax.tree.structure(updates):
-        raise AssertionError(f"the updates must have the gradients' tree, got {jax.tree.structure(u)}.")
+        raise AssertionError(
+            f"the updates must have the gradients' tree, got {jax.tree.structure(u)}."
+        )
     strong(after, "the state")
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
 
@@ -243,7 +279,8 @@ def _pure(case: Case) -> None:
     tx, value = case.build(), jnp.float32(1)
     state = tx.init(case.params)
     first, second = (
-        tx.update(gradients(case.params, jnp.float32(0)), state, case.params, value=value) for _ in range(2)
+        tx.update(gradients(case.params, jnp.float32(0)), state, case.params, value=value)
+        for _ in range(2)
     )
     chex.assert_trees_all_equal(first, second)
 
@@ -261,14 +298,17 @@ TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
 }
 """The laws of `verify_transform` by name.
 
-`dtype`: updates have the gradients' dtypes and states keep theirs under scan, with traced float32 numbers.
+`dtype`: updates have the gradients' dtypes and states keep theirs under scan, with traced float32
+    numbers.
 `x64`: with x64 on nothing is promoted, be the numbers static or traced in float32.
-`traced`: a traced number gives the updates of the static one, alone and under vmap, with one trace for all values.
+`traced`: a traced number gives the updates of the static one, alone and under vmap, with one trace
+    for all values.
 `gradient`: the gradient in each number is finite, and is the finite difference.
 `zero`: a gradient of zeros gives finite updates, and finite gradients in each number.
-`state`: the state is strongly typed, holds no array twice (so that it can be donated), and its tree depends on
-structure alone: not on values, not on steps made.
-`empty`: an empty leaf, an empty tree and a None among the parameters pass.
-`none`: a gradient of None leaves its parameter alone. That is jefficient's rule: most of optax's transforms break it.
-`pure`: the same arguments give the same result.
+`state`: the state is strongly typed, holds no array twice (so that it can be donated), and its tree
+    depends on
+structure alone: not on values, not on steps made. `empty`: an empty leaf, an empty tree and a None
+among the parameters pass. `none`: a gradient of None leaves its parameter alone. That is
+jefficient's rule: most of optax's transforms break it. `pure`: the same arguments give the same
+result.
 """

@@ -20,14 +20,18 @@ Gradient = Callable[[Tree, Tree, Tree, jax.Array | None], tuple[jax.Array, Tree,
 def in_dtype(objective: Objective, dtype: Any) -> Objective:
     """The objective computed in a floating dtype: parameters and batch are cast to it.
 
-    The model state is not, since averages that move by little would not move; it keeps its dtypes. The loss comes back
-    in float32 at least, and gradients have the parameters' dtypes.
+    The model state is not, since averages that move by little would not move; it keeps its dtypes.
+    The loss comes back in float32 at least, and gradients have the parameters' dtypes.
     """
 
     def cast(tree: Tree) -> Tree:
-        return jax.tree.map(lambda x: x.astype(dtype) if _is_real(x) else x, jax.tree.map(jnp.asarray, tree))
+        return jax.tree.map(
+            lambda x: x.astype(dtype) if _is_real(x) else x, jax.tree.map(jnp.asarray, tree)
+        )
 
-    def computed(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree]:
+    def computed(
+        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
+    ) -> tuple[jax.Array, Tree]:
         value, new_state = objective(cast(params), model_state, cast(batch), key)
         return numerics.upcast(value), jax.tree.map(like, new_state, model_state)
 
@@ -41,12 +45,18 @@ def gradient(where: str, objective: Objective, microbatches: int) -> Gradient:
     """The gradient of a mean over rows; of `microbatches` parts of the batch one after another, and their mean."""
     value_and_grad = jax.value_and_grad(objective, has_aux=True)
 
-    def whole(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree, Tree]:
+    def whole(
+        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
+    ) -> tuple[jax.Array, Tree, Tree]:
         (value, model_state), grads = value_and_grad(params, model_state, batch, key)
         return value, model_state, grads
 
-    def in_parts(params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None) -> tuple[jax.Array, Tree, Tree]:
-        parts = jax.tree_util.tree_map_with_path(lambda p, x: _split(where, p, jnp.asarray(x), microbatches), batch)
+    def in_parts(
+        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
+    ) -> tuple[jax.Array, Tree, Tree]:
+        parts = jax.tree_util.tree_map_with_path(
+            lambda p, x: _split(where, p, jnp.asarray(x), microbatches), batch
+        )
 
         def add(carry: Any, numbered: tuple[jax.Array, Tree]) -> tuple[Any, None]:
             total, sums, model_state = carry
@@ -56,12 +66,18 @@ def gradient(where: str, objective: Objective, microbatches: int) -> Gradient:
             sums = jax.tree.map(lambda s, g: s + g.astype(s.dtype), sums, grads)
             return (total + value.astype(total.dtype), sums, model_state), None
 
-        zeros = jax.tree.map(lambda p: jnp.zeros(jnp.shape(p), numerics.compute_dtype(trees.dtype_of(p))), params)
-        kind = jax.eval_shape(whole, params, model_state, jax.tree.map(lambda x: x[0], parts), key)[0]
+        zeros = jax.tree.map(
+            lambda p: jnp.zeros(jnp.shape(p), numerics.compute_dtype(trees.dtype_of(p))), params
+        )
+        kind = jax.eval_shape(whole, params, model_state, jax.tree.map(lambda x: x[0], parts), key)[
+            0
+        ]
         begin = jnp.zeros((), numerics.compute_dtype(kind.dtype)), zeros, model_state
         count = jnp.arange(microbatches, dtype=jnp.int32)
         (total, sums, model_state), _ = jax.lax.scan(add, begin, (count, parts))
-        grads = jax.tree.map(lambda s, p: (s / microbatches).astype(trees.dtype_of(p)), sums, params)
+        grads = jax.tree.map(
+            lambda s, p: (s / microbatches).astype(trees.dtype_of(p)), sums, params
+        )
         return (total / microbatches).astype(kind.dtype), model_state, grads
 
     return whole if microbatches == 1 else in_parts

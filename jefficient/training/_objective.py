@@ -15,25 +15,28 @@ from .._core.typing import Scalar, Tree
 class regularized:
     """The loss with penalties: loss(θ, …) + l1·‖θ‖₁ + (l2/2)·‖θ‖².
 
-    The result is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both strengths can be
-    axes of the grid: ``jf.Task(loss=jf.regularized(loss), …)`` with ``jf.grid(l2=[0, 1e-4])``. Evaluation uses
-    `unpenalised`, the loss as it was given: so give the Task this object itself (or a `functools.partial` of it); a
-    sweep cannot see through a lambda around it.
+    The result is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both
+    strengths can be axes of the grid: ``jf.Task(loss=jf.regularized(loss), …)`` with
+    ``jf.grid(l2=[0, 1e-4])``. Evaluation uses `unpenalised`, the loss as it was given: so give the
+    Task this object itself (or a `functools.partial` of it); a sweep cannot see through a lambda
+    around it.
 
     Args:
-        loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is penalised).
+        loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is
+            penalised).
         l1: strength of ‖θ‖₁, 0 <= l1 < inf; may be traced.
         l2: strength of ½‖θ‖², 0 <= l2 < inf; may be traced.
-        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves are penalised
-            (often not the biases). Static.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            are penalised (often not the biases). Static.
 
     Raises:
         ArgumentError: where a strength is negative, not finite or not a scalar.
         ArgumentTypeError: where a penalised leaf is not floating.
 
     References:
-        Tibshirani 1996, Regression shrinkage and selection via the lasso (l1); Hoerl and Kennard 1970, Ridge
-        regression (l2); Zou and Hastie 2005, Regularization and variable selection via the elastic net (both).
+        Tibshirani 1996, Regression shrinkage and selection via the lasso (l1); Hoerl and Kennard
+        1970, Ridge regression (l2); Zou and Hastie 2005, Regularization and variable selection via
+        the elastic net (both).
 
     Examples:
         >>> import jefficient as jf
@@ -56,7 +59,14 @@ class regularized:
         self.l1, self.l2, self.mask = l1, l2, mask
         self.__signature__ = _with_strengths(inspect.signature(loss), l1, l2)
 
-    def __call__(self, params: Tree, *args: Any, l1: Scalar | None = None, l2: Scalar | None = None, **kwargs: Any):
+    def __call__(
+        self,
+        params: Tree,
+        *args: Any,
+        l1: Scalar | None = None,
+        l2: Scalar | None = None,
+        **kwargs: Any,
+    ):
         """The penalised loss; `l1` and `l2`, where given, stand for the ones it was made with."""
         l1 = self.l1 if l1 is None else l1
         l2 = self.l2 if l2 is None else l2

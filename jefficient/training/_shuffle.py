@@ -1,7 +1,8 @@
 """An endless shuffled order of examples, computed where it is needed instead of stored.
 
-The order of an epoch is a keyed bijection of 0 … size-1: a Feistel network over a rectangle of 2ᵏ columns and
-⌈size / 2ᵏ⌉ rows, walked until it lands below `size` (fewer than one column of the rectangle lies above it).
+The order of an epoch is a keyed bijection of 0 … size-1: a Feistel network over a rectangle of 2ᵏ
+columns and ⌈size / 2ᵏ⌉ rows, walked until it lands below `size` (fewer than one column of the
+rectangle lies above it).
 """
 
 import functools
@@ -23,8 +24,9 @@ _U32 = jnp.uint32
 def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) -> jax.Array:
     """The rows of batch `step` of an endless order that is shuffled anew every epoch.
 
-    Batches straddle epochs: batch t holds places t·batch_size … (t+1)·batch_size - 1 of the order, so every epoch
-    has every row once and none is dropped. A pure function of its arguments in O(batch_size) time and memory.
+    Batches straddle epochs: batch t holds places t·batch_size … (t+1)·batch_size - 1 of the order,
+    so every epoch has every row once and none is dropped. A pure function of its arguments in
+    O(batch_size) time and memory.
 
     Args:
         key: a typed PRNG key, shape ().
@@ -40,8 +42,8 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
         ArgumentTypeError: where `batch_size` is no whole number.
 
     References:
-        Luby and Rackoff 1988, https://doi.org/10.1137/0217022 (Feistel networks); Black and Rogaway 2002,
-        https://doi.org/10.1007/3-540-45760-7_9 (cycle walking, rectangles).
+        Luby and Rackoff 1988, https://doi.org/10.1137/0217022 (Feistel networks); Black and Rogaway
+        2002, https://doi.org/10.1007/3-540-45760-7_9 (cycle walking, rectangles).
 
     Examples:
         >>> import jefficient as jf
@@ -55,9 +57,13 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
     checks.check_count(where, batch_size=batch_size)
     checks.check_not_negative(where, step=step)
     if not jnp.issubdtype(jnp.result_type(step), jnp.integer):
-        raise ArgumentTypeError(f"{where}: step must be a whole number, got dtype {jnp.result_type(step)}.")
+        raise ArgumentTypeError(
+            f"{where}: step must be a whole number, got dtype {jnp.result_type(step)}."
+        )
     if not is_traced(size):
-        checks.check_count(where, size=int(size) if jnp.issubdtype(jnp.result_type(size), jnp.integer) else size)
+        checks.check_count(
+            where, size=int(size) if jnp.issubdtype(jnp.result_type(size), jnp.integer) else size
+        )
         if int(size) < batch_size:
             raise ArgumentError(
                 f"{where}: batch_size <= size must hold, got batch_size={batch_size}, size={size}. "
@@ -76,7 +82,8 @@ def _batch(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int) ->
 def shuffled_rows(key: jax.Array, begin: int, count: int, size: int) -> np.ndarray:
     """Places begin … begin + count - 1 of the order that `shuffled_batch` cuts into batches, on the host.
 
-    Worked out a fixed number at a time, so that one compilation serves every count, whatever the batches are.
+    Worked out a fixed number at a time, so that one compilation serves every count, whatever the
+    batches are.
 
     Args:
         key: as for `shuffled_batch`.

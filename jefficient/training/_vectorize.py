@@ -42,21 +42,23 @@ def vectorize(
     Args:
         factory: ``(**hyperparameters) -> train step``: anything with ``init(params)`` and
             ``update(state, batch) -> (state, metrics)``.
-        hyperparameters: for each name that `factory` asks for an array of shape (lanes,); several are zipped.
-            Floats become float32, integers int32.
-        batch_axis: None where all lanes train on the same batch, 0 where each has its own along the first axis.
-        params_axis: None where all lanes start from the same parameters (and key and model state), 0 where each
-            has its own along the first axis.
+        hyperparameters: for each name that `factory` asks for an array of shape (lanes,); several
+            are zipped. Floats become float32, integers int32.
+        batch_axis: None where all lanes train on the same batch, 0 where each has its own along the
+            first axis.
+        params_axis: None where all lanes start from the same parameters (and key and model state),
+            0 where each has its own along the first axis.
 
     Returns:
-        `Lanes`. The grid is data, not program: ``lanes.init(params, other_grid)`` starts another one of the same
-        length without a second compilation of a jitted ``lanes.update``. The parameters are
-        ``lanes_state.state.params``, each leaf with the lane axis first.
+        `Lanes`. The grid is data, not program: ``lanes.init(params, other_grid)`` starts another
+        one of the same length without a second compilation of a jitted ``lanes.update``. The
+        parameters are ``lanes_state.state.params``, each leaf with the lane axis first.
 
     Raises:
-        ArgumentError: where the grid is empty, has arrays of unequal length, names what `factory` does not ask for,
-            or lacks what it requires; and whatever `factory` raises for one of the values: it is called once for
-            each lane with concrete numbers before anything is traced.
+        ArgumentError: where the grid is empty, has arrays of unequal length, names what `factory`
+            does not ask for, or lacks what it requires; and whatever `factory` raises for one of
+            the values: it is called once for each lane with concrete numbers before anything is
+            traced.
 
     Examples:
         >>> import jefficient as jf
@@ -76,29 +78,41 @@ def vectorize(
     """
     for name, axis in (("batch_axis", batch_axis), ("params_axis", params_axis)):
         if axis not in (None, 0):
-            raise ArgumentError(f"{WHERE}: {name} must be None (shared) or 0 (one per lane), got {name}={axis!r}.")
+            raise ArgumentError(
+                f"{WHERE}: {name} must be None (shared) or 0 (one per lane), got {name}={axis!r}."
+            )
     grid = _checked_grid(factory, hyperparameters)
 
-    def init(params: Tree, hyperparameters: Mapping[str, Any] | None = None, **kwargs: Any) -> LanesState:
+    def init(
+        params: Tree, hyperparameters: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> LanesState:
         """One state per lane; keyword arguments (`key`, `model_state`) go to the train step's `init`."""
         rows = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
-        values = {name: jnp.array(row) for name, row in rows.items()}  # copies: the state may be donated
+        values = {
+            name: jnp.array(row) for name, row in rows.items()
+        }  # copies: the state may be donated
 
         def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Any:
             return factory(**numbers).init(params, **kwargs)
 
         params, kwargs = jax.tree.map(jnp.array, (params, kwargs))
-        return LanesState(values, jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs))
+        return LanesState(
+            values, jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs)
+        )
 
     def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Any]:
         """One step of every lane; metrics have the lane axis first."""
         if not isinstance(lanes, LanesState):
-            raise ArgumentTypeError(f"{WHERE}: update must be given what init returns, got {type(lanes).__name__}.")
+            raise ArgumentTypeError(
+                f"{WHERE}: update must be given what init returns, got {type(lanes).__name__}."
+            )
 
         def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Any]:
             return factory(**numbers).update(state, batch)
 
-        state, metrics = jax.vmap(lane, in_axes=(0, 0, batch_axis))(lanes.hyperparameters, lanes.state, batch)
+        state, metrics = jax.vmap(lane, in_axes=(0, 0, batch_axis))(
+            lanes.hyperparameters, lanes.state, batch
+        )
         return LanesState(lanes.hyperparameters, state), metrics
 
     return Lanes(init, update)
@@ -109,25 +123,37 @@ def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict
     grid = {name: _column(name, values) for name, values in hyperparameters.items()}
     lengths = {name: len(column) for name, column in grid.items()}
     if len(set(lengths.values())) > 1:
-        raise ArgumentError(f"{WHERE}: all hyperparameters must have the same length, got {lengths}.")
+        raise ArgumentError(
+            f"{WHERE}: all hyperparameters must have the same length, got {lengths}."
+        )
     if not any(is_traced(column) for column in grid.values()):
         for lane in range(next(iter(lengths.values()))):
             step = factory(**{name: column[lane] for name, column in grid.items()})
             if isinstance(step, optax.GradientTransformation) or not hasattr(step, "update"):
-                raise ArgumentTypeError(f"{WHERE}: factory must return a train step (jf.train_step), got {step!r}.")
+                raise ArgumentTypeError(
+                    f"{WHERE}: factory must return a train step (jf.train_step), got {step!r}."
+                )
     return grid
 
 
 def _check_names(factory: Callable, hyperparameters: Mapping[str, Any]) -> None:
     if not isinstance(hyperparameters, Mapping) or not hyperparameters:
-        raise ArgumentError(f"{WHERE}: hyperparameters must map a name to its values, got {hyperparameters!r}.")
+        raise ArgumentError(
+            f"{WHERE}: hyperparameters must map a name to its values, got {hyperparameters!r}."
+        )
     asked = signatures.names_asked(WHERE, factory)
     unasked = [name for name in hyperparameters if name not in asked]
     if unasked:
-        raise ArgumentError(f"{WHERE}: factory must ask for every name, got {unasked}; it asks for {list(asked)}.")
-    missing = [name for name in signatures.names_required(WHERE, factory) if name not in hyperparameters]
+        raise ArgumentError(
+            f"{WHERE}: factory must ask for every name, got {unasked}; it asks for {list(asked)}."
+        )
+    missing = [
+        name for name in signatures.names_required(WHERE, factory) if name not in hyperparameters
+    ]
     if missing:
-        raise ArgumentError(f"{WHERE}: values must be given for {missing}, got {list(hyperparameters)}.")
+        raise ArgumentError(
+            f"{WHERE}: values must be given for {missing}, got {list(hyperparameters)}."
+        )
 
 
 def _column(name: str, values: Any) -> Any:
@@ -137,7 +163,9 @@ def _column(name: str, values: Any) -> Any:
         if values.dtype.kind not in "iuf" and not jnp.issubdtype(values.dtype, jnp.floating):
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {values.dtype}.")
     if values.ndim != 1 or len(values) == 0:
-        raise ArgumentError(f"{WHERE}: {name} must have shape (lanes,) with lanes >= 1, got shape {values.shape}.")
+        raise ArgumentError(
+            f"{WHERE}: {name} must have shape (lanes,) with lanes >= 1, got shape {values.shape}."
+        )
     if is_traced(values):
         return values.astype(np.int32 if jnp.issubdtype(values.dtype, jnp.integer) else np.float32)
     return numerics.device_numbers(WHERE, name, values)

@@ -14,7 +14,8 @@ from . import _base
 class AccumulateState(NamedTuple):
     """The gradients gathered since the last step, and the state of the inner transform.
 
-    `mini_step` (int32): micro-batches gathered; `gradient_step` (int32): steps made; `mean`: their part of the mean
+    `mini_step` (int32): micro-batches gathered; `gradient_step` (int32): steps made; `mean`: their
+        part of the mean
     so far, one leaf per parameter leaf, in `accumulator_dtype`.
     """
 
@@ -30,24 +31,26 @@ def accumulate(
 ) -> optax.GradientTransformationExtraArgs:
     """Gather the mean of `every_k` gradients, then make one step of `tx` with it; updates between are zero.
 
-    With micro-batches of equal size that is the step of one batch `every_k` times the size, to rounding.
+    With micro-batches of equal size that is the step of one batch `every_k` times the size, to
+    rounding.
 
     Args:
         tx: a transform of jefficient or optax whose state keeps its dtypes.
-        every_k: micro-batches a step, a whole number, 1 or more; may be traced, or a schedule of the steps made
-            (rounded down to a whole number, at least 1).
-        accumulator_dtype: dtype of the mean; by default each parameter's, but float32 at least. Static.
+        every_k: micro-batches a step, a whole number, 1 or more; may be traced, or a schedule of
+            the steps made (rounded down to a whole number, at least 1).
+        accumulator_dtype: dtype of the mean; by default each parameter's, but float32 at least.
+            Static.
 
     Returns:
-        The transform; its state is one gradient more than that of `tx`. It reports `every_k`. The inner update runs
-        once in `every_k` calls, by `lax.cond`; under vmap, where lanes may differ, it runs at every call and its
-        result is taken once in `every_k`. Keyword arguments of `update` reach `tx` as they are at the last
-        micro-batch.
+        The transform; its state is one gradient more than that of `tx`. It reports `every_k`. The
+        inner update runs once in `every_k` calls, by `lax.cond`; under vmap, where lanes may
+        differ, it runs at every call and its result is taken once in `every_k`. Keyword arguments
+        of `update` reach `tx` as they are at the last micro-batch.
 
     Raises:
         ArgumentTypeError: where `tx` is not a transform.
-        ArgumentError: where `every_k` is below one, not whole or not a scalar; by `update`, where gradients and
-            parameters differ in structure or shape (it names the leaf).
+        ArgumentError: where `every_k` is below one, not whole or not a scalar; by `update`, where
+            gradients and parameters differ in structure or shape (it names the leaf).
 
     Examples:
         >>> import jefficient as jf
@@ -75,13 +78,22 @@ def accumulate(
         mean = trees.zeros_like(
             where,
             params,
-            lambda dtype: numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype,
+            lambda dtype: (
+                numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype
+            ),
         )
-        gathered, made = _base.first_count(), _base.first_count()  # two arrays, since a state may be donated
+        gathered, made = (
+            _base.first_count(),
+            _base.first_count(),
+        )  # two arrays, since a state may be donated
         k = at_least_one(every_k, made)
-        return AccumulateState(gathered, made, mean, tx.init(params), _base.report(where, every_k=k))
+        return AccumulateState(
+            gathered, made, mean, tx.init(params), _base.report(where, every_k=k)
+        )
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, AccumulateState]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, AccumulateState]:
         _base.check_state(where, AccumulateState, state)
         _base.check_gradients(where, updates, params)
         k = at_least_one(every_k, state.gradient_step)

@@ -18,8 +18,9 @@ from ._scale import step_downhill
 class ScaleByAdamState(NamedTuple):
     """Updates made so far (int32) and the moments, one leaf per parameter leaf.
 
-    `mu` has the parameter's dtype (or `mu_dtype`). `nu` is real, in float32 at least: float16 cannot hold squares, and
-    in bfloat16 the average would stop growing, since (1 - b2)·g² is soon less than half a unit of its last place.
+    `mu` has the parameter's dtype (or `mu_dtype`). `nu` is real, in float32 at least: float16
+    cannot hold squares, and in bfloat16 the average would stop growing, since (1 - b2)·g² is soon
+    less than half a unit of its last place.
     """
 
     count: jax.Array
@@ -39,8 +40,8 @@ def scale_by_adam(
 ) -> optax.GradientTransformationExtraArgs:
     """u = m̂ / (√(v̂ + eps_root) + eps), the gradient over the root of its mean square.
 
-    m ← b1·m + (1-b1)·g and v ← b2·v + (1-b2)·g², m̂ = m / (1-b1ᵗ) and v̂ = v / (1-b2ᵗ) at update t = 1, 2, …
-    With Nesterov m̂ = b1·m / (1-b1ᵗ⁺¹) + (1-b1)·g / (1-b1ᵗ).
+    m ← b1·m + (1-b1)·g and v ← b2·v + (1-b2)·g², m̂ = m / (1-b1ᵗ) and v̂ = v / (1-b2ᵗ) at update t
+    = 1, 2, … With Nesterov m̂ = b1·m / (1-b1ᵗ⁺¹) + (1-b1)·g / (1-b1ᵗ).
 
     Args:
         b1: decay of the first moment, 0 <= b1 < 1; may be traced.
@@ -48,7 +49,7 @@ def scale_by_adam(
         eps: added outside the root, 0 <= eps < inf; may be traced.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        nesterov: whether to look one step ahead. Static.
+        nesterov: whether to evaluation one step ahead. Static.
 
     Returns:
         The transform; updates keep shapes and dtypes of the gradients. It reports its numbers.
@@ -58,7 +59,8 @@ def scale_by_adam(
 
     References:
         Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; Dozat 2016,
-        https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ, for Nesterov (without the extra b2 on v̂, as in optax).
+        https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ, for Nesterov (without the extra b2 on
+        v̂, as in optax).
 
     Examples:
         >>> import jefficient as jf
@@ -86,7 +88,9 @@ def _scale_by_adam(
         count = _base.next_count(state.count)
         factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
 
-        def leaf(g: jax.Array, m: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        def leaf(
+            g: jax.Array, m: jax.Array, v: jax.Array
+        ) -> tuple[jax.Array, jax.Array, jax.Array]:
             return _leaf(g, m, v, factors(g.dtype))
 
         u, mu, nu = trees.map_leaves(where, leaf, updates, states=(state.mu, state.nu))
@@ -135,17 +139,24 @@ def factors_at(
         first, second = numerics.scalar(b1, real), numerics.scalar(b2, real)
         rest1, rest2 = (numerics.scalar(numerics.complement(b), real) for b in (b1, b2))
         if nesterov:
-            now, after, correct2 = numerics.bias_corrections([(b1, 0), (b1, 1), (b2, 0)], count, real)
+            now, after, correct2 = numerics.bias_corrections(
+                [(b1, 0), (b1, 1), (b2, 0)], count, real
+            )
             correct1, ahead = first * after, rest1 * now
         else:
-            (correct1, correct2), ahead = numerics.bias_corrections([(b1, 0), (b2, 0)], count, real), None
+            (correct1, correct2), ahead = (
+                numerics.bias_corrections([(b1, 0), (b2, 0)], count, real),
+                None,
+            )
         small, small_root = numerics.scalar(eps, real), numerics.scalar(eps_root, real)
         return Factors(first, second, rest1, rest2, small, small_root, correct1, correct2, ahead)
 
     return lambda dtype: at(numerics.real_dtype(dtype))
 
 
-def moments(g: jax.Array, m: jax.Array, v: jax.Array, f: Factors) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def moments(
+    g: jax.Array, m: jax.Array, v: jax.Array, f: Factors
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """m̂ and √(v̂ + eps_root) + eps in the dtype that leaves are computed in, and the new moments in their own."""
     dtype, real = numerics.compute_dtype(g.dtype), numerics.real_dtype(g.dtype)
     g32 = g.astype(dtype)
@@ -159,7 +170,9 @@ def moments(g: jax.Array, m: jax.Array, v: jax.Array, f: Factors) -> tuple[jax.A
 
 
 @functools.partial(jax.jit, inline=True)  # traced once for all leaves of a shape
-def _leaf(g: jax.Array, m: jax.Array, v: jax.Array, f: Factors) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _leaf(
+    g: jax.Array, m: jax.Array, v: jax.Array, f: Factors
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     m_hat, scale, m, v = moments(g, m, v, f)
     return (m_hat / scale.astype(m_hat.dtype)).astype(g.dtype), m, v
 
@@ -183,7 +196,7 @@ def adam(
         eps: added outside the root, 0 <= eps < inf; may be traced.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        nesterov: whether to look one step ahead. Static.
+        nesterov: whether to evaluation one step ahead. Static.
 
     Returns:
         The transform ``chain(scale_by_adam(…), scale_by_learning_rate(learning_rate))``.
@@ -208,7 +221,9 @@ def adam(
     return _adam("jf.adam", learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov)
 
 
-def _adam(where: str, learning_rate: ScalarOrSchedule, *moments: Any) -> optax.GradientTransformationExtraArgs:
+def _adam(
+    where: str, learning_rate: ScalarOrSchedule, *moments: Any
+) -> optax.GradientTransformationExtraArgs:
     return chain(_scale_by_adam(where, *moments), step_downhill(where, learning_rate))
 
 
@@ -231,16 +246,18 @@ def nadam(
         eps: added outside the root, 0 <= eps < inf; may be traced.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        nesterov: whether to look one step ahead. Static.
+        nesterov: whether to evaluation one step ahead. Static.
 
     Returns:
-        The transform ``chain(scale_by_adam(…, nesterov=True), scale_by_learning_rate(learning_rate))``.
+        The transform ``chain(scale_by_adam(…, nesterov=True),
+        scale_by_learning_rate(learning_rate))``.
 
     Raises:
         ArgumentError: where a number is out of range or not a scalar.
 
     References:
-        Dozat 2016, https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ (without the extra b2 on v̂, as in optax).
+        Dozat 2016, https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ (without the extra b2 on v̂,
+        as in optax).
 
     Examples:
         >>> import jefficient as jf
@@ -273,13 +290,15 @@ def adamw(
         eps: added outside the root, 0 <= eps < inf; may be traced.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        weight_decay: λ, 0 <= λ < inf: a number, traced or not, or a schedule. Multiplied by η, as in optax.
-        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves decay. Static.
-        nesterov: whether to look one step ahead. Static.
+        weight_decay: λ, 0 <= λ < inf: a number, traced or not, or a schedule. Multiplied by η, as
+            in optax.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            decay. Static.
+        nesterov: whether to evaluation one step ahead. Static.
 
     Returns:
-        The transform ``chain(scale_by_adam(…), l2_decay(weight_decay, mask), scale_by_learning_rate(…))``.
-        Its `update` needs the parameters.
+        The transform ``chain(scale_by_adam(…), l2_decay(weight_decay, mask),
+        scale_by_learning_rate(…))``. Its `update` needs the parameters.
 
     Raises:
         ArgumentError: where a number is out of range or not a scalar.
@@ -296,11 +315,17 @@ def adamw(
         >>> print(updates.round(3))
         [-0.1  0.1]
     """
-    return _adamw("jf.adamw", learning_rate, weight_decay, mask, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    return _adamw(
+        "jf.adamw", learning_rate, weight_decay, mask, b1, b2, eps, eps_root, mu_dtype, nesterov
+    )
 
 
 def _adamw(
-    where: str, learning_rate: ScalarOrSchedule, weight_decay: ScalarOrSchedule, mask: Any, *moments: Any
+    where: str,
+    learning_rate: ScalarOrSchedule,
+    weight_decay: ScalarOrSchedule,
+    mask: Any,
+    *moments: Any,
 ) -> optax.GradientTransformationExtraArgs:
     return chain(
         _scale_by_adam(where, *moments),
@@ -330,9 +355,11 @@ def nadamw(
         eps: added outside the root, 0 <= eps < inf; may be traced.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        weight_decay: λ, 0 <= λ < inf: a number, traced or not, or a schedule. Multiplied by η, as in optax.
-        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves decay. Static.
-        nesterov: whether to look one step ahead. Static.
+        weight_decay: λ, 0 <= λ < inf: a number, traced or not, or a schedule. Multiplied by η, as
+            in optax.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            decay. Static.
+        nesterov: whether to evaluation one step ahead. Static.
 
     Returns:
         The transform ``chain(scale_by_adam(…, nesterov=True), l2_decay(weight_decay, mask),
@@ -353,4 +380,6 @@ def nadamw(
         >>> print(tx.update(jnp.zeros(2), tx.init(params), params)[0].round(3))
         [-0.1  0.1]
     """
-    return _adamw("jf.nadamw", learning_rate, weight_decay, mask, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    return _adamw(
+        "jf.nadamw", learning_rate, weight_decay, mask, b1, b2, eps, eps_root, mu_dtype, nesterov
+    )

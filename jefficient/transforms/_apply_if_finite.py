@@ -14,7 +14,8 @@ from . import _base
 class ApplyIfFiniteState(NamedTuple):
     """What was bad so far, and the state of the inner transform.
 
-    `notfinite_count` (int32): bad gradients in a row; `last_finite` (bool): whether the last one was good;
+    `notfinite_count` (int32): bad gradients in a row; `last_finite` (bool): whether the last one
+        was good;
     `total_notfinite` (int32): bad gradients in all.
     """
 
@@ -30,16 +31,18 @@ def apply_if_finite(
 ) -> optax.GradientTransformationExtraArgs:
     """Skip a step whose gradient is not finite: zero updates, the inner state as it was.
 
-    After `max_consecutive_errors` bad gradients in a row the next one is let through, so that a run that is lost
-    shows it.
+    After `max_consecutive_errors` bad gradients in a row the next one is let through, so that a run
+    that is lost shows it.
 
     Args:
         inner: a transform of jefficient or optax whose state keeps its dtypes.
-        max_consecutive_errors: bad gradients in a row that are skipped, a whole number, 0 or more; may be traced.
+        max_consecutive_errors: bad gradients in a row that are skipped, a whole number, 0 or more;
+            may be traced.
 
     Returns:
-        The transform. It reports `max_consecutive_errors`. Under vmap each lane decides for itself: both ways are
-        computed and one is taken, so no lane's NaN reaches another (nor, by way of gradients, its own numbers).
+        The transform. It reports `max_consecutive_errors`. Under vmap each lane decides for itself:
+        both ways are computed and one is taken, so no lane's NaN reaches another (nor, by way of
+        gradients, its own numbers).
 
     Raises:
         ArgumentTypeError: where `inner` is not a transform.
@@ -65,10 +68,15 @@ def apply_if_finite(
         return _base.report(where, max_consecutive_errors=max_consecutive_errors)
 
     def init(params: Tree) -> ApplyIfFiniteState:
-        in_a_row, in_all = _base.first_count(), _base.first_count()  # two arrays, since a state may be donated
+        in_a_row, in_all = (
+            _base.first_count(),
+            _base.first_count(),
+        )  # two arrays, since a state may be donated
         return ApplyIfFiniteState(in_a_row, jnp.array(True), in_all, inner.init(params), report())
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, ApplyIfFiniteState]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, ApplyIfFiniteState]:
         _base.check_state(where, ApplyIfFiniteState, state)
         _base.check_gradients(where, updates, params)
         updates = jax.tree.map(numerics.array, updates)
@@ -77,7 +85,9 @@ def apply_if_finite(
         runs = is_finite | (errors > numerics.whole(max_consecutive_errors))
 
         def run() -> tuple[Tree, Any]:
-            g = jax.tree.map(lambda x: jnp.where(runs, x, jnp.zeros_like(x)), updates)  # under vmap this runs always
+            g = jax.tree.map(
+                lambda x: jnp.where(runs, x, jnp.zeros_like(x)), updates
+            )  # under vmap this runs always
             return inner.update(g, state.inner_state, params, **extra_args)
 
         u, inner_state = _base.either(where, runs, run, state.inner_state)

@@ -15,7 +15,8 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
 
     Args:
         params: tree of arrays.
-        updates: a tree like it, each leaf of the same shape. Where an update is None the parameter stays.
+        updates: a tree like it, each leaf of the same shape. Where an update is None the parameter
+            stays.
 
     Returns:
         The new parameters, in the dtypes of `params` (added in at least float32).

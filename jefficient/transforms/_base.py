@@ -1,8 +1,9 @@
 """How a transform is put together: its checks, its state, the numbers it reports.
 
-A transform is an `optax.GradientTransformationExtraArgs`, so both libraries' transforms chain in either direction.
-Its state is a named tuple. Where the transform has numbers, the last field is `hyperparameters`: the values in force
-at the last update as ``{transform: {number: value}}``, strongly typed scalars that `update` writes and never reads.
+A transform is an `optax.GradientTransformationExtraArgs`, so both libraries' transforms chain in
+either direction. Its state is a named tuple. Where the transform has numbers, the last field is
+`hyperparameters`: the values in force at the last update as ``{transform: {number: value}}``,
+strongly typed scalars that `update` writes and never reads.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,9 @@ def transformation(
         The transform. Further keyword arguments of its `update` are accepted and ignored.
     """
 
-    def checked_update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
+    def checked_update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, Any]:
         del extra_args
         check_state(where, state_type, state)
         check_gradients(where, updates, params)
@@ -49,10 +52,13 @@ def transformation(
     return optax.GradientTransformationExtraArgs(init, checked_update)
 
 
-def either(where: str, runs: jax.Array, run: Callable[[], tuple[Tree, Any]], state: Any) -> tuple[Tree, Any]:
+def either(
+    where: str, runs: jax.Array, run: Callable[[], tuple[Tree, Any]], state: Any
+) -> tuple[Tree, Any]:
     """What `run` returns where `runs`, else zero updates and the inner `state` as it is.
 
-    The zeros have the dtypes of the updates that `run` makes, which need not be those of the gradients.
+    The zeros have the dtypes of the updates that `run` makes, which need not be those of the
+    gradients.
     """
     like, new_state = jax.eval_shape(run)
     check_state_is_kept(where, new_state, state)
@@ -69,7 +75,9 @@ def check_state_is_kept(where: str, new: Any, old: Any) -> None:
         raise ArgumentError(
             f"{where}: the inner state must keep its tree, got {jax.tree.structure(old)} -> {jax.tree.structure(new)}."
         )
-    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(new), jax.tree.leaves(old), strict=True):
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(new), jax.tree.leaves(old), strict=True
+    ):
         shape, dtype = jnp.shape(y), trees.dtype_of(y)
         if (x.shape, x.dtype) != (shape, dtype):
             raise ArgumentTypeError(
@@ -109,7 +117,9 @@ def check_params(where: str, params: Tree) -> None:
         raise ArgumentError(f"{where}: update must be given the parameters, got params=None.")
 
 
-def check_unless_schedule(check: Callable[..., None], where: str, **numbers: ScalarOrSchedule) -> None:
+def check_unless_schedule(
+    check: Callable[..., None], where: str, **numbers: ScalarOrSchedule
+) -> None:
     """Check those of `numbers` that are not schedules."""
     check(where, **{name: x for name, x in numbers.items() if not callable(x)})
 
@@ -123,7 +133,9 @@ def value_at(where: str, name: str, number: ScalarOrSchedule, count: jax.Array) 
     return value
 
 
-def values_at(where: str, numbers: dict[str, ScalarOrSchedule], count: jax.Array) -> dict[str, Scalar]:
+def values_at(
+    where: str, numbers: dict[str, ScalarOrSchedule], count: jax.Array
+) -> dict[str, Scalar]:
     """`value_at` of several numbers."""
     return {name: value_at(where, name, x, count) for name, x in numbers.items()}
 
@@ -138,10 +150,13 @@ def next_count(count: jax.Array) -> jax.Array:
     return jnp.asarray(optax.safe_increment(count))
 
 
-def count_under(number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: jax.Array) -> jax.Array:
+def count_under(
+    number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: jax.Array
+) -> jax.Array:
     """The count after an update: one more where a schedule reads it, as it was where all numbers are fixed.
 
-    So numbers and schedules have the same state, and a fixed number does not cost a kernel of its own to compile.
+    So numbers and schedules have the same state, and a fixed number does not cost a kernel of its
+    own to compile.
     """
     numbers = number.values() if isinstance(number, dict) else (number,)
     return next_count(count) if any(map(callable, numbers)) else count
@@ -150,6 +165,11 @@ def count_under(number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: j
 def report(where: str, **values: Scalar) -> Report:
     """The values in force as strongly typed scalars, under the transform's name: for the field `hyperparameters`.
 
-    Copies: a state may be donated, and a number that is an array is the caller's, or stands elsewhere in the state.
+    Copies: a state may be donated, and a number that is an array is the caller's, or stands
+        elsewhere in the state.
     """
-    return {where.removeprefix("jf."): {name: jnp.array(x, numerics.number_dtype(x)) for name, x in values.items()}}
+    return {
+        where.removeprefix("jf."): {
+            name: jnp.array(x, numerics.number_dtype(x)) for name, x in values.items()
+        }
+    }

@@ -17,8 +17,8 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
         *args: transforms of jefficient or optax, any number. Structure: static.
 
     Returns:
-        The transform whose state is the tuple of theirs. Keyword arguments of its `update` reach the transforms
-        that take them.
+        The transform whose state is the tuple of theirs. Keyword arguments of its `update` reach
+        the transforms that take them.
 
     Raises:
         ArgumentTypeError: where something is not a transform.
@@ -41,7 +41,9 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     def init(params: Tree) -> tuple:
         return tuple(tx.init(params) for tx in transforms)
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, tuple]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, tuple]:
         if not isinstance(state, tuple) or len(state) != len(transforms):
             raise ArgumentError(
                 f"jf.chain: state must be the tuple of {len(transforms)} states that init returns, got {_short(state)}."
@@ -55,19 +57,22 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def named_chain(*args: tuple[str, optax.GradientTransformation]) -> optax.GradientTransformationExtraArgs:
+def named_chain(
+    *args: tuple[str, optax.GradientTransformation],
+) -> optax.GradientTransformationExtraArgs:
     """`chain` with a name for each transform, by which its state is found.
 
     Args:
         *args: pairs ``(name, transform)``, names unique. Structure: static.
 
     Returns:
-        The transform whose state is an `OrderedDict` of theirs, ``state[name]``. Names are part of the addresses in
-        `hyperparameters`.
+        The transform whose state is an `OrderedDict` of theirs, ``state[name]``. Names are part of
+        the addresses in `hyperparameters`.
 
     Raises:
         ArgumentTypeError: where something is not such a pair.
-        ArgumentError: where a name comes twice; by `update`, where the state was made by another chain.
+        ArgumentError: where a name comes twice; by `update`, where the state was made by another
+            chain.
 
     Examples:
         >>> import jefficient as jf
@@ -82,7 +87,9 @@ def named_chain(*args: tuple[str, optax.GradientTransformation]) -> optax.Gradie
     where = "jf.named_chain"
     for pair in args:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise ArgumentTypeError(f"{where}: every argument must be a pair (name, transform), got {pair!r}.")
+            raise ArgumentTypeError(
+                f"{where}: every argument must be a pair (name, transform), got {pair!r}."
+            )
         _base.check_transform(where, pair[1], f"{pair[0]!r}")
     names = [name for name, _ in args]
     if len(names) != len(set(names)):
@@ -92,9 +99,13 @@ def named_chain(*args: tuple[str, optax.GradientTransformation]) -> optax.Gradie
     def init(params: Tree) -> OrderedDict:
         return OrderedDict((name, tx.init(params)) for name, tx in transforms.items())
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, OrderedDict]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, OrderedDict]:
         if not isinstance(state, dict) or set(state) != set(names):
-            raise ArgumentError(f"{where}: state must be the dict of {names} that init returns, got {_short(state)}.")
+            raise ArgumentError(
+                f"{where}: state must be the dict of {names} that init returns, got {_short(state)}."
+            )
         states = OrderedDict()
         for name, tx in transforms.items():
             updates, states[name] = tx.update(updates, state[name], params, **extra_args)

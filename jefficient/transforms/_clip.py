@@ -36,7 +36,8 @@ def clip(max_delta: Scalar) -> optax.GradientTransformationExtraArgs:
 
     Raises:
         ArgumentError: where `max_delta` is not above 0 or not a scalar.
-        ArgumentTypeError: by `update`, where a leaf is complex, which has no order; it names the leaf.
+        ArgumentTypeError: by `update`, where a leaf is complex, which has no order; it names the
+            leaf.
 
     Examples:
         >>> import jefficient as jf
@@ -69,9 +70,9 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         max_norm: the bound, max_norm > 0 (inf never clips); may be traced.
 
     Returns:
-        The transform; updates keep shapes and dtypes. The norm is accumulated in at least float32, so float16
-        gradients do not overflow it. As in optax, all updates are zero where it overflows float32 (above 1e19), and
-        NaN where it is NaN. It reports `max_norm`.
+        The transform; updates keep shapes and dtypes. The norm is accumulated in at least float32,
+        so float16 gradients do not overflow it. As in optax, all updates are zero where it
+        overflows float32 (above 1e19), and NaN where it is NaN. It reports `max_norm`.
 
     Raises:
         ArgumentError: where `max_norm` is not above zero, NaN or not a scalar.
@@ -92,7 +93,9 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
     def report(is_clipped: jax.Array) -> ClipByGlobalNormState:
         return ClipByGlobalNormState(is_clipped, _base.report(where, max_norm=max_norm))
 
-    def update(updates: Tree, _: ClipByGlobalNormState, __: Tree) -> tuple[Tree, ClipByGlobalNormState]:
+    def update(
+        updates: Tree, _: ClipByGlobalNormState, __: Tree
+    ) -> tuple[Tree, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)
         bound = numerics.scalar(max_norm, norm.dtype)
         is_short = norm <= bound  # so it is where both are infinite: inf / inf must not be formed
@@ -103,7 +106,9 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
 
         return trees.map_leaves(where, leaf, updates)[0], report(~is_short)
 
-    return _base.transformation(where, ClipByGlobalNormState, lambda _: report(jnp.array(False)), update)
+    return _base.transformation(
+        where, ClipByGlobalNormState, lambda _: report(jnp.array(False)), update
+    )
 
 
 def clipped(state: Any) -> jax.Array | None:

@@ -1,7 +1,7 @@
 """L1 and L2 decay: the penalty's gradient, added where it stands in the chain.
 
-Before the optimizer's scaling the decay is coupled (the optimizer sees it as part of the gradient); after the scaling
-it is decoupled, as in `adamw`.
+Before the optimizer's scaling the decay is coupled (the optimizer sees it as part of the gradient);
+after the scaling it is decoupled, as in `adamw`.
 """
 
 import functools
@@ -30,11 +30,12 @@ def l1_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
 
     Args:
         strength: λ, 0 <= λ < inf: a number, traced or not, or a schedule.
-        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves decay. Static.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            decay. Static.
 
     Returns:
-        The transform; it reports `strength`. Its `update` needs the parameters. For exact zeros a proximal step is
-        needed: a decayed weight oscillates around zero.
+        The transform; it reports `strength`. Its `update` needs the parameters. For exact zeros a
+        proximal step is needed: a decayed weight oscillates around zero.
 
     Raises:
         ArgumentError: where `strength` is negative, not finite or not a scalar.
@@ -58,7 +59,8 @@ def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
 
     Args:
         strength: λ, 0 <= λ < inf: a number, traced or not, or a schedule.
-        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves decay. Static.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            decay. Static.
 
     Returns:
         The transform; it reports `strength`. Its `update` needs the parameters.
@@ -67,8 +69,8 @@ def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         ArgumentError: where `strength` is negative, not finite or not a scalar.
 
     References:
-        Krogh and Hertz 1991, A simple weight decay can improve generalization, equation 2 (coupled);
-        Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101 (decoupled).
+        Krogh and Hertz 1991, A simple weight decay can improve generalization, equation 2
+        (coupled); Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101 (decoupled).
 
     Examples:
         >>> import jefficient as jf
@@ -87,19 +89,29 @@ def itself(p: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, inline=True, static_argnums=3)
-def _leaf(g: jax.Array, p: jax.Array, strength: jax.Array, direction: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    return (g.astype(strength.dtype) + strength * direction(p.astype(strength.dtype))).astype(g.dtype)
+def _leaf(
+    g: jax.Array, p: jax.Array, strength: jax.Array, direction: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    return (g.astype(strength.dtype) + strength * direction(p.astype(strength.dtype))).astype(
+        g.dtype
+    )
 
 
 def decay_by(
-    where: str, name: str, strength: ScalarOrSchedule, mask: Any, direction: Callable[[jax.Array], jax.Array]
+    where: str,
+    name: str,
+    strength: ScalarOrSchedule,
+    mask: Any,
+    direction: Callable[[jax.Array], jax.Array],
 ) -> optax.GradientTransformationExtraArgs:
     """u = g + λ_t · direction(θ); `where` and `name` are those of the public factory, for errors and the report."""
     _base.check_unless_schedule(checks.check_not_negative, where, **{name: strength})
 
     def init(_: Tree) -> DecayState:
         count = _base.first_count()
-        return DecayState(count, _base.report(where, **{name: _base.value_at(where, name, strength, count)}))
+        return DecayState(
+            count, _base.report(where, **{name: _base.value_at(where, name, strength, count)})
+        )
 
     def update(updates: Tree, state: DecayState, params: Tree) -> tuple[Tree, DecayState]:
         _base.check_params(where, params)
@@ -110,10 +122,16 @@ def decay_by(
             return numerics.scalar(value, dtype)
 
         def leaf(g: jax.Array, p: Any) -> tuple[jax.Array]:
-            return (_leaf(g, numerics.array(p), strength_in(numerics.compute_dtype(g.dtype)), direction),)
+            return (
+                _leaf(
+                    g, numerics.array(p), strength_in(numerics.compute_dtype(g.dtype)), direction
+                ),
+            )
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(_base.count_under(strength, state.count), _base.report(where, **{name: value}))
+        return u, DecayState(
+            _base.count_under(strength, state.count), _base.report(where, **{name: value})
+        )
 
     tx = _base.transformation(where, DecayState, init, update)
     return tx if mask is None else masked_as(where, tx, mask)

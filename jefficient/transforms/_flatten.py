@@ -18,19 +18,23 @@ from . import _base
 def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Run `inner` on all leaves of a dtype as one vector.
 
-    It pays where a jitted update is called step by step on hundreds of small leaves, since handing over buffers is
-    what such a step costs. It does not pay for few large leaves, which must be copied.
+    It pays where a jitted update is called step by step on hundreds of small leaves, since handing
+    over buffers is what such a step costs. It does not pay for few large leaves, which must be
+    copied.
 
     Args:
-        inner: a transform of jefficient or optax that treats every number alike: no mask, no groups.
+        inner: a transform of jefficient or optax that treats every number alike: no mask, no
+            groups.
 
     Returns:
-        The transform; `inner` sees a dict of vectors, one for each dtype of the parameters (a mask that is a function
-        would see these vectors too). A gradient of None counts as zeros, and its update is None.
+        The transform; `inner` sees a dict of vectors, one for each dtype of the parameters (a mask
+        that is a function would see these vectors too). A gradient of None counts as zeros, and its
+        update is None.
 
     Raises:
         ArgumentTypeError: where `inner` is not a transform; where a leaf is not floating.
-        ArgumentError: by `update`, where gradients and parameters differ in structure or shape; it names the leaf.
+        ArgumentError: by `update`, where gradients and parameters differ in structure or shape; it
+            names the leaf.
 
     Examples:
         >>> import jefficient as jf
@@ -52,13 +56,18 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
         leaves = [jnp.asarray(p) for p in jax.tree.leaves(params)]
         return inner.init(_join(leaves, leaves))
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, Any]:
         like = updates if params is None else params
         trees.check_like(where, updates, like)
         leaves, treedef = jax.tree.flatten(like)
         leaves = [jnp.asarray(p) for p in leaves]
         masked_grads = treedef.flatten_up_to(updates)
-        grads = [jnp.zeros_like(p) if g is None else jnp.asarray(g) for p, g in zip(leaves, masked_grads, strict=True)]
+        grads = [
+            jnp.zeros_like(p) if g is None else jnp.asarray(g)
+            for p, g in zip(leaves, masked_grads, strict=True)
+        ]
         vectors = None if params is None else _join(leaves, leaves)
         new: Any
         joined = _join(grads, leaves)
@@ -75,7 +84,9 @@ def _join(arrays: Sequence[jax.Array], like: Sequence[jax.Array]) -> dict[str, j
     groups = defaultdict(list)
     for x, p in zip(arrays, like, strict=True):
         groups[str(p.dtype)].append(x.ravel())
-    return {name: jnp.concatenate([x.astype(_widest(xs)) for x in xs]) for name, xs in groups.items()}
+    return {
+        name: jnp.concatenate([x.astype(_widest(xs)) for x in xs]) for name, xs in groups.items()
+    }
 
 
 def _split(

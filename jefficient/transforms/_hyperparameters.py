@@ -21,15 +21,16 @@ def hyperparameters(state: Any) -> dict[str, jax.Array]:
     """The values in force at the last update: learning rate, decays, momentum and all the others.
 
     Args:
-        state: the state of any composition of transforms (or a tree that holds it, like a `TrainState`), from
-            `init` or `update`, inside jit or outside.
+        state: the state of any composition of transforms (or a tree that holds it, like a
+            `TrainState`), from `init` or `update`, inside jit or outside.
 
     Returns:
-        ``{address: value}``, in the order of the chain; each value a scalar, float32 at least (with a leading axis
-        where the state has one). The address is ``transform.number``, as in ``adam.learning_rate``. Labels of
-        `partition` and names of `named_chain` come before it: ``kernel.adamw.weight_decay``. Where that is not
-        unique, so does the place in the chain: ``0.l2_decay.strength`` and ``2.l2_decay.strength``. Transforms that
-        report nothing (those of optax) have no entry. This is a report: writing into it changes nothing.
+        ``{address: value}``, in the order of the chain; each value a scalar, float32 at least (with
+        a leading axis where the state has one). The address is ``transform.number``, as in
+        ``adam.learning_rate``. Labels of `partition` and names of `named_chain` come before it:
+        ``kernel.adamw.weight_decay``. Where that is not unique, so does the place in the chain:
+        ``0.l2_decay.strength`` and ``2.l2_decay.strength``. Transforms that report nothing (those
+        of optax) have no entry. This is a report: writing into it changes nothing.
 
     Examples:
         >>> import jefficient as jf
@@ -86,7 +87,9 @@ def _addresses(found: Sequence[tuple[tuple, str, str]]) -> list[str]:
                 waiting += group
     for i in waiting:  # told apart by nothing but attributes, or by dots within labels
         path, transform, name = found[i]
-        address = ".".join([jax.tree_util.keystr(path, simple=True, separator="."), transform, name])
+        address = ".".join(
+            [jax.tree_util.keystr(path, simple=True, separator="."), transform, name]
+        )
         taken = addresses.count(address)
         while address in addresses:
             taken += 1

@@ -23,16 +23,17 @@ def masked(
 
     Args:
         inner: a transform of jefficient or optax. It keeps state for the selected leaves alone.
-        mask: a tree of bools like the parameters (or a prefix of it), or ``params -> tree``. Static.
-        mask_compatible_extra_args: whether keyword arguments of `update` that are trees like the gradients are
-            masked as well. Static.
+        mask: a tree of bools like the parameters (or a prefix of it), or ``params -> tree``.
+            Static.
+        mask_compatible_extra_args: whether keyword arguments of `update` that are trees like the
+            gradients are masked as well. Static.
 
     Returns:
         The transform; its state is optax's `MaskedState`.
 
     Raises:
-        ArgumentTypeError: where `inner` is not a transform; by `init` and `update`, where the mask holds something
-            other than bools.
+        ArgumentTypeError: where `inner` is not a transform; by `init` and `update`, where the mask
+            holds something other than bools.
         ArgumentError: by `init` and `update`, where the mask is not a prefix of the parameters.
 
     Examples:
@@ -48,7 +49,10 @@ def masked(
 
 
 def masked_as(
-    where: str, inner: optax.GradientTransformation, mask: Any, mask_compatible_extra_args: bool = False
+    where: str,
+    inner: optax.GradientTransformation,
+    mask: Any,
+    mask_compatible_extra_args: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """`masked` under the name of the public factory `where`, for errors: optax's, behind checks."""
     _base.check_transform(where, inner, "inner")
@@ -61,11 +65,15 @@ def masked_as(
     def init(params: Tree) -> Any:
         return tx(params).init(params)
 
-    def update(updates: Tree, state: Any, params: Tree = None, **extra_args: Any) -> tuple[Tree, Any]:
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, Any]:
         _base.check_state(where, optax.MaskedState, state)
         if params is not None:
             trees.check_like(where, updates, params, floating=False)
-        return tx(updates if params is None else params).update(updates, state, params, **extra_args)
+        return tx(updates if params is None else params).update(
+            updates, state, params, **extra_args
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -80,17 +88,19 @@ def partition(
 
     Args:
         transforms: ``{label: transform}``.
-        param_labels: a tree of labels like the parameters (or a prefix of it), or ``params -> tree``. Static.
-        mask_compatible_extra_args: whether keyword arguments of `update` that are trees like the gradients are
-            masked as well. Static.
+        param_labels: a tree of labels like the parameters (or a prefix of it), or ``params ->
+            tree``. Static.
+        mask_compatible_extra_args: whether keyword arguments of `update` that are trees like the
+            gradients are masked as well. Static.
 
     Returns:
-        The transform; its state is optax's `PartitionState`. Labels are part of the addresses in `hyperparameters`.
+        The transform; its state is optax's `PartitionState`. Labels are part of the addresses in
+        `hyperparameters`.
 
     Raises:
         ArgumentTypeError: where a value of `transforms` is not a transform.
-        ArgumentError: by `init` and `update`, where a leaf's label has no transform (it names the leaf), or where
-            the labels are not a prefix of the parameters.
+        ArgumentError: by `init` and `update`, where a leaf's label has no transform (it names the
+            leaf), or where the labels are not a prefix of the parameters.
 
     Examples:
         One program for every pair of rates:
@@ -108,7 +118,9 @@ def partition(
     """
     where = "jf.partition"
     if not isinstance(transforms, Mapping):
-        raise ArgumentTypeError(f"{where}: transforms must be a dict {{label: transform}}, got {transforms!r}.")
+        raise ArgumentTypeError(
+            f"{where}: transforms must be a dict {{label: transform}}, got {transforms!r}."
+        )
     if len({type(label) for label in transforms}) > 1:
         raise ArgumentTypeError(f"{where}: labels must be of one type, got {list(transforms)}.")
     for label, tx in transforms.items():
@@ -124,12 +136,18 @@ def partition(
                     f"{jax.tree_util.keystr(path) or 'the root'}, with transforms for {list(groups)}."
                 )
         return {
-            label: _masked(tx, jax.tree.map(lambda x, label=label: x == label, labels), mask_compatible_extra_args)
+            label: _masked(
+                tx,
+                jax.tree.map(lambda x, label=label: x == label, labels),
+                mask_compatible_extra_args,
+            )
             for label, tx in groups.items()
         }
 
     def init(params: Tree) -> optax.transforms.PartitionState:
-        return optax.transforms.PartitionState({label: tx.init(params) for label, tx in members(params).items()})
+        return optax.transforms.PartitionState(
+            {label: tx.init(params) for label, tx in members(params).items()}
+        )
 
     def update(
         updates: Tree, state: Any, params: Tree = None, **extra_args: Any
@@ -139,7 +157,9 @@ def partition(
             trees.check_like(where, updates, params, floating=False)
         states = {}
         for label, tx in members(updates if params is None else params).items():
-            updates, states[label] = tx.update(updates, state.inner_states[label], params, **extra_args)
+            updates, states[label] = tx.update(
+                updates, state.inner_states[label], params, **extra_args
+            )
         return updates, optax.transforms.PartitionState(states)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -154,7 +174,9 @@ def _masked(
 
 def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:
     """The mask or labels for `tree`, checked to be a prefix of it."""
-    if callable(prefix) and all(map(callable, jax.tree.leaves(prefix))):  # a module may be a tree of bools and callable
+    if callable(prefix) and all(
+        map(callable, jax.tree.leaves(prefix))
+    ):  # a module may be a tree of bools and callable
         prefix = prefix(tree)
     if jax.tree.leaves(tree):  # optax asks with a stand-in for the parameters that has no leaves
         try:

@@ -16,9 +16,11 @@ from ._scale import times
 class ReduceOnPlateauState(NamedTuple):
     """What was seen so far.
 
-    `reduction`: the factor in force; `best_value`: the best mean value; `plateau_count` (int32): means in a row
-    without improvement; `cooldown_count` (int32): means still to be passed over; `count` (int32) and `avg_value`: the
-    values gathered for the next mean. Floating scalars in the widest dtype of the parameters, float32 at least.
+    `reduction`: the factor in force; `best_value`: the best mean value; `plateau_count` (int32):
+        means in a row
+    without improvement; `cooldown_count` (int32): means still to be passed over; `count` (int32)
+    and `avg_value`: the values gathered for the next mean. Floating scalars in the widest dtype of
+    the parameters, float32 at least.
     """
 
     reduction: jax.Array
@@ -41,9 +43,9 @@ def reduce_on_plateau(
 ) -> optax.GradientTransformationExtraArgs:
     """u = s · g, where s falls by `factor` each time the value has not improved for `patience` means.
 
-    Goes last in a chain. The value (a training or validation loss) is given to `update` as `value=`, as
-    `jf.train_step` does; `accumulation_size` values make one mean v, which improves on the best one where
-    v < best - rtol·|best| - atol.
+    Goes last in a chain. The value (a training or validation loss) is given to `update` as
+    `value=`, as `jf.train_step` does; `accumulation_size` values make one mean v, which improves on
+    the best one where v < best - rtol·|best| - atol.
 
     Args:
         factor: 0 < factor < 1.
@@ -57,10 +59,12 @@ def reduce_on_plateau(
     Every number may be traced.
 
     Returns:
-        The transform; updates keep shapes and dtypes. It reports its numbers and `scale`, the factor s in force.
+        The transform; updates keep shapes and dtypes. It reports its numbers and `scale`, the
+        factor s in force.
 
     Raises:
-        ArgumentError: where a number is out of range or not a scalar; by `update`, where `value` is missing.
+        ArgumentError: where a number is out of range or not a scalar; by `update`, where `value` is
+            missing.
 
     Examples:
         >>> import jefficient as jf
@@ -96,19 +100,30 @@ def reduce_on_plateau(
 
     def init(params: Tree) -> ReduceOnPlateauState:
         trees.check_floating(where, params)
-        dtype = numerics.compute_dtype(*(numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params)))
+        dtype = numerics.compute_dtype(
+            *(numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params))
+        )
         scale, best, mean = (jnp.full((), x, dtype) for x in (1, jnp.inf, 0))
-        plateau, cooldown, count = (_base.first_count() for _ in range(3))  # three arrays: a state may be donated
+        plateau, cooldown, count = (
+            _base.first_count() for _ in range(3)
+        )  # three arrays: a state may be donated
         return ReduceOnPlateauState(scale, best, plateau, cooldown, count, mean, report(scale))
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, *, value: Scalar | None = None, **extra_args: Any
+        updates: Tree,
+        state: Any,
+        params: Tree = None,
+        *,
+        value: Scalar | None = None,
+        **extra_args: Any,
     ) -> tuple[Tree, ReduceOnPlateauState]:
         del extra_args
         _base.check_state(where, ReduceOnPlateauState, state)
         _base.check_gradients(where, updates, params)
         if value is None:
-            raise ArgumentError(f"{where}: update must be given the value to watch, got value=None.")
+            raise ArgumentError(
+                f"{where}: update must be given the value to watch, got value=None."
+            )
         checks.check_scalar(where, value=value)
         count = _base.next_count(state.count)
         dtype = state.avg_value.dtype
@@ -116,7 +131,9 @@ def reduce_on_plateau(
         gathered = state._replace(count=count, avg_value=mean)
         is_full = count >= numerics.whole(accumulation_size)
         new = jax.tree.map(lambda a, b: jnp.where(is_full, a, b), judged(gathered), gathered)
-        return times(where, new.reduction, updates), new._replace(hyperparameters=report(new.reduction))
+        return times(where, new.reduction, updates), new._replace(
+            hyperparameters=report(new.reduction)
+        )
 
     def judged(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
         """The state after its mean was compared with the best one."""
@@ -129,13 +146,17 @@ def reduce_on_plateau(
         bad = jnp.where(improves, 0, _base.next_count(state.plateau_count))
         is_cooling = state.cooldown_count > 0
         reduces = ~is_cooling & (bad >= numerics.whole(patience))
-        smaller = jnp.maximum(state.reduction * numerics.scalar(factor, dtype), numerics.scalar(min_scale, dtype))
+        smaller = jnp.maximum(
+            state.reduction * numerics.scalar(factor, dtype), numerics.scalar(min_scale, dtype)
+        )
         return state._replace(
             reduction=jnp.where(reduces, smaller, state.reduction),
             best_value=jnp.where(improves, mean, best),
             plateau_count=jnp.where(is_cooling | reduces, 0, bad),
             cooldown_count=jnp.where(
-                is_cooling, state.cooldown_count - 1, jnp.where(reduces, numerics.whole(cooldown), 0)
+                is_cooling,
+                state.cooldown_count - 1,
+                jnp.where(reduces, numerics.whole(cooldown), 0),
             ),
             count=_base.first_count(),
             avg_value=jnp.zeros((), dtype),

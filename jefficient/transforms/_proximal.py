@@ -1,8 +1,9 @@
 """Proximal steps: penalties that set parameters to exactly zero.
 
-A proximal step must use the optimizer's own metric. After plain `sgd` that is one number, the rate, so `proximal_l1`
-and `proximal_elastic_net` follow it as the last of a chain. Behind Adam a threshold that is the same for all
-coordinates solves another problem than the penalised one; `proximal_adam` scales it as Adam scales the step.
+A proximal step must use the optimizer's own metric. After plain `sgd` that is one number, the rate,
+so `proximal_l1` and `proximal_elastic_net` follow it as the last of a chain. Behind Adam a
+threshold that is the same for all coordinates solves another problem than the penalised one;
+`proximal_adam` scales it as Adam scales the step.
 """
 
 import functools
@@ -36,25 +37,30 @@ class ProximalAdamState(NamedTuple):
 
 
 def proximal_l1(strength: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
-    """θ + u ← soft(θ + u, strength), soft(x, s) = sign(x)·max(|x| - s, 0): exact zeros. Goes last in a chain.
+    """θ + u ← soft(θ + u, strength), soft(x, s) = sign(x)·max(|x| - s, 0): exact zeros.
 
-    ``chain(sgd(η), proximal_l1(η·λ))`` minimises J(θ) + λ‖θ‖₁: its fixed point is the lasso solution, with its
-    support. Behind Adam use `proximal_adam` instead. Some leaves alone: ``masked(proximal_l1(…), mask)``.
+    Goes last in a chain.
+
+    ``chain(sgd(η), proximal_l1(η·λ))`` minimises J(θ) + λ‖θ‖₁: its fixed point is the lasso
+    solution, with its support. Behind Adam use `proximal_adam` instead. Some leaves alone:
+    ``masked(proximal_l1(…), mask)``.
 
     Args:
-        strength: the threshold η·λ, 0 <= strength < inf: a number, traced or not, or a schedule (so that it follows
-            a scheduled η).
+        strength: the threshold η·λ, 0 <= strength < inf: a number, traced or not, or a schedule (so
+            that it follows a scheduled η).
 
     Returns:
-        The transform; it reports `strength`. Its `update` needs the parameters, and its updates have their dtypes,
-        so that θ + u is exactly zero where it should be. Complex numbers shrink towards zero by their modulus.
+        The transform; it reports `strength`. Its `update` needs the parameters, and its updates
+        have their dtypes, so that θ + u is exactly zero where it should be. Complex numbers shrink
+        towards zero by their modulus.
 
     Raises:
         ArgumentError: where `strength` is negative, not finite or not a scalar.
 
     References:
-        Beck and Teboulle 2009, https://doi.org/10.1137/080716542, equation 1.4 (iterative shrinkage-thresholding);
-        Parikh and Boyd 2014, https://doi.org/10.1561/2400000003, section 6.5.2.
+        Beck and Teboulle 2009, https://doi.org/10.1137/080716542, equation 1.4 (iterative
+        shrinkage-thresholding); Parikh and Boyd 2014, https://doi.org/10.1561/2400000003, section
+        6.5.2.
 
     Examples:
         >>> import jefficient as jf
@@ -68,8 +74,12 @@ def proximal_l1(strength: ScalarOrSchedule) -> optax.GradientTransformationExtra
     return _proximal("jf.proximal_l1", soft, strength=strength)
 
 
-def proximal_elastic_net(l1: ScalarOrSchedule, l2: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
-    """θ + u ← soft(θ + u, l1) / (1 + l2): the proximal step of l1·‖θ‖₁ + (l2/2)·‖θ‖². Goes last in a chain.
+def proximal_elastic_net(
+    l1: ScalarOrSchedule, l2: ScalarOrSchedule
+) -> optax.GradientTransformationExtraArgs:
+    """θ + u ← soft(θ + u, l1) / (1 + l2): the proximal step of l1·‖θ‖₁ + (l2/2)·‖θ‖².
+
+    Goes last in a chain.
 
     ``chain(sgd(η), proximal_elastic_net(η·λ₁, η·λ₂))`` minimises J(θ) + λ₁‖θ‖₁ + (λ₂/2)‖θ‖².
 
@@ -78,14 +88,15 @@ def proximal_elastic_net(l1: ScalarOrSchedule, l2: ScalarOrSchedule) -> optax.Gr
         l2: the shrinkage η·λ₂, 0 <= l2 < inf: a number, traced or not, or a schedule.
 
     Returns:
-        The transform; it reports `l1` and `l2`. Its `update` needs the parameters, and its updates have their dtypes.
+        The transform; it reports `l1` and `l2`. Its `update` needs the parameters, and its updates
+        have their dtypes.
 
     Raises:
         ArgumentError: where a strength is negative, not finite or not a scalar.
 
     References:
-        Zou and Hastie 2005, https://doi.org/10.1111/j.1467-9868.2005.00503.x (the penalty); Parikh and Boyd 2014,
-        https://doi.org/10.1561/2400000003, section 6.5.3.
+        Zou and Hastie 2005, https://doi.org/10.1111/j.1467-9868.2005.00503.x (the penalty); Parikh
+        and Boyd 2014, https://doi.org/10.1561/2400000003, section 6.5.3.
 
     Examples:
         >>> import jefficient as jf
@@ -113,31 +124,36 @@ def proximal_adam(
 ) -> optax.GradientTransformationExtraArgs:
     """Adam on J(θ) + l1·‖θ‖₁ + (l2/2)·‖θ‖², the penalty by a proximal step in Adam's own metric: exact zeros.
 
-    s = η_t / (√(v̂ + eps_root) + eps) and θ ← soft(θ - s·m̂, s·l1) / (1 + s·l2), coordinate by coordinate. Its fixed
-    point is that of the proximal gradient method: the lasso (or elastic net) solution. Parameters without penalty:
-    ``partition({"sparse": proximal_adam(η, l1=λ), "free": adam(η)}, labels)``.
+    s = η_t / (√(v̂ + eps_root) + eps) and θ ← soft(θ - s·m̂, s·l1) / (1 + s·l2), coordinate by
+    coordinate. Its fixed point is that of the proximal gradient method: the lasso (or elastic net)
+    solution. Parameters without penalty: ``partition({"sparse": proximal_adam(η, l1=λ), "free":
+    adam(η)}, labels)``.
 
     Args:
         learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule.
         b1: decay of the first moment, 0 <= b1 < 1; may be traced.
         b2: decay of the second moment, 0 <= b2 < 1; may be traced.
-        eps: added outside the root, 0 <= eps < inf; may be traced. With eps = 0 a coordinate whose gradient is zero
-            has no metric.
+        eps: added outside the root, 0 <= eps < inf; may be traced. With eps = 0 a coordinate whose
+            gradient is zero has no metric.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        nesterov: whether to look one step ahead. Static.
-        l1: strength of ‖θ‖₁, 0 <= l1 < inf: a number, traced or not, or a schedule. Not multiplied by η.
-        l2: strength of ½‖θ‖², 0 <= l2 < inf: a number, traced or not, or a schedule. Not multiplied by η.
+        nesterov: whether to evaluation one step ahead. Static.
+        l1: strength of ‖θ‖₁, 0 <= l1 < inf: a number, traced or not, or a schedule. Not multiplied
+            by η.
+        l2: strength of ½‖θ‖², 0 <= l2 < inf: a number, traced or not, or a schedule. Not multiplied
+            by η.
 
     Returns:
-        The transform. It reports its numbers. Its `update` needs the parameters, and its updates have their dtypes.
+        The transform. It reports its numbers. Its `update` needs the parameters, and its updates
+        have their dtypes.
 
     Raises:
         ArgumentError: where a number is out of range or not a scalar.
 
     References:
         Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; Yun, Lozano and Yang 2021,
-        https://arxiv.org/abs/2006.07065, algorithm 1 (proximal steps in the preconditioner's metric).
+        https://arxiv.org/abs/2006.07065, algorithm 1 (proximal steps in the preconditioner's
+        metric).
 
     Examples:
         >>> import jefficient as jf
@@ -153,26 +169,38 @@ def proximal_adam(
     """
     where = "jf.proximal_adam"
     check_moments(where, b1, b2, eps, eps_root, mu_dtype, nesterov)
-    _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate, l1=l1, l2=l2)
+    _base.check_unless_schedule(
+        checks.check_not_negative, where, learning_rate=learning_rate, l1=l1, l2=l2
+    )
     fixed = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
     scheduled = {"learning_rate": learning_rate, "l1": l1, "l2": l2}
 
     def init(params: Tree) -> ProximalAdamState:
         count = _base.first_count()
         now = _base.values_at(where, scheduled, count)
-        return ProximalAdamState(count, *init_moments(where, params, mu_dtype), _base.report(where, **now, **fixed))
+        return ProximalAdamState(
+            count, *init_moments(where, params, mu_dtype), _base.report(where, **now, **fixed)
+        )
 
-    def update(updates: Tree, state: ProximalAdamState, params: Tree) -> tuple[Tree, ProximalAdamState]:
+    def update(
+        updates: Tree, state: ProximalAdamState, params: Tree
+    ) -> tuple[Tree, ProximalAdamState]:
         _base.check_params(where, params)
         now = _base.values_at(where, scheduled, state.count)
         count = _base.next_count(state.count)
         factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
 
-        def leaf(g: jax.Array, p: Any, m: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            numbers = {name: numerics.scalar(x, numerics.real_dtype(g.dtype)) for name, x in now.items()}
+        def leaf(
+            g: jax.Array, p: Any, m: jax.Array, v: jax.Array
+        ) -> tuple[jax.Array, jax.Array, jax.Array]:
+            numbers = {
+                name: numerics.scalar(x, numerics.real_dtype(g.dtype)) for name, x in now.items()
+            }
             return _adam_leaf(g, numerics.array(p), m, v, factors(g.dtype), **numbers)
 
-        u, mu, nu = trees.map_leaves(where, leaf, updates, reads=(params,), states=(state.mu, state.nu))
+        u, mu, nu = trees.map_leaves(
+            where, leaf, updates, reads=(params,), states=(state.mu, state.nu)
+        )
         return u, ProximalAdamState(count, mu, nu, _base.report(where, **now, **fixed))
 
     return _base.transformation(where, ProximalAdamState, init, update)
@@ -217,17 +245,23 @@ def _proximal(
             return (_step_to(shrink(p.astype(dtype) + u.astype(dtype), **at), p),)
 
         (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, ProximalState(_base.count_under(strengths, state.count), _base.report(where, **now))
+        return u, ProximalState(
+            _base.count_under(strengths, state.count), _base.report(where, **now)
+        )
 
     return _base.transformation(where, ProximalState, init, update)
 
 
 def soft(x: jax.Array, strength: jax.Array) -> jax.Array:
     """x moved towards zero by `strength`, and exactly zero where it is no further from it; never away from zero."""
-    strength = jnp.where(strength < 0, 0, strength)  # at zero `maximum` would halve the gradient in it
+    strength = jnp.where(
+        strength < 0, 0, strength
+    )  # at zero `maximum` would halve the gradient in it
     size = jnp.abs(x)
     is_kept = size > strength
-    direction = x / jnp.where(is_kept, size, 1).astype(x.dtype) if jnp.iscomplexobj(x) else jnp.sign(x)
+    direction = (
+        x / jnp.where(is_kept, size, 1).astype(x.dtype) if jnp.iscomplexobj(x) else jnp.sign(x)
+    )
     return jnp.where(is_kept, x - strength.astype(x.dtype) * direction, 0)
 
 

@@ -117,7 +117,8 @@ def scale_by_learning_rate(
     """u = -η_t · g: the step downhill.
 
     Args:
-        learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule; None leaves the updates as they are.
+        learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule; None leaves the
+            updates as they are.
         flip_sign: whether to turn gradients (uphill) into updates (downhill). Static.
 
     Returns:
@@ -147,14 +148,22 @@ def step_downhill(
     return _scale_by(where, "learning_rate", learning_rate, sign=-1 if flip_sign else 1)
 
 
-def _scale_by(where: str, name: str, number: ScalarOrSchedule, sign: int) -> optax.GradientTransformationExtraArgs:
+def _scale_by(
+    where: str, name: str, number: ScalarOrSchedule, sign: int
+) -> optax.GradientTransformationExtraArgs:
     def init(_: Tree) -> ScaleByScheduleState:
         count = _base.first_count()
-        return ScaleByScheduleState(count, _base.report(where, **{name: _base.value_at(where, name, number, count)}))
+        return ScaleByScheduleState(
+            count, _base.report(where, **{name: _base.value_at(where, name, number, count)})
+        )
 
-    def update(updates: Tree, state: ScaleByScheduleState, _: Tree) -> tuple[Tree, ScaleByScheduleState]:
+    def update(
+        updates: Tree, state: ScaleByScheduleState, _: Tree
+    ) -> tuple[Tree, ScaleByScheduleState]:
         value = _base.value_at(where, name, number, state.count)
-        new_state = ScaleByScheduleState(_base.count_under(number, state.count), _base.report(where, **{name: value}))
+        new_state = ScaleByScheduleState(
+            _base.count_under(number, state.count), _base.report(where, **{name: value})
+        )
         return times(where, value, updates, sign), new_state
 
     return _base.transformation(where, ScaleByScheduleState, init, update)

@@ -27,9 +27,10 @@ def trace(
 
     Args:
         decay: the momentum, 0 <= decay <= 1 (1 sums all gradients); may be traced.
-        nesterov: whether to look one step ahead. Static.
-        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for bfloat16 with a
-            momentum of 0.99 or more, where small gradients would no longer change the sum. Static.
+        nesterov: whether to evaluation one step ahead. Static.
+        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for
+            bfloat16 with a momentum of 0.99 or more, where small gradients would no longer change
+            the sum. Static.
 
     Returns:
         The transform; updates keep shapes and dtypes of the gradients. It reports `decay`.
@@ -39,7 +40,8 @@ def trace(
 
     References:
         Sutskever et al. 2013, On the importance of initialization and momentum in deep learning,
-        http://proceedings.mlr.press/v28/sutskever13.pdf, equations 1 to 4 (with the rate applied after the sum).
+        http://proceedings.mlr.press/v28/sutskever13.pdf, equations 1 to 4 (with the rate applied
+        after the sum).
 
     Examples:
         >>> import jefficient as jf
@@ -55,7 +57,9 @@ def trace(
 
 
 @functools.partial(jax.jit, inline=True, static_argnums=3)
-def _leaf(g: jax.Array, m: jax.Array, decay: jax.Array, nesterov: bool) -> tuple[jax.Array, jax.Array]:
+def _leaf(
+    g: jax.Array, m: jax.Array, decay: jax.Array, nesterov: bool
+) -> tuple[jax.Array, jax.Array]:
     g32 = g.astype(decay.dtype)
     new_m = g32 + decay * m.astype(decay.dtype)
     u = g32 + decay * new_m if nesterov else new_m
@@ -70,7 +74,9 @@ def _trace(
     checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
 
     def init(params: Tree) -> TraceState:
-        m = trees.zeros_like(where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype)
+        m = trees.zeros_like(
+            where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype
+        )
         return TraceState(m, _base.report(where, **{name: decay}))
 
     def update(updates: Tree, state: TraceState, _: Tree) -> tuple[Tree, TraceState]:
@@ -97,10 +103,12 @@ def sgd(
 
     Args:
         learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule.
-        momentum: 0 <= momentum <= 1, may be traced; None for none (then there is no sum to keep: static).
-        nesterov: whether momentum looks one step ahead. Static.
-        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for bfloat16 with a
-            momentum of 0.99 or more, where small gradients would no longer change the sum. Static.
+        momentum: 0 <= momentum <= 1, may be traced; None for none (then there is no sum to keep:
+            static).
+        nesterov: whether momentum evaluations one step ahead. Static.
+        accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for
+            bfloat16 with a momentum of 0.99 or more, where small gradients would no longer change
+            the sum. Static.
 
     Returns:
         The transform ``chain(trace(momentum), scale_by_learning_rate(learning_rate))``.
@@ -109,7 +117,8 @@ def sgd(
         ArgumentError: where a number is out of range or not a scalar.
 
     References:
-        Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586; Sutskever et al. 2013 for momentum.
+        Robbins and Monro 1951, https://doi.org/10.1214/aoms/1177729586; Sutskever et al. 2013 for
+        momentum.
 
     Examples:
         >>> import jefficient as jf
@@ -126,6 +135,8 @@ def sgd(
     where = "jf.sgd"
     checks.check_flag(where, nesterov=nesterov)
     momentum_of = (
-        passes(where) if momentum is None else _trace(where, "momentum", momentum, nesterov, accumulator_dtype)
+        passes(where)
+        if momentum is None
+        else _trace(where, "momentum", momentum, nesterov, accumulator_dtype)
     )
     return chain(momentum_of, step_downhill(where, learning_rate))

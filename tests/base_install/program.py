@@ -14,15 +14,33 @@ import numpy as np
 import jefficient as jf
 
 OPTIONAL = [
-    *["matplotlib", "jinja2", "safetensors", "cloudpickle", "flax", "equinox", "optuna", "chex", "hypothesis"],
+    *[
+        "matplotlib",
+        "jinja2",
+        "safetensors",
+        "cloudpickle",
+        "flax",
+        "equinox",
+        "optuna",
+        "chex",
+        "hypothesis",
+    ],
     *["pytest", "sklearn", "playwright", "psycopg", "distributed", "mpi4py", "submitit", "mkdocs"],
 ]
-OF_DEVELOPERS = {"browser", "postgres", "clusters", "docs", "dev"}  # tools alone: no door of the package needs them
+OF_DEVELOPERS = {
+    "browser",
+    "postgres",
+    "clusters",
+    "docs",
+    "dev",
+}  # tools alone: no door of the package needs them
 
 X = np.linspace(-1, 1, 40, dtype=np.float32)
 TASK = jf.Task(
     init=lambda key: {"w": jax.random.normal(key)},
-    loss=jf.regularized(lambda params, batch: ((batch["x"] * params["w"] - batch["y"]) ** 2).mean()),
+    loss=jf.regularized(
+        lambda params, batch: ((batch["x"] * params["w"] - batch["y"]) ** 2).mean()
+    ),
     data={"x": X, "y": 3 * X},
     metrics={"far": lambda params, batch: abs(batch["x"] * params["w"] - batch["y"]) > 0.5},
     validation=0.2,
@@ -50,7 +68,9 @@ def transforms():
     for _ in range(50):
         state, metrics = update(state, jnp.ones(3))
     assert metrics["loss"] < 0.1, metrics
-    lanes = jf.vectorize(lambda peak: jf.train_step(loss, strategy(peak)), {"peak": jnp.geomspace(1e-3, 1.0, 16)})
+    lanes = jf.vectorize(
+        lambda peak: jf.train_step(loss, strategy(peak)), {"peak": jnp.geomspace(1e-3, 1.0, 16)}
+    )
     state, metrics = jax.jit(lanes.update)(lanes.init(jnp.zeros(3)), jnp.ones(3))
     assert metrics["loss"].shape == (16,)
 
@@ -76,7 +96,10 @@ def sweeps():
 def command(*arguments):
     from jefficient.cli import main
 
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
         code = main(list(arguments))
     return code, out.getvalue() + err.getvalue()
 
@@ -99,7 +122,12 @@ def doors(result):
         raise AssertionError("never called")
 
     about = {"loss": lambda logits, batch: logits.mean(), "data": {"x": X, "y": X}}
-    pictures = [plot("values", "learning_rate"), plot("curves"), plot("heatmap", "learning_rate", "l2"), plot("spread")]
+    pictures = [
+        plot("values", "learning_rate"),
+        plot("curves"),
+        plot("heatmap", "learning_rate", "l2"),
+        plot("spread"),
+    ]
     pictures += [plot("progress"), lambda: result.report("report.html")]
     make = jf.integrations
     return {
@@ -111,9 +139,15 @@ def doors(result):
             lambda: make.nnx_model(net, ({}, {})),
             lambda: make.linen_task(net, **about),
         ],
-        "equinox": [lambda: make.equinox_task(net, **about), lambda: make.equinox_model(net, ({}, {}))],
+        "equinox": [
+            lambda: make.equinox_task(net, **about),
+            lambda: make.equinox_model(net, ({}, {})),
+        ],
         "optuna": [lambda: jf.optuna(None, 4, rate=jf.Uniform(0.0, 1.0))],
-        "test": [lambda: jf.testing.verify_transform(jf.sgd), lambda: importlib.import_module("jefficient.testing")],
+        "test": [
+            lambda: jf.testing.verify_transform(jf.sgd),
+            lambda: importlib.import_module("jefficient.testing"),
+        ],
         "all": [by_command("demo")],
     }
 
@@ -153,7 +187,9 @@ def refused(call):
 
 
 if __name__ == "__main__":
-    assert not [name for name in OPTIONAL if importlib.util.find_spec(name)], "this is no base install"
+    assert not [name for name in OPTIONAL if importlib.util.find_spec(name)], (
+        "this is no base install"
+    )
     for part in (transforms, sweeps, command_line, extras):
         part()
         print(f"{part.__name__}: done")

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.base_install
 def python(tmp_path_factory):
     """The interpreter of an environment that has jefficient and what it depends on; not this checkout."""
     folder = tmp_path_factory.mktemp("base")
-    kept = shutil.ignore_patterns("__pycache__", ".*", "tests", "docs", "site", "examples", "shared")
+    kept = shutil.ignore_patterns(
+        "__pycache__", ".*", "tests", "docs", "site", "examples", "shared"
+    )
     source = shutil.copytree(ROOT, folder / "source", ignore=kept)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
@@ -32,4 +34,6 @@ def test_it_does_with_the_base_install_alone(python, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     parts = ("transforms", "sweeps", "command_line", "extras")
-    assert [line for line in done.stdout.splitlines() if line.endswith(": done")] == [f"{part}: done" for part in parts]
+    assert [line for line in done.stdout.splitlines() if line.endswith(": done")] == [
+        f"{part}: done" for part in parts
+    ]

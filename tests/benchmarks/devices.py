@@ -23,7 +23,10 @@ def report(names, repeats, is_quick):
                 times[case].append(fresh(__file__, name, *size, str(devices), str(blocks))["cost"])
         medians = {case: median([Cost(*t) for t in seen]) for case, seen in times.items()}
         one = medians["one block"].wall
-        shown = [f"{case} {t.wall:.1f} µs ({t.cpu:.1f} of CPU), {one / t.wall:.2f} x" for case, t in medians.items()]
+        shown = [
+            f"{case} {t.wall:.1f} µs ({t.cpu:.1f} of CPU), {one / t.wall:.2f} x"
+            for case, t in medians.items()
+        ]
         print(f"{name}: {'; '.join(shown)}; {machine()}", flush=True)
 
 
@@ -34,5 +37,7 @@ if __name__ == "__main__":
         parser.add_argument(argument, type=int)
     arguments = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", arguments.devices)
-    lanes = Lanes(WORKLOADS[arguments.name](), arguments.trials, arguments.steps, blocks=arguments.blocks)
+    lanes = Lanes(
+        WORKLOADS[arguments.name](), arguments.trials, arguments.steps, blocks=arguments.blocks
+    )
     print(json.dumps({"cost": lanes.cost()}))

@@ -1,7 +1,8 @@
 """Cross-validated grids of the MLP 64-128-10 against scikit-learn's GridSearchCV, in a process of its own each.
 
-20 epochs of Adam on batches of 64, rates x L2 strengths x 5 folds. Wall times are those of the whole process: imports,
-compiling, training, the best configuration. `warm` has found its programs in jax's persistent cache.
+20 epochs of Adam on batches of 64, rates x L2 strengths x 5 folds. Wall times are those of the
+whole process: imports, compiling, training, the best configuration. `warm` has found its programs
+in jax's persistent cache.
 """
 
 import argparse
@@ -67,9 +68,13 @@ def scikit_learn(rates, strengths):
         "learning_rate_init": axes["rate"].tolist(),
         "alpha": (64 * axes["l2"]).tolist(),
     }  # alpha / rows of a batch
-    model = MLPClassifier((128,), solver="adam", batch_size=64, max_iter=EPOCHS, early_stopping=False, random_state=0)
+    model = MLPClassifier(
+        (128,), solver="adam", batch_size=64, max_iter=EPOCHS, early_stopping=False, random_state=0
+    )
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    return float(GridSearchCV(model, space, n_jobs=2, cv=folds, refit=False).fit(x / 16, y).best_score_)
+    return float(
+        GridSearchCV(model, space, n_jobs=2, cv=folds, refit=False).fit(x / 16, y).best_score_
+    )
 
 
 WAYS = {"lanes": lanes, "scikit-learn": scikit_learn}

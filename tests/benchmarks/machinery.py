@@ -1,8 +1,8 @@
 """What refills, per-lane batches by the keyed bijection, freezing and scores cost: one block in one thread.
 
-engine   jf.sweep with one block: trials of 20 epochs, looked at after each
-segments the engine's program alone, without the host: a look after every epoch, no refills
-scan     a hand-written scan of a vmap of the same width, an order of batches made in advance for each lane
+engine   jf.sweep with one block: trials of 20 epochs, evaluated after each segments the engine's
+program alone, without the host: an evaluation after every epoch, no refills scan     a hand-written
+scan of a vmap of the same width, an order of batches made in advance for each lane
 """
 
 import jax
@@ -27,7 +27,9 @@ class Machinery:
         self.lanes = Lanes(self.workload, 4 * self.width, self.steps, blocks=1, width=self.width)
         self.block = Block(Program(self.workload, self.width, seconds=0.01))
         order = np.random.default_rng(0)
-        self.rows = order.integers(0, task.size, (self.width, self.steps, batch_size)).astype(np.int32)
+        self.rows = order.integers(0, task.size, (self.width, self.steps, batch_size)).astype(
+            np.int32
+        )
         self.params = task.init(jax.random.key(0))
         self.scanned = jax.jit(jax.vmap(self.train))
         self.scan()
@@ -36,7 +38,9 @@ class Machinery:
         def step(carry, rows):
             params, state = carry
             batch = jax.tree.map(lambda x: x[rows], self.workload.task.data)
-            updates, state = optax.adam(rate).update(jax.grad(self.workload.task.loss)(params, batch), state)
+            updates, state = optax.adam(rate).update(
+                jax.grad(self.workload.task.loss)(params, batch), state
+            )
             return (optax.apply_updates(params, updates), state), None
 
         return jax.lax.scan(step, (self.params, optax.adam(rate).init(self.params)), rows)[0]
@@ -45,12 +49,19 @@ class Machinery:
         return self.lanes.cost()
 
     def segments(self):
-        look = min(epochs(self.workload, 1), self.steps)
-        self.block.program.updates = look
-        return median([Cost.of(self.block.run, look * self.width) for _ in range(4 * self.steps // look)])
+        evaluation = min(epochs(self.workload, 1), self.steps)
+        self.block.program.updates = evaluation
+        return median(
+            [
+                Cost.of(self.block.run, evaluation * self.width)
+                for _ in range(4 * self.steps // evaluation)
+            ]
+        )
 
     def scan(self):
-        return Cost.of(lambda: self.scanned(jnp.asarray(rates(self.width)), self.rows), self.width * self.steps)
+        return Cost.of(
+            lambda: self.scanned(jnp.asarray(rates(self.width)), self.rows), self.width * self.steps
+        )
 
 
 def report(names, repeats, is_quick):
@@ -58,7 +69,11 @@ def report(names, repeats, is_quick):
     for name in names:
         it = Machinery(name)
         times = by_turns({"engine": it.engine, "segments": it.segments, "scan": it.scan}, repeats)
-        shown = ", ".join(f"{way} {cost.wall:.1f} ({cost.cpu:.1f} of CPU)" for way, cost in times.items())
-        ratios = [ours / theirs for ours, theirs in zip(times["engine"], times["scan"], strict=True)]
+        shown = ", ".join(
+            f"{way} {cost.wall:.1f} ({cost.cpu:.1f} of CPU)" for way, cost in times.items()
+        )
+        ratios = [
+            ours / theirs for ours, theirs in zip(times["engine"], times["scan"], strict=True)
+        ]
         print(f"{name}, width {it.width}: µs an update: {shown}")
         print(f"  engine / scan {ratios[0]:.2f}, of CPU {ratios[1]:.2f}; {machine()}", flush=True)

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/memory.py
 
-Sweeps of wide MLPs, each in a process of its own at several widths of blocks: what the plan says that a device needs,
-against how far the process grew while it trained.
+Sweeps of wide MLPs, each in a process of its own at several widths of blocks: what the plan says
+that a device needs, against how far the process grew while it trained.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import numpy as np
 
 import jefficient as jf
 from jefficient.sweeps.planning._plan import plan_of
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.planning._timing import tried
 
 CASES = [(2048, 1), (2048, 4), (1024, 16), (4096, 1), (4096, 2)]
@@ -55,7 +55,13 @@ def resident():
 
 def grown(hidden, width):
     """(foretold, measured) bytes of one sweep."""
-    settings = {"steps": 12, "eval_every": 3, "batch_size": 32, "metric": "train_loss", "keep": None}
+    settings = {
+        "steps": 12,
+        "eval_every": 3,
+        "batch_size": 32,
+        "metric": "train_loss",
+        "keep": None,
+    }
     arguments = task(hidden), jf.adam, jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, 4 * width))
     warm_up = task(8), jf.adam, jf.grid(learning_rate=[0.1])
     jf.sweep(*warm_up, **settings, progress=False)  # the compiler itself takes memory
@@ -82,7 +88,9 @@ def grown(hidden, width):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--one", nargs=2, type=int, help="hidden units and width of one sweep, in this process")
+    parser.add_argument(
+        "--one", nargs=2, type=int, help="hidden units and width of one sweep, in this process"
+    )
     one = parser.parse_args().one
     if one:
         print(json.dumps(grown(*one)))

@@ -16,7 +16,9 @@ RANGES = {"rate": jf.LogUniform(1e-4, 1.0), "share": jf.Uniform(0.0, 1.0)}
 TRIAL = jf.Trial(
     init=lambda key: jnp.zeros(()),
     step=lambda x, data, t, key: (x, {}),
-    evaluate=lambda x, data, rate, share: {"valid_loss": (jnp.log10(rate) + 2) ** 2 + (share - 0.3) ** 2},
+    evaluate=lambda x, data, rate, share: {
+        "valid_loss": (jnp.log10(rate) + 2) ** 2 + (share - 0.3) ** 2
+    },
 )
 
 
@@ -30,7 +32,10 @@ def trials_until(target, space):
 def report(name, counts):
     """One line."""
     low, high = np.quantile(counts, [0.25, 0.75])
-    print(f"{name:<24} median {statistics.median(counts):6.1f} trials, quartiles {low:.0f} to {high:.0f}", flush=True)
+    print(
+        f"{name:<24} median {statistics.median(counts):6.1f} trials, quartiles {low:.0f} to {high:.0f}",
+        flush=True,
+    )
 
 
 def main():
@@ -39,11 +44,16 @@ def main():
     parser.add_argument("--target", type=float, default=0.005)
     parser.add_argument("--n", type=int, default=128, help="trials of TPE")
     parser.add_argument("--batches", default="8,16,32")
-    parser.add_argument("--random", type=int, default=1024, help="configurations of the random space")
+    parser.add_argument(
+        "--random", type=int, default=1024, help="configurations of the random space"
+    )
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seeds = range(options.seeds)
-    report("random", [trials_until(options.target, jf.random(options.random, seed=s, **RANGES)) for s in seeds])
+    report(
+        "random",
+        [trials_until(options.target, jf.random(options.random, seed=s, **RANGES)) for s in seeds],
+    )
     for batch in map(int, options.batches.split(",")):
         counts = []
         for seed in seeds:

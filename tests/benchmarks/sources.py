@@ -1,7 +1,8 @@
 """Rows that are read while lanes train, against the same rows in memory: `python tests/benchmarks/sources.py`.
 
-A memmap that the page cache holds, and the same array in memory; sweeps of the same configurations in turn, warm (a
-first sweep of each compiles and is not counted), medians. What counts is lane-steps a second.
+A memmap that the page cache holds, and the same array in memory; sweeps of the same configurations
+in turn, warm (a first sweep of each compiles and is not counted), medians. What counts is
+lane-steps a second.
 """
 
 import argparse
@@ -67,20 +68,31 @@ def main():
             seconds = {"memory": [], "memmap": []}
             for _ in range(1 + options.repeats):
                 for name, data in (("memory", memory), ("memmap", disk)):
-                    settings = {"steps": options.steps, "eval_every": options.steps // 4, "batch_size": 64}
+                    settings = {
+                        "steps": options.steps,
+                        "eval_every": options.steps // 4,
+                        "batch_size": 64,
+                    }
                     times = []
                     begun = time.perf_counter()
                     note = lambda progress, begun=begun, times=times: times.append(  # noqa: E731
                         (time.perf_counter() - begun, progress.steps_done)
                     )
-                    jf.sweep(task(data, widths), jf.adam, space, progress=note, keep=None, **settings)
+                    jf.sweep(
+                        task(data, widths), jf.adam, space, progress=note, keep=None, **settings
+                    )
                     first = next(i for i, (_, done) in enumerate(times) if done)
                     (t0, s0), (t1, s1) = times[first], times[-1]
                     seconds[name].append((t1 - t0) / (s1 - s0))
             per_step = {name: statistics.median(x[1:]) for name, x in seconds.items()}
             share = per_step["memory"] / per_step["memmap"]
-            figures = ", ".join(f"{name} {x * 1e6:.2f} µs a lane-step" for name, x in per_step.items())
-            print(f"{'-'.join(map(str, widths))}: {figures}; {100 * share:.0f} % of the speed in memory", flush=True)
+            figures = ", ".join(
+                f"{name} {x * 1e6:.2f} µs a lane-step" for name, x in per_step.items()
+            )
+            print(
+                f"{'-'.join(map(str, widths))}: {figures}; {100 * share:.0f} % of the speed in memory",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

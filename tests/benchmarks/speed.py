@@ -1,7 +1,7 @@
 """Planned lanes against what people do today: microseconds for one trial's update, compiling apart.
 
-Every way trains with Adam on batches of one size, in an order made in advance for all but the lanes, and evaluates
-nothing:
+Every way trains with Adam on batches of one size, in an order made in advance for all but the
+lanes, and evaluates nothing:
   lanes         jf.sweep in its steady state, looking at the training loss after every epoch
   loop          a Python loop over a jitted optax step, the rate an argument
   closed over   the same, the rate closed over: compiles for every trial, and that counts
@@ -21,41 +21,60 @@ import optax
 from timing import Cost, Lanes, by_turns, machine, rates
 from workloads import WORKLOADS, digits
 
-SIZES = {"mlp-32": (128, 1120), "mlp-128": (64, 1120), "mlp-512": (64, 280), "cnn": (32, 280), "transformer": (16, 30)}
+SIZES = {
+    "mlp-32": (128, 1120),
+    "mlp-128": (64, 1120),
+    "mlp-512": (64, 280),
+    "cnn": (32, 280),
+    "transformer": (16, 30),
+}
 """Trials and updates of each, some seconds for the lanes."""
 
 FEW = 4  # trials of the ways that train one after another
 
 
 class Ways:
-    """A workload trained in every way. Each method is one measurement, warm after the first call."""
+    """A workload trained in every way.
+
+    Each method is one measurement, warm after the first call.
+    """
 
     def __init__(self, name, is_quick):
         self.name, self.workload = name, WORKLOADS[name]()
         trials, steps = SIZES[name]
-        self.trials, self.steps = (trials // 2, max(steps // 4, 10)) if is_quick else (trials, steps)
+        self.trials, self.steps = (
+            (trials // 2, max(steps // 4, 10)) if is_quick else (trials, steps)
+        )
         task, _, batch_size = self.workload
         order = np.random.default_rng(0)
         self.rows = order.integers(0, task.size, (self.steps, batch_size)).astype(np.int32)
         self.short = self.rows[: max(self.steps // 8, 2)]
-        self.own_rows = order.integers(0, task.size, (self.trials, *self.short.shape)).astype(np.int32)
+        self.own_rows = order.integers(0, task.size, (self.trials, *self.short.shape)).astype(
+            np.int32
+        )
         self.params = task.init(jax.random.key(0))
         self.rates = jnp.asarray(rates(self.trials))
         self.planned = Lanes(self.workload, self.trials, self.steps)
         self.jitted = jax.jit(self.step)
         self.scanned = jax.jit(self.train)
-        self.mapped = jax.jit(lambda rates, rows: jax.lax.map(lambda rate: self.train(rate, rows), rates))
+        self.mapped = jax.jit(
+            lambda rates, rows: jax.lax.map(lambda rate: self.train(rate, rows), rates)
+        )
         self.vmapped = jax.jit(jax.vmap(self.train))
         self.vmapped_shared = jax.jit(jax.vmap(self.train, (0, None)))
 
     def step(self, params, state, rows, rate):
         batch = jax.tree.map(lambda x: x[rows], self.workload.task.data)
-        updates, state = optax.adam(rate).update(jax.grad(self.workload.task.loss)(params, batch), state)
+        updates, state = optax.adam(rate).update(
+            jax.grad(self.workload.task.loss)(params, batch), state
+        )
         return optax.apply_updates(params, updates), state
 
     def train(self, rate, rows):
         start = self.params, optax.adam(rate).init(self.params)
-        return jax.lax.scan(lambda carry, rows: (self.step(*carry, rows, rate), None), start, rows)[0]
+        return jax.lax.scan(lambda carry, rows: (self.step(*carry, rows, rate), None), start, rows)[
+            0
+        ]
 
     def lanes(self):
         return self.planned.cost()
@@ -86,10 +105,14 @@ class Ways:
         return Cost.of(lambda: self.mapped(self.rates[:FEW], self.rows), FEW * self.steps)
 
     def vmap(self):
-        return Cost.of(lambda: self.vmapped(self.rates, self.own_rows), self.trials * len(self.short))
+        return Cost.of(
+            lambda: self.vmapped(self.rates, self.own_rows), self.trials * len(self.short)
+        )
 
     def vmap_shared(self):
-        return Cost.of(lambda: self.vmapped_shared(self.rates, self.short), self.trials * len(self.short))
+        return Cost.of(
+            lambda: self.vmapped_shared(self.rates, self.short), self.trials * len(self.short)
+        )
 
     def scikit_learn(self):
         from sklearn.model_selection import GridSearchCV
@@ -99,9 +122,13 @@ class Ways:
         x, y = digits()["x"], digits()["y"]
         per_epoch = -(-len(x) // 64)
         n_epochs = max(self.steps // per_epoch, 1)
-        model = MLPClassifier((hidden,), batch_size=64, max_iter=n_epochs, tol=0.0, n_iter_no_change=10**6, alpha=0.0)
+        model = MLPClassifier(
+            (hidden,), batch_size=64, max_iter=n_epochs, tol=0.0, n_iter_no_change=10**6, alpha=0.0
+        )
         split = [(np.arange(len(x)), np.arange(10))]
-        search = GridSearchCV(model, {"learning_rate_init": rates(2 * FEW).tolist()}, n_jobs=2, cv=split, refit=False)
+        search = GridSearchCV(
+            model, {"learning_rate_init": rates(2 * FEW).tolist()}, n_jobs=2, cv=split, refit=False
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Cost.of(lambda: search.fit(x, y) and None, 2 * FEW * n_epochs * per_epoch)
@@ -132,7 +159,10 @@ def report(names, repeats, is_quick):
         print(f"  {ways.planned.plan}".replace("\n", "\n  "))
         for way, cost in times.items():
             ratio = cost.wall / wall["lanes"]
-            print(f"  {way:<14} {cost.wall:10.1f} µs an update ({cost.cpu:10.1f} of CPU), {ratio:7.2f} x the lanes")
+            print(
+                f"  {way:<14} {cost.wall:10.1f} µs an update ({cost.cpu:10.1f} of CPU), {ratio:7.2f} x the lanes"
+            )
         print(
-            f"  lanes have {wall[best] / wall['lanes']:.2f} x the speed of the best of the others ({best})", flush=True
+            f"  lanes have {wall[best] / wall['lanes']:.2f} x the speed of the best of the others ({best})",
+            flush=True,
         )

@@ -1,7 +1,7 @@
 """How soon lanes train: a fresh process, from import to the first trained segment of the 64-128-10 sweep.
 
-Cold against twice the time that compiling a scan of a jitted train step takes on one device; warm with jax's
-persistent cache.
+Cold against twice the time that compiling a scan of a jitted train step takes on one device; warm
+with jax's persistent cache.
 """
 
 import argparse
@@ -25,11 +25,14 @@ def report(names, repeats, is_quick):
         with tempfile.TemporaryDirectory() as cache:
             runs["scan"].append(fresh(__file__, "scan", cache))
     medians = {
-        way: {part: statistics.median(run[part] for run in seen) for part in seen[0]} for way, seen in runs.items()
+        way: {part: statistics.median(run[part] for run in seen) for part in seen[0]}
+        for way, seen in runs.items()
     }
     print(machine())
     for way, parts in medians.items():
-        print(f"  {way:<5}", ", ".join(f"{part} {t:.2f} s" for part, t in parts.items()), flush=True)
+        print(
+            f"  {way:<5}", ", ".join(f"{part} {t:.2f} s" for part, t in parts.items()), flush=True
+        )
 
 
 def lanes():

@@ -2,11 +2,12 @@
 
     python tests/benchmarks/step.py [--optimizers adam,sgd] [--trees many] [--repeats 5]
 
-Two trees: many small (500 leaves of 64 numbers) and few large (6 leaves of 500 000), float32. Two ways: step by step
-(a Python loop over a jitted function with donated parameters and state) and scan (one program). The gradients are
-arguments, held fixed; the parameters are updated too. Compiling is tracing, lowering and compiling of new functions.
-The two libraries take turns, sample by sample, and a ratio is the median over pairs, so that a busy machine slows
-both; still read nothing into a few per cent.
+Two trees: many small (500 leaves of 64 numbers) and few large (6 leaves of 500 000), float32. Two
+ways: step by step (a Python loop over a jitted function with donated parameters and state) and scan
+(one program). The gradients are arguments, held fixed; the parameters are updated too. Compiling is
+tracing, lowering and compiling of new functions. The two libraries take turns, sample by sample,
+and a ratio is the median over pairs, so that a busy machine slows both; still read nothing into a
+few per cent.
 """
 
 import argparse
@@ -67,7 +68,9 @@ def scan(lib: Any, optimizer: Callable, updates: int) -> Callable:
     step = step_by_step(lib, optimizer, updates)
 
     def steps(params, state, gradients):
-        return jax.lax.scan(lambda carry, _: (step(*carry, gradients), None), (params, state), length=updates)[0]
+        return jax.lax.scan(
+            lambda carry, _: (step(*carry, gradients), None), (params, state), length=updates
+        )[0]
 
     return steps
 
@@ -86,7 +89,9 @@ class Contestant:
         self.calls = shape.updates if way == "steps" else 1
 
     def program(self) -> Callable:
-        return jax.jit(WAYS[self.way](self.lib, self.optimizer, self.shape.updates), donate_argnums=(0, 1))
+        return jax.jit(
+            WAYS[self.way](self.lib, self.optimizer, self.shape.updates), donate_argnums=(0, 1)
+        )
 
     def compile(self) -> float:
         """Seconds to trace, lower and compile a new function."""
@@ -103,14 +108,20 @@ class Contestant:
         return 1e6 * (time.perf_counter() - begun) / self.shape.updates
 
 
-def by_turns(measures: list[Callable[[], float]], repeats: int) -> tuple[float, float, float, float]:
+def by_turns(
+    measures: list[Callable[[], float]], repeats: int
+) -> tuple[float, float, float, float]:
     """Medians of two measures taken in turns, median of their ratios, half the ratios' interquartile range."""
     for measure in measures:
         measure()
     samples = [[measure() for measure in measures] for _ in range(repeats)]
     ratios = [ours / theirs for theirs, ours in samples]
     low, _, high = statistics.quantiles(ratios, method="inclusive")
-    return *(statistics.median(s) for s in zip(*samples, strict=True)), statistics.median(ratios), (high - low) / 2
+    return (
+        *(statistics.median(s) for s in zip(*samples, strict=True)),
+        statistics.median(ratios),
+        (high - low) / 2,
+    )
 
 
 def row(optimizer: str, tree: str, way: str, repeats: int) -> str:
@@ -125,7 +136,9 @@ def names(choices: dict, text: str) -> list[str]:
     chosen = text.split(",") if text else list(choices)
     unknown = set(chosen) - set(choices)
     if unknown:
-        raise SystemExit(f"step.py: choose from {', '.join(choices)}, got {', '.join(sorted(unknown))}.")
+        raise SystemExit(
+            f"step.py: choose from {', '.join(choices)}, got {', '.join(sorted(unknown))}."
+        )
     return chosen
 
 
@@ -134,11 +147,19 @@ if __name__ == "__main__":
     parser.add_argument("--optimizers", default="", help=", ".join(OPTIMIZERS))
     parser.add_argument("--trees", default="", help=", ".join(TREES))
     parser.add_argument("--ways", default="", help=", ".join(WAYS))
-    parser.add_argument("--repeats", type=int, default=5, help="pairs compiled; four times as many are run")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="pairs compiled; four times as many are run"
+    )
     arguments = parser.parse_args()
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, optax {optax.__version__}, jefficient/optax")
-    print(f"{'':<23} {'compile s':>15} {'ratio':>6} {'noise':>5} {'µs an update':>19} {'ratio':>6} {'noise':>5}")
-    print(f"{'optimizer':<10} {'tree':<5} {'way':<6} {'optax':>7} {'jf':>7} {'':>12} {'optax':>9} {'jf':>9}")
+    print(
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, optax {optax.__version__}, jefficient/optax"
+    )
+    print(
+        f"{'':<23} {'compile s':>15} {'ratio':>6} {'noise':>5} {'µs an update':>19} {'ratio':>6} {'noise':>5}"
+    )
+    print(
+        f"{'optimizer':<10} {'tree':<5} {'way':<6} {'optax':>7} {'jf':>7} {'':>12} {'optax':>9} {'jf':>9}"
+    )
     for optimizer in names(OPTIMIZERS, arguments.optimizers):
         for tree in names(TREES, arguments.trees):
             if (optimizer, tree) == ("flat adam", "few"):  # flattening is for many small leaves

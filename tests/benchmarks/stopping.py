@@ -35,7 +35,12 @@ def steady(stop):
         progress=report,
     )
     (begun, before), *_, (ended, after) = times
-    return ended - begun, after - before, result.dataset.attrs["busy"], int(result.dataset["block_width"][0])
+    return (
+        ended - begun,
+        after - before,
+        result.dataset.attrs["utilization"],
+        int(result.dataset["block_width"][0]),
+    )
 
 
 def report(names, repeats, is_quick):
@@ -44,7 +49,9 @@ def report(names, repeats, is_quick):
     for _ in range(min(repeats, 3)):
         runs["all"].append(steady(None))
         runs["stopped"].append(steady(jf.successive_halving(eta=3, min_epochs=2)))
-    full, stopped = ([statistics.median(x) for x in zip(*runs[case], strict=True)] for case in ("all", "stopped"))
+    full, stopped = (
+        [statistics.median(x) for x in zip(*runs[case], strict=True)] for case in ("all", "stopped")
+    )
     time_share, step_share = stopped[0] / full[0], stopped[1] / full[1]
     print(
         f"{TRIALS} trials of {EPOCHS} epochs: {full[0]:.1f} s; stopped early {stopped[0]:.1f} s; "

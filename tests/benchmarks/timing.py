@@ -16,8 +16,8 @@ import numpy as np
 
 import jefficient as jf
 from jefficient.sweeps.planning._plan import plan_of
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 
 
 class Cost(NamedTuple):
@@ -33,7 +33,10 @@ class Cost(NamedTuple):
         """Of a call that makes so many updates; its arrays are awaited."""
         wall, cpu = time.perf_counter(), time.process_time()
         jax.block_until_ready(function())
-        return cls(1e6 * (time.perf_counter() - wall) / updates, 1e6 * (time.process_time() - cpu) / updates)
+        return cls(
+            1e6 * (time.perf_counter() - wall) / updates,
+            1e6 * (time.process_time() - cpu) / updates,
+        )
 
 
 def by_turns(measures: dict[str, Callable[[], Cost]], repeats: int) -> dict[str, Cost]:
@@ -56,7 +59,9 @@ def machine() -> str:
 def fresh(script: str, *arguments: str) -> dict:
     """Run a script of this folder in a process of its own: what it prints last, read as JSON, and its wall time."""
     begun = time.perf_counter()
-    done = subprocess.run([sys.executable, script, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, *arguments], check=True, capture_output=True, text=True
+    )
     wall = time.perf_counter() - begun
     return {"wall": wall, **json.loads(done.stdout.splitlines()[-1])}
 
@@ -67,20 +72,29 @@ def rates(trials: int) -> np.ndarray:
 
 
 class Lanes:
-    """A sweep over rates that looks at nothing but the training loss, at its default looks; by the engine's own plan,
+    """A sweep over rates that evaluates nothing but the training loss, at its default evaluations; by the engine's own plan,
     or with so many blocks on each device, so wide.
     """
 
-    def __init__(self, workload, trials: int, steps: int, blocks: int | None = None, width: int | None = None):
+    def __init__(
+        self, workload, trials: int, steps: int, blocks: int | None = None, width: int | None = None
+    ):
         task, optimizer, batch_size = workload
         self.given = task, optimizer, jf.grid(learning_rate=rates(trials))
-        self.settings = {"steps": steps, "batch_size": batch_size, "metric": "train_loss", "keep": None}
+        self.settings = {
+            "steps": steps,
+            "batch_size": batch_size,
+            "metric": "train_loss",
+            "keep": None,
+        }
         self.plan = plan_of(prepare(*self.given, Settings(**self.settings)))
         if blocks is not None:
             self.plan = dataclasses.replace(self.plan, blocks=blocks)
         if width is not None:
             [program] = self.plan.programs
-            self.plan = dataclasses.replace(self.plan, programs=(dataclasses.replace(program, width=width),))
+            self.plan = dataclasses.replace(
+                self.plan, programs=(dataclasses.replace(program, width=width),)
+            )
 
     def run(self) -> list[tuple[float, float, int]]:
         """Sweep: clock, CPU time and lane-steps done, after each segment; so the first are after compiling."""

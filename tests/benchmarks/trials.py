@@ -1,11 +1,13 @@
 """What many trials cost beside their training: each stage of a sweep of tiny trials, by the number of configurations.
 
-    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--looks 4] [--seeds 1]
+    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--evaluations 4]
+    [--seeds 1]
         [--width 1024] [--keep last] [--stop halving] [--profile prepare]
 
-Every number of trials in a process of its own. CPU seconds of all threads, of them those of the host's own thread
-(what is not is compiling and training); how far memory has grown at its peak so far; and what is left per trial. CPU
-time is lengthened less than wall time by whatever else runs, so growth from line to line says what is linear.
+Every number of trials in a process of its own. CPU seconds of all threads, of them those of the
+host's own thread (what is not is compiling and training); how far memory has grown at its peak so
+far; and what is left per trial. CPU time is lengthened less than wall time by whatever else runs,
+so growth from line to line says what is linear.
 """
 
 import argparse
@@ -31,23 +33,33 @@ from timing import machine
 import jefficient as jf
 from jefficient.results import Result, concatenated
 from jefficient.sweeps.checkpoint._labels import attributes, dataset_of
-from jefficient.sweeps.checkpoint._resume import Durable
+from jefficient.sweeps.checkpoint._resume import Checkpointer
 from jefficient.sweeps.planning._assemble import assemble
 from jefficient.sweeps.planning._plan import plan_of
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 
 ROWS, FEATURES, STEPS = 64, 8, 16
 PARTS = 8
 """Into which the dataset is cut, to be put together again."""
 
 SPACES = {
-    "sobol": lambda n: jf.sobol(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
-    "random": lambda n: jf.random(n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)),
-    "grid": lambda n: jf.grid(learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)),
+    "sobol": lambda n: jf.sobol(
+        n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)
+    ),
+    "random": lambda n: jf.random(
+        n, learning_rate=jf.LogUniform(1e-4, 1e-1), l2=jf.Uniform(0.0, 1e-2)
+    ),
+    "grid": lambda n: jf.grid(
+        learning_rate=np.geomspace(1e-4, 1e-1, -(-n // 10)), l2=np.linspace(0.0, 1e-2, 10)
+    ),
 }
 
-RULES = {None: None, "halving": jf.successive_halving(eta=3, min_steps=4), "median": jf.median_stop(min_steps=4)}
+RULES = {
+    None: None,
+    "halving": jf.successive_halving(eta=3, min_steps=4),
+    "median": jf.median_stop(min_steps=4),
+}
 
 
 def task():
@@ -95,7 +107,7 @@ def measured(n, given):
     settings = {
         "steps": STEPS,
         "batch_size": 8,
-        "eval_every": -(-STEPS // given.looks),
+        "eval_every": -(-STEPS // given.evaluations),
         "seeds": given.seeds,
         "keep": given.keep,
         "stop": RULES[given.stop],
@@ -114,7 +126,9 @@ def measured(n, given):
     with stage("plan"):
         plan = plan_of(prepared)
     if given.width is not None:
-        plan = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=given.width),))
+        plan = dataclasses.replace(
+            plan, programs=(dataclasses.replace(plan.programs[0], width=given.width),)
+        )
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         slots = jax.local_devices() * plan.blocks
         count = 0
@@ -130,7 +144,7 @@ def measured(n, given):
         with stage("run"):
             engine.run()
         with stage("dataset"):
-            about = attributes(prepared, plan, engine.record.seconds, engine.record.busy)
+            about = attributes(prepared, plan, engine.record.seconds, engine.record.utilization)
             dataset = dataset_of(prepared, engine.record, about)
         result = Result(dataset, dict(the_space.columns))
         with stage("table"):
@@ -156,12 +170,12 @@ def measured(n, given):
         with stage("parts together"):
             concatenated(cut, np.arange(configs))
         with stage("durable, begin"):
-            durable = Durable(prepared, Path(folder) / "sweep", 0.0)
+            durable = Checkpointer(prepared, Path(folder) / "sweep", 0.0)
             durable.begin(engine, plan)
         with stage("snapshot"):
             durable.between(engine, is_ending=False)
         durable.close()
-        again = Durable(prepared, Path(folder) / "sweep", 0.0)
+        again = Checkpointer(prepared, Path(folder) / "sweep", 0.0)
         with stage("resume"):
             engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
             again.begin(engine, plan)
@@ -174,7 +188,10 @@ def measured(n, given):
             "dataset": dataset.nbytes,
             "parts": sum(map(len, packed)),
             "file": path.stat().st_size,
-            "snapshot": sum(x.stat().st_size for x in (Path(folder) / "sweep").glob("*") if x.is_file()) // 2,
+            "snapshot": sum(
+                x.stat().st_size for x in (Path(folder) / "sweep").glob("*") if x.is_file()
+            )
+            // 2,
         }
     return {"configs": configs, **sizes, "stages": stage.costs}
 
@@ -188,7 +205,9 @@ def shown(n, found):
     for name in ("dataset", "parts", "file", "snapshot"):
         print(f"  {name}: {found[name] / 2**20:,.1f} MiB, {found[name] / n:,.0f} bytes a trial")
     first = found["stages"].pop("start")["peak"]
-    print(f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}{'peak + MiB':>12}")
+    print(
+        f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}{'peak + MiB':>12}"
+    )
     for name, x in found["stages"].items():
         grown = (x["peak"] - first) / 2**20
         print(
@@ -202,18 +221,27 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--space", choices=SPACES, default="sobol")
-    parser.add_argument("--looks", type=int, default=4)
+    parser.add_argument("--evaluations", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--width", type=int, help="lanes in a block, instead of the plan's")
     parser.add_argument("--keep", choices=("last", "best"), help="weights; by default none")
-    parser.add_argument("--stop", choices=[x for x in RULES if x], help="configurations early; by default none")
+    parser.add_argument(
+        "--stop", choices=[x for x in RULES if x], help="configurations early; by default none"
+    )
     parser.add_argument("--profile", help="a stage, whose profile goes to stderr")
     parser.add_argument("--one", action="store_true", help="in this process, as JSON")
     given = parser.parse_args()
     if given.one:
         print(json.dumps(measured(given.trials[0], given)))
         sys.exit()
-    own = ["--one", *(f"--{name}={x}" for name, x in vars(given).items() if x and name not in ("trials", "one"))]
+    own = [
+        "--one",
+        *(
+            f"--{name}={x}"
+            for name, x in vars(given).items()
+            if x and name not in ("trials", "one")
+        ),
+    ]
     for n in given.trials:
         command = [sys.executable, __file__, *own, "--trials", str(n)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

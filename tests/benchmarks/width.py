@@ -1,10 +1,11 @@
 """How wide should a block of lanes be here? Microseconds for one trial's update, by width.
 
-    python tests/benchmarks/width.py [--workloads mlp-128,cnn] [--widths 1,2,4,8,16,32] [--rounds 7] [--seconds 0.3]
+    python tests/benchmarks/width.py [--workloads mlp-128,cnn] [--widths 1,2,4,8,16,32] [--rounds 7]
+    [--seconds 0.3]
 
-The engine's own program (per-lane batches, freezing and sums included), one block alone and two side by side in two
-threads. All widths take turns, a segment each, so that a busy machine slows them alike. Medians over rounds and, in
-brackets, the least.
+The engine's own program (per-lane batches, freezing and sums included), one block alone and two
+side by side in two threads. All widths take turns, a segment each, so that a busy machine slows
+them alike. Medians over rounds and, in brackets, the least.
 """
 
 import argparse
@@ -18,8 +19,8 @@ import numpy as np
 from workloads import WORKLOADS
 
 import jefficient as jf
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.programs._lanes import Shared, zeros
 from jefficient.sweeps.scheduler._continuous import Queue
 
@@ -31,7 +32,11 @@ class Program:
 
     def __init__(self, workload, width, seconds):
         settings = Settings(
-            steps=FOREVER, eval_every=FOREVER, batch_size=workload.batch_size, metric="train_loss", keep="last"
+            steps=FOREVER,
+            eval_every=FOREVER,
+            batch_size=workload.batch_size,
+            metric="train_loss",
+            keep="last",
         )
         space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, width))
         prepared = prepare(workload.task, workload.optimizer, space, settings)
@@ -61,7 +66,9 @@ class Block:
         """Microseconds for one lane's update in a segment."""
         program, every = self.program, np.arange(self.program.width)
         self.done += program.updates
-        orders = program.queue.orders(every, np.full(len(every), is_fresh), np.zeros(len(every), int))
+        orders = program.queue.orders(
+            every, np.full(len(every), is_fresh), np.zeros(len(every), int)
+        )
         orders = orders._replace(until=np.full(len(every), self.done, np.int32))
         begun = time.perf_counter()
         self.lanes, _ = jax.block_until_ready(program.segment(self.lanes, orders, program.shared))
@@ -76,7 +83,9 @@ def side_by_side(blocks):
 
 def megabytes(lanes):
     """What one lane takes: parameters, state and weights set aside."""
-    leaves = [x for x in jax.tree.leaves(lanes) if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)]
+    leaves = [
+        x for x in jax.tree.leaves(lanes) if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    ]
     return sum(x.size * x.dtype.itemsize for x in leaves) / leaves[0].shape[0] / 1e6
 
 
@@ -91,7 +100,9 @@ def table(name, widths, rounds, seconds):
     print(f"{name}, {megabytes(programs[0].shapes):.2f} MB a lane")
     for program in programs:
         one, two = (f"{statistics.median(t):8.1f} ({min(t):8.1f})" for t in times[program.width])
-        print(f"  width {program.width:>3}: {one} one block, {two} two blocks; compiled in {program.compiling:.1f} s")
+        print(
+            f"  width {program.width:>3}: {one} one block, {two} two blocks; compiled in {program.compiling:.1f} s"
+        )
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"  load average {load}", flush=True)
 
@@ -103,6 +114,14 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a segment, roughly")
     arguments = parser.parse_args()
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, µs for a lane's update, median (least)", flush=True)
+    print(
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, µs for a lane's update, median (least)",
+        flush=True,
+    )
     for workload in arguments.workloads.split(","):
-        table(workload, [int(w) for w in arguments.widths.split(",")], arguments.rounds, arguments.seconds)
+        table(
+            workload,
+            [int(w) for w in arguments.widths.split(",")],
+            arguments.rounds,
+            arguments.seconds,
+        )

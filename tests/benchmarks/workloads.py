@@ -65,9 +65,13 @@ def logistic():
     data = {"x": ((x - x.mean(0)) / x.std(0)).astype(np.float32), "y": y.astype(np.float32)}
 
     def loss(params, batch):
-        return optax.sigmoid_binary_cross_entropy(batch["x"] @ params["w"] + params["b"], batch["y"]).mean()
+        return optax.sigmoid_binary_cross_entropy(
+            batch["x"] @ params["w"] + params["b"], batch["y"]
+        ).mean()
 
-    return Workload(jf.Task(lambda key: {"w": jnp.zeros(30), "b": jnp.zeros(())}, loss, data), jf.adam, 32)
+    return Workload(
+        jf.Task(lambda key: {"w": jnp.zeros(30), "b": jnp.zeros(())}, loss, data), jf.adam, 32
+    )
 
 
 def softmax():
@@ -76,7 +80,11 @@ def softmax():
     def loss(params, batch):
         return cross_entropy(batch["x"] @ params["w"] + params["b"], batch["y"])
 
-    return Workload(jf.Task(lambda key: {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}, loss, digits()), jf.adam, 64)
+    return Workload(
+        jf.Task(lambda key: {"w": jnp.zeros((64, 10)), "b": jnp.zeros(10)}, loss, digits()),
+        jf.adam,
+        64,
+    )
 
 
 def mlp(hidden):
@@ -112,7 +120,9 @@ def cnn():
 
     def layer(x, kernel):
         x = jax.nn.relu(
-            jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
         )
         n, height, width, channels = x.shape
         return jax.nn.relu(x).reshape(n, height // 2, 2, width // 2, 2, channels).max((2, 4))
@@ -128,7 +138,9 @@ def cnn():
 @functools.cache
 def text():
     """Windows of the text of Python's `help()` as character numbers, (rows, CONTEXT + 1), and how many characters."""
-    characters, numbers = np.unique(list("\n".join(pydoc_data.topics.topics.values())), return_inverse=True)
+    characters, numbers = np.unique(
+        list("\n".join(pydoc_data.topics.topics.values())), return_inverse=True
+    )
     rows = len(numbers) // (CONTEXT + 1)
     return numbers[: rows * (CONTEXT + 1)].reshape(rows, -1).astype(np.int32), len(characters)
 

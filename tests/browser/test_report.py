@@ -134,7 +134,9 @@ def test_it_reads_well(viewport, opened, report, long_report):
             "[...document.images].map(i => [i.naturalWidth, i.getBoundingClientRect().width, i.alt])"
         )
         assert images
-        assert all(natural > 0 and width <= viewport["width"] and alt for natural, width, alt in images)
+        assert all(
+            natural > 0 and width <= viewport["width"] and alt for natural, width, alt in images
+        )
 
 
 def test_headings_are_in_order(opened, report):
@@ -146,7 +148,10 @@ def test_headings_are_in_order(opened, report):
 
 
 def luminance(color):
-    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in (c / 255 for c in color)]
+    linear = [
+        x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+        for x in (c / 255 for c in color)
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -156,10 +161,10 @@ def test_contrast_is_enough(scheme, opened, report):
     page = opened(report, color_scheme=scheme)
     pairs = page.evaluate(
         """[...document.querySelectorAll('p, dt, dd, td, th button, figcaption, h1, h2, pre, .sign')].map(e => {
-            let box = e;
-            while (getComputedStyle(box).backgroundColor === 'rgba(0, 0, 0, 0)') box = box.parentElement;
-            const colors = [getComputedStyle(e).color, getComputedStyle(box).backgroundColor];
-            return colors.map(color => color.match(/[0-9]+/g).map(Number));
+            let box = e; while (getComputedStyle(box).backgroundColor === 'rgba(0, 0, 0, 0)') box =
+            box.parentElement; const colors = [getComputedStyle(e).color,
+            getComputedStyle(box).backgroundColor]; return colors.map(color =>
+            color.match(/[0-9]+/g).map(Number));
         })"""
     )
     assert (luminance(pairs[0][1]) < 0.1) == (scheme == "dark")

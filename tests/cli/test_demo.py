@@ -11,7 +11,9 @@ from jefficient.cli import _demo, main
 
 @pytest.fixture
 def _small(monkeypatch):
-    monkeypatch.setattr(_demo, "demo", functools.partial(_demo.demo, rates=2, sizes=(512,), epochs=2))
+    monkeypatch.setattr(
+        _demo, "demo", functools.partial(_demo.demo, rates=2, sizes=(512,), epochs=2)
+    )
 
 
 @pytest.mark.usefixtures("_small")
@@ -26,14 +28,22 @@ def test_it_writes_result_and_report_and_goes_on_from_its_directory(tmp_path, ca
     assert jf.load(tmp_path / "sweep").best().score == result.best().score
 
 
-@pytest.mark.parametrize(("directory", "next_step"), [(None, "With --directory DIR"), ("sweep", "The same command")])
-def test_after_ctrl_c_what_there_was_is_written(directory, next_step, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("directory", "next_step"), [(None, "With --directory DIR"), ("sweep", "The same command")]
+)
+def test_after_ctrl_c_what_there_was_is_written(
+    directory, next_step, tmp_path, monkeypatch, capsys
+):
     def stopped(directory):
         from results.made import made
 
         from jefficient.results import Status
 
-        return made([[[0.5]], [[0.6]]], {"l2": [0.0, 0.1]}, status=[[[Status.FINISHED]], [[Status.INTERRUPTED]]])
+        return made(
+            [[[0.5]], [[0.6]]],
+            {"l2": [0.0, 0.1]},
+            status=[[[Status.FINISHED]], [[Status.INTERRUPTED]]],
+        )
 
     monkeypatch.setattr(_demo, "demo", stopped)
     arguments = ["--directory", directory] if directory else []
@@ -53,6 +63,11 @@ def test_ctrl_c_before_there_is_anything(tmp_path, monkeypatch, capsys):
 
 def test_what_must_be_installed_is_said(tmp_path, monkeypatch, capsys):
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name)
+    )
     assert main(["demo", "--output", str(tmp_path)]) == 1
-    assert "needs scikit-learn, and does not find it. Run: pip install 'jefficient[all]'" in capsys.readouterr().err
+    assert (
+        "needs scikit-learn, and does not find it. Run: pip install 'jefficient[all]'"
+        in capsys.readouterr().err
+    )

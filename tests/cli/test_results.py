@@ -22,9 +22,15 @@ def saved(tmp_path):
 
 def test_show_prints_best_first_by_tabs(saved, capsys):
     assert main(["show", saved]) == 0
-    header, *rows = (line.split("\t") for line in capsys.readouterr().out.split("\n\n")[0].splitlines())
+    header, *rows = (
+        line.split("\t") for line in capsys.readouterr().out.split("\n\n")[0].splitlines()
+    )
     assert header[:3] == ["config", "learning_rate", "valid_loss"]
-    assert [row[:3] for row in rows] == [["1", "0.2", "0.25"], ["0", "0.1", "0.6"], ["2", "0.3", "0.1"]]
+    assert [row[:3] for row in rows] == [
+        ["1", "0.2", "0.25"],
+        ["0", "0.1", "0.6"],
+        ["2", "0.3", "0.1"],
+    ]
 
 
 def test_show_says_what_it_leaves_out_and_how_sure_the_best_is(saved, capsys):
@@ -57,13 +63,17 @@ def test_a_table_fits_the_terminal_and_names_what_does_not(saved, monkeypatch):
 
 def test_a_sweep_under_way_is_best_so_far(tmp_path, capsys):
     status = np.where(np.arange(2)[:, None, None] == 0, Status.FINISHED, Status.RUNNING)
-    path = made(np.ones((2, 1, 1)), {"learning_rate": [0.1, 0.2]}, status=status).save(tmp_path / "sweep.nc")
+    path = made(np.ones((2, 1, 1)), {"learning_rate": [0.1, 0.2]}, status=status).save(
+        tmp_path / "sweep.nc"
+    )
     assert main(["show", str(path)]) == 0
     assert "best so far, 1 of 2 trials are over: learning_rate=0.1" in capsys.readouterr().out
 
 
 def test_without_a_best_one_the_next_step_is_said(tmp_path, capsys):
-    path = made(np.full((2, 1, 1), np.nan), {"learning_rate": [0.1, 0.2]}).save(tmp_path / "sweep.nc")
+    path = made(np.full((2, 1, 1), np.nan), {"learning_rate": [0.1, 0.2]}).save(
+        tmp_path / "sweep.nc"
+    )
     assert main(["show", str(path)]) == 0
     out = capsys.readouterr().out
     assert "no best configuration" in out
@@ -116,5 +126,7 @@ def test_help_needs_nothing_heavy():
         "try: main(['--help'])\n"
         "except SystemExit: print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -1,6 +1,7 @@
 """Every transform and schedule with its numbers: a new one is a row here, and the laws run on it.
 
-A number is (value, another valid value, an invalid one); a number whose values are integers is a count.
+A number is (value, another valid value, an invalid one); a number whose values are integers is a
+count.
 """
 
 import dataclasses
@@ -55,13 +56,18 @@ TRANSFORMS = [
     Row("identity", jf.identity, {}, twin=optax.identity),
     Row("scale", jf.scale, {"step_size": (0.5, -2.0, NAN)}, twin=optax.scale),
     Row(
-        "scale_by_learning_rate", jf.scale_by_learning_rate, {"learning_rate": RATE}, twin=optax.scale_by_learning_rate
+        "scale_by_learning_rate",
+        jf.scale_by_learning_rate,
+        {"learning_rate": RATE},
+        twin=optax.scale_by_learning_rate,
     ),
     Row(
         "scale_by_schedule",
         lambda init_value: jf.scale_by_schedule(jf.exponential_decay(init_value, 3, 0.5)),
         {"init_value": (0.5, 0.1, NAN)},
-        twin=lambda init_value: optax.scale_by_schedule(optax.exponential_decay(init_value, 3, 0.5)),
+        twin=lambda init_value: optax.scale_by_schedule(
+            optax.exponential_decay(init_value, 3, 0.5)
+        ),
     ),
     Row("trace", jf.trace, {"decay": (0.9, 0.5, 1.1)}, twin=optax.trace),
     Row(
@@ -78,7 +84,12 @@ TRANSFORMS = [
         twin=lambda **numbers: optax.scale_by_adam(**numbers, nesterov=True),
     ),
     Row("l1_decay", jf.l1_decay, {"strength": STRENGTH}, needs_params=True),
-    Row("l2_decay_masked", lambda strength: jf.l2_decay(strength, matrices), {"strength": STRENGTH}, needs_params=True),
+    Row(
+        "l2_decay_masked",
+        lambda strength: jf.l2_decay(strength, matrices),
+        {"strength": STRENGTH},
+        needs_params=True,
+    ),
     Row(
         "l2_decay",
         jf.l2_decay,
@@ -87,9 +98,16 @@ TRANSFORMS = [
         twin=lambda strength: optax.add_decayed_weights(strength),
     ),
     Row("clip", jf.clip, {"max_delta": (0.5, 2.0, 0.0)}, twin=optax.clip),
-    Row("clip_by_global_norm", jf.clip_by_global_norm, {"max_norm": (1.0, 0.1, 0.0)}, twin=optax.clip_by_global_norm),
+    Row(
+        "clip_by_global_norm",
+        jf.clip_by_global_norm,
+        {"max_norm": (1.0, 0.1, 0.0)},
+        twin=optax.clip_by_global_norm,
+    ),
     Row("sgd", jf.sgd, {"learning_rate": RATE}, twin=optax.sgd),
-    Row("sgd_momentum", jf.sgd, {"learning_rate": RATE, "momentum": (0.9, 0.5, 1.5)}, twin=optax.sgd),
+    Row(
+        "sgd_momentum", jf.sgd, {"learning_rate": RATE, "momentum": (0.9, 0.5, 1.5)}, twin=optax.sgd
+    ),
     Row("adam", jf.adam, {"learning_rate": (0.1, 0.02, NAN), **ADAM}, twin=optax.adam),
     Row(
         "adamw",
@@ -107,7 +125,12 @@ TRANSFORMS = [
         twin=optax.nadamw,
     ),
     Row("proximal_l1", jf.proximal_l1, {"strength": STRENGTH}, needs_params=True),
-    Row("proximal_elastic_net", jf.proximal_elastic_net, {"l1": STRENGTH, "l2": STRENGTH}, needs_params=True),
+    Row(
+        "proximal_elastic_net",
+        jf.proximal_elastic_net,
+        {"l1": STRENGTH, "l2": STRENGTH},
+        needs_params=True,
+    ),
     Row(
         "proximal_adam",
         jf.proximal_adam,
@@ -130,7 +153,9 @@ TRANSFORMS = [
     ),
     Row(
         "chain",
-        lambda learning_rate, strength: jf.chain(jf.l2_decay(strength), optax.clip(0.9), jf.sgd(learning_rate)),
+        lambda learning_rate, strength: jf.chain(
+            jf.l2_decay(strength), optax.clip(0.9), jf.sgd(learning_rate)
+        ),
         {"learning_rate": RATE, "strength": STRENGTH},
         needs_params=True,
     ),
@@ -141,7 +166,9 @@ TRANSFORMS = [
         ),
         {"learning_rate": RATE, "strength": STRENGTH},
         needs_params=True,
-        twin=lambda learning_rate, strength: optax.chain(optax.add_decayed_weights(strength), optax.sgd(learning_rate)),
+        twin=lambda learning_rate, strength: optax.chain(
+            optax.add_decayed_weights(strength), optax.sgd(learning_rate)
+        ),
     ),
     Row(
         "masked",
@@ -153,7 +180,9 @@ TRANSFORMS = [
         "partition",
         lambda fast, slow: jf.partition({"matrix": jf.adam(fast), "vector": jf.scale(slow)}, kinds),
         {"fast": (0.1, 0.02, None), "slow": (-0.1, -0.02, None)},
-        twin=lambda fast, slow: optax.partition({"matrix": optax.adam(fast), "vector": optax.scale(slow)}, kinds),
+        twin=lambda fast, slow: optax.partition(
+            {"matrix": optax.adam(fast), "vector": optax.scale(slow)}, kinds
+        ),
     ),
     Row(
         "flatten",
@@ -193,7 +222,9 @@ SCHEDULES = [
     *(
         Row(
             f"exponential_decay{'_staircase' if staircase else ''}",
-            lambda staircase=staircase, **numbers: jf.exponential_decay(**numbers, staircase=staircase),
+            lambda staircase=staircase, **numbers: jf.exponential_decay(
+                **numbers, staircase=staircase
+            ),
             {
                 "init_value": VALUE,
                 "transition_steps": STEPS,
@@ -201,14 +232,18 @@ SCHEDULES = [
                 "transition_begin": BEGIN,
                 "end_value": (0.05, 0.2, NAN),
             },
-            twin=lambda staircase=staircase, **numbers: optax.exponential_decay(**numbers, staircase=staircase),
+            twin=lambda staircase=staircase, **numbers: optax.exponential_decay(
+                **numbers, staircase=staircase
+            ),
         )
         for staircase in (False, True)
     ),
     *(
         Row(
             f"inverse_time_decay{'_staircase' if staircase else ''}",
-            lambda staircase=staircase, **numbers: jf.inverse_time_decay(**numbers, staircase=staircase),
+            lambda staircase=staircase, **numbers: jf.inverse_time_decay(
+                **numbers, staircase=staircase
+            ),
             {
                 "init_value": VALUE,
                 "transition_steps": STEPS,
@@ -258,7 +293,12 @@ SCHEDULES = [
     Row(
         "linear_schedule",
         jf.linear_schedule,
-        {"init_value": VALUE, "end_value": (0.05, 1.0, NAN), "transition_steps": STEPS, "transition_begin": BEGIN},
+        {
+            "init_value": VALUE,
+            "end_value": (0.05, 1.0, NAN),
+            "transition_steps": STEPS,
+            "transition_begin": BEGIN,
+        },
         twin=optax.linear_schedule,
     ),
     Row(
@@ -266,7 +306,12 @@ SCHEDULES = [
         lambda init_value, first, second, scales: jf.piecewise_constant_schedule(
             init_value, ([first, second], [scales, 0.5])
         ),
-        {"init_value": VALUE, "first": (5, 9, None), "second": (17, 11, None), "scales": (0.3, 2.0, -1.0)},
+        {
+            "init_value": VALUE,
+            "first": (5, 9, None),
+            "second": (17, 11, None),
+            "scales": (0.3, 2.0, -1.0),
+        },
         twin=lambda init_value, first, second, scales: optax.piecewise_constant_schedule(
             init_value, {first: scales, second: 0.5}
         ),
@@ -274,7 +319,12 @@ SCHEDULES = [
     Row(
         "join_schedules",
         lambda peak, boundaries: jf.join_schedules(
-            [jf.linear_schedule(0.0, peak, 10), jf.constant_schedule(0.3), jf.rsqrt_schedule(0.2, 5)], [boundaries, 20]
+            [
+                jf.linear_schedule(0.0, peak, 10),
+                jf.constant_schedule(0.3),
+                jf.rsqrt_schedule(0.2, 5),
+            ],
+            [boundaries, 20],
         ),
         {"peak": (1.0, 0.3, None), "boundaries": (7, 12, -1)},
     ),
@@ -313,14 +363,24 @@ SCHEDULES = [
         "sgdr_schedule",
         lambda peak_value, warmup_steps, decay_steps: jf.sgdr_schedule(
             [
-                {"init_value": 0.1, "peak_value": peak_value, "warmup_steps": warmup_steps, "decay_steps": decay_steps},
+                {
+                    "init_value": 0.1,
+                    "peak_value": peak_value,
+                    "warmup_steps": warmup_steps,
+                    "decay_steps": decay_steps,
+                },
                 {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 2, "decay_steps": 11},
             ]
         ),
         {"peak_value": (1.0, 0.3, NAN), "warmup_steps": (5, 8, -1), "decay_steps": (16, 20, 5)},
         twin=lambda peak_value, warmup_steps, decay_steps: optax.sgdr_schedule(
             [
-                {"init_value": 0.1, "peak_value": peak_value, "warmup_steps": warmup_steps, "decay_steps": decay_steps},
+                {
+                    "init_value": 0.1,
+                    "peak_value": peak_value,
+                    "warmup_steps": warmup_steps,
+                    "decay_steps": decay_steps,
+                },
                 {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 2, "decay_steps": 11},
             ]
         ),

@@ -21,7 +21,11 @@ dtypes = st.sampled_from([jnp.float32, jnp.bfloat16, jnp.float16])
 def leaves(draw):
     shape, dtype = draw(shapes), draw(dtypes)
     numbers = draw(
-        st.lists(st.floats(-2, 2, width=16), min_size=2 * int(np.prod(shape)), max_size=2 * int(np.prod(shape)))
+        st.lists(
+            st.floats(-2, 2, width=16),
+            min_size=2 * int(np.prod(shape)),
+            max_size=2 * int(np.prod(shape)),
+        )
     )
     p, g = np.array(numbers).reshape(2, *shape)
     return jnp.asarray(p, dtype), jnp.asarray(g, dtype)

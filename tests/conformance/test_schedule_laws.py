@@ -22,7 +22,9 @@ def test_law(row, law):
 def test_every_step_is_optax_s(row):
     """To 1e-6 of the largest value: optax's own cosine loses digits near its end."""
     with jax.numpy_dtype_promotion("standard"):
-        theirs = jnp.stack([jnp.asarray(row.twin(**row.values())(int(t)), jnp.float32) for t in STEPS])
+        theirs = jnp.stack(
+            [jnp.asarray(row.twin(**row.values())(int(t)), jnp.float32) for t in STEPS]
+        )
     np.testing.assert_allclose(row.build()(STEPS), theirs, rtol=1e-5, atol=1e-6)
 
 
@@ -30,7 +32,9 @@ def test_every_step_is_optax_s(row):
 def test_bad_numbers_are_refused_by_name(row, number):
     bad = row.numbers[number][2]
     if bad is not None:
-        with pytest.raises(jf.JefficientError, match=rf"jf\..*{number}.* must hold, got .*{number}={bad}"):
+        with pytest.raises(
+            jf.JefficientError, match=rf"jf\..*{number}.* must hold, got .*{number}={bad}"
+        ):
             row.build(**{number: bad})
     with pytest.raises(jf.JefficientError, match=r"must be a scalar, got shape \(2,\)"):
         row.build(**{number: jnp.array([1.0, 2.0])})

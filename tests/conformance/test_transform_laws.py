@@ -85,7 +85,9 @@ def test_bad_numbers_are_refused_by_name(row, number):
 def test_gradients_unlike_the_parameters_are_refused_by_leaf(row):
     tx = row.build()
     state, value = tx.init(PARAMS), jnp.float32(1)
-    with pytest.raises(jf.JefficientError, match=r"shapes of the parameters, got \(1,\) against \(2,\) at \['b'\]"):
+    with pytest.raises(
+        jf.JefficientError, match=r"shapes of the parameters, got \(1,\) against \(2,\) at \['b'\]"
+    ):
         tx.update({**GRADS, "b": jnp.ones(1)}, state, PARAMS, value=value)
     with pytest.raises(jf.JefficientError, match="tree structure"):
         tx.update({"a": GRADS["a"]}, state, PARAMS, value=value)

@@ -27,7 +27,12 @@ def test_mpi_ranks_give_the_same_bits(whole, tmp_path):
     command = [str(Path(sys.executable).with_name("mpiexec")), "-n", "3", sys.executable, *python]
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=240, check=False
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert_same(jf.load(output), whole)

@@ -37,7 +37,16 @@ def cluster(tmp_path):
     file = str(tmp_path / "scheduler.json")
     with contextlib.ExitStack() as stack:
         start = lambda *arguments: stack.enter_context(process(*arguments))  # noqa: E731
-        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file)
+        start(
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            file,
+        )
         common = ("--scheduler-file", file, "--no-nanny", "--no-dashboard", "--nthreads", "1")
         workers = {name: start("worker", *common, "--name", name) for name in ("first", "second")}
         client = stack.enter_context(Client(scheduler_file=file, timeout=60, set_as_default=False))
@@ -51,12 +60,17 @@ def test_a_killed_worker_s_part_is_run_by_the_other(cluster, tmp_path):
 
     def kill_one(progress):
         if not busy_when_killed:
-            busy = {info["name"]: list(client.processing()[address]) for address, info in nodes(client).items()}
-            busy_when_killed.append(busy["second"])
+            utilization = {
+                info["name"]: list(client.processing()[address])
+                for address, info in nodes(client).items()
+            }
+            busy_when_killed.append(utilization["second"])
             workers["second"].send_signal(signal.SIGKILL)
 
     with client.get_executor() as executor:
-        result = small.sweep(**SETTINGS, executor=executor, parts=5, directory=tmp_path / "sweep", progress=kill_one)
+        result = small.sweep(
+            **SETTINGS, executor=executor, parts=5, directory=tmp_path / "sweep", progress=kill_one
+        )
     deadline = time.monotonic() + 30
     while len(nodes(client)) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)

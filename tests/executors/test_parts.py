@@ -16,10 +16,12 @@ from sweeps import small, tiny
 import jefficient as jf
 from jefficient.sweeps import _executor
 from jefficient.sweeps._executor import cut
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 
-SPACE = jf.grid(learning_rate=[0, 1e-3, 1e-2, 0.1, 0.3], batch_size=[4, 8])  # 0 is whole, the others are not
+SPACE = jf.grid(
+    learning_rate=[0, 1e-3, 1e-2, 0.1, 0.3], batch_size=[4, 8]
+)  # 0 is whole, the others are not
 SETTINGS = {"the_space": SPACE, "stop": None, "batch_size": None, "steps": 20}
 
 
@@ -73,7 +75,9 @@ def test_parts_are_put_together_bit_for_bit(whole, parts, lost):
     result = small.sweep(**SETTINGS, executor=executor, parts=parts, progress=seen.append)
     assert_same(result, whole)
     assert executor.calls == min(parts, 10) + lost
-    assert [progress.trials_done for progress in seen] == sorted(progress.trials_done for progress in seen)
+    assert [progress.trials_done for progress in seen] == sorted(
+        progress.trials_done for progress in seen
+    )
     last = seen[-1]
     assert (last.trials_done, last.trials, last.steps_done, last.steps) == (40, 40, 800, 800)
     assert last.best == whole.best().score
@@ -82,7 +86,9 @@ def test_parts_are_put_together_bit_for_bit(whole, parts, lost):
 
 
 def test_a_part_that_is_lost_again_and_again_is_given_up():
-    with pytest.raises(jf.JefficientError, match=r"part 0 of 1 was lost 3 times, last by BrokenExecutor"):
+    with pytest.raises(
+        jf.JefficientError, match=r"part 0 of 1 was lost 3 times, last by BrokenExecutor"
+    ):
         small.sweep(**SETTINGS, executor=Inline(lost=9), parts=1)
 
 
@@ -95,7 +101,12 @@ def test_what_the_task_raises_is_raised_once():
         return tiny.loss(params, batch)
 
     with pytest.raises(RuntimeError, match="only in a worker"):
-        tiny.sweep(tiny.task(loss=fails, validation=0.2), jf.grid(learning_rate=[0.1]), steps=1, executor=executor)
+        tiny.sweep(
+            tiny.task(loss=fails, validation=0.2),
+            jf.grid(learning_rate=[0.1]),
+            steps=1,
+            executor=executor,
+        )
     assert executor.calls == 1
 
 
@@ -116,7 +127,10 @@ def test_layers_that_parts_do_not_share_have_the_same_bits():
 
 
 def test_test_rows_are_looked_at_once_and_the_winner_is_that_of_all_parts():
-    given = tiny.task(validation=0.2, test=(tiny.X, tiny.Y)), jf.grid(learning_rate=[1e-3, 0.1, 1e-2])
+    given = (
+        tiny.task(validation=0.2, test=(tiny.X, tiny.Y)),
+        jf.grid(learning_rate=[1e-3, 0.1, 1e-2]),
+    )
     whole = tiny.sweep(*given, steps=20)
     result = tiny.sweep(*given, steps=20, executor=Inline(), parts=3, keep_configs=1)
     np.testing.assert_array_equal(result.test["test_loss"], whole.test["test_loss"])
@@ -132,7 +146,9 @@ def test_wrong_use_is_refused(tmp_path):
         with pytest.raises(jf.JefficientError, match=message):
             small.sweep(**SETTINGS, **changes)
     small.sweep(**SETTINGS, executor=Inline(), parts=2, directory=tmp_path)
-    with pytest.raises(jf.ArgumentError, match=r"parts must be as when the directory was begun, got parts=3"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"parts must be as when the directory was begun, got parts=3"
+    ):
         small.sweep(**SETTINGS, executor=Inline(), parts=3, directory=tmp_path)
 
 
@@ -149,9 +165,12 @@ def test_a_process_pool_gives_the_same_bits(whole, tmp_path):
 def test_a_broken_pool_says_what_to_do():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with pytest.raises(BrokenExecutor):
-            pool.submit(os.kill, os.getpid(), 0).result() if False else pool.submit(os._exit, 1).result()
+            pool.submit(os.kill, os.getpid(), 0).result() if False else pool.submit(
+                os._exit, 1
+            ).result()
         with pytest.raises(
-            jf.JefficientError, match=r"executor must take work, .* With directory=… the same call goes on"
+            jf.JefficientError,
+            match=r"executor must take work, .* With directory=… the same call goes on",
         ):
             small.sweep(**SETTINGS, executor=pool)
 
@@ -173,14 +192,21 @@ def test_a_directory_is_of_a_sweep_in_parts_or_of_one_without_an_executor(tmp_pa
     """Of both, jf.load could say one thing only, and the other would run all again."""
     given = tiny.task(), jf.grid(learning_rate=[0.1, 0.2])
     in_parts = {"executor": Inline(), "parts": 2}
-    for begun, then, message in (({}, in_parts, "of one without an executor"), (in_parts, {}, "part-0000-of-0002")):
+    for begun, then, message in (
+        ({}, in_parts, "of one without an executor"),
+        (in_parts, {}, "part-0000-of-0002"),
+    ):
         directory = tmp_path / message[:4]
         for more, raises in ((begun, None), (then, message), (begun, None)):
-            call = functools.partial(tiny.sweep, *given, steps=4, metric="train_loss", directory=directory, **more)
+            call = functools.partial(
+                tiny.sweep, *given, steps=4, metric="train_loss", directory=directory, **more
+            )
             if raises is None:
                 call()
             else:
-                with pytest.raises(jf.ArgumentError, match=f"jf.sweep: directory must be of a sweep .*{raises}"):
+                with pytest.raises(
+                    jf.ArgumentError, match=f"jf.sweep: directory must be of a sweep .*{raises}"
+                ):
                     call()
 
 
@@ -200,6 +226,14 @@ def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(_executor, "Running", fails)
-        with pytest.raises(jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"):
-            tiny.sweep(tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", executor=executor)
+        with pytest.raises(
+            jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"
+        ):
+            tiny.sweep(
+                tiny.task(),
+                jf.grid(learning_rate=[0.1]),
+                steps=2,
+                metric="train_loss",
+                executor=executor,
+            )
     assert executor.calls == 1

@@ -10,7 +10,9 @@ LOOKS = (2, 4, 6)
 TRIAL = jf.Trial(
     init=lambda key: jnp.zeros(()),
     step=lambda t, data, _, key, rate: (t + 1, {"loss": jnp.where(rate > 0.1, jnp.nan, t)}),
-    evaluate=lambda t, data, rate, share: {"valid_loss": (jnp.log10(rate) + 2) ** 2 + (share - 0.3) ** 2 + 1 / t},
+    evaluate=lambda t, data, rate, share: {
+        "valid_loss": (jnp.log10(rate) + 2) ** 2 + (share - 0.3) ** 2 + 1 / t
+    },
 )
 
 

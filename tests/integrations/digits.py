@@ -24,8 +24,16 @@ def accuracy(logits, batch):
 
 
 def sweep(task, space=None, optimizer=jf.adam, **changes):
-    settings = {"steps": STEPS, "batch_size": BATCH_SIZE, "progress": False, "keep_configs": 9, "eval_every": 10}
-    return jf.sweep(task, optimizer, space or jf.grid(learning_rate=RATES), **{**settings, **changes})
+    settings = {
+        "steps": STEPS,
+        "batch_size": BATCH_SIZE,
+        "progress": False,
+        "keep_configs": 9,
+        "eval_every": 10,
+    }
+    return jf.sweep(
+        task, optimizer, space or jf.grid(learning_rate=RATES), **{**settings, **changes}
+    )
 
 
 def keys(seed=0):

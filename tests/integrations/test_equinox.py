@@ -38,7 +38,9 @@ class Net(eqx.Module):
 
     def __init__(self, width=16, rate=0.5, *, key):
         first, last = jax.random.split(key)
-        self.first = eqx.nn.Linear(64, width, use_bias=False, key=first)  # the norm takes the mean away
+        self.first = eqx.nn.Linear(
+            64, width, use_bias=False, key=first
+        )  # the norm takes the mean away
         self.last = eqx.nn.Linear(width, 10, key=last)
         self.norm = eqx.nn.BatchNorm(width, "batch", momentum=0.8, mode="batch")
         self.dropout = eqx.nn.Dropout(rate)
@@ -52,7 +54,9 @@ class Net(eqx.Module):
 
 
 def task(build=Net, loss=cross_entropy, **changes):
-    return equinox_task(build, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes})
+    return equinox_task(
+        build, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,9 @@ def result(_standard_promotion):
 
 def predicted(model, state):
     """By a model in inference mode."""
-    return jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(jnp.asarray(VALID["x"]), state)[0]
+    return jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(
+        jnp.asarray(VALID["x"]), state
+    )[0]
 
 
 def by_hand(rate):
@@ -94,8 +100,12 @@ def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     assert jax.tree.structure(arrays) == jax.tree.structure(wanted)
     chex.assert_trees_all_close(arrays, wanted, rtol=2e-3, atol=2e-5)
     logits, again = predicted(*expected), predicted(*model)
-    np.testing.assert_allclose(result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-3)
-    np.testing.assert_allclose(result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6)
+    np.testing.assert_allclose(
+        result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-3
+    )
+    np.testing.assert_allclose(
+        result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6
+    )
     state = model[1].get(model[0].norm.batch_state_index)
     assert abs(state[0]).max() > 0.1  # evaluation does not see batches
     assert model[0].activation is jax.nn.relu
@@ -128,12 +138,18 @@ def test_a_model_without_state_or_key_and_one_that_was_made_with_state():
     result = sweep(task(lambda key: eqx.nn.MLP(64, 10, 8, 1, key=key)), eval_every=20)
     model = equinox_model(lambda key: eqx.nn.MLP(64, 10, 8, 1, key=key), result.params(1))
     logits = jax.vmap(model)(jnp.asarray(VALID["x"]))
-    np.testing.assert_allclose(result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-5)
-    made, plain = (task(build).init(jax.random.key(1)) for build in (eqx.nn.make_with_state(Net), Net))
+    np.testing.assert_allclose(
+        result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-5
+    )
+    made, plain = (
+        task(build).init(jax.random.key(1)) for build in (eqx.nn.make_with_state(Net), Net)
+    )
     chex.assert_trees_all_equal(made, plain)
 
 
 def test_a_saved_result_gives_the_weights_back_to_the_task(result, tmp_path):
     result.save(tmp_path / "result.nc")
-    loaded = jf.load(tmp_path / "result.nc", task=task(), optimizer=jf.adam, space=jf.grid(learning_rate=RATES))
+    loaded = jf.load(
+        tmp_path / "result.nc", task=task(), optimizer=jf.adam, space=jf.grid(learning_rate=RATES)
+    )
     assert eqx.tree_equal(*(jax.tree.map(jnp.asarray, r.params(1)) for r in (loaded, result)))

@@ -28,7 +28,9 @@ class Net(nn.Module):
 
 
 def task(module=Net, loss=cross_entropy, **changes):
-    return linen_task(module, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes})
+    return linen_task(
+        module, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,20 @@ def by_hand(rate):
 def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     variables = by_hand(RATES[1])
     params, state = result.params(1)
-    chex.assert_trees_all_close({"params": params, **state}, jax.device_get(variables), rtol=2e-3, atol=2e-5)
+    chex.assert_trees_all_close(
+        {"params": params, **state}, jax.device_get(variables), rtol=2e-3, atol=2e-5
+    )
     logits = Net().apply(variables, VALID["x"], train=False)
-    np.testing.assert_allclose(result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-3)
+    np.testing.assert_allclose(
+        result.dataset["valid_loss"][1, 0, 0, -1], cross_entropy(logits, VALID), rtol=1e-3
+    )
     again = Net().apply({"params": params, **state}, VALID["x"], train=False)
-    np.testing.assert_allclose(result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6)
-    assert abs(state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0.1  # evaluation does not see batches
+    np.testing.assert_allclose(
+        result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6
+    )
+    assert (
+        abs(state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0.1
+    )  # evaluation does not see batches
 
 
 def test_looks_change_nothing_and_lanes_are_independent(result):
@@ -85,8 +95,12 @@ def test_the_module_s_fields_are_hyperparameters(result):
     space = jf.grid(learning_rate=RATES, width=jf.static([12]), rate=jf.static([0.0]))
     whole = sweep(task(), space)
     assert whole.params(0)[0]["Dense_0"]["kernel"].shape == (64, 12)
-    assert (whole.dataset["train_loss"] < result.dataset["train_loss"])[:, 0, 0, -1].all()  # nothing is dropped
-    with pytest.raises(jf.ArgumentError, match=r"init asks for \['width', 'rate'\]"):  # not flax's parent and name
+    assert (whole.dataset["train_loss"] < result.dataset["train_loss"])[
+        :, 0, 0, -1
+    ].all()  # nothing is dropped
+    with pytest.raises(
+        jf.ArgumentError, match=r"init asks for \['width', 'rate'\]"
+    ):  # not flax's parent and name
         sweep(task(), jf.grid(name=[1.0]))
 
 
@@ -105,13 +119,19 @@ def test_a_traced_number_goes_to_module_loss_and_metric_alike():
         return scale
 
     scales = [0.5, 2.0]
-    result = sweep(task(lambda scale: Scaled(scale), loss, metrics={"seen": seen}), jf.grid(scale=scales), jf.sgd(0.1))
+    result = sweep(
+        task(lambda scale: Scaled(scale), loss, metrics={"seen": seen}),
+        jf.grid(scale=scales),
+        jf.sgd(0.1),
+    )
     np.testing.assert_allclose(result.dataset["valid_seen"][:, 0, 0, -1], scales)
     for config, scale in enumerate(scales):
         params, state = result.params(config)
         logits = Scaled(scale).apply({"params": params}, VALID["x"])
         expected = cross_entropy(logits, VALID) + scale
-        np.testing.assert_allclose(result.dataset["valid_loss"][config, 0, 0, -1], expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            result.dataset["valid_loss"][config, 0, 0, -1], expected, rtol=1e-5
+        )
         assert state == {}
 
 
@@ -120,7 +140,7 @@ def test_a_penalised_loss_penalises_the_parameters():
     result = sweep(task(nn.Dense(10), jf.regularized(cross_entropy)), space, jf.sgd)
     free, held = (np.abs(result.params(config)[0]["kernel"]).sum() for config in range(2))
     assert held < 0.3 * free
-    assert result.dataset["valid_loss"][1, 0, 0, -1] < 3  # looks see no penalty
+    assert result.dataset["valid_loss"][1, 0, 0, -1] < 3  # evaluations see no penalty
 
 
 def test_inputs_and_rows_that_are_prepared():
@@ -131,7 +151,9 @@ def test_inputs_and_rows_that_are_prepared():
         def __call__(self, x, more, deterministic):
             assert x.shape[1:] == (32,)
             assert more.dtype == jnp.float32
-            return nn.Dense(10)(nn.Dropout(0.1, deterministic=deterministic)(jnp.concatenate([x, more], 1)))
+            return nn.Dense(10)(
+                nn.Dropout(0.1, deterministic=deterministic)(jnp.concatenate([x, more], 1))
+            )
 
     def halves(fitted, batch):
         x = batch["x"] - fitted
@@ -166,4 +188,6 @@ def test_weights_go_through_files(result, tmp_path):
     chex.assert_trees_all_equal(jf.load(tmp_path / "result.nc").params(1), result.params(1))
     result.save_params(tmp_path / "best.safetensors")
     stored = safetensors.numpy.load_file(tmp_path / "best.safetensors")
-    np.testing.assert_array_equal(stored["1.batch_stats.BatchNorm_0.mean"], jax.tree.leaves(result.params()[1])[0])
+    np.testing.assert_array_equal(
+        stored["1.batch_stats.BatchNorm_0.mean"], jax.tree.leaves(result.params()[1])[0]
+    )

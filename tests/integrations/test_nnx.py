@@ -15,7 +15,9 @@ nnx_task, nnx_model = jf.integrations.nnx_task, jf.integrations.nnx_model
 
 class Net(nnx.Module):
     def __init__(self, width=16, rate=0.5, *, rngs):
-        self.layers = nnx.List([nnx.Linear(64, width, use_bias=False, rngs=rngs), nnx.Linear(width, 10, rngs=rngs)])
+        self.layers = nnx.List(
+            [nnx.Linear(64, width, use_bias=False, rngs=rngs), nnx.Linear(width, 10, rngs=rngs)]
+        )
         self.norm = nnx.BatchNorm(width, momentum=0.8, rngs=rngs)
         self.dropout = nnx.Dropout(rate, rngs=rngs)
 
@@ -25,7 +27,9 @@ class Net(nnx.Module):
 
 
 def task(build=Net, loss=cross_entropy, **changes):
-    return nnx_task(build, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes})
+    return nnx_task(
+        build, loss, DATA, **{"validation": VALID, "metrics": {"accuracy": accuracy}, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,9 @@ def variables(model, kind):
 def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     expected, model = by_hand(RATES[1]), nnx_model(Net, result.params(1))
     for kind in (nnx.Param, nnx.BatchStat):
-        chex.assert_trees_all_close(variables(model, kind), variables(expected, kind), rtol=2e-3, atol=2e-5)
+        chex.assert_trees_all_close(
+            variables(model, kind), variables(expected, kind), rtol=2e-3, atol=2e-5
+        )
     loss = cross_entropy(expected(VALID["x"]), VALID)
     np.testing.assert_allclose(result.dataset["valid_loss"][1, 0, 0, -1], loss, rtol=1e-3)
     share = accuracy(model(VALID["x"]), VALID).mean()
@@ -89,7 +95,10 @@ def test_names_of_build_are_hyperparameters(tmp_path):
 def test_tied_weights_are_one_parameter_and_stay_tied():
     class Tied(nnx.Module):
         def __init__(self, *, rngs):
-            self.first, self.last = nnx.Linear(64, 64, rngs=rngs), nnx.Linear(64, 64, use_bias=False, rngs=rngs)
+            self.first, self.last = (
+                nnx.Linear(64, 64, rngs=rngs),
+                nnx.Linear(64, 64, use_bias=False, rngs=rngs),
+            )
             self.last.kernel = self.first.kernel
 
         def __call__(self, x):
@@ -118,5 +127,7 @@ def test_a_flag_of_the_call_is_set_and_a_traced_number_is_an_attribute():
     for config, scale in enumerate(scales):
         model = nnx_model(Told, result.params(config), {"scale": scale, "learning_rate": 0.1})
         expected = cross_entropy(model(VALID["x"], train=False), VALID)
-        np.testing.assert_allclose(result.dataset["valid_loss"][config, 0, 0, -1], expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            result.dataset["valid_loss"][config, 0, 0, -1], expected, rtol=1e-5
+        )
     assert len(np.unique(result.dataset["valid_loss"][..., -1])) == 2

@@ -24,7 +24,12 @@ from jefficient.results import Status
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-COMPLETE, PRUNED, FAIL, WAITING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.WAITING
+COMPLETE, PRUNED, FAIL, WAITING = (
+    TrialState.COMPLETE,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+    TrialState.WAITING,
+)
 
 
 def search(n=12, sampler=None, batch=4, **changes):
@@ -55,16 +60,28 @@ def told(tmp_path_factory):
         result = sweep(asked, seeds=2)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    return result, optuna.load_study(study_name="told", storage=worker.opened(f"sqlite:///{path}")), rounds
+    return (
+        result,
+        optuna.load_study(study_name="told", storage=worker.opened(f"sqlite:///{path}")),
+        rounds,
+    )
 
 
 def test_trials_are_told_what_the_formula_says(told):
     result, study, _ = told
     trials = study.get_trials()
-    assert [trial.number for trial in trials] == result.dataset["optuna_trial"].values.tolist() == list(range(20))
+    assert (
+        [trial.number for trial in trials]
+        == result.dataset["optuna_trial"].values.tolist()
+        == list(range(20))
+    )
     assert states(study)[FAIL] >= 1
-    for trial, rate, share in zip(trials, *(result.dataset[name].values for name in RANGES), strict=True):
-        np.testing.assert_allclose([rate, share], [trial.params["rate"], trial.params["share"]], rtol=1e-7)
+    for trial, rate, share in zip(
+        trials, *(result.dataset[name].values for name in RANGES), strict=True
+    ):
+        np.testing.assert_allclose(
+            [rate, share], [trial.params["rate"], trial.params["share"]], rtol=1e-7
+        )
         if rate > 0.1:
             assert (trial.state, trial.value, trial.intermediate_values) == (FAIL, None, {})
             assert trial.user_attrs == {"failed": "diverged at update 0"}
@@ -73,7 +90,9 @@ def test_trials_are_told_what_the_formula_says(told):
         np.testing.assert_allclose(trial.value, score(rate, share), rtol=1e-5)
         assert tuple(trial.intermediate_values) == LOOKS
         np.testing.assert_allclose(
-            list(trial.intermediate_values.values()), [score(rate, share, t) for t in LOOKS], rtol=1e-5
+            list(trial.intermediate_values.values()),
+            [score(rate, share, t) for t in LOOKS],
+            rtol=1e-5,
         )
 
 
@@ -89,18 +108,29 @@ def test_the_result_is_that_of_a_table_of_the_same_configurations(told):
     space = jf.Space(dict(result.space))
     table = sweep(space, seeds=2)
     assert table.dataset["hash"].values.tolist() == result.dataset["hash"].values.tolist()
-    np.testing.assert_array_equal(table.dataset["valid_loss"].values, result.dataset["valid_loss"].values)
+    np.testing.assert_array_equal(
+        table.dataset["valid_loss"].values, result.dataset["valid_loss"].values
+    )
     assert result.best().config == table.best().config
     assert result.dataset["optuna_trial"].values[result.best().config] == study.best_trial.number
     assert (result.dataset.attrs["rounds"], result.dataset.attrs["optuna_study"]) == (5, "told")
-    assert (np.diff(result.dataset["seconds"].max(["seed", "fold", "look"]).values[[0, 4, 8, 12, 16]]) > 0).all()
+    assert (
+        np.diff(
+            result.dataset["seconds"].max(["seed", "fold", "evaluation"]).values[[0, 4, 8, 12, 16]]
+        )
+        > 0
+    ).all()
 
 
 def test_weights_are_those_of_the_best_of_all_rounds():
     result = tiny_sweep(
         tiny_task(test=(np.ones((4, 3), np.float32), np.ones(4, np.float32)), validation=0.3),
         jf.optuna(
-            optuna.samplers.RandomSampler(seed=0), 9, batch=3, storage=None, learning_rate=jf.LogUniform(1e-3, 1e-1)
+            optuna.samplers.RandomSampler(seed=0),
+            9,
+            batch=3,
+            storage=None,
+            learning_rate=jf.LogUniform(1e-3, 1e-1),
         ),
         steps=20,
         seeds=2,
@@ -119,7 +149,9 @@ def test_a_value_is_the_mean_over_seeds_and_folds():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     result = tiny_sweep(
         tiny_task(),
-        jf.optuna(study, 3, batch=2, learning_rate=jf.LogUniform(1e-3, 1e-1), batch_size=jf.Choice([4, 8])),
+        jf.optuna(
+            study, 3, batch=2, learning_rate=jf.LogUniform(1e-3, 1e-1), batch_size=jf.Choice([4, 8])
+        ),
         steps=10,
         seeds=2,
         folds=3,
@@ -127,20 +159,27 @@ def test_a_value_is_the_mean_over_seeds_and_folds():
     )
     curves = result.dataset["valid_loss"].values.astype(float)
     assert curves.shape[:3] == (3, 2, 3)
-    looks = (result.dataset["step"].values >= 0).sum(axis=1)
-    last = [curve[..., look - 1].mean() for curve, look in zip(curves, looks, strict=True)]
+    evaluations = (result.dataset["step"].values >= 0).sum(axis=1)
+    last = [
+        curve[..., evaluation - 1].mean()
+        for curve, evaluation in zip(curves, evaluations, strict=True)
+    ]
     np.testing.assert_allclose([t.value for t in study.trials], last, rtol=1e-7)
 
 
 def test_labels_of_static_values_are_what_optuna_sees():
     kinds = jf.static({"near": lambda x: x, "far": lambda x: x + 1})
 
-    def look(t, data, kind, depth, rate):
+    def evaluation(t, data, kind, depth, rate):
         assert depth.dtype == jnp.int32
         return {"valid_loss": kind(rate) + depth.astype(jnp.float32)}
 
-    trial = jf.Trial(TRIAL.init, TRIAL.step, look)
-    ranges = {"rate": jf.Choice([0.0625, 0.03125]), "kind": kinds, "depth": jf.Uniform(1, 3, integer=True)}
+    trial = jf.Trial(TRIAL.init, TRIAL.step, evaluation)
+    ranges = {
+        "rate": jf.Choice([0.0625, 0.03125]),
+        "kind": kinds,
+        "depth": jf.Uniform(1, 3, integer=True),
+    }
     asked = jf.optuna(optuna.samplers.RandomSampler(seed=2), 12, batch=4, storage=None, **ranges)
     result = sweep(asked, trial)
     assert {t.params["kind"] for t in asked.study.trials} == {"near", "far"}
@@ -167,8 +206,16 @@ def test_what_is_proposed_again_is_trained_once_and_told_to_all():
     result = sweep(asked)
     assert result.dataset.sizes["config"] == 2
     assert states(asked.study) == {COMPLETE: 9}
-    known = dict(zip(result.dataset["rate"].values, result.dataset["valid_loss"].values[:, 0, 0, -1], strict=True))
-    assert [t.value for t in asked.study.trials] == [known[t.params["rate"]] for t in asked.study.trials]
+    known = dict(
+        zip(
+            result.dataset["rate"].values,
+            result.dataset["valid_loss"].values[:, 0, 0, -1],
+            strict=True,
+        )
+    )
+    assert [t.value for t in asked.study.trials] == [
+        known[t.params["rate"]] for t in asked.study.trials
+    ]
 
 
 GRID = {"rate": [0.001, 0.01, 0.1], "share": [0.25, 0.5]}
@@ -182,11 +229,14 @@ def test_a_sampler_without_more_to_propose_ends_the_search(name):
     else:
         choices = {name: jf.Choice(values) for name, values in GRID.items()}
         asked = search(20, optuna.samplers.BruteForceSampler(seed=0), **choices)
-    with pytest.warns(jf.JefficientWarning, match=r"jf\.optuna: n trials were to come, got n=20 and a (Grid|Brute)"):
+    with pytest.warns(
+        jf.JefficientWarning,
+        match=r"jf\.optuna: n trials were to come, got n=20 and a (Grid|Brute)",
+    ):
         result = sweep(asked)
-    assert sorted(zip(result.dataset["rate"].values, result.dataset["share"].values, strict=True)) == sorted(
-        (rate, share) for rate in GRID["rate"] for share in GRID["share"]
-    )
+    assert sorted(
+        zip(result.dataset["rate"].values, result.dataset["share"].values, strict=True)
+    ) == sorted((rate, share) for rate in GRID["rate"] for share in GRID["share"])
     assert set(states(asked.study)) == {COMPLETE}
 
 
@@ -199,27 +249,56 @@ def test_other_samplers(sampler):
 
 
 def test_scores_to_maximise():
-    trial = jf.Trial(TRIAL.init, TRIAL.step, lambda t, data, rate, share: {"height": -((share - 0.5) ** 2)})
+    trial = jf.Trial(
+        TRIAL.init, TRIAL.step, lambda t, data, rate, share: {"height": -((share - 0.5) ** 2)}
+    )
     asked = search(8)
     result = sweep(asked, trial, metric="height", mode="max")
     assert asked.study.direction == optuna.study.StudyDirection.MAXIMIZE
     done = [t for t in asked.study.trials if t.state == COMPLETE]
-    assert abs(asked.study.best_params["share"] - 0.5) == min(abs(t.params["share"] - 0.5) for t in done)
-    assert result.dataset["optuna_trial"].values[result.best().config] == asked.study.best_trial.number
+    assert abs(asked.study.best_params["share"] - 0.5) == min(
+        abs(t.params["share"] - 0.5) for t in done
+    )
+    assert (
+        result.dataset["optuna_trial"].values[result.best().config] == asked.study.best_trial.number
+    )
 
 
 def test_outcomes_of_every_status():
     nan, done, over = np.nan, Status.FINISHED, Status.DIVERGED
-    curves = [[[4, 2], [6, 3]], [[4, 2], [nan, nan]], [[5, nan]] * 2, [[nan, nan]] * 2, [[4, nan], [4, 4]]]
-    status = [[done, done], [done, over], [Status.STOPPED] * 2, [Status.INTERRUPTED, done], [done, done]]
+    curves = [
+        [[4, 2], [6, 3]],
+        [[4, 2], [nan, nan]],
+        [[5, nan]] * 2,
+        [[nan, nan]] * 2,
+        [[4, nan], [4, 4]],
+    ]
+    status = [
+        [done, done],
+        [done, over],
+        [Status.STOPPED] * 2,
+        [Status.INTERRUPTED, done],
+        [done, done],
+    ]
     curves, status = np.array(curves, float)[:, :, None], np.array(status)[:, :, None]
     found = outcomes(
-        made(curves[..., -1], {"rate": [1, 2, 3, 4, 5]}, looks={"valid_loss": curves}, status=status).dataset
+        made(
+            curves[..., -1],
+            {"rate": [1, 2, 3, 4, 5]},
+            evaluations={"valid_loss": curves},
+            status=status,
+        ).dataset
     )
     assert [x.state for x in found] == [COMPLETE, FAIL, PRUNED, None, FAIL]
     assert [x.value for x in found] == [2.5, None, None, None, None]
     assert [x.seen for x in found] == [[(10, 5.0), (20, 2.5)], [], [(10, 5.0)], [], [(10, 4.0)]]
-    assert [x.failed for x in found] == [None, "diverged at update 5", None, None, "its score is not finite"]
+    assert [x.failed for x in found] == [
+        None,
+        "diverged at update 5",
+        None,
+        None,
+        "its score is not finite",
+    ]
 
 
 def test_a_larger_n_goes_on_with_the_study(tmp_path):
@@ -227,11 +306,17 @@ def test_a_larger_n_goes_on_with_the_study(tmp_path):
     sweep(search(4, **place))
     asked = search(10, optuna.samplers.RandomSampler(seed=3), **place)
     assert sweep(asked).dataset["optuna_trial"].values.tolist() == [4, 5, 6, 7, 8, 9]
-    with pytest.raises(jf.ArgumentError, match=r"n must be more than the study's trials, got n=10 and 10 trials"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"n must be more than the study's trials, got n=10 and 10 trials"
+    ):
         sweep(search(10, **place))
-    with pytest.raises(jf.ArgumentError, match=r"a study must stay with one sweep, got steps=4 .* begun with 6"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"a study must stay with one sweep, got steps=4 .* begun with 6"
+    ):
         sweep(search(20, **place), steps=4)
-    with pytest.raises(jf.ArgumentError, match=r"the study must maximize one score, got .*'minimize'"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"the study must maximize one score, got .*'minimize'"
+    ):
         sweep(search(20, **place), mode="max")
 
 
@@ -281,7 +366,10 @@ def test_what_others_have_given_up_is_not_told():
 
 def test_a_result_joins_that_of_a_table():
     proposed, table = sweep(search(3)), sweep(jf.grid(rate=[0.01, 0.02], share=[0.5]))
-    for whole, numbers in ((proposed + table, [0, 1, 2, -1, -1]), (table + proposed, [-1, -1, 0, 1, 2])):
+    for whole, numbers in (
+        (proposed + table, [0, 1, 2, -1, -1]),
+        (table + proposed, [-1, -1, 0, 1, 2]),
+    ):
         assert whole.dataset["optuna_trial"].values.tolist() == numbers
         assert whole.dataset["optuna_trial"].attrs == proposed.dataset["optuna_trial"].attrs
 
@@ -293,7 +381,9 @@ def test_stopped_configurations_are_pruned():
     pruned = [t for t in asked.study.trials if t.state == PRUNED]
     assert [t.number for t in pruned] == np.flatnonzero(stopped).tolist() != []
     for t in pruned:  # Optuna takes the last intermediate value
-        np.testing.assert_allclose(t.value, score(**t.params, t=max(t.intermediate_values)), rtol=1e-5)
+        np.testing.assert_allclose(
+            t.value, score(**t.params, t=max(t.intermediate_values)), rtol=1e-5
+        )
 
 
 def test_a_search_in_which_everything_diverges():
@@ -318,7 +408,9 @@ def test_an_error_fails_what_was_asked_for():
 @pytest.mark.parametrize("name", ["plan", "directory", "executor"])
 def test_what_needs_a_table_is_refused(name):
     asked = search(storage="sqlite:///nowhere/never.db")  # refused before the database is opened
-    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: {name} must be None where configurations are proposed"):
+    with pytest.raises(
+        jf.ArgumentError, match=f"jf.sweep: {name} must be None where configurations are proposed"
+    ):
         sweep(asked, **{name: "measure"})
 
 
@@ -332,9 +424,13 @@ def test_bad_arguments():
         jf.optuna(sampler, 4, rate=[1, 2, 3])
     with pytest.raises(jf.ArgumentTypeError, match=r"jf\.optuna: study_or_sampler must be"):
         jf.optuna("TPE", 4, rate=jf.Uniform(0, 1))
-    with pytest.raises(jf.ArgumentTypeError, match=r"jf\.optuna: storage and study_name go with a sampler"):
+    with pytest.raises(
+        jf.ArgumentTypeError, match=r"jf\.optuna: storage and study_name go with a sampler"
+    ):
         jf.optuna(optuna.create_study(), 4, storage=None, rate=jf.Uniform(0, 1))
-    with pytest.raises(jf.ArgumentError, match=r"the study must minimize one score, got .*'minimize', 'maximize'"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"the study must minimize one score, got .*'minimize', 'maximize'"
+    ):
         sweep(search(4, optuna.create_study(directions=["minimize", "maximize"])))
 
 
@@ -346,5 +442,7 @@ def test_without_optuna_the_error_names_the_extra(monkeypatch):
 
 def test_importing_jefficient_imports_no_optuna():
     program = "import sys, jefficient; print('optuna' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"

@@ -1,7 +1,7 @@
 """One of two processes on a study: `python worker.py DATABASE N FILE killed|spared`.
 
-The one kills itself in its second batch. The other waits in its second batch for the file, which says that the first
-one's heartbeats have been missing for long.
+The one kills itself in its second batch. The other waits in its second batch for the file, which
+says that the first one's heartbeats have been missing for long.
 """
 
 import os
@@ -35,7 +35,9 @@ def opened(database, has_heartbeats=False):
             "heartbeat_stale_trial_callback": optuna.storages.RetryHeartbeatStaleTrialCallback(),
         }
         kwargs = {"poolclass": NullPool, **waits}
-        return optuna.storages.RDBStorage(database, engine_kwargs=kwargs, **(beats if has_heartbeats else {}))
+        return optuna.storages.RDBStorage(
+            database, engine_kwargs=kwargs, **(beats if has_heartbeats else {})
+        )
 
 
 def main(database, n, file, is_killed):
@@ -48,7 +50,10 @@ def main(database, n, file, is_killed):
 
     storage = opened(database, has_heartbeats=True)
     sampler = optuna.samplers.RandomSampler(seed=int(is_killed))
-    sweep(jf.optuna(sampler, n, batch=BATCH, storage=storage, study_name=NAME, **RANGES), progress=at_work)
+    sweep(
+        jf.optuna(sampler, n, batch=BATCH, storage=storage, study_name=NAME, **RANGES),
+        progress=at_work,
+    )
 
 
 def check_two_of_which_one_is_killed(database, n, folder):
@@ -58,13 +63,23 @@ def check_two_of_which_one_is_killed(database, n, folder):
     program = [sys.executable, __file__, database, str(n), file]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        ),
     }
-    killed, spared = [subprocess.Popen([*program, which], env=environment) for which in ("killed", "spared")]
+    killed, spared = [
+        subprocess.Popen([*program, which], env=environment) for which in ("killed", "spared")
+    ]
     try:
         assert killed.wait(timeout=120) == -signal.SIGKILL
-        with opened(database).engine.begin() as connection:  # instead of waiting; who lives has another in a second
-            connection.execute(sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00.000000'"))
+        with opened(
+            database
+        ).engine.begin() as connection:  # instead of waiting; who lives has another in a second
+            connection.execute(
+                sqlalchemy.text(
+                    "UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00.000000'"
+                )
+            )
         file.touch()
         assert spared.wait(timeout=120) == 0
     finally:

@@ -1,6 +1,7 @@
 """Modules of equinox trained by our transforms: the real equinox, with leaves that have no gradient.
 
-Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the standard one.
+Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the
+standard one.
 """
 
 from collections.abc import Callable
@@ -34,7 +35,10 @@ class Model(eqx.Module):
 
     def __init__(self, key):
         first, last = jax.random.split(key)
-        self.layers = [eqx.nn.Linear(4, 8, key=first), eqx.nn.Linear(8, "scalar", use_bias=False, key=last)]
+        self.layers = [
+            eqx.nn.Linear(4, 8, key=first),
+            eqx.nn.Linear(8, "scalar", use_bias=False, key=last),
+        ]
         self.columns = jnp.array([3, 1, 0, 2])
         self.key = key
         self.readout = jnp.arcsinh
@@ -118,7 +122,10 @@ def test_leaves_without_a_gradient_are_left_alone():
     moments = optax.tree_utils.tree_get(state, "mu")
     assert jax.tree.structure(moments) == jax.tree.structure(trained(before))
     assert moments.columns is None
-    assert all((x != y).all() for x, y in zip(*map(jax.tree.leaves, (trained(after), trained(before))), strict=True))
+    assert all(
+        (x != y).all()
+        for x, y in zip(*map(jax.tree.leaves, (trained(after), trained(before))), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ["adam", "clipped_adamw"])
@@ -133,7 +140,9 @@ def test_our_apply_updates_takes_a_module():
 
 
 def test_a_filter_that_keeps_integers_is_refused_by_leaf():
-    with pytest.raises(TypeError, match=r"jf\.adam: parameters must be floating, got dtype int32 at \.columns"):
+    with pytest.raises(
+        TypeError, match=r"jf\.adam: parameters must be floating, got dtype int32 at \.columns"
+    ):
         jf.adam(0.05).init(eqx.filter(Model(jax.random.key(1)), eqx.is_array))
 
 

@@ -1,6 +1,7 @@
 """Models of flax (linen with its TrainState, nnx with its Optimizer) trained by our transforms: the real flax.
 
-Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the standard one.
+Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the
+standard one.
 """
 
 import chex
@@ -46,7 +47,9 @@ class Mlp(nn.Module):
 
 def linen_state(tx, seed=1):
     model = Mlp()
-    return LinenState.create(apply_fn=model.apply, params=model.init(jax.random.key(seed), X)["params"], tx=tx)
+    return LinenState.create(
+        apply_fn=model.apply, params=model.init(jax.random.key(seed), X)["params"], tx=tx
+    )
 
 
 def train_linen(state, steps=STEPS):
@@ -80,7 +83,10 @@ def test_linen_train_state_learns_as_with_optax(name):
 
 @pytest.mark.parametrize("name", ["sgd", "clipped_adamw"])
 def test_a_state_read_from_bytes_goes_on_bitwise(name):
-    """The template is of another seed: nothing of it may remain. Leaves come back as NumPy arrays."""
+    """The template is of another seed: nothing of it may remain.
+
+    Leaves come back as NumPy arrays.
+    """
     ours, _ = OPTIMIZERS[name]
     half, _ = train_linen(linen_state(ours()), STEPS // 2)
     read = serialization.from_bytes(linen_state(ours(), seed=2), serialization.to_bytes(half))
@@ -89,7 +95,9 @@ def test_a_state_read_from_bytes_goes_on_bitwise(name):
     expected, losses = train_linen(half, STEPS // 2)
     resumed, resumed_losses = train_linen(read, STEPS // 2)
     assert resumed_losses == losses
-    chex.assert_trees_all_equal((resumed.params, resumed.opt_state), (expected.params, expected.opt_state))
+    chex.assert_trees_all_equal(
+        (resumed.params, resumed.opt_state), (expected.params, expected.opt_state)
+    )
 
 
 class NnxMlp(nnx.Module):

@@ -1,7 +1,7 @@
 """jefficient inside optax's functions, and optax inside jefficient's: the real optax, several steps, jit and scan.
 
-Ours run under strict dtype promotion. optax's own arithmetic (its Adam, some of its wrappers) mixes dtypes, so what
-contains it is marked "standard".
+Ours run under strict dtype promotion. optax's own arithmetic (its Adam, some of its wrappers) mixes
+dtypes, so what contains it is marked "standard".
 """
 
 import chex
@@ -15,8 +15,13 @@ import jefficient as jf
 
 STEPS = 8
 _rng = np.random.default_rng(0)
-PARAMS = {"b": jnp.asarray(_rng.normal(size=2), jnp.float32), "w": jnp.asarray(_rng.normal(size=(3, 2)), jnp.float32)}
-GRADS = jax.tree.map(lambda p: jnp.asarray(_rng.normal(size=(STEPS, *p.shape)), jnp.float32), PARAMS)
+PARAMS = {
+    "b": jnp.asarray(_rng.normal(size=2), jnp.float32),
+    "w": jnp.asarray(_rng.normal(size=(3, 2)), jnp.float32),
+}
+GRADS = jax.tree.map(
+    lambda p: jnp.asarray(_rng.normal(size=(STEPS, *p.shape)), jnp.float32), PARAMS
+)
 KERNELS = {"b": False, "w": True}
 LABELS = {"b": "bias", "w": "kernel"}
 
@@ -66,12 +71,20 @@ COMBINATIONS = {
     ),
     "adamw_with_their_decay": (
         "strict",
-        lambda: (jf.scale_by_adam(), optax.add_decayed_weights(0.1, mask=KERNELS), jf.scale_by_learning_rate(0.1)),
+        lambda: (
+            jf.scale_by_adam(),
+            optax.add_decayed_weights(0.1, mask=KERNELS),
+            jf.scale_by_learning_rate(0.1),
+        ),
         lambda: (optax.adamw(0.1, weight_decay=0.1, mask=KERNELS),),
     ),
     "lion": (
         "strict",
-        lambda: (optax.scale_by_lion(), jf.l2_decay(1e-3), jf.scale_by_learning_rate(our_schedule())),
+        lambda: (
+            optax.scale_by_lion(),
+            jf.l2_decay(1e-3),
+            jf.scale_by_learning_rate(our_schedule()),
+        ),
         lambda: (optax.lion(their_schedule()),),
     ),
     "clip": (
@@ -81,7 +94,12 @@ COMBINATIONS = {
     ),
     "rms": (
         "strict",
-        lambda: (optax.scale_by_rms(), jf.scale_by_schedule(our_schedule()), jf.trace(0.9), optax.scale(-1.0)),
+        lambda: (
+            optax.scale_by_rms(),
+            jf.scale_by_schedule(our_schedule()),
+            jf.trace(0.9),
+            optax.scale(-1.0),
+        ),
         lambda: (optax.rmsprop(their_schedule(), momentum=0.9),),
     ),
 }
@@ -108,29 +126,49 @@ def test_chains_of_both_libraries_agree_in_every_nesting(name):
 # promotion of the wrapper itself, the wrapper around a transform of either library
 WRAPPERS = {
     "inject_adam": ("strict", lambda lib: optax.inject_hyperparams(lib.adam)(0.1, b1=0.8)),
-    "inject_sgd": ("strict", lambda lib: optax.inject_hyperparams(lib.sgd)(0.1, momentum=0.9, nesterov=True)),
+    "inject_sgd": (
+        "strict",
+        lambda lib: optax.inject_hyperparams(lib.sgd)(0.1, momentum=0.9, nesterov=True),
+    ),
     "inject_static": (
         "strict",
         lambda lib: optax.inject_hyperparams(lib.adamw, static_args=("mask", "mu_dtype"))(
             0.1, weight_decay=0.1, mask=lambda _: KERNELS, mu_dtype=jnp.bfloat16
         ),
     ),
-    "multi_steps": ("standard", lambda lib: optax.MultiSteps(lib.adam(0.1), 4).gradient_transformation()),
+    "multi_steps": (
+        "standard",
+        lambda lib: optax.MultiSteps(lib.adam(0.1), 4).gradient_transformation(),
+    ),
     "masked": ("strict", lambda lib: optax.masked(lib.adamw(0.1), KERNELS)),
-    "masked_by_function": ("strict", lambda lib: optax.masked(lib.sgd(0.1, 0.9), lambda _: KERNELS)),
+    "masked_by_function": (
+        "strict",
+        lambda lib: optax.masked(lib.sgd(0.1, 0.9), lambda _: KERNELS),
+    ),
     "partition": (
         "strict",
         lambda lib: optax.partition({"bias": lib.sgd(0.1, 0.9), "kernel": lib.adamw(0.1)}, LABELS),
     ),
     "multi_transform": (
         "strict",
-        lambda lib: optax.multi_transform({"bias": optax.set_to_zero(), "kernel": lib.adam(0.1)}, LABELS),
+        lambda lib: optax.multi_transform(
+            {"bias": optax.set_to_zero(), "kernel": lib.adam(0.1)}, LABELS
+        ),
     ),
     "apply_if_finite": ("strict", lambda lib: optax.apply_if_finite(lib.adam(0.1), 3)),
-    "conditionally_transform": ("strict", lambda lib: optax.conditionally_transform(lib.adam(0.1), lambda t: t > 2)),
+    "conditionally_transform": (
+        "strict",
+        lambda lib: optax.conditionally_transform(lib.adam(0.1), lambda t: t > 2),
+    ),
     "flatten": ("strict", lambda lib: optax.flatten(lib.adam(0.1))),
-    "named_chain": ("strict", lambda lib: optax.named_chain(("clip", optax.clip(0.5)), ("adam", lib.adam(0.1)))),
-    "schedule_free": ("strict", lambda lib: optax.contrib.schedule_free(lib.adamw(0.1, b1=0.0), 0.1)),
+    "named_chain": (
+        "strict",
+        lambda lib: optax.named_chain(("clip", optax.clip(0.5)), ("adam", lib.adam(0.1))),
+    ),
+    "schedule_free": (
+        "strict",
+        lambda lib: optax.contrib.schedule_free(lib.adamw(0.1, b1=0.0), 0.1),
+    ),
     "sam": ("standard", lambda lib: optax.contrib.sam(lib.adam(0.1), lib.sgd(0.05), sync_period=2)),
     "extra_args": ("strict", lambda lib: optax.with_extra_args_support(lib.adam(0.1))),
 }
@@ -150,7 +188,8 @@ def test_lookahead_around_our_transform():
     params = optax.LookaheadParams.init_synced(PARAMS)
     with jax.numpy_dtype_promotion("standard"):
         got, expected = (
-            trajectory(optax.lookahead(lib.sgd(0.1), sync_period=3, slow_step_size=0.5), params) for lib in (jf, optax)
+            trajectory(optax.lookahead(lib.sgd(0.1), sync_period=3, slow_step_size=0.5), params)
+            for lib in (jf, optax)
         )
     assert_like_optax(got, expected)
     assert (got.fast["w"][0] != got.slow["w"][0]).all()
@@ -161,7 +200,11 @@ def test_lookahead_around_our_transform():
 INJECTED = {
     "sgd": (jf.sgd, optax.sgd, {"learning_rate": [0.1, 0.02, 0.3], "momentum": [0.9, 0.9, 0.5]}),
     "adam": (jf.adam, optax.adam, {"learning_rate": [0.1, 0.02, 0.3], "b1": [0.9, 0.5, 0.8]}),
-    "adamw": (jf.adamw, optax.adamw, {"learning_rate": [0.1, 0.2, 0.3], "weight_decay": [0.1, 0.5, 0.0]}),
+    "adamw": (
+        jf.adamw,
+        optax.adamw,
+        {"learning_rate": [0.1, 0.2, 0.3], "weight_decay": [0.1, 0.5, 0.0]},
+    ),
 }
 
 
@@ -223,10 +266,15 @@ def test_schedules_may_be_injected():
     got = trajectory(optax.inject_hyperparams(jf.adam)(our_schedule(), b1=b1))
     with jax.numpy_dtype_promotion("standard"):
         expected = trajectory(
-            optax.inject_hyperparams(optax.adam)(their_schedule(), b1=optax.exponential_decay(0.9, 2, 0.5))
+            optax.inject_hyperparams(optax.adam)(
+                their_schedule(), b1=optax.exponential_decay(0.9, 2, 0.5)
+            )
         )
     assert_like_optax(got, expected)
-    assert_same(trajectory(optax.inject_hyperparams(jf.sgd)(our_schedule())), trajectory(jf.sgd(our_schedule())))
+    assert_same(
+        trajectory(optax.inject_hyperparams(jf.sgd)(our_schedule())),
+        trajectory(jf.sgd(our_schedule())),
+    )
 
 
 def test_schedules_of_either_library_drive_the_other():
@@ -249,7 +297,9 @@ def test_injected_numbers_of_low_precision_parameters_stay_float32():
 def test_multi_steps_is_one_step_on_the_mean_gradient():
     means = jax.tree.map(lambda g: g.reshape(2, 4, *g.shape[1:]).mean(axis=1), GRADS)
     with jax.numpy_dtype_promotion("standard"):
-        got = trajectory(optax.MultiSteps(jf.adam(0.1), every_k_schedule=4).gradient_transformation())
+        got = trajectory(
+            optax.MultiSteps(jf.adam(0.1), every_k_schedule=4).gradient_transformation()
+        )
     assert_same(jax.tree.map(lambda x: x[3::4], got), trajectory(jf.adam(0.1), grads=means))
     for t, held in ((2, PARAMS["w"]), (6, got["w"][3])):
         chex.assert_trees_all_equal(got["w"][t], held)
@@ -264,7 +314,10 @@ def test_masked_leaves_pass_untouched():
 
 def test_each_part_of_a_partition_trains_as_if_alone():
     """The norm that clips the kernel must not see the bias."""
-    rules = {"bias": jf.adam(0.1), "kernel": jf.chain(jf.clip_by_global_norm(0.5), jf.sgd(our_schedule(), 0.9))}
+    rules = {
+        "bias": jf.adam(0.1),
+        "kernel": jf.chain(jf.clip_by_global_norm(0.5), jf.sgd(our_schedule(), 0.9)),
+    }
     got = trajectory(optax.partition(rules, LABELS))
     for leaf, label in LABELS.items():
         alone = trajectory(rules[label], {leaf: PARAMS[leaf]}, {leaf: GRADS[leaf]})
@@ -273,7 +326,9 @@ def test_each_part_of_a_partition_trains_as_if_alone():
 
 def test_apply_if_finite_skips_a_step_of_our_transform():
     spoiled = jax.tree.map(lambda g: jnp.insert(g, 3, jnp.nan, axis=0), GRADS)
-    got = trajectory(optax.apply_if_finite(jf.adamw(our_schedule()), max_consecutive_errors=2), grads=spoiled)
+    got = trajectory(
+        optax.apply_if_finite(jf.adamw(our_schedule()), max_consecutive_errors=2), grads=spoiled
+    )
     chex.assert_trees_all_equal(got["w"][3], got["w"][2])
     kept = jax.tree.map(lambda x: jnp.delete(x, 3, axis=0), got)
     assert_same(kept, trajectory(jf.adamw(our_schedule())))
@@ -345,7 +400,9 @@ def test_extra_arguments_are_supported_and_ignored():
 def test_updates_of_either_library_are_applied_by_either(lib, promotion):
     with jax.numpy_dtype_promotion(promotion):
         tx = lib.adamw(0.1)
-        by_us, by_them = (trajectory(tx, apply=apply) for apply in (jf.apply_updates, optax.apply_updates))
+        by_us, by_them = (
+            trajectory(tx, apply=apply) for apply in (jf.apply_updates, optax.apply_updates)
+        )
     chex.assert_trees_all_equal(by_us, by_them)
     low = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
     with jax.numpy_dtype_promotion("standard"):
@@ -366,7 +423,9 @@ def test_tree_get_and_tree_set_reach_our_state():
 
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
     rewound = put(state, mu=zeros, nu=zeros, count=jnp.int32(0))
-    chex.assert_trees_all_equal(tx.update(PARAMS, rewound, PARAMS), tx.update(PARAMS, tx.init(PARAMS), PARAMS))
+    chex.assert_trees_all_equal(
+        tx.update(PARAMS, rewound, PARAMS), tx.update(PARAMS, tx.init(PARAMS), PARAMS)
+    )
 
 
 def test_an_injected_number_is_read_from_the_injector():
@@ -393,4 +452,6 @@ def test_tree_map_params_finds_the_moments_and_nothing_else(tx):
     assert jax.tree.structure(specs) == jax.tree.structure(state)
     for moment in ("mu", "nu"):
         assert optax.tree_utils.tree_get(specs, moment) == LABELS
-    assert sorted(s for s in jax.tree.leaves(specs) if s != "replicated") == sorted([*LABELS.values()] * 2)
+    assert sorted(s for s in jax.tree.leaves(specs) if s != "replicated") == sorted(
+        [*LABELS.values()] * 2
+    )

@@ -25,7 +25,9 @@ FRAME = pd.DataFrame(tiny.X.astype(float), columns=["a", "b", "c"], index=pd.Ran
 SERIES = pd.Series(tiny.Y.astype(float), index=FRAME.index)
 
 
-@pytest.mark.parametrize("rows", [(FRAME, SERIES), (jnp.asarray(tiny.X), jnp.asarray(tiny.Y))], ids=["pandas", "jax"])
+@pytest.mark.parametrize(
+    "rows", [(FRAME, SERIES), (jnp.asarray(tiny.X), jnp.asarray(tiny.Y))], ids=["pandas", "jax"]
+)
 def test_rows_may_be_of_numpy_jax_and_pandas(rows):
     expected = run(tiny.X, tiny.Y, np.array(RATES), validation=0.2)
     result = run(*rows, pd.Series(RATES), validation=0.2)
@@ -40,10 +42,17 @@ def test_tables_come_out_as_pandas():
     result = run(tiny.X, tiny.Y, RATES, validation=0.2)
     assert isinstance(result.table(), pd.DataFrame)
     assert isinstance(result.ties(), pd.DataFrame)
-    assert result.dataset["valid_loss"].to_dataframe().index.names == ["config", "seed", "fold", "look"]
+    assert result.dataset["valid_loss"].to_dataframe().index.names == [
+        "config",
+        "seed",
+        "fold",
+        "evaluation",
+    ]
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(result.params()))
 
 
 def test_a_column_of_texts_is_named():
-    with pytest.raises(jf.ArgumentTypeError, match=r"data\['x'\] must hold numbers, got dtype object"):
+    with pytest.raises(
+        jf.ArgumentTypeError, match=r"data\['x'\] must hold numbers, got dtype object"
+    ):
         run(pd.DataFrame({"a": ["low", "high"] * 15}).astype(object), SERIES, RATES)

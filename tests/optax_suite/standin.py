@@ -1,15 +1,17 @@
 """A pytest plugin for optax's own tests: where a test names a function of optax, it gets jefficient's of that name.
 
-Load it with ``-p standin`` (this folder on PYTHONPATH) in a process of its own. It reads two environment variables:
-OPTAX_SUITE_REPORT, the file to write, ``{case: {"outcome": …, "failure": …, "calls": [names of ours]}}``; and
-OPTAX_SUITE_SELECT, a regular expression that a case must match from its beginning: ``Class::case`` with its
-parameters behind it as absl writes them (the names of absl's cases carry numbers alone).
+Load it with ``-p standin`` (this folder on PYTHONPATH) in a process of its own. It reads two
+environment variables: OPTAX_SUITE_REPORT, the file to write, ``{case: {"outcome": …, "failure": …,
+"calls": [names of ours]}}``; and OPTAX_SUITE_SELECT, a regular expression that a case must match
+from its beginning: ``Class::case`` with its parameters behind it as absl writes them (the names of
+absl's cases carry numbers alone).
 
-What is replaced, and what is not: optax's tests read functions off optax's modules (``transform.scale_by_adam``), and
-so do optax's functions among themselves. The tests are to get ours; what optax does inside while something else is
-tested is to stay optax's, and jefficient itself stands on `optax.masked`, which must not become our own. So no module
-is changed. Once all of optax and jefficient is imported, and bound to the originals, `sys.modules` gets copies of
-optax's modules with our functions in them, and what is imported from then on, the tests, finds the copies.
+What is replaced, and what is not: optax's tests read functions off optax's modules
+(``transform.scale_by_adam``), and so do optax's functions among themselves. The tests are to get
+ours; what optax does inside while something else is tested is to stay optax's, and jefficient
+itself stands on `optax.masked`, which must not become our own. So no module is changed. Once all of
+optax and jefficient is imported, and bound to the originals, `sys.modules` gets copies of optax's
+modules with our functions in them, and what is imported from then on, the tests, finds the copies.
 """
 
 import collections
@@ -40,7 +42,9 @@ def pytest_configure():
     for found in pkgutil.walk_packages(optax.__path__, "optax."):
         if not found.name.endswith("_test"):
             importlib.import_module(found.name)
-    modules = {path: module for path, module in sys.modules.items() if path.partition(".")[0] == "optax"}
+    modules = {
+        path: module for path, module in sys.modules.items() if path.partition(".")[0] == "optax"
+    }
     ours = {name: (theirs, counted(name, theirs)) for name, theirs in counterparts().items()}
     ours["ReduceLROnPlateauState"] = (optax.contrib.ReduceLROnPlateauState, plateau_state)
     copies = {path: _copy(path, module, ours) for path, module in modules.items()}
@@ -54,14 +58,23 @@ def pytest_configure():
 def _copy(path, module, ours):
     copy = types.ModuleType(path)
     vars(copy).update(vars(module))
-    vars(copy).update({name: stand_in for name, (theirs, stand_in) in ours.items() if vars(copy).get(name) is theirs})
+    vars(copy).update(
+        {
+            name: stand_in
+            for name, (theirs, stand_in) in ours.items()
+            if vars(copy).get(name) is theirs
+        }
+    )
     return copy
 
 
 def counterparts():
     """{name: optax's function} of the functions that both libraries have."""
     homes = (optax, optax.contrib)
-    found = {name: next((x for home in homes if (x := getattr(home, name, None))), None) for name in jf.__all__}
+    found = {
+        name: next((x for home in homes if (x := getattr(home, name, None))), None)
+        for name in jf.__all__
+    }
     return {name: x for name, x in found.items() if callable(x) and not isinstance(x, type)}
 
 
@@ -76,7 +89,9 @@ def counted(name, theirs):
 
     types_of = {p.name: p.annotation for p in inspect.signature(theirs).parameters.values()}
     signature = inspect.signature(function)
-    parameters = [p.replace(annotation=types_of.get(p.name, p.empty)) for p in signature.parameters.values()]
+    parameters = [
+        p.replace(annotation=types_of.get(p.name, p.empty)) for p in signature.parameters.values()
+    ]
     stand_in.__signature__ = signature.replace(parameters=parameters)
     return stand_in
 

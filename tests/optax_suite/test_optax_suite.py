@@ -1,10 +1,12 @@
 """optax's own tests, shipped in its wheel, pass with jefficient's functions in the place of optax's.
 
-`standin.py` says what is replaced. Each module of optax's tests runs in a process of its own, under optax's settings
-(the promotion of dtypes is not strict there), but a warning that our code causes is an error, as everywhere. Cases
-that call nothing of ours are left out: what happens in them is optax's alone.
+`standin.py` says what is replaced. Each module of optax's tests runs in a process of its own, under
+optax's settings (the promotion of dtypes is not strict there), but a warning that our code causes
+is an error, as everywhere. Cases that call nothing of ours are left out: what happens in them is
+optax's alone.
 
-The tables are those of optax 0.2.8. Where its tests are missing or renamed these tests fail, and never skip.
+The tables are those of optax 0.2.8. Where its tests are missing or renamed these tests fail, and
+never skip.
 """
 
 import fnmatch
@@ -33,8 +35,11 @@ class Module(NamedTuple):
 # the slowest first
 MODULES = {
     # of the cases for several optimizers those of our five; LBFGSTest holds nothing of ours
-    "optax._src.alias_test": Module("adam adamw apply_updates nadam nadamw sgd", select=rf"AliasTest::.*{OURS}"),
-    # without test_multi_steps_mixed_precision, half a minute a case: tests/interchange compares optax.MultiSteps
+    "optax._src.alias_test": Module(
+        "adam adamw apply_updates nadam nadamw sgd", select=rf"AliasTest::.*{OURS}"
+    ),
+    # without test_multi_steps_mixed_precision, half a minute a case: tests/interchange compares
+    # optax.MultiSteps
     "optax.transforms._accumulation_test": Module(
         "apply_updates chain scale scale_by_adam sgd", select="(?!.*mixed_precision)"
     ),
@@ -52,7 +57,9 @@ MODULES = {
         "adam adamw apply_updates clip clip_by_global_norm identity scale scale_by_adam scale_by_schedule sgd trace"
     ),
     "optax.transforms._clipping_test": Module("clip clip_by_global_norm"),
-    "optax.transforms._conditionality_test": Module("apply_if_finite apply_updates chain scale sgd"),
+    "optax.transforms._conditionality_test": Module(
+        "apply_if_finite apply_updates chain scale sgd"
+    ),
     "optax.transforms._masking_test": Module("apply_updates masked sgd"),
     "optax.transforms._combining_test": Module(
         "adam apply_updates chain named_chain partition scale scale_by_adam sgd trace"
@@ -84,7 +91,10 @@ EXCEPTIONS = {
         "jf.apply_updates: updates and parameters must match",
         "an update for a parameter that is None is refused, as trees that differ; both may be None",
     ),
-    "optax.schedules._schedule_test::PolynomialTest::test_zero_steps_schedule": ("0 < transition_steps < inf", STEPS),
+    "optax.schedules._schedule_test::PolynomialTest::test_zero_steps_schedule": (
+        "0 < transition_steps < inf",
+        STEPS,
+    ),
     "optax.schedules._schedule_test::ExponentialTest::test_nonvalid_transition_steps*": (
         "0 < transition_steps < inf",
         STEPS,
@@ -124,7 +134,9 @@ def run(module, folder):
         "OPTAX_SUITE_SELECT": MODULES[module].select,
         "PYTEST_ADDOPTS": "-p no:cacheprovider",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": os.pathsep.join([str(Path(standin.__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(standin.__file__).parent), os.environ.get("PYTHONPATH", "")]
+        ),
     }
     done = processes.run("-m", "pytest", *options, "--pyargs", module, cwd=folder, env=environment)
     assert done.returncode in (0, 1), f"{module} did not run:\n{done.stdout}\n{done.stderr}"
@@ -133,17 +145,29 @@ def run(module, folder):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_optax_suite(module, tmp_path):
-    cases = {f"{module}::{name}": case for name, case in run(module, tmp_path).items() if case["calls"]}
-    excepted = {pattern: says for pattern, (says, _) in EXCEPTIONS.items() if pattern.startswith(f"{module}::")}
-    assert {name for case in cases.values() for name in case["calls"]} == set(MODULES[module].uses.split())
+    cases = {
+        f"{module}::{name}": case for name, case in run(module, tmp_path).items() if case["calls"]
+    }
+    excepted = {
+        pattern: says
+        for pattern, (says, _) in EXCEPTIONS.items()
+        if pattern.startswith(f"{module}::")
+    }
+    assert {name for case in cases.values() for name in case["calls"]} == set(
+        MODULES[module].uses.split()
+    )
 
     unexpected = []
     for name, case in cases.items():
-        says = next((says for pattern, says in excepted.items() if fnmatch.fnmatchcase(name, pattern)), None)
+        says = next(
+            (says for pattern, says in excepted.items() if fnmatch.fnmatchcase(name, pattern)), None
+        )
         if says is None and case["outcome"] != "passed":
             unexpected.append(f"{name} {case['outcome']}:\n{case['failure']}")
         elif says is not None and (case["outcome"] != "failed" or says not in case["failure"]):
-            unexpected.append(f"{name} is to fail with {says!r}, but {case['outcome']}:\n{case['failure']}")
+            unexpected.append(
+                f"{name} is to fail with {says!r}, but {case['outcome']}:\n{case['failure']}"
+            )
     assert not unexpected, "\n\n".join(unexpected)
     unused = [pattern for pattern in excepted if not fnmatch.filter(cases, pattern)]
     assert not unused, f"exceptions without a case: {unused}"
@@ -154,10 +178,14 @@ def test_every_function_that_both_have_is_called():
     assert set(standin.counterparts()) - called == UNCALLED
 
 
-@pytest.mark.parametrize(("name", "theirs"), standin.counterparts().items(), ids=standin.counterparts())
+@pytest.mark.parametrize(
+    ("name", "theirs"), standin.counterparts().items(), ids=standin.counterparts()
+)
 def test_arguments_their_order_and_defaults_are_optax_s(name, theirs):
     def arguments(function):
-        return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
+        return [
+            (p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()
+        ]
 
     assert arguments(getattr(jf, name)) == arguments(theirs)
 

@@ -5,35 +5,57 @@ import numpy as np
 from jefficient.results import Curves, Labels, Result, Status, to_dataset
 
 
-def made(scores, columns, *, looks=None, status=None, step=None, diagnostics=None, layers=(), rows=(80, 20), **changes):
+def made(
+    scores,
+    columns,
+    *,
+    evaluations=None,
+    status=None,
+    step=None,
+    diagnostics=None,
+    layers=(),
+    rows=(80, 20),
+    **changes,
+):
     """A result with these scores.
 
     Args:
-        scores: (configs, seeds, folds); what the last look measures as the metric. NaN is a diverged trial.
+        scores: (configs, seeds, folds); what the last evaluation measures as the metric. NaN is a
+            diverged trial.
         columns: name to a value for every configuration.
-        looks: name to (configs, seeds, folds, looks), or to what broadcasts to it; by default the metric falls (for
-            mode "max": rises) to its score over ten looks, and the training loss is the same curve.
+        evaluations: name to (configs, seeds, folds, evaluations), or to what broadcasts to it; by
+            default the metric falls (for mode "max": rises) to its score over ten evaluations, and
+            the training loss is the same curve.
         status: (configs, seeds, folds) of `Status`; by default all finished, but for NaN.
-        step: (looks,), updates at each look; by default 10, 20, ….
-        diagnostics: as `looks`, some with the axis of `layers` last.
+        step: (evaluations,), updates at each evaluation; by default 10, 20, ….
+        diagnostics: as `evaluations`, some with the axis of `layers` last.
         layers: their names.
         rows: training rows and validation rows of every fold.
         **changes: attributes, `metric`, `mode` and `select` among them.
     """
-    attributes = {"metric": "valid_loss", "mode": "min", "select": "last", "seconds": 1.0, "busy": 1.0} | changes
+    attributes = {
+        "metric": "valid_loss",
+        "mode": "min",
+        "select": "last",
+        "seconds": 1.0,
+        "utilization": 1.0,
+    } | changes
     scores = np.asarray(scores, float)
     shape, sign = scores.shape, 1 if attributes["mode"] == "min" else -1
-    if looks is None:
+    if evaluations is None:
         falling = scores[..., None] + sign * np.concatenate([2.0 ** -np.arange(9), [0.0]])
-        looks = {attributes["metric"]: falling, "train_loss": falling}
-    looks = {name: np.broadcast_to(x, (*shape, np.shape(x)[-1])).astype(np.float32) for name, x in looks.items()}
-    count = next(iter(looks.values())).shape[-1]
+        evaluations = {attributes["metric"]: falling, "train_loss": falling}
+    evaluations = {
+        name: np.broadcast_to(x, (*shape, np.shape(x)[-1])).astype(np.float32)
+        for name, x in evaluations.items()
+    }
+    count = next(iter(evaluations.values())).shape[-1]
     step = np.arange(1, count + 1) * 10 if step is None else np.asarray(step)
     if status is None:
         status = np.where(np.isnan(scores), Status.DIVERGED, Status.FINISHED)
     is_diverged = np.asarray(status) == Status.DIVERGED
     curves = Curves(
-        looks=looks,
+        evaluations=evaluations,
         diagnostics={
             name: np.broadcast_to(x, (*shape, *np.shape(x)[3:])).astype(np.float32)
             for name, x in (diagnostics or {}).items()
@@ -48,5 +70,7 @@ def made(scores, columns, *, looks=None, status=None, step=None, diagnostics=Non
     )
     training, validation = ([x] * shape[2] for x in rows)
     hashes = [f"{i:032x}" for i in range(shape[0])]
-    labels = Labels({name: tuple(x) for name, x in columns.items()}, hashes, training, validation, layers)
+    labels = Labels(
+        {name: tuple(x) for name, x in columns.items()}, hashes, training, validation, layers
+    )
     return Result(to_dataset(labels, curves, attributes))

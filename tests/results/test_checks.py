@@ -11,7 +11,9 @@ from jefficient.results.checks._reading import Curve
 RATES = np.logspace(-3, -1, 5)
 VALLEY = np.array([0.5, 0.4, 0.3, 0.4, 0.5])  # symmetric about the best: nothing to gain in between
 LOOKS = 10
-FALLING = np.concatenate([2.0 ** -np.arange(9), [0.0]])  # a tenth of the gain comes in the last half, little at the end
+FALLING = np.concatenate(
+    [2.0 ** -np.arange(9), [0.0]]
+)  # a tenth of the gain comes in the last half, little at the end
 
 
 class Planted:
@@ -31,16 +33,20 @@ class Planted:
         seeds, folds = np.indices(self.shape)
         return 1.0 - 2 * ((folds if self.shape[1] > 1 else seeds) % 2)
 
-    def result(self, means=VALLEY, columns=None, *, falling=FALLING, train=FALLING, noise=1e-5, **arguments):
+    def result(
+        self, means=VALLEY, columns=None, *, falling=FALLING, train=FALLING, noise=1e-5, **arguments
+    ):
         """Curves are score + falling, and their sign turned for mode "max"; the training loss is 0.1 + train."""
         scores = self.noisy(means, noise) if np.ndim(means) == 1 else means
-        looks = {
+        evaluations = {
             "valid_m": self.sign * (scores[..., None] + np.asarray(falling)),
             "train_loss": 0.1 + np.asarray(train) + np.zeros(scores.shape)[..., None],
         }
         columns = columns or {"learning_rate": RATES[: len(means)]}
         attributes = {"metric": "valid_m", "mode": self.mode}
-        return made(self.sign * scores, columns, looks=looks, **(attributes | arguments))
+        return made(
+            self.sign * scores, columns, evaluations=evaluations, **(attributes | arguments)
+        )
 
 
 @pytest.fixture(params=[(m, s) for m in ("min", "max") for s in ((4, 1), (1, 5), (2, 4))], ids=str)
@@ -66,17 +72,24 @@ def test_a_clean_sweep_has_nothing_to_say(planted):
     found = planted.result().checks()
     assert found == ()
     assert str(found) == "The checks have nothing to say."
-    assert planted.result(select="best_look").checks() == ()
+    assert planted.result(select="best").checks() == ()
 
 
 def test_boundary_high(planted):
     result = planted.result([0.5, 0.45, 0.4, 0.35, 0.3])
-    check = only(result, "boundary", "learning_rate, 0.1, is the largest of the 5", "upwards: to about 0.316")
+    check = only(
+        result, "boundary", "learning_rate, 0.1, is the largest of the 5", "upwards: to about 0.316"
+    )
     assert check.severity == "warning"
 
 
 def test_boundary_low(planted):
-    only(planted.result([0.3, 0.35, 0.4, 0.45, 0.5]), "boundary", "smallest", "downwards: to about 0.000316")
+    only(
+        planted.result([0.3, 0.35, 0.4, 0.45, 0.5]),
+        "boundary",
+        "smallest",
+        "downwards: to about 0.000316",
+    )
     linear = {"width": [10, 20, 30, 40, 50]}
     only(planted.result([0.5, 0.45, 0.4, 0.35, 0.3], linear), "boundary", "upwards: to about 60")
     share = {"momentum": [0.0, 0.3, 0.5, 0.7, 0.9]}
@@ -87,7 +100,9 @@ def test_an_end_that_is_natural_or_matched_inside_is_none(planted):
     rising = [0.3, 0.35, 0.4, 0.45, 0.5]
     assert planted.result(rising, {"l2": [0.0, 1e-3, 1e-2, 1e-1, 1.0]}).checks() == ()
     assert planted.result(rising, {"batch_size": [1, 2, 4, 8, 16]}).checks() == ()
-    assert planted.result([0.3, 0.5], {"width": [1.5, 2.5]}).checks() == ()  # two values are no range
+    assert (
+        planted.result([0.3, 0.5], {"width": [1.5, 2.5]}).checks() == ()
+    )  # two values are no range
     assert planted.result(rising, {"activation": list("abcde")}).checks() == ()
     only(planted.result([0.3, 0.3, 0.4, 0.45, 0.5]), "noise")
 
@@ -97,7 +112,10 @@ def test_where_hardly_anything_finished_the_stopping_rule_decided(planted):
     status = np.full((5, *planted.shape), Status.STOPPED)
     status[4] = Status.FINISHED
     only(
-        planted.result(status=status), "stopped", "1 of 5 configurations finished, 4 were stopped early", "begin later"
+        planted.result(status=status),
+        "stopped",
+        "1 of 5 configurations finished, 4 were stopped early",
+        "begin later",
     )
     status[1:4] = Status.FINISHED
     assert "stopped" not in names(planted.result(status=status))
@@ -135,7 +153,13 @@ def test_divergence_edge(planted):
         "at 0.1, all else the same",
         f"{np.prod(planted.shape)} of",
     )
-    other = [0.55, 0.45, 0.35, np.nan, 0.55]  # diverged at the next larger rate, but with another l2
+    other = [
+        0.55,
+        0.45,
+        0.35,
+        np.nan,
+        0.55,
+    ]  # diverged at the next larger rate, but with another l2
     elsewhere = np.stack([other, VALLEY], axis=1).ravel()
     assert planted.result(elsewhere, x).checks() == ()
 
@@ -144,7 +168,9 @@ def test_diverged(planted):
     means = np.concatenate([VALLEY, [np.nan] * 2])
     x = {"learning_rate": np.concatenate([RATES, [1.0, 10.0]])}
     only(planted.result(means, x), "diverged", "2 of 7 configurations (29%)")
-    assert planted.result(means[:6], {"learning_rate": x["learning_rate"][:6]}).checks() == ()  # 1 of 6
+    assert (
+        planted.result(means[:6], {"learning_rate": x["learning_rate"][:6]}).checks() == ()
+    )  # 1 of 6
 
 
 OVERFIT = np.array([1.0, 0.6, 0.3, 0.1, 0.0, 0.03, 0.08, 0.14, 0.21, 0.3])
@@ -154,11 +180,18 @@ LONG = np.linspace(1, 0, LOOKS) ** 3
 def test_overfitting(planted):
     result = planted.result(falling=OVERFIT, train=LONG)
     was, is_now = planted.sign * 0.3, planted.sign * 0.6
-    check = only(result, "overfitting", f"best at epoch 10, {was}, and is {is_now} at epoch 20", "select='best_look'")
+    check = only(
+        result,
+        "overfitting",
+        f"best at epoch 10, {was}, and is {is_now} at epoch 20",
+        "select='best'",
+    )
     assert check.severity == "warning"
-    spared = planted.result(falling=OVERFIT, train=LONG, select="best_look")
-    assert only(spared, "overfitting", "The best look counts here").severity == "note"
-    assert names(planted.result(falling=OVERFIT, train=OVERFIT)) == {"rising"}  # then it is not the data's fault
+    spared = planted.result(falling=OVERFIT, train=LONG, select="best")
+    assert only(spared, "overfitting", "The best evaluation counts here").severity == "note"
+    assert names(planted.result(falling=OVERFIT, train=OVERFIT)) == {
+        "rising"
+    }  # then it is not the data's fault
     mild = OVERFIT * 1.0
     mild[5:] = 0.02  # below a twentieth of the gain
     assert "overfitting" not in names(planted.result(falling=mild, train=LONG))
@@ -171,25 +204,40 @@ def test_rising(planted):
 
 
 def test_improving(planted):
-    check = only(planted.result(falling=np.linspace(1, 0, LOOKS)), "improving", "22%", "after epoch 16, of 20")
+    check = only(
+        planted.result(falling=np.linspace(1, 0, LOOKS)),
+        "improving",
+        "22%",
+        "after epoch 16, of 20",
+    )
     assert check.severity == "warning"
 
 
 def test_saturated(planted):
     early = np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
-    assert only(planted.result(falling=early), "saturated", "after epoch 10, of 20", "0.0%").severity == "note"
+    assert (
+        only(planted.result(falling=early), "saturated", "after epoch 10, of 20", "0.0%").severity
+        == "note"
+    )
 
 
-@pytest.mark.parametrize("looks", [10, 60])
+@pytest.mark.parametrize("evaluations", [10, 60])
 @pytest.mark.parametrize("units", [1, 3])
-def test_jitter_is_rarely_taken_for_overfitting_or_improvement(looks, units):
-    """Curves that fall to a plateau, with independent noise at each look: the best look is below the last by chance."""
+def test_jitter_is_rarely_taken_for_overfitting_or_improvement(evaluations, units):
+    """Curves that fall to a plateau, with independent noise at each evaluation: the best evaluation is below the last by chance."""
     rng, found = np.random.default_rng(0), []
     for _ in range(300):
-        values = np.exp(-8 * np.arange(looks) / looks) + 0.1 * rng.normal(size=(units, looks))
-        curve = Curve(values, [""] * looks, 1 / units)
-        before_the_last_fifth = looks - looks // 5 - 1
-        found.append((curve.is_real(curve.mean.argmin(), looks - 1), curve.is_real(looks - 1, before_the_last_fifth)))
+        values = np.exp(-8 * np.arange(evaluations) / evaluations) + 0.1 * rng.normal(
+            size=(units, evaluations)
+        )
+        curve = Curve(values, [""] * evaluations, 1 / units)
+        before_the_last_fifth = evaluations - evaluations // 5 - 1
+        found.append(
+            (
+                curve.is_real(curve.mean.argmin(), evaluations - 1),
+                curve.is_real(evaluations - 1, before_the_last_fifth),
+            )
+        )
     assert np.mean(found, axis=0).max() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
@@ -197,9 +245,19 @@ def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):
     scores = planted.noisy(VALLEY)
     tilts = 0.4 * planted.alternating + 0.1  # the mean curve falls, or rises, smoothly
     for way in (1, -1):
-        curves = scores[..., None] + 0.1 * FALLING + way * tilts[..., None] * np.linspace(1, 0, LOOKS) ** 2
-        looks = {"valid_m": planted.sign * curves, "train_loss": 0.1 + FALLING}
-        result = made(planted.sign * scores, {"learning_rate": RATES}, looks=looks, metric="valid_m", mode=planted.mode)
+        curves = (
+            scores[..., None]
+            + 0.1 * FALLING
+            + way * tilts[..., None] * np.linspace(1, 0, LOOKS) ** 2
+        )
+        evaluations = {"valid_m": planted.sign * curves, "train_loss": 0.1 + FALLING}
+        result = made(
+            planted.sign * scores,
+            {"learning_rate": RATES},
+            evaluations=evaluations,
+            metric="valid_m",
+            mode=planted.mode,
+        )
         assert not {"overfitting", "improving"} & names(result)
 
 
@@ -245,29 +303,46 @@ def test_one_trial_each(planted):
     edge = planted.result(VALLEY[:3, None, None])
     assert [check.name for check in edge.checks()] == ["boundary", "noise"]
     over = {"valid_m": planted.sign * (0.5 + OVERFIT), "train_loss": 0.1 + LONG}
-    alone = made([[[0.3]]], {"x": [1]}, looks=over, metric="valid_m", mode=planted.mode)
+    alone = made([[[0.3]]], {"x": [1]}, evaluations=over, metric="valid_m", mode=planted.mode)
     assert names(alone) == {"overfitting"}  # the curve's own jitter tells
 
 
 def test_nothing_finished(planted):
     nothing = planted.result(np.full(5, np.nan))
     trials = 5 * np.prod(planted.shape)
-    assert only(nothing, "nothing_finished", f"{trials} diverged", "Lower the learning").severity == "warning"
+    assert (
+        only(nothing, "nothing_finished", f"{trials} diverged", "Lower the learning").severity
+        == "warning"
+    )
     for status, advice in (
         (Status.RUNNING, "when the sweep has ended"),
         (Status.INTERRUPTED, "Run the same call again"),
         (Status.STOPPED, "stopping rule"),
     ):
-        only(planted.result(status=np.full((5, *planted.shape), status)), "nothing_finished", advice)
+        only(
+            planted.result(status=np.full((5, *planted.shape), status)), "nothing_finished", advice
+        )
 
 
 def test_odd_results_are_read(planted):
     scores = planted.noisy(VALLEY)
-    one_look = {"train_loss": scores[..., None]}
-    assert made(scores, {"learning_rate": RATES}, looks=one_look, metric="train_loss").checks() == ()
+    one_evaluation = {"train_loss": scores[..., None]}
+    assert (
+        made(
+            scores, {"learning_rate": RATES}, evaluations=one_evaluation, metric="train_loss"
+        ).checks()
+        == ()
+    )
     assert made(scores[:1], {"learning_rate": [0.1]}).checks() == ()
-    assert made(scores, {"kind": list("abcde")}, looks={"valid_loss": scores[..., None] + FALLING}).checks() == ()
-    assert made(scores, {"learning_rate": RATES}, rows=(0, 0)).checks() == ()  # a trial of one's own has no rows
+    assert (
+        made(
+            scores, {"kind": list("abcde")}, evaluations={"valid_loss": scores[..., None] + FALLING}
+        ).checks()
+        == ()
+    )
+    assert (
+        made(scores, {"learning_rate": RATES}, rows=(0, 0)).checks() == ()
+    )  # a trial of one's own has no rows
     scores, x = np.random.default_rng(0).normal(size=(3000, *planted.shape)), np.arange(3000.0)
     many = made(scores, {"x": x, "y": x[::-1]})
     assert "noise" in names(many)
@@ -275,10 +350,16 @@ def test_odd_results_are_read(planted):
 
 def test_severe_ones_come_first_and_are_printed_one_a_line(planted):
     means = [0.5, 0.45, 0.4, 0.31, 0.3]
-    found = planted.result(means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])).checks()
+    found = planted.result(
+        means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
+    ).checks()
     assert isinstance(found, Checks)
     assert [check.severity for check in found] == ["warning", "note"]
-    assert str(found).splitlines()[1].startswith("note, saturated: The best configuration was done early")
+    assert (
+        str(found)
+        .splitlines()[1]
+        .startswith("note, saturated: The best configuration was done early")
+    )
     assert str(Check("a", "note", "It is so.", "Do this.")) == "It is so. Do this."
 
 

@@ -17,7 +17,11 @@ from jefficient.results import Result
 
 def with_weights(weights):
     result = made([[[0.1]], [[0.2]]], {"learning_rate": [0.1, 0.2], "name": ["a", "b"]})
-    return Result(result.dataset, weights=weights, test=xr.Dataset({"test_loss": ("seed", [0.3])}, attrs={"config": 0}))
+    return Result(
+        result.dataset,
+        weights=weights,
+        test=xr.Dataset({"test_loss": ("seed", [0.3])}, attrs={"config": 0}),
+    )
 
 
 PLAIN = {
@@ -44,7 +48,9 @@ def test_all_of_a_result_comes_back(tmp_path):
     assert loaded.weights.keys() == PLAIN.keys()
     for place, tree in PLAIN.items():
         assert jax.tree.structure(loaded.weights[place]) == jax.tree.structure(tree)
-        for one, other in zip(jax.tree.leaves(loaded.weights[place]), jax.tree.leaves(tree), strict=True):
+        for one, other in zip(
+            jax.tree.leaves(loaded.weights[place]), jax.tree.leaves(tree), strict=True
+        ):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
     assert [file.name for file in tmp_path.iterdir()] == ["sweep.nc"]
@@ -70,7 +76,9 @@ def test_every_bit_is_looked_at(tmp_path):
     assert noticed > 5
     for length in (0, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(jf.JefficientError, match=r"jf.load: path must be a file that result.save wrote, got"):
+        with pytest.raises(
+            jf.JefficientError, match=r"jf.load: path must be a file that result.save wrote, got"
+        ):
             jf.load(path)
 
 
@@ -92,7 +100,9 @@ def test_what_is_no_result_is_refused(tmp_path):
             jf.load(tmp_path / name)
     with pytest.raises(jf.JefficientError, match=r"jf.load: path must be the directory of a sweep"):
         jf.load(tmp_path)
-    with pytest.raises(jf.JefficientError, match=r"jf.Result.save: path must be one that can be written"):
+    with pytest.raises(
+        jf.JefficientError, match=r"jf.Result.save: path must be one that can be written"
+    ):
         with_weights({}).save(tmp_path / "no" / "such" / "folder.nc")
 
 
@@ -118,21 +128,34 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
     alone = jf.load(path)
     chex.assert_trees_all_equal(dict(alone.weights), dict(swept.weights))
     for method in (alone.replay, alone.refit):
-        with pytest.raises(jf.JefficientError, match=r"the task must be at hand.*jf.load\(path, task=…\)"):
+        with pytest.raises(
+            jf.JefficientError, match=r"the task must be at hand.*jf.load\(path, task=…\)"
+        ):
             method()
     loaded = jf.load(path, task=small.task(), optimizer=jf.adam, space=small.space(4))
     again = loaded.replay(seed=1, fold=1)
     chex.assert_trees_all_equal(again.params, swept.params(seed=1, fold=1))
     best = loaded.best().config
-    np.testing.assert_array_equal(again.dataset["valid_loss"][0, 0, 0], swept.dataset["valid_loss"][best, 1, 1])
+    np.testing.assert_array_equal(
+        again.dataset["valid_loss"][0, 0, 0], swept.dataset["valid_loss"][best, 1, 1]
+    )
     for changes, message in (
         ({"space": small.space(5)}, "space must be that of the sweep"),
-        ({"task": small.task(data={"x": small.X, "y": small.X})}, "the task's data .* must be those of the sweep"),
-        ({"optimizer": jf.sgd}, "the functions of task and optimizer must be those of the sweep, got others for"),
+        (
+            {"task": small.task(data={"x": small.X, "y": small.X})},
+            "the task's data .* must be those of the sweep",
+        ),
+        (
+            {"optimizer": jf.sgd},
+            "the functions of task and optimizer must be those of the sweep, got others for",
+        ),
         ({"task": small.task(loss=doubled)}, "the functions of task and optimizer must be those"),
     ):
         with pytest.raises(jf.ArgumentError, match=message):
-            jf.load(path, **{"task": small.task(), "optimizer": jf.adam, "space": small.space(4), **changes})
+            jf.load(
+                path,
+                **{"task": small.task(), "optimizer": jf.adam, "space": small.space(4), **changes},
+            )
 
 
 def test_folds_that_were_no_number_must_be_given_again(tmp_path):
@@ -150,7 +173,9 @@ def test_folds_that_were_no_number_must_be_given_again(tmp_path):
 
 def test_weights_in_classes_of_ones_own_need_the_task(tmp_path):
     boxed = tiny.task(
-        init=lambda key: tiny.Box(tiny.init(key)), loss=lambda box, batch: tiny.loss(box.content, batch), validation=0.2
+        init=lambda key: tiny.Box(tiny.init(key)),
+        loss=lambda box, batch: tiny.loss(box.content, batch),
+        validation=0.2,
     )
     space = jf.grid(learning_rate=[0.1])
     result = tiny.sweep(boxed, space, steps=3)
@@ -180,12 +205,16 @@ def test_safetensors_have_the_numbers_under_their_names(swept, tmp_path):
         np.testing.assert_array_equal(file.get_tensor("w"), again.params["w"])
 
 
-@pytest.mark.parametrize("wrong", [{"note": None}, {"note": True}, {"note": b"x"}, {"name": ["a", "b\0"]}])
+@pytest.mark.parametrize(
+    "wrong", [{"note": None}, {"note": True}, {"note": b"x"}, {"name": ["a", "b\0"]}]
+)
 def test_what_netcdf_cannot_hold_is_said_and_leaves_the_file_that_was_there(tmp_path, wrong):
     path = with_weights({}).save(tmp_path / "sweep.nc")
     before = path.read_bytes()
     result = made([[[0.1]], [[0.2]]], {"name": wrong.get("name", ["a", "b"])})
     result.dataset.attrs |= {name: x for name, x in wrong.items() if name == "note"}
-    with pytest.raises(jf.JefficientError, match=r"jf.Result.save: labels and attributes must be texts and numbers"):
+    with pytest.raises(
+        jf.JefficientError, match=r"jf.Result.save: labels and attributes must be texts and numbers"
+    ):
         result.save(path)
     assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (before, 1)

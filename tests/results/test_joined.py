@@ -17,12 +17,14 @@ def test_a_product_is_unstacked():
     scores = np.arange(12.0).reshape(6, 2, 1)
     columns = {"name": ["b", "b", "b", "a", "a", "a"], "l2": [1e-2, 0.0, 1e-4] * 2}
     grid = made(scores, columns).grid()
-    assert dict(grid.sizes) == {"name": 2, "l2": 3, "seed": 2, "fold": 1, "look": 10}
+    assert dict(grid.sizes) == {"name": 2, "l2": 3, "seed": 2, "fold": 1, "evaluation": 10}
     assert grid["name"].values.tolist() == ["b", "a"]
     assert grid["l2"].values.tolist() == [1e-2, 0.0, 1e-4]
-    np.testing.assert_allclose(grid["valid_loss"].isel(look=-1)[..., 0], scores.reshape(2, 3, 2))
-    assert grid["valid_loss"].sel(name="a", l2=0.0, seed=1).isel(look=-1).item() == 9.0
-    assert grid["step"].dims == ("name", "l2", "look")
+    np.testing.assert_allclose(
+        grid["valid_loss"].isel(evaluation=-1)[..., 0], scores.reshape(2, 3, 2)
+    )
+    assert grid["valid_loss"].sel(name="a", l2=0.0, seed=1).isel(evaluation=-1).item() == 9.0
+    assert grid["step"].dims == ("name", "l2", "evaluation")
     assert grid["config"].values.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert grid.attrs["metric"] == "valid_loss"
     assert grid["valid_loss"].attrs["role"] == "measured"
@@ -32,17 +34,22 @@ def test_in_whatever_order_the_configurations_stand():
     order = [3, 0, 2, 1]
     columns = {"a": [0, 0, 1, 1], "b": [5, 6, 5, 6]}
     result = made(
-        np.arange(4.0)[order].reshape(4, 1, 1), {name: np.take(x, order).tolist() for name, x in columns.items()}
+        np.arange(4.0)[order].reshape(4, 1, 1),
+        {name: np.take(x, order).tolist() for name, x in columns.items()},
     )
-    grid = result.grid()["valid_loss"].isel(look=-1, seed=0, fold=0)
+    grid = result.grid()["valid_loss"].isel(evaluation=-1, seed=0, fold=0)
     for i, (a, b) in enumerate(zip(*columns.values(), strict=True)):
         assert grid.sel(a=a, b=b) == i
 
 
-@pytest.mark.parametrize("columns", [{"a": [0, 0, 1], "b": [5, 6, 5]}, {"a": [0, 0, 0, 1], "b": [5, 6, 5, 6]}])
+@pytest.mark.parametrize(
+    "columns", [{"a": [0, 0, 1], "b": [5, 6, 5]}, {"a": [0, 0, 0, 1], "b": [5, 6, 5, 6]}]
+)
 def test_what_is_no_product_is_refused(columns):
     count = len(columns["a"])
-    with pytest.raises(jf.ArgumentError, match=f"all combinations of their values, got {count} of 2 a × 2 b"):
+    with pytest.raises(
+        jf.ArgumentError, match=f"all combinations of their values, got {count} of 2 a × 2 b"
+    ):
         made(np.zeros((count, 1, 1)), columns).grid()
 
 
@@ -57,17 +64,22 @@ def parts():
 
 def test_two_sweeps_are_one(parts):
     first, second, _ = parts
-    with pytest.warns(jf.JefficientWarning, match="1 of 2 configurations of the second are in the first already"):
+    with pytest.warns(
+        jf.JefficientWarning, match="1 of 2 configurations of the second are in the first already"
+    ):
         both = first + second
     assert both.space == {"learning_rate": (0.01, 0.1, 0.3)}
     assert both.dataset["learning_rate"].values.tolist() == [0.01, 0.1, 0.3]
     assert both.dataset["config"].values.tolist() == [0, 1, 2]
-    assert both.dataset.sizes["look"] == 10
-    first_looks = first.dataset.sizes["look"]
+    assert both.dataset.sizes["evaluation"] == 10
+    first_evaluations = first.dataset.sizes["evaluation"]
     xr.testing.assert_equal(
-        both.dataset.isel(config=[0, 1], look=slice(first_looks)).drop_vars("look"), first.dataset.drop_vars("look")
+        both.dataset.isel(config=[0, 1], evaluation=slice(first_evaluations)).drop_vars(
+            "evaluation"
+        ),
+        first.dataset.drop_vars("evaluation"),
     )
-    assert (both.dataset["step"][:2, first_looks:] == -1).all()
+    assert (both.dataset["step"][:2, first_evaluations:] == -1).all()
     np.testing.assert_array_equal(both.dataset["valid_loss"][2], second.dataset["valid_loss"][1])
     assert both.dataset["status"].values.tolist() == [[["finished"]] * 2] * 3
     assert both.dataset["step"].dtype == first.dataset["step"].dtype
@@ -84,7 +96,10 @@ def test_two_sweeps_are_one(parts):
     chex.assert_trees_all_equal(again.params, second.params(1, seed=1))
     assert again.dataset["config"].item() == 2
     assert both.refit(0).params.shape == (3,)
-    assert both.dataset.attrs["seconds"] == first.dataset.attrs["seconds"] + second.dataset.attrs["seconds"]
+    assert (
+        both.dataset.attrs["seconds"]
+        == first.dataset.attrs["seconds"] + second.dataset.attrs["seconds"]
+    )
 
 
 def test_a_joined_result_survives_a_file_and_another_join(parts, tmp_path):
@@ -118,14 +133,18 @@ def test_other_data_or_names_are_refused(parts):
     for other, message in (
         (
             tiny.sweep(
-                tiny.task(data=(tiny.X, tiny.Y + 1), validation=0.2), jf.grid(learning_rate=[0.2]), steps=20, seeds=2
+                tiny.task(data=(tiny.X, tiny.Y + 1), validation=0.2),
+                jf.grid(learning_rate=[0.2]),
+                steps=20,
+                seeds=2,
             ),
             "data",
         ),
         (made(np.zeros((2, 2, 1)), {"momentum": [0.0, 0.9]}), "hyperparameters"),
     ):
         with pytest.raises(
-            jf.ArgumentError, match=rf"jf.Result \+ jf.Result: both must be sweeps of one task, got {message}"
+            jf.ArgumentError,
+            match=rf"jf.Result \+ jf.Result: both must be sweeps of one task, got {message}",
         ):
             parts[0] + other
     with pytest.raises(TypeError):
@@ -137,11 +156,17 @@ def test_numbers_and_texts_of_one_name_are_texts_that_can_be_saved(tmp_path, fir
     """A space of momentum=[0.5, None] has the labels "0.5" and "None": two sweeps of its halves have them too."""
     numbers = made(np.zeros((2, 1, 1)), {"momentum": [0.5, 0.9]})
     texts = made(np.zeros((1, 1, 1)), {"momentum": ["None"]})
-    texts = dataclasses.replace(texts, dataset=texts.dataset.assign_coords(hash=("config", np.array(["f"], object))))
+    texts = dataclasses.replace(
+        texts, dataset=texts.dataset.assign_coords(hash=("config", np.array(["f"], object)))
+    )
     both = numbers + texts if first == "numbers" else texts + numbers
     expected = ["0.5", "0.9", "None"] if first == "numbers" else ["None", "0.5", "0.9"]
     loaded = jf.load(both.save(tmp_path / "both.nc"))
-    assert both.dataset["momentum"].values.tolist() == loaded.dataset["momentum"].values.tolist() == expected
+    assert (
+        both.dataset["momentum"].values.tolist()
+        == loaded.dataset["momentum"].values.tolist()
+        == expected
+    )
     assert both.dataset["momentum"].attrs["role"] == "hyperparameter"
 
 
@@ -155,11 +180,15 @@ def test_other_functions_or_dtypes_are_refused_and_results_are_summed(parts):
     space = jf.grid(learning_rate=[0.2])
     other = tiny.sweep(tiny.task(loss=absolute, validation=0.2), space, steps=20, seeds=2)
     for one in (other, run([1])):  # 1 is a whole number: its program takes int32
-        with pytest.raises(jf.ArgumentError, match=r"one task, got for \{.* programs [0-9a-f]{8} and [0-9a-f]{8}"):
+        with pytest.raises(
+            jf.ArgumentError, match=r"one task, got for \{.* programs [0-9a-f]{8} and [0-9a-f]{8}"
+        ):
             first + one
     both = sum([first, run([0.2])])
     assert both.space["learning_rate"] == (0.01, 0.1, 0.2)
-    with pytest.raises(jf.ArgumentError, match=r"jf.Result: space must have a value for each of the 1 config"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"jf.Result: space must have a value for each of the 1 config"
+    ):
         dataclasses.replace(both, dataset=both.dataset.isel(config=[1]))
 
 

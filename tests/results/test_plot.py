@@ -24,9 +24,14 @@ def planted(scores, columns, **changes):
     if scores.ndim == 1:
         scores = scores[:, None, None]
     count = changes.pop("count", 10)
-    zeros = np.broadcast_to(np.linspace(0.1, 0.9, len(scores))[:, None, None, None], (*scores.shape, count))
+    zeros = np.broadcast_to(
+        np.linspace(0.1, 0.9, len(scores))[:, None, None, None], (*scores.shape, count)
+    )
     norms = np.broadcast_to([[1.0, 0.1]], (*scores.shape, count, 2))
-    diagnostics = {"zeros": zeros, **dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), norms)}
+    diagnostics = {
+        "zeros": zeros,
+        **dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), norms),
+    }
     return made(scores, columns, diagnostics=diagnostics, layers=LAYERS, **changes)
 
 
@@ -43,16 +48,22 @@ CURVE = np.full((6, 1, 1, 1), 0.5)
 EDGES = {
     "one configuration": lambda: planted([0.5], {"learning_rate": [0.1], "l1": [0.0]}),
     "all diverged": lambda: planted(np.full((6, 2, 3), np.nan), TWO),
-    "one look": lambda: planted([1, 2, 3, 4, 5, 6], TWO, looks={"valid_loss": CURVE}, count=1),
+    "one evaluation": lambda: planted(
+        [1, 2, 3, 4, 5, 6], TWO, evaluations={"valid_loss": CURVE}, count=1
+    ),
     "one learning rate": lambda: planted([1, 2], {"learning_rate": [0.1, 0.1], "l1": [0.0, 1.0]}),
-    "labels": lambda: planted([1, 2, np.nan, 4], grid(learning_rate=["slow", "fast"], l1=["none", "much"])),
+    "labels": lambda: planted(
+        [1, 2, np.nan, 4], grid(learning_rate=["slow", "fast"], l1=["none", "much"])
+    ),
     "highest": lambda: planted(
-        [0.1, 0.5, 0.9, np.nan, 0.3, 0.2], TWO, metric="valid_accuracy", mode="max", select="best_look"
+        [0.1, 0.5, 0.9, np.nan, 0.3, 0.2], TWO, metric="valid_accuracy", mode="max", select="best"
     ),
     "training alone": lambda: planted([1, 2, 3, 4, 5, 6], TWO, metric="train_loss", rows=(80, 0)),
     "negative scores": lambda: planted([-1, -2, -3, np.nan, 0, 6], TWO),
     "equal scores": lambda: planted([1, 1, 1, 1, 1, 1], TWO),
-    "nothing ended": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.RUNNING)),
+    "nothing ended": lambda: planted(
+        [1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.RUNNING)
+    ),
     "stopped": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.STOPPED)),
     "many layers": lambda: made(
         [[[1.0]], [[2.0]]],
@@ -77,7 +88,10 @@ def test_every_picture_draws_and_describes_what_a_sweep_can_return(edge):
 
 def test_three_thousand_configurations_are_drawn_at_once():
     rng = np.random.default_rng(0)
-    columns = {"learning_rate": rng.uniform(size=3000).tolist(), "l1": rng.uniform(size=3000).tolist()}
+    columns = {
+        "learning_rate": rng.uniform(size=3000).tolist(),
+        "l1": rng.uniform(size=3000).tolist(),
+    }
     plot = planted(rng.uniform(0.1, 1, size=(3000, 1, 2)), columns).plot
     for name in (*NAMES, "values"):
         begun = time.perf_counter()
@@ -110,23 +124,43 @@ def test_our_own_legend_covers_no_data():
 
 def test_what_cannot_be_shown_is_refused():
     plot = planted([1, 2, 3, 4, 5, 6], TWO).plot
-    bare = made([[[1.0]]], {"learning_rate": [0.1]}, diagnostics={"zeros": np.zeros((1, 1, 1, 10))}).plot
+    bare = made(
+        [[[1.0]]], {"learning_rate": [0.1]}, diagnostics={"zeros": np.zeros((1, 1, 1, 10))}
+    ).plot
     for draw, message in (
-        (lambda: plot.values("rate"), r"plot.values: hyperparameter must be one of \['learning_rate', 'l1'\], got"),
-        (lambda: plot.values("l1", "status"), "variable must be one of .*'valid_loss'.* got variable='status'"),
+        (
+            lambda: plot.values("rate"),
+            r"plot.values: hyperparameter must be one of \['learning_rate', 'l1'\], got",
+        ),
+        (
+            lambda: plot.values("l1", "status"),
+            "variable must be one of .*'valid_loss'.* got variable='status'",
+        ),
         (lambda: plot.curves("zeros"), "plot.curves: variable must be one of"),
         (lambda: plot.curves(best=-1), "best must not be negative, got best=-1"),
         (lambda: plot.spread(0), "best must be positive, got best=0"),
-        (lambda: plot.heatmap("l1", "l1"), "there must be two hyperparameters, got .*'l1', 'l1'.*plot.values"),
+        (
+            lambda: plot.heatmap("l1", "l1"),
+            "there must be two hyperparameters, got .*'l1', 'l1'.*plot.values",
+        ),
         (lambda: bare.heatmap(), r"there must be two hyperparameters, got \['learning_rate'\]"),
         (lambda: plot.layers(6), "0 <= config < 6 must hold, got config=6"),
-        (lambda: plot.layers(variable="norm"), "variable must be one of .*'update_ratio'.* got variable='norm'"),
+        (
+            lambda: plot.layers(variable="norm"),
+            "variable must be one of .*'update_ratio'.* got variable='norm'",
+        ),
         (lambda: bare.layers(), r"update_norm must have been recorded.*jf.sweep\(…, layers=True\)"),
-        (lambda: bare.layers(variable="update_ratio"), "update_norm and weight_norm must have been recorded"),
+        (
+            lambda: bare.layers(variable="update_ratio"),
+            "update_norm and weight_norm must have been recorded",
+        ),
         (lambda: bare.sparsity(), "some parameter must be exactly 0 .*proximal_l1"),
         (lambda: plot.sparsity("rate"), "hyperparameter must be one of"),
         (lambda: EDGES["labels"]().plot.sparsity("l1"), "hyperparameter must have numbers"),
-        (lambda: plot.describe("picture"), "describe: name must be one of .*'values'.* got name='picture'"),
+        (
+            lambda: plot.describe("picture"),
+            "describe: name must be one of .*'values'.* got name='picture'",
+        ),
     ):
         with pytest.raises(jf.JefficientError, match=message):
             draw()
@@ -137,5 +171,7 @@ def test_a_missing_matplotlib_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
     plot = planted([1, 2, 3, 4, 5, 6], TWO).plot
     assert plot.describe("progress").startswith("Best validation loss of 6")
-    with pytest.raises(jf.JefficientError, match=r"matplotlib must be installed: pip install 'jefficient\[plot\]'"):
+    with pytest.raises(
+        jf.JefficientError, match=r"matplotlib must be installed: pip install 'jefficient\[plot\]'"
+    ):
         plot.progress()

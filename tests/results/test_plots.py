@@ -56,7 +56,12 @@ def test_the_scale_is_the_one_on_which_values_are_even(values, scale):
 
 
 def test_what_was_measured_has_a_log_axis_over_a_decade():
-    for values, scale in (([1, 11, np.nan], "log"), ([1, 9], "linear"), ([0, 11], "linear"), ([np.nan], "linear")):
+    for values, scale in (
+        ([1, 11, np.nan], "log"),
+        ([1, 9], "linear"),
+        ([0, 11], "linear"),
+        ([np.nan], "linear"),
+    ):
         assert measured_scale(values) == scale
 
 
@@ -73,23 +78,29 @@ def test_values_show_trials_means_errors_the_best_and_crosses():
     shown, means = lines(ax), scores.mean(axis=(1, 2))
     np.testing.assert_allclose(shown["trial"].get_xdata(), np.repeat(RATES, 6))
     np.testing.assert_allclose(shown["trial"].get_ydata(), scores.ravel(), rtol=1e-6)
-    np.testing.assert_allclose(shown["mean"].get_ydata(), means, rtol=1e-6)  # NaN where a trial diverged
+    np.testing.assert_allclose(
+        shown["mean"].get_ydata(), means, rtol=1e-6
+    )  # NaN where a trial diverged
     best = int(np.nanargmin(means))
     star = shown[f"best, at {RATES[best]:.3g}"].get_xydata()
     np.testing.assert_allclose(star, [[RATES[best], means[best]]], rtol=1e-6)
     assert shown["diverged"].get_xdata().tolist() == [1.0]
     assert shown["diverged"].get_color() == "red"
-    error = np.sqrt(scores.mean(axis=1).var(axis=1, ddof=1) * (1 / 3 + 20 / 80))[:3]  # Nadeau and Bengio
+    error = np.sqrt(scores.mean(axis=1).var(axis=1, ddof=1) * (1 / 3 + 20 / 80))[
+        :3
+    ]  # Nadeau and Bengio
     (band,) = ax.collections
     edges = [[x, y] for x, y in band.get_paths()[0].vertices if x in RATES]
     for x, y, e in zip(RATES, means, error, strict=False):
         mine = [v for u, v in edges if u == x]
         np.testing.assert_allclose((min(mine), max(mine)), (y - e, y + e), rtol=1e-5)
-    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "learning rate", "validation loss")
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.01", "0.1", "1"]
-    said = (
-        f"Validation loss against learning rate: best, {means[best]:.3g}, at {RATES[best]:.3g}; 1 of 4 configurations"
+    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel()) == (
+        "log",
+        "learning rate",
+        "validation loss",
     )
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.01", "0.1", "1"]
+    said = f"Validation loss against learning rate: best, {means[best]:.3g}, at {RATES[best]:.3g}; 1 of 4 configurations"
     assert result.plot.describe("values", "learning_rate") == said + " diverged."
 
 
@@ -100,11 +111,17 @@ def test_with_other_axes_the_line_joins_the_best_at_each_value():
 
 
 def test_a_drawn_space_has_no_line_and_labels_are_categories():
-    drawn = made([[[1.0]], [[2.0]], [[3.0]]], {"rate": [0.1, 0.3, 0.2], "l1": [1, 3, 2]}).plot.values("rate")
+    drawn = made(
+        [[[1.0]], [[2.0]], [[3.0]]], {"rate": [0.1, 0.3, 0.2], "l1": [1, 3, 2]}
+    ).plot.values("rate")
     assert {line.get_linestyle() for line in drawn.get_lines()} == {"None"}
-    labels = made([[[1.0, 2.0]], [[3.0, 5.0]]], {"optimizer": ["sgd", "adam"]}).plot.values("optimizer")
+    labels = made([[[1.0, 2.0]], [[3.0, 5.0]]], {"optimizer": ["sgd", "adam"]}).plot.values(
+        "optimizer"
+    )
     assert [text.get_text() for text in labels.get_xticklabels()] == ["sgd", "adam"]
-    np.testing.assert_allclose(lines(labels)["trial"].get_xydata(), [[0, 1], [0, 2], [1, 3], [1, 5]])
+    np.testing.assert_allclose(
+        lines(labels)["trial"].get_xydata(), [[0, 1], [0, 2], [1, 3], [1, 5]]
+    )
     assert "best, at sgd" in lines(labels)
 
 
@@ -122,33 +139,61 @@ def test_stopped_trials_are_set_apart_and_the_bad_edge_is_where_bad_is():
 
 
 def test_curves_are_means_the_best_stand_out_and_nothing_is_dropped():
-    looks = {name: RNG.uniform(0.5, 0.9, size=(8, 2, 3, 4)) for name in ("valid_loss", "train_loss")}
-    looks["valid_loss"][7, 0, 0, 2:] = np.nan
+    evaluations = {
+        name: RNG.uniform(0.5, 0.9, size=(8, 2, 3, 4)) for name in ("valid_loss", "train_loss")
+    }
+    evaluations["valid_loss"][7, 0, 0, 2:] = np.nan
     status = np.full((8, 2, 3), Status.FINISHED)
     status[7, 0, 0] = Status.DIVERGED
-    scores = looks["valid_loss"][..., -1]
-    result = made(scores, {"rate": range(1, 9), "fixed": [0] * 8}, looks=looks, status=status)
+    scores = evaluations["valid_loss"][..., -1]
+    result = made(
+        scores, {"rate": range(1, 9), "fixed": [0] * 8}, evaluations=evaluations, status=status
+    )
     ax = result.plot.curves(best=2)
     shown, order = lines(ax), np.argsort(scores.mean(axis=(1, 2)))
     for config in order[:2]:  # a NaN sorts last
         line = shown[str(config + 1)]
         np.testing.assert_allclose(line.get_xdata(), [10, 20, 30, 40])
-        np.testing.assert_allclose(line.get_ydata(), looks["valid_loss"][config].mean(axis=(0, 1)), rtol=1e-6)
-        (dashed,) = [x for x in ax.get_lines() if x.get_linestyle() == "--" and x.get_color() == line.get_color()]
-        np.testing.assert_allclose(dashed.get_ydata(), looks["train_loss"][config].mean(axis=(0, 1)), rtol=1e-6)
+        np.testing.assert_allclose(
+            line.get_ydata(), evaluations["valid_loss"][config].mean(axis=(0, 1)), rtol=1e-6
+        )
+        (dashed,) = [
+            x
+            for x in ax.get_lines()
+            if x.get_linestyle() == "--" and x.get_color() == line.get_color()
+        ]
+        np.testing.assert_allclose(
+            dashed.get_ydata(), evaluations["train_loss"][config].mean(axis=(0, 1)), rtol=1e-6
+        )
     grey = shown["the other 6"].get_ydata()
-    others = np.delete(looks["valid_loss"].mean(axis=(1, 2)), order[:2], axis=0)
-    np.testing.assert_allclose(np.sort(grey)[:22], np.sort(others, axis=None)[:22], rtol=1e-6)  # then come the NaN
+    others = np.delete(evaluations["valid_loss"].mean(axis=(1, 2)), order[:2], axis=0)
+    np.testing.assert_allclose(
+        np.sort(grey)[:22], np.sort(others, axis=None)[:22], rtol=1e-6
+    )  # then come the NaN
     cross = shown["diverged"].get_xydata()
-    np.testing.assert_allclose(cross, [[20, looks["valid_loss"][7, :, :, 1].mean()]], rtol=1e-6)
-    assert legend_of(ax) == [str(order[0] + 1), str(order[1] + 1), "the same in training", "the other 6", "diverged"]
+    np.testing.assert_allclose(
+        cross, [[20, evaluations["valid_loss"][7, :, :, 1].mean()]], rtol=1e-6
+    )
+    assert legend_of(ax) == [
+        str(order[0] + 1),
+        str(order[1] + 1),
+        "the same in training",
+        "the other 6",
+        "diverged",
+    ]
     assert ax.figure.legends[0].get_title().get_text() == "rate"
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("step", "validation loss", "linear")
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == (
+        "step",
+        "validation loss",
+        "linear",
+    )
 
 
 def test_of_too_many_curves_some_are_drawn_and_the_legend_says_so():
     scores = np.linspace(1, 2, 1000)[:, None, None]
-    ax = made(scores, {"rate": range(1000)}, looks={"valid_loss": scores[..., None] * [1, 1]}).plot.curves(best=1)
+    ax = made(
+        scores, {"rate": range(1000)}, evaluations={"valid_loss": scores[..., None] * [1, 1]}
+    ).plot.curves(best=1)
     grey = lines(ax)["300 of the other 999"].get_ydata()
     assert np.isfinite(grey).sum() == 600
     assert np.nanmax(grey) == 2  # the worst is among them
@@ -156,9 +201,9 @@ def test_of_too_many_curves_some_are_drawn_and_the_legend_says_so():
 
 def test_curves_of_other_lengths_are_over_epochs_and_stopped_ones_end_at_a_dot():
     scores = np.array([0.1, 3.0])[:, None, None]
-    looks = {"valid_loss": np.array([[2, 1, 0.1], [4, 3, np.nan]])[:, None, None]}
+    evaluations = {"valid_loss": np.array([[2, 1, 0.1], [4, 3, np.nan]])[:, None, None]}
     status = np.array([Status.FINISHED, Status.STOPPED])[:, None, None]
-    result = made(scores, {"batch_size": [1, 2]}, looks=looks, status=status)
+    result = made(scores, {"batch_size": [1, 2]}, evaluations=evaluations, status=status)
     result.dataset["step"].values = np.array([[10, 20, 30], [5, 10, 15]])
     result.dataset["steps_taken"].values = np.array([30, 10])[:, None, None]
     ax = result.plot.curves(best=1)
@@ -169,7 +214,7 @@ def test_curves_of_other_lengths_are_over_epochs_and_stopped_ones_end_at_a_dot()
 
 
 def test_a_curve_that_never_was_ends_at_the_edge_where_it_diverged():
-    result = made([[[1.0]], [[np.nan]]], {"rate": [1, 2]})  # at step 5, before the first look
+    result = made([[[1.0]], [[np.nan]]], {"rate": [1, 2]})  # at step 5, before the first evaluation
     cross = lines(result.plot.curves())["diverged"]
     assert cross.get_xdata().tolist() == [5]
     assert 0.5 < cross.get_ydata()[0] < 1  # of the height of the axes
@@ -209,7 +254,9 @@ def test_cells_hold_the_best_over_the_others():
 
 def test_the_two_that_matter_most_are_taken_and_missing_cells_are_hatched():
     columns = grid(little=[0, 1], much=[0, 1], most=[0, 1])
-    scores = np.array([little + 2 * much + 3 * most for little, much, most in zip(*columns.values(), strict=True)])
+    scores = np.array(
+        [little + 2 * much + 3 * most for little, much, most in zip(*columns.values(), strict=True)]
+    )
     accuracy = {"metric": "valid_accuracy", "mode": "max"}
     ax = made(-1.0 * scores[:, None, None], columns, **accuracy).plot.heatmap()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("most", "much")
@@ -245,10 +292,16 @@ def test_progress_is_in_the_order_of_the_ends_and_expected_over_all_draws():
     np.testing.assert_allclose(so_far.get_ydata(), [0.9, 0.9, 0.4, 0.4, 0.4, 0.4, 0.3], rtol=1e-6)
     expected, quantiles = [], []
     for n in range(1, 8):
-        best = [np.nanmin(draw) for draw in itertools.combinations(scores, n) if not np.isnan(draw).all()]
+        best = [
+            np.nanmin(draw)
+            for draw in itertools.combinations(scores, n)
+            if not np.isnan(draw).all()
+        ]
         expected.append(np.mean(best))
         quantiles.append(np.quantile(best, [0.05, 0.95], method="inverted_cdf"))
-    np.testing.assert_allclose(shown["expected, of n drawn at random"].get_ydata(), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        shown["expected, of n drawn at random"].get_ydata(), expected, rtol=1e-6
+    )
     (band,) = ax.collections
     vertices = band.get_paths()[0].vertices
     for n, (low, high) in enumerate(quantiles, 1):
@@ -263,14 +316,20 @@ def test_progress_is_in_the_order_of_the_ends_and_expected_over_all_draws():
 def test_progress_of_what_should_be_high_rises_and_stopped_ones_rank_behind():
     status = np.array([Status.FINISHED, Status.STOPPED, Status.FINISHED])[:, None, None]
     scores = np.array([0.5, 0.9, 0.6])[:, None, None]
-    ax = made(scores, {"rate": range(3)}, status=status, metric="valid_accuracy", mode="max").plot.progress()
+    ax = made(
+        scores, {"rate": range(3)}, status=status, metric="valid_accuracy", mode="max"
+    ).plot.progress()
     shown = lines(ax)
-    np.testing.assert_allclose(shown["best so far, in the order they ended"].get_ydata(), [0.5, 0.5, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(
+        shown["best so far, in the order they ended"].get_ydata(), [0.5, 0.5, 0.6], rtol=1e-6
+    )
     vertices = ax.collections[0].get_paths()[0].vertices
     of_two = vertices[vertices[:, 0] == 2, 1]  # 0.5 or 0.6
     np.testing.assert_allclose((of_two.min(), of_two.max()), (0.5, 0.6), rtol=1e-6)
     expected = [(0.5 + 0.9 + 0.6) / 3, (0.5 + 0.6 + 0.6) / 3, 0.6]
-    np.testing.assert_allclose(shown["expected, of n drawn at random"].get_ydata(), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        shown["expected, of n drawn at random"].get_ydata(), expected, rtol=1e-6
+    )
 
 
 def test_leaders_are_side_by_side_with_each_trial():
@@ -280,7 +339,11 @@ def test_leaders_are_side_by_side_with_each_trial():
     ax = result.plot.spread(best=3)
     means = scores.mean(axis=(1, 2))
     leaders = np.argsort(means)[:3]
-    dots = [line for line in ax.get_lines() if line.get_linestyle() == "None" and len(line.get_xdata()) == 3]
+    dots = [
+        line
+        for line in ax.get_lines()
+        if line.get_linestyle() == "None" and len(line.get_xdata()) == 3
+    ]
     for line, (seed, fold) in zip(dots, itertools.product(range(2), range(3)), strict=False):
         np.testing.assert_allclose(line.get_xdata(), scores[leaders, seed, fold], rtol=1e-6)
         np.testing.assert_allclose(line.get_ydata(), [0, 1, 2])
@@ -292,19 +355,32 @@ def test_leaders_are_side_by_side_with_each_trial():
     np.testing.assert_allclose(widths, error, rtol=1e-5)
     assert [text.get_text() for text in ax.get_yticklabels()] == [str(i) for i in leaders]
     assert ax.get_ylabel() == "rate"
-    assert legend_of(ax) == ["fold 0", "fold 1", "fold 2", "seed 0", "seed 1", "mean ± standard error"]
+    assert legend_of(ax) == [
+        "fold 0",
+        "fold 1",
+        "fold 2",
+        "seed 0",
+        "seed 1",
+        "mean ± standard error",
+    ]
     said = result.plot.describe("spread", best=3)
-    assert said.startswith(f"The 3 best of 5 configurations by validation loss: from {means[leaders[0]]:.3g} ± ")
+    assert said.startswith(
+        f"The 3 best of 5 configurations by validation loss: from {means[leaders[0]]:.3g} ± "
+    )
 
 
 def test_norms_are_means_over_trials_and_their_ratio_has_its_rule():
-    norms = {name: RNG.uniform(0.1, 1, size=(3, 2, 2, 10, 2)) for name in ("update_norm", "weight_norm")}
+    norms = {
+        name: RNG.uniform(0.1, 1, size=(3, 2, 2, 10, 2)) for name in ("update_norm", "weight_norm")
+    }
     norms["update_norm"][1, ..., 1] = 0
     scores = np.broadcast_to(np.array([2.0, 1.0, 3.0])[:, None, None], (3, 2, 2))
     result = made(scores, {"rate": range(3)}, diagnostics=norms, layers=("w", "b"))
     shown = lines(result.plot.layers(0))
     np.testing.assert_allclose(shown["w"].get_xdata(), np.arange(1, 11) * 10)
-    np.testing.assert_allclose(shown["b"].get_ydata(), norms["update_norm"][0, ..., 1].mean(axis=(0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        shown["b"].get_ydata(), norms["update_norm"][0, ..., 1].mean(axis=(0, 1)), rtol=1e-6
+    )
     ax = result.plot.layers(variable="update_ratio")  # of the best: 1
     ratio = norms["update_norm"][1, ..., 0] / norms["weight_norm"][1, ..., 0]
     np.testing.assert_allclose(lines(ax)["w"].get_ydata(), ratio.mean(axis=(0, 1)), rtol=1e-6)
@@ -320,7 +396,9 @@ def test_zeros_stand_against_the_score():
     ax = result.plot.sparsity()
     (dots,) = ax.collections
     share = np.linspace(0.1, 0.9, 4)
-    np.testing.assert_allclose(dots.get_offsets(), np.stack([share, scores], 1)[[0, 1, 3]], rtol=1e-6)
+    np.testing.assert_allclose(
+        dots.get_offsets(), np.stack([share, scores], 1)[[0, 1, 3]], rtol=1e-6
+    )
     np.testing.assert_allclose(dots.get_array(), [0.0, 0.001, 0.1])
     assert type(dots.norm).__name__ == "SymLogNorm"
     np.testing.assert_allclose(lines(ax)["best"].get_xydata(), [[share[1], 1]], rtol=1e-6)
@@ -331,16 +409,24 @@ def test_zeros_stand_against_the_score():
 
 
 def test_a_best_whose_trials_have_no_look_in_common_is_described():
-    """With select="best_look" two seeds may have their only finite looks at different times."""
+    """With select="best" two seeds may have their only finite evaluates different times."""
     values = np.array([[[[0.1, np.nan]], [[np.nan, 0.2]]]])
-    result = made(np.zeros((1, 2, 1)), {"learning_rate": [0.1]}, looks={"valid_loss": values}, select="best_look")
-    assert "has no look at which all trials have a number" in result.plot.describe("curves")
+    result = made(
+        np.zeros((1, 2, 1)),
+        {"learning_rate": [0.1]},
+        evaluations={"valid_loss": values},
+        select="best",
+    )
+    assert "has no evaluate which all trials have a number" in result.plot.describe("curves")
 
 
 def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
     count = 3000
     draws = np.random.default_rng(0).random((2, count))
-    result = made(draws.sum(axis=0)[:, None, None], {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()})
+    result = made(
+        draws.sum(axis=0)[:, None, None],
+        {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()},
+    )
     picture = HeatmapPicture.of("here", result.dataset, result.score)
     assert picture.cells.size == 0
     assert not picture.is_product

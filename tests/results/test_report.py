@@ -34,7 +34,9 @@ def result_of(scores, **changes):
 def test_the_answer_comes_first(tmp_path):
     text = text_of(page(result_of([[[0.5], [0.7]], [[0.2], [0.3]]]), tmp_path, title="Mine"))
     assert "learning_rate = 0.1 valid_loss 0.25 ± 0.05 (mean ± standard error of 2 trials)" in text
-    assert text.index("learning_rate = 0.1") < text.index("Checks") < text.index("All configurations")
+    assert (
+        text.index("learning_rate = 0.1") < text.index("Checks") < text.index("All configurations")
+    )
     assert "4 finished" in text
 
 
@@ -65,10 +67,15 @@ def test_every_picture_says_what_it_shows(tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(Status.DIVERGED, "There is no best configuration"), (Status.RUNNING, "Nothing has finished so")],
+    [
+        (Status.DIVERGED, "There is no best configuration"),
+        (Status.RUNNING, "Nothing has finished so"),
+    ],
 )
 def test_without_a_best_one_it_says_what_to_do(status, said, tmp_path):
-    text = text_of(page(result_of(np.full((3, 2, 1), np.nan), status=np.full((3, 2, 1), status)), tmp_path))
+    text = text_of(
+        page(result_of(np.full((3, 2, 1), np.nan), status=np.full((3, 2, 1), status)), tmp_path)
+    )
     assert said in text
     assert "Lower the learning rates" in text or "Read the result again" in text
     assert "no configuration finished" in text
@@ -81,9 +88,16 @@ def test_one_configuration_and_one_trial(tmp_path):
 
 
 def test_no_warnings_is_said(tmp_path):
-    falling = [[[[1.0, 0.6, 0.3, 0.3 + x]] for x in (0.0, 0.01, -0.01)], [[[1.0, 0.9, 0.9, 0.9]] for _ in range(3)]]
-    looks = {"valid_loss": np.asarray(falling), "train_loss": np.asarray(falling)}
-    result = made(looks["valid_loss"][..., -1], {"activation": ["relu", "tanh"]}, looks=looks)
+    falling = [
+        [[[1.0, 0.6, 0.3, 0.3 + x]] for x in (0.0, 0.01, -0.01)],
+        [[[1.0, 0.9, 0.9, 0.9]] for _ in range(3)],
+    ]
+    evaluations = {"valid_loss": np.asarray(falling), "train_loss": np.asarray(falling)}
+    result = made(
+        evaluations["valid_loss"][..., -1],
+        {"activation": ["relu", "tanh"]},
+        evaluations=evaluations,
+    )
     assert not result.checks()
     assert "No warnings: the checks have nothing to say." in text_of(page(result, tmp_path))
 
@@ -107,7 +121,9 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    with pytest.raises(jf.JefficientError, match=r"jinja2 must be installed.*pip install 'jefficient\[plot\]'"):
+    with pytest.raises(
+        jf.JefficientError, match=r"jinja2 must be installed.*pip install 'jefficient\[plot\]'"
+    ):
         result_of([[[0.5]]]).report(tmp_path / "report.html")
 
 

@@ -23,12 +23,17 @@ def last(result):
 def test_seeds_have_the_usual_standard_error():
     result = made(SEEDS, RATES)
     expected = last(result)[:, :, 0].std(axis=1, ddof=1) / np.sqrt(6)
-    np.testing.assert_allclose(result.table()["valid_loss_se"], expected[result.table().index], rtol=1e-6)
+    np.testing.assert_allclose(
+        result.table()["valid_loss_se"], expected[result.table().index], rtol=1e-6
+    )
     assert result.best().standard_error == pytest.approx(expected[result.best().config])
 
 
 def test_folds_have_the_corrected_one_after_averaging_their_seeds():
-    """Nadeau and Bengio: s² (1/k + n_test/n_train). Folds of 90 and 10 rows, so that swapping the two shows."""
+    """Nadeau and Bengio: s² (1/k + n_test/n_train).
+
+    Folds of 90 and 10 rows, so that swapping the two shows.
+    """
     result = made(FOLDS, RATES, rows=(90, 10))
     by_fold = last(result).mean(axis=1)
     expected = np.sqrt(by_fold.var(axis=1, ddof=1) * (1 / 5 + 10 / 90))
@@ -60,7 +65,9 @@ def test_comparing_on_seeds_is_the_paired_t_test(mode):
     assert (got.low, got.high) == pytest.approx((interval.low, interval.high))
     assert got.standard_error == pytest.approx(stats.sem(x[0] - x[3]))
     back = result.compare(3, 0)
-    assert (back.difference, back.low, back.high) == pytest.approx((-got.difference, -got.high, -got.low))
+    assert (back.difference, back.low, back.high) == pytest.approx(
+        (-got.difference, -got.high, -got.low)
+    )
 
 
 def test_comparing_on_folds_is_the_corrected_one():
@@ -71,7 +78,9 @@ def test_comparing_on_folds_is_the_corrected_one():
     assert (got.trials, got.degrees) == (15, 4)
     assert got.standard_error == pytest.approx(error)
     assert got.p_value == pytest.approx(2 * stats.t.cdf(-abs(d.mean() / error), df=4))
-    assert (got.low, got.high) == pytest.approx((d.mean() - 2.776445 * error, d.mean() + 2.776445 * error), rel=1e-5)
+    assert (got.low, got.high) == pytest.approx(
+        (d.mean() - 2.776445 * error, d.mean() + 2.776445 * error), rel=1e-5
+    )
 
 
 def test_what_does_not_differ_does_not():
@@ -83,7 +92,9 @@ def test_what_does_not_differ_does_not():
         assert same.ties()["p_value"].tolist()[1:] == [1, 1]
     last_bit = np.nextafter(np.float32(0.3), np.float32(1))
     assert made([[[0.3]] * 30, [[last_bit]] * 30], {"width": [1, 2]}).compare(0, 1).p_value > 0.3
-    assert made([[[0.3]] * 3, [[0.4]] * 3], {"width": [1, 2]}).compare(0, 1).p_value < 1e-6  # all alike, and far away
+    assert (
+        made([[[0.3]] * 3, [[0.4]] * 3], {"width": [1, 2]}).compare(0, 1).p_value < 1e-6
+    )  # all alike, and far away
     alike = t_test(np.array([[2.0, 2.0], [-2.0, -2.0], [0.0, 0.0]]), factor=0.5)
     assert alike.statistic.tolist() == [np.inf, -np.inf, 0]
     assert alike.p_value.tolist() == [0, 0, 1]
@@ -122,7 +133,9 @@ def moderated_by_hand(x, better):
     e = np.log(s2[better]) - special.digamma(own / 2) + np.log(own / 2)
     excess = np.var(e, ddof=1) - special.polygamma(1, own / 2)
     assert excess > 0
-    prior = 2 * optimize.brentq(lambda half: special.polygamma(1, half) - excess, 1e-3, 1e6, xtol=1e-12, rtol=1e-12)
+    prior = 2 * optimize.brentq(
+        lambda half: special.polygamma(1, half) - excess, 1e-3, 1e6, xtol=1e-12, rtol=1e-12
+    )
     common = np.exp(e.mean() + special.digamma(prior / 2) - np.log(prior / 2))
     drawn = (prior * common + own * s2) / (prior + own)
     worse = np.setdiff1d(np.arange(len(x)), better)
@@ -148,11 +161,21 @@ def test_ties_are_those_whose_moderated_test_does_not_tell_them_from_the_best(mo
         assert got.index.tolist() == [best, *(c for c in order[1:] if p[c] > alpha)]
         assert np.isnan(got["p_value"].iloc[0])
         np.testing.assert_allclose(got["p_value"].iloc[1:], p[got.index[1:]], rtol=1e-5)
-    assert got.columns.tolist() == ["width", "valid_loss", "difference", "standard_error", "p_value"]
+    assert got.columns.tolist() == [
+        "width",
+        "valid_loss",
+        "difference",
+        "standard_error",
+        "p_value",
+    ]
     assert got.index.name == "config"
     everyone = result.ties(1e-12)
-    np.testing.assert_allclose(everyone["difference"], (means - means[best])[everyone.index], atol=1e-7)
-    np.testing.assert_allclose(everyone["standard_error"].iloc[1:], errors[everyone.index[1:]], rtol=1e-5)
+    np.testing.assert_allclose(
+        everyone["difference"], (means - means[best])[everyone.index], atol=1e-7
+    )
+    np.testing.assert_allclose(
+        everyone["standard_error"].iloc[1:], errors[everyone.index[1:]], rtol=1e-5
+    )
 
 
 def test_where_variances_could_be_equal_they_are_pooled():
@@ -163,7 +186,9 @@ def test_where_variances_could_be_equal_they_are_pooled():
     square = (residual**2).sum() / (2 * 3)
     got = made(x[:, :, None], {"width": [1, 2, 3]}).ties(1e-9)
     np.testing.assert_allclose(got["standard_error"].iloc[1:], np.sqrt(2 * square / 4), rtol=1e-5)
-    expected = np.minimum(1, 2 * 2 * stats.t.cdf(-np.array([0.3, 0.6]) / np.sqrt(2 * square / 4), 6))
+    expected = np.minimum(
+        1, 2 * 2 * stats.t.cdf(-np.array([0.3, 0.6]) / np.sqrt(2 * square / 4), 6)
+    )
     np.testing.assert_allclose(got["p_value"].iloc[1:], expected, rtol=1e-4)
 
 
@@ -182,7 +207,9 @@ def test_one_trial_ties_with_all():
 def test_ties_refuse_what_they_cannot_answer():
     with pytest.raises(jf.JefficientError, match=r"0 < alpha < 1 must hold, got alpha=5"):
         made(SEEDS, RATES).ties(5)
-    with pytest.raises(jf.JefficientError, match=r"jf.Result.ties: a configuration must have a finite valid_loss"):
+    with pytest.raises(
+        jf.JefficientError, match=r"jf.Result.ties: a configuration must have a finite valid_loss"
+    ):
         made(np.full((2, 1, 1), np.nan), {"width": [1, 2]}).ties()
 
 
@@ -192,7 +219,8 @@ def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(unit
     """5 seeds; 3 with standard deviations that differ twentyfold; or 5 folds whose scores correlate by
     rho = n_test / (n_train + n_test) = 1/5, 80 and 20 rows.
 
-    Also, whoever is really the best (here: any one of them) is in the set with probability 1 - alpha.
+    Also, whoever is really the best (here: any one of them) is in the set with probability 1 -
+    alpha.
     """
     alpha, draws, rho = 0.05, 4000, 0.2 if units == "folds" else 0.0
     count = 3 if units == "unequal" else 5
@@ -205,7 +233,9 @@ def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(unit
     def rates(factor):
         best = scores.mean(axis=2).argmin(axis=1)
         test = against(Units(scores, factor, 1e-7), best)
-        p = np.where(np.arange(configs) == best[:, None], np.nan, bonferroni(test.p_value, configs - 1))
+        p = np.where(
+            np.arange(configs) == best[:, None], np.nan, bonferroni(test.p_value, configs - 1)
+        )
         is_out = p <= alpha
         return (is_out.sum(axis=1) == configs - 1).mean(), is_out.mean(axis=0).max()
 
@@ -235,7 +265,11 @@ def test_what_has_failed_does_not_blur_what_has_learned():
 
 # mean 1.0 with standard error 0.1: the bound is 1.1
 NEAR = np.array([0.9, 1.1, 1.0])[None, :] * 1.0 + np.array([0.0, 0.05, 0.055, 0.07])[:, None]
-SPACE = {"l2": [0.0, 0.01, 0.1, 0.1], "batch_size": [32, 32, 64, 16], "activation": ["relu", "tanh", "tanh", "relu"]}
+SPACE = {
+    "l2": [0.0, 0.01, 0.1, 0.1],
+    "batch_size": [32, 32, 64, 16],
+    "activation": ["relu", "tanh", "tanh", "relu"],
+}
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -279,17 +313,31 @@ def test_a_function_may_be_preferred():
 def test_rules_that_cannot_be_followed_are_refused():
     result = made(NEAR[:, :, None], SPACE)
     for arguments, message in (
-        (("2se", {"l2": "high"}), r"jf.Result.best: rule must be one of \['best', '1se'\], got rule='2se'"),
+        (
+            ("2se", {"l2": "high"}),
+            r"jf.Result.best: rule must be one of \['best', '1se'\], got rule='2se'",
+        ),
         (("1se",), "prefer must go with rule='1se'"),
         (("best", {"l2": "high"}), "prefer must go with rule='1se'"),
-        (("1se", {"l1": "high"}), r"prefer must name hyperparameters of \['l2', 'batch_size', .* got 'l1'"),
-        (("1se", {"activation": "high"}), r"prefer\['activation'\] must be one of \['relu', 'tanh'\], got .*'high'"),
-        (("1se", {"l2": "highest"}), r"prefer\['l2'\] must be one of \['high', 'low', .* got l2='highest'"),
+        (
+            ("1se", {"l1": "high"}),
+            r"prefer must name hyperparameters of \['l2', 'batch_size', .* got 'l1'",
+        ),
+        (
+            ("1se", {"activation": "high"}),
+            r"prefer\['activation'\] must be one of \['relu', 'tanh'\], got .*'high'",
+        ),
+        (
+            ("1se", {"l2": "highest"}),
+            r"prefer\['l2'\] must be one of \['high', 'low', .* got l2='highest'",
+        ),
         (("1se", {"l2": 5}), r"prefer\['l2'\] must be one of .* got l2=5"),
     ):
         with pytest.raises(jf.JefficientError, match=message):
             result.best(*arguments)
-    with pytest.raises(jf.JefficientError, match="must have a standard error, got one seed and one fold"):
+    with pytest.raises(
+        jf.JefficientError, match="must have a standard error, got one seed and one fold"
+    ):
         made(NEAR[:, :1, None], SPACE).best("1se", {"l2": "high"})
 
 
@@ -311,6 +359,12 @@ def test_a_single_configuration_whose_scores_are_all_alike_is_a_tie_without_a_wa
 @pytest.mark.parametrize("wrong", [1.0, True, "1"])
 def test_a_configuration_is_named_by_a_whole_number(wrong):
     result = made(SEEDS, RATES)
-    for name, read in (("config", result.replay), ("config", result.refit), ("b", lambda x: result.compare(0, x))):
-        with pytest.raises(jf.ArgumentTypeError, match=rf"{name} must be a whole number, got {name}={wrong!r}"):
+    for name, read in (
+        ("config", result.replay),
+        ("config", result.refit),
+        ("b", lambda x: result.compare(0, x)),
+    ):
+        with pytest.raises(
+            jf.ArgumentTypeError, match=rf"{name} must be a whole number, got {name}={wrong!r}"
+        ):
             read(wrong)

@@ -11,7 +11,10 @@ import jefficient as jf
 
 SCHEDULES = {
     "constant": (jf.constant_schedule(0.3), lambda t: 0.3),
-    "exponential": (jf.exponential_decay(0.5, 7, 0.9, 5), lambda t: r.exponential_decay(t, 0.5, 7, 0.9, 5)),
+    "exponential": (
+        jf.exponential_decay(0.5, 7, 0.9, 5),
+        lambda t: r.exponential_decay(t, 0.5, 7, 0.9, 5),
+    ),
     "exponential_staircase": (
         jf.exponential_decay(0.5, 7, 0.9, 5, staircase=True, end_value=0.2),
         lambda t: r.exponential_decay(t, 0.5, 7, 0.9, 5, True, 0.2),
@@ -20,13 +23,19 @@ SCHEDULES = {
         jf.exponential_decay(0.5, 7, 1.1, end_value=0.8),
         lambda t: r.exponential_decay(t, 0.5, 7, 1.1, end=0.8),
     ),
-    "inverse_time": (jf.inverse_time_decay(0.5, 7, 0.9, 5), lambda t: r.inverse_time_decay(t, 0.5, 7, 0.9, 5)),
+    "inverse_time": (
+        jf.inverse_time_decay(0.5, 7, 0.9, 5),
+        lambda t: r.inverse_time_decay(t, 0.5, 7, 0.9, 5),
+    ),
     "inverse_time_staircase": (
         jf.inverse_time_decay(0.5, 7, 0.9, 5, staircase=True, end_value=0.1),
         lambda t: r.inverse_time_decay(t, 0.5, 7, 0.9, 5, True, 0.1),
     ),
     "cosine": (jf.cosine_decay_schedule(0.5, 90), lambda t: r.cosine_decay(t, 0.5, 90)),
-    "cosine_floor": (jf.cosine_decay_schedule(0.5, 90, 0.1, 2.0), lambda t: r.cosine_decay(t, 0.5, 90, 0.1, 2.0)),
+    "cosine_floor": (
+        jf.cosine_decay_schedule(0.5, 90, 0.1, 2.0),
+        lambda t: r.cosine_decay(t, 0.5, 90, 0.1, 2.0),
+    ),
     "warmup_cosine": (
         jf.warmup_cosine_decay_schedule(0.01, 1.0, 10, 90, 0.001),
         lambda t: r.warmup_cosine_decay(t, 0.01, 1.0, 10, 90, 0.001),
@@ -39,7 +48,10 @@ SCHEDULES = {
         jf.warmup_cosine_decay_schedule(0.0, 0.0, 10, 90, 0.1),
         lambda t: r.warmup_cosine_decay(t, 0.0, 0.0, 10, 90, 0.1),
     ),
-    "polynomial": (jf.polynomial_schedule(0.5, 0.02, 2.5, 60, 7), lambda t: r.polynomial(t, 0.5, 0.02, 2.5, 60, 7)),
+    "polynomial": (
+        jf.polynomial_schedule(0.5, 0.02, 2.5, 60, 7),
+        lambda t: r.polynomial(t, 0.5, 0.02, 2.5, 60, 7),
+    ),
     "linear": (jf.linear_schedule(0.5, 0.0, 60, 7), lambda t: r.polynomial(t, 0.5, 0.0, 1, 60, 7)),
     "piecewise": (
         jf.piecewise_constant_schedule(0.5, {10: 0.3, 40: 2.0}),
@@ -50,7 +62,10 @@ SCHEDULES = {
         lambda t: r.piecewise_constant(t, 0.5, (10, 40), (0.3, 2.0)),
     ),
     "piecewise_none": (jf.piecewise_constant_schedule(0.5), lambda t: 0.5),
-    "warmup_constant": (jf.warmup_constant_schedule(0.1, 1.0, 30), lambda t: r.warmup_constant(t, 0.1, 1.0, 30)),
+    "warmup_constant": (
+        jf.warmup_constant_schedule(0.1, 1.0, 30),
+        lambda t: r.warmup_constant(t, 0.1, 1.0, 30),
+    ),
     "warmup_stable_decay": (
         jf.warmup_stable_decay_schedule(0.1, 1.0, 20, 30, 40, 0.01),
         lambda t: r.warmup_stable_decay(t, 0.1, 1.0, 20, 30, 40, 0.01),
@@ -66,9 +81,21 @@ SCHEDULES = {
     "sgdr": (
         jf.sgdr_schedule(
             [
-                {"init_value": 0.1, "peak_value": 1.0, "warmup_steps": 5, "decay_steps": 30, "end_value": 0.05},
+                {
+                    "init_value": 0.1,
+                    "peak_value": 1.0,
+                    "warmup_steps": 5,
+                    "decay_steps": 30,
+                    "end_value": 0.05,
+                },
                 {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 0, "decay_steps": 20},
-                {"init_value": 0.2, "peak_value": 0.7, "warmup_steps": 9, "decay_steps": 45, "end_value": 0.1},
+                {
+                    "init_value": 0.2,
+                    "peak_value": 0.7,
+                    "warmup_steps": 9,
+                    "decay_steps": 45,
+                    "end_value": 0.1,
+                },
             ]
         ),
         lambda t: r.sgdr(t, [(0.1, 1.0, 5, 30, 0.05), (0.0, 0.5, 0, 20), (0.2, 0.7, 9, 45, 0.1)]),
@@ -76,9 +103,20 @@ SCHEDULES = {
     "rsqrt": (jf.rsqrt_schedule(0.5, 12), lambda t: r.rsqrt(t, 0.5, 12)),
     "join": (
         jf.join_schedules(
-            [jf.linear_schedule(0.0, 0.5, 12), jf.rsqrt_schedule(0.5, 12), jf.constant_schedule(0.01)], [12, 70]
+            [
+                jf.linear_schedule(0.0, 0.5, 12),
+                jf.rsqrt_schedule(0.5, 12),
+                jf.constant_schedule(0.01),
+            ],
+            [12, 70],
         ),
-        lambda t: r.warmup_constant(t, 0.0, 0.5, 12) if t < 12 else r.rsqrt(t - 12, 0.5, 12) if t < 70 else 0.01,
+        lambda t: (
+            r.warmup_constant(t, 0.0, 0.5, 12)
+            if t < 12
+            else r.rsqrt(t - 12, 0.5, 12)
+            if t < 70
+            else 0.01
+        ),
     ),
 }
 
@@ -138,7 +176,9 @@ def test_jumps_and_ends_are_at_their_step(b, traced):
     assert decayed[0] >= np.float32(0.2)
     assert decayed[1:] == [np.float32(0.2)] * 2
     cycle = {"init_value": 0.25, "peak_value": 1.0, "warmup_steps": 1}
-    restart = values(lambda n: jf.sgdr_schedule([cycle | {"decay_steps": n}, cycle | {"decay_steps": 9}]))
+    restart = values(
+        lambda n: jf.sgdr_schedule([cycle | {"decay_steps": n}, cycle | {"decay_steps": 9}])
+    )
     assert restart[1:] == [0.25, 1.0]
     onecycle = values(lambda n: jf.cosine_onecycle_schedule(n, 0.3, 0.5, 4.0, 16.0))
     assert onecycle[0] >= onecycle[1]
@@ -163,7 +203,9 @@ def test_the_top_of_onecycle_is_at_the_step_that_was_meant(length):
         return jf.cosine_onecycle_schedule(length, 1.0, share)(top + jnp.array([-1, 0, 1]))
 
     traced = jax.jit(jax.vmap(around))(jnp.float32(percents / 100), jnp.int32(tops))
-    static = jnp.stack([around(percent / 100, top) for percent, top in zip(percents, tops, strict=True)])
+    static = jnp.stack(
+        [around(percent / 100, top) for percent, top in zip(percents, tops, strict=True)]
+    )
     for values in (traced, static):
         assert (values[:, 1] == 1).all()
         assert (values.argmax(axis=1) == 1).all()
@@ -184,7 +226,9 @@ def test_boundaries_and_scales_may_be_traced_arrays():
         lanes = jax.jit(jax.vmap(made))(boundaries, scales)
         for lane, b, f in zip(lanes, np.asarray(boundaries), np.asarray(scales), strict=True):
             second = combined(start, f[0])
-            expected = np.repeat(np.float32([start, second, combined(second, f[1])]), np.diff([0, *b, 60]))
+            expected = np.repeat(
+                np.float32([start, second, combined(second, f[1])]), np.diff([0, *b, 60])
+            )
             np.testing.assert_allclose(lane, expected, rtol=1e-6)
 
 
@@ -211,7 +255,9 @@ def test_branches_that_are_not_taken_do_not_overflow():
         assert slopes == (0, 0)
 
 
-@pytest.mark.parametrize("step", [np.int64(3_000_000_000), np.uint32(3_000_000_000), jnp.uint32(3_000_000_000)])
+@pytest.mark.parametrize(
+    "step", [np.int64(3_000_000_000), np.uint32(3_000_000_000), jnp.uint32(3_000_000_000)]
+)
 def test_steps_that_int32_does_not_hold_are_late_not_early(step):
     assert jf.linear_schedule(1.0, 0.0, 10)(step) == 0
     with jax.enable_x64(True):
@@ -224,7 +270,8 @@ def test_a_length_beyond_int32_is_a_length():
 
 def test_warmup_must_be_shorter_than_the_whole():
     with pytest.raises(
-        jf.JefficientError, match="warmup_steps < decay_steps must hold, got warmup_steps=5, decay_steps=5"
+        jf.JefficientError,
+        match="warmup_steps < decay_steps must hold, got warmup_steps=5, decay_steps=5",
     ):
         jf.warmup_cosine_decay_schedule(0.0, 1.0, 5, 5)
 
@@ -236,7 +283,9 @@ def test_structure_cannot_be_a_number():
 
 def test_what_pieces_are_not_given():
     one = jf.constant_schedule(1.0)
-    with pytest.raises(ValueError, match="must be one boundary between two schedules, got 2 schedules and 0"):
+    with pytest.raises(
+        ValueError, match="must be one boundary between two schedules, got 2 schedules and 0"
+    ):
         jf.join_schedules([one, one], [])
     with pytest.raises(ValueError, match="boundaries must increase, got 5 after 5"):
         jf.join_schedules([one, one, one], [5, 5])
@@ -244,23 +293,35 @@ def test_what_pieces_are_not_given():
         jf.join_schedules([one, 0.1], [5])
     with pytest.raises(ValueError, match="boundaries and scales must be as many, got 2 and 1"):
         jf.piecewise_constant_schedule(1.0, ([1, 2], [0.5]))
-    with pytest.raises(TypeError, match=r"must be a dict or a pair \(boundaries, scales\), got 0\.5"):
+    with pytest.raises(
+        TypeError, match=r"must be a dict or a pair \(boundaries, scales\), got 0\.5"
+    ):
         jf.piecewise_constant_schedule(1.0, 0.5)
     with pytest.raises(ValueError, match=r"boundaries must have shape \(k,\), got shape \(\)"):
         jf.piecewise_constant_schedule(1.0, (np.array(3), np.array([0.5])))
-    with pytest.raises(ValueError, match=r"sgdr_schedule: every cycle must have \['decay_steps', 'warmup_steps'\]"):
+    with pytest.raises(
+        ValueError, match=r"sgdr_schedule: every cycle must have \['decay_steps', 'warmup_steps'\]"
+    ):
         jf.sgdr_schedule([{"init_value": 0.0, "peak_value": 1.0}])
-    with pytest.raises(ValueError, match=r"exponential_decay: 0 < decay_rate < inf must hold, got decay_rate=inf"):
+    with pytest.raises(
+        ValueError, match=r"exponential_decay: 0 < decay_rate < inf must hold, got decay_rate=inf"
+    ):
         jf.exponential_decay(1.0, 10, float("inf"))
     with pytest.raises(ValueError, match="there must be a cycle at least"):
         jf.sgdr_schedule([])
-    with pytest.raises(ValueError, match=r"jf.linear_schedule: 0 < transition_steps < inf must hold, got .*=0"):
+    with pytest.raises(
+        ValueError, match=r"jf.linear_schedule: 0 < transition_steps < inf must hold, got .*=0"
+    ):
         jf.linear_schedule(1.0, 0.0, 0)
 
 
 def test_schedules_of_optax_are_joined_with_ours():
-    theirs = optax.join_schedules([optax.linear_schedule(0.0, 1.0, 10), optax.cosine_decay_schedule(1.0, 20)], [10])
-    ours = jf.join_schedules([optax.linear_schedule(0.0, 1.0, 10), jf.cosine_decay_schedule(1.0, 20)], [10])
+    theirs = optax.join_schedules(
+        [optax.linear_schedule(0.0, 1.0, 10), optax.cosine_decay_schedule(1.0, 20)], [10]
+    )
+    ours = jf.join_schedules(
+        [optax.linear_schedule(0.0, 1.0, 10), jf.cosine_decay_schedule(1.0, 20)], [10]
+    )
     with jax.numpy_dtype_promotion("standard"):
         for t in range(40):
             assert float(ours(t)) == pytest.approx(float(theirs(t)), abs=1e-6)

@@ -18,11 +18,17 @@ LABELLED = {"relu": jax.nn.relu, "tanh": jnp.tanh, "id": lambda x: x}
 @st.composite
 def spaces(draw, suffix=""):
     """A table with a traced, a static and a labelled column, all rows different."""
-    row = st.tuples(VALUES, st.sampled_from([None, True, "a", 1]), st.sampled_from(sorted(LABELLED)))
+    row = st.tuples(
+        VALUES, st.sampled_from([None, True, "a", 1]), st.sampled_from(sorted(LABELLED))
+    )
     rows = draw(st.lists(row, min_size=1, max_size=6, unique_by=lambda row: tuple(map(repr, row))))
     x, kind, label = map(tuple, zip(*rows, strict=True))
     names = draw(st.permutations([f"x{suffix}", f"kind{suffix}", f"f{suffix}"]))
-    columns = {f"x{suffix}": x, f"kind{suffix}": kind, f"f{suffix}": tuple(map(LABELLED.__getitem__, label))}
+    columns = {
+        f"x{suffix}": x,
+        f"kind{suffix}": kind,
+        f"f{suffix}": tuple(map(LABELLED.__getitem__, label)),
+    }
     marks = {f"kind{suffix}": tuple(map(str, kind)), f"f{suffix}": label}
     return jf.Space({name: columns[name] for name in names}, marks)
 
@@ -121,7 +127,9 @@ def test_hashes_are_what_the_docstring_says(space, text):
 
 
 def test_a_hash_never_changes():
-    space = jf.grid(learning_rate=[0.1], l2=[0.0], batch_size=[64], activation=[jax.nn.relu], momentum=[None])
+    space = jf.grid(
+        learning_rate=[0.1], l2=[0.0], batch_size=[64], activation=[jax.nn.relu], momentum=[None]
+    )
     assert space.hashes == ("6107bec84c5b9f846659fb2438261425",)
 
 
@@ -145,7 +153,10 @@ def relu(x):
             r"width must be static in both spaces or traced in both, got static values such as 32 and traced ones such "
             r"as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
         ),
-        (lambda: jf.grid(m=[0.9]) + jf.grid(m=[None]), r".* static values such as None and traced ones such as 0.9\."),
+        (
+            lambda: jf.grid(m=[0.9]) + jf.grid(m=[None]),
+            r".* static values such as None and traced ones such as 0.9\.",
+        ),
         (
             lambda: jf.grid(f=[jax.nn.relu]) + jf.grid(f=[relu]),
             r"f must have one value for each label, got 'relu' for .* and <function relu",
@@ -159,10 +170,22 @@ def relu(x):
             r"n must have one label for each value, got '32' and 'small' for 32\.",
         ),
         (lambda: jf.Space({}), r"columns must have one length of at least 1, got {}\."),
-        (lambda: jf.Space({"a": (), "b": ()}), r"columns must have one length of at least 1, got {'a': 0, 'b': 0}\."),
-        (lambda: jf.Space({"a": (1,), "b": (1, 2)}), r"columns must have one length .* got {'a': 1, 'b': 2}\."),
-        (lambda: jf.Space({"a": (1,)}, {"a": ("x", "y")}), r"labels must be of a column, .* got a=\('x', 'y'\)\."),
-        (lambda: jf.Space({"a": (1,)}, {"b": ("x",)}), r"labels must be of a column, .* got b=\('x',\)\."),
+        (
+            lambda: jf.Space({"a": (), "b": ()}),
+            r"columns must have one length of at least 1, got {'a': 0, 'b': 0}\.",
+        ),
+        (
+            lambda: jf.Space({"a": (1,), "b": (1, 2)}),
+            r"columns must have one length .* got {'a': 1, 'b': 2}\.",
+        ),
+        (
+            lambda: jf.Space({"a": (1,)}, {"a": ("x", "y")}),
+            r"labels must be of a column, .* got a=\('x', 'y'\)\.",
+        ),
+        (
+            lambda: jf.Space({"a": (1,)}, {"b": ("x",)}),
+            r"labels must be of a column, .* got b=\('x',\)\.",
+        ),
         (lambda: jf.Space({"a": (1, 2, 1)}), r"configurations must differ, got {'a': 1} twice\."),
         (lambda: jf.Space({1: (1,)}), r"a name must be one that a function can ask for, got 1\."),
     ],

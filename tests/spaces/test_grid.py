@@ -48,9 +48,18 @@ def test_float32_arrays_are_read_as_the_decimals_they_stand_for():
             {"x": {"relu": jax.nn.relu}},
             r"x must be a list of values, got x={'relu': .*jf.static\({'label': value, …}\)",
         ),
-        ({"x": jf.Uniform(0, 1)}, r"x must be a list of values, got x=Uniform\(.* there are jf.sobol and jf.random"),
-        ({"x": [None, "None"]}, "x must have one value for each label, got 'None' for None and 'None'"),
-        ({"learning rate": [1]}, "jf.Space: a name must be one that a function can ask for, got 'learning rate'"),
+        (
+            {"x": jf.Uniform(0, 1)},
+            r"x must be a list of values, got x=Uniform\(.* there are jf.sobol and jf.random",
+        ),
+        (
+            {"x": [None, "None"]},
+            "x must have one value for each label, got 'None' for None and 'None'",
+        ),
+        (
+            {"learning rate": [1]},
+            "jf.Space: a name must be one that a function can ask for, got 'learning rate'",
+        ),
         ({"lambda": [1]}, "a name must be one that a function can ask for, got 'lambda'"),
     ],
 )

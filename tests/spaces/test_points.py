@@ -9,7 +9,11 @@ from jefficient.spaces import points, static_combinations
 
 
 def test_a_column_has_the_dtype_of_its_range_whatever_is_proposed():
-    ranges = {"a": jf.Choice([0.5, 1, 2]), "b": jf.Choice([1, 2]), "c": jf.Uniform(0, 4, integer=True)}
+    ranges = {
+        "a": jf.Choice([0.5, 1, 2]),
+        "b": jf.Choice([1, 2]),
+        "c": jf.Uniform(0, 4, integer=True),
+    }
     space, _ = points(ranges, {"a": [1, 2], "b": [0, 1], "c": [3, 4]})
     assert dict(space.columns) == {"a": (1, 2), "b": (1, 2), "c": (3, 4)}
     for part in (space, space.part([1])):
@@ -19,7 +23,9 @@ def test_a_column_has_the_dtype_of_its_range_whatever_is_proposed():
 def test_equal_points_are_one_configuration():
     ranges = {"rate": jf.LogUniform(1e-3, 1.0), "kind": jf.Choice(["a", "b"])}
     third = np.nextafter(np.float32(0.25), 1, dtype=np.float32).item()
-    space, places = points(ranges, {"rate": [0.25, 0.25 + 1e-12, 0.25, third], "kind": [0, 0, 1, 0]})
+    space, places = points(
+        ranges, {"rate": [0.25, 0.25 + 1e-12, 0.25, third], "kind": [0, 0, 1, 0]}
+    )
     assert places.tolist() == [0, 0, 1, 2]  # equal in float32, as programs get them
     assert space.columns["kind"] == ("a", "b", "a")
     assert space.hashes[0] == jf.grid(rate=[0.25], kind=["a"]).hashes[0]

@@ -70,7 +70,14 @@ def test_whole_numbers_stay_inside_the_bounds_and_reach_them(kind, bounds):
 
 
 def test_a_choice_takes_each_value_equally_often():
-    assert jf.Choice(["a", "b", "c"]).at((np.arange(6) + 0.5) / 6).values == ("a", "a", "b", "b", "c", "c")
+    assert jf.Choice(["a", "b", "c"]).at((np.arange(6) + 0.5) / 6).values == (
+        "a",
+        "a",
+        "b",
+        "b",
+        "c",
+        "c",
+    )
     assert jf.Choice(np.array([1, 2])).at(np.array([0.0, np.nextafter(1, 0)])).values == (1, 2)
 
 
@@ -78,31 +85,73 @@ def test_a_choice_takes_each_value_equally_often():
     ("make", "message"),
     [
         (lambda: jf.Uniform(1, 1), r"jf.Uniform: low < high must hold, got low=1, high=1\."),
-        (lambda: jf.Uniform(2.0, 1.0), r"jf.Uniform: low < high must hold, got low=2.0, high=1.0\."),
+        (
+            lambda: jf.Uniform(2.0, 1.0),
+            r"jf.Uniform: low < high must hold, got low=2.0, high=1.0\.",
+        ),
         (lambda: jf.Uniform("0", 1), r"jf.Uniform: low must be a Python number, got low='0'\."),
         (lambda: jf.Uniform(0, True), r"jf.Uniform: high must be a Python number, got high=True\."),
-        (lambda: jf.Uniform(jnp.float32(0), 1), r"jf.Uniform: low must be a Python number, got low=Array\("),
-        (lambda: jf.Uniform(0, float("inf")), r"jf.Uniform: -inf < high < inf must hold, got high=inf\."),
-        (lambda: jf.Uniform(float("nan"), 1), r"jf.Uniform: -inf < low < inf must hold, got low=nan\."),
-        (lambda: jf.Uniform(0, 1e39), r"jf.Uniform: the values of high must fit float32, got high=1e\+39\."),
+        (
+            lambda: jf.Uniform(jnp.float32(0), 1),
+            r"jf.Uniform: low must be a Python number, got low=Array\(",
+        ),
+        (
+            lambda: jf.Uniform(0, float("inf")),
+            r"jf.Uniform: -inf < high < inf must hold, got high=inf\.",
+        ),
+        (
+            lambda: jf.Uniform(float("nan"), 1),
+            r"jf.Uniform: -inf < low < inf must hold, got low=nan\.",
+        ),
+        (
+            lambda: jf.Uniform(0, 1e39),
+            r"jf.Uniform: the values of high must fit float32, got high=1e\+39\.",
+        ),
         (
             lambda: jf.Uniform(0.5, 3, integer=True),
             r"jf.Uniform: low must be a whole number between -2³¹ and 2³¹ with integer=True, got low=0.5\.",
         ),
-        (lambda: jf.Uniform(0, 2**31, integer=True), r"high must be a whole number between .* got high=2147483648\."),
-        (lambda: jf.Uniform(0, 1, integer=1), r"jf.Uniform: integer must be True or False \(static\), got integer=1\."),
+        (
+            lambda: jf.Uniform(0, 2**31, integer=True),
+            r"high must be a whole number between .* got high=2147483648\.",
+        ),
+        (
+            lambda: jf.Uniform(0, 1, integer=1),
+            r"jf.Uniform: integer must be True or False \(static\), got integer=1\.",
+        ),
         (
             lambda: jf.LogUniform(0.0, 1.0),
             r"^jf.LogUniform: 0 < low < high must hold, got low=0.0, high=1.0. "
             r"For a range that touches 0 use jf.Uniform\.$",
         ),
-        (lambda: jf.LogUniform(1.0, 0.1), r"^jf.LogUniform: 0 < low < high must hold, got low=1.0, high=0.1\.$"),
-        (lambda: jf.LogUniform(1e-46, 1), r"jf.LogUniform: the values of low must fit float32, got low=1e-46\."),
-        (lambda: jf.LogUniform(None, 1), r"jf.LogUniform: low must be a Python number, got low=None\."),
-        (lambda: jf.Choice([]), r"jf.Choice: values must have at least one value, got values=\[\]\."),
-        (lambda: jf.Choice(3), r"jf.Choice: values must be a list .* For a single value write values=\[3\]\."),
-        (lambda: jf.Choice([1, 2, 1]), r"jf.Choice: values must not have a value twice, got 1 twice\."),
-        (lambda: jf.Choice({"relu": jax.nn.relu}), r"jf.Choice: values must be a list .* Give labels: jf.static\("),
+        (
+            lambda: jf.LogUniform(1.0, 0.1),
+            r"^jf.LogUniform: 0 < low < high must hold, got low=1.0, high=0.1\.$",
+        ),
+        (
+            lambda: jf.LogUniform(1e-46, 1),
+            r"jf.LogUniform: the values of low must fit float32, got low=1e-46\.",
+        ),
+        (
+            lambda: jf.LogUniform(None, 1),
+            r"jf.LogUniform: low must be a Python number, got low=None\.",
+        ),
+        (
+            lambda: jf.Choice([]),
+            r"jf.Choice: values must have at least one value, got values=\[\]\.",
+        ),
+        (
+            lambda: jf.Choice(3),
+            r"jf.Choice: values must be a list .* For a single value write values=\[3\]\.",
+        ),
+        (
+            lambda: jf.Choice([1, 2, 1]),
+            r"jf.Choice: values must not have a value twice, got 1 twice\.",
+        ),
+        (
+            lambda: jf.Choice({"relu": jax.nn.relu}),
+            r"jf.Choice: values must be a list .* Give labels: jf.static\(",
+        ),
     ],
 )
 def test_bad_ranges_are_refused(make, message):

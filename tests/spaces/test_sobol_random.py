@@ -12,7 +12,11 @@ from scipy.stats import qmc
 
 import jefficient as jf
 
-RANGES = {"rate": jf.LogUniform(1e-4, 1.0), "l2": jf.Uniform(-1, 1), "width": jf.Choice([8, 16, 32, 64])}
+RANGES = {
+    "rate": jf.LogUniform(1e-4, 1.0),
+    "l2": jf.Uniform(-1, 1),
+    "width": jf.Choice([8, 16, 32, 64]),
+}
 DRAWS = pytest.mark.parametrize("draw", [jf.sobol, jf.random])
 
 
@@ -52,9 +56,13 @@ def test_sobol_leaves_smaller_gaps_than_independent_draws(n):
     unit = {"x": jf.Uniform(0, 1), "y": jf.Uniform(0, 1)}
 
     def discrepancy(draw, seed):
-        return qmc.discrepancy(np.array([*zip(*draw(n, seed=seed, **unit).columns.values(), strict=True)]))
+        return qmc.discrepancy(
+            np.array([*zip(*draw(n, seed=seed, **unit).columns.values(), strict=True)])
+        )
 
-    even, independent = ([discrepancy(draw, seed) for seed in range(5)] for draw in (jf.sobol, jf.random))
+    even, independent = (
+        [discrepancy(draw, seed) for seed in range(5)] for draw in (jf.sobol, jf.random)
+    )
     assert max(even) < min(independent)
 
 
@@ -127,15 +135,27 @@ def test_equal_draws_are_merged_and_said_so(draw):
     ("arguments", "message"),
     [
         ({}, "at least one range must be given, got none"),
-        ({"x": 0.1}, r"x must be jf.Uniform, .* got x=0.1. For a single value write x=jf.Choice\(\[0.1\]\)\."),
+        (
+            {"x": 0.1},
+            r"x must be jf.Uniform, .* got x=0.1. For a single value write x=jf.Choice\(\[0.1\]\)\.",
+        ),
         ({"x": "adam"}, r"got x='adam'. For a single value write x=jf.Choice\(\['adam'\]\)\."),
-        ({"x": [1, 2, 3]}, r"got x=\[1, 2, 3\]. To choose one of the values write x=jf.Choice\(\[…\]\)\.$"),
+        (
+            {"x": [1, 2, 3]},
+            r"got x=\[1, 2, 3\]. To choose one of the values write x=jf.Choice\(\[…\]\)\.$",
+        ),
         ({"x": np.zeros((2, 2))}, r"To choose one of the values write x=jf.Choice\(\[…\]\)\.$"),
-        ({"x": (0.0, 0.5)}, r"x=jf.Choice\(\[…\]\), to draw between them x=jf.Uniform\(0.0, 0.5\)\."),
+        (
+            {"x": (0.0, 0.5)},
+            r"x=jf.Choice\(\[…\]\), to draw between them x=jf.Uniform\(0.0, 0.5\)\.",
+        ),
         ({"x": {"a": 1}}, r"got x={'a': 1}. For values with labels write x=jf.static\({…}\)\."),
         ({"x": jf.Uniform}, r"Call it with its bounds or values\."),
         ({"x": jf.Uniform(0, 1), "seed": -1}, r"0 <= seed < 2³¹ must hold"),
-        ({"x": jf.Uniform(0, 1), "seed": jf.Choice([0, 1])}, r"seed must be a number, got seed=Choice"),
+        (
+            {"x": jf.Uniform(0, 1), "seed": jf.Choice([0, 1])},
+            r"seed must be a number, got seed=Choice",
+        ),
         ({"not a name": jf.Uniform(0, 1)}, "a name must be one that a function can ask for"),
     ],
 )
@@ -147,7 +167,10 @@ def test_what_is_no_range_is_refused_with_what_to_write(draw, arguments, message
 @DRAWS
 @pytest.mark.parametrize("n", [0, -1, 2.0, True])
 def test_bad_counts_are_refused(draw, n):
-    with pytest.raises(jf.JefficientError, match=f"jf.{draw.__name__}: n (>= 1 must hold|must be a whole number), got"):
+    with pytest.raises(
+        jf.JefficientError,
+        match=f"jf.{draw.__name__}: n (>= 1 must hold|must be a whole number), got",
+    ):
         draw(n, x=jf.Uniform(0, 1))
 
 

@@ -83,7 +83,9 @@ def test_two_functions_of_one_name_need_labels():
 
         return scaled
 
-    with pytest.raises(jf.ArgumentError, match=r"x must have one value for each label, got 'scaled' for <func"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"x must have one value for each label, got 'scaled' for <func"
+    ):
         jf.grid(x=[made(1), made(2)])
     assert len(jf.grid(x=jf.static({"once": made(1), "twice": made(2)}))) == 2
 
@@ -96,7 +98,10 @@ def test_two_functions_of_one_name_need_labels():
         (3, r"must be a list .* got values=3. For a single value write values=\[3\]"),
         ([1, 1], "values must not have a value twice, got 1 twice"),
         ({"a": 1, "b": 1}, "values must not have a value twice, got 1 twice"),
-        ({"a": jax.nn.relu, "b": jax.nn.relu}, r"values must have one label for each value, got 'a' and 'b' for"),
+        (
+            {"a": jax.nn.relu, "b": jax.nn.relu},
+            r"values must have one label for each value, got 'a' and 'b' for",
+        ),
         ({1: jax.nn.relu}, "labels must be strings that are not empty, got 1"),
         ({"": jax.nn.relu}, "labels must be strings that are not empty, got ''"),
         (jf.static([1]), "values must not be static already, got Axis"),
@@ -151,7 +156,9 @@ def test_functions_are_told_apart_by_label_and_not_by_place():
     """The same program for equal labels that come from two spaces; another for another label."""
     activations = jf.static({"relu": jax.nn.relu, "tanh": jnp.tanh})
     one = jf.grid(activation=activations, learning_rate=[0.05], width=jf.static([4]))
-    other = jf.grid(activation=jf.static({"tanh": jnp.tanh}), learning_rate=[0.1], width=jf.static([4]))
+    other = jf.grid(
+        activation=jf.static({"tanh": jnp.tanh}), learning_rate=[0.1], width=jf.static([4])
+    )
     result = jf.sweep(task(), jf.sgd, one + other, steps=5, progress=False)
     assert result.dataset["activation"].values.tolist() == ["relu", "tanh", "tanh"]
     assert len(set(result.dataset["valid_loss"].values[..., -1].ravel())) == 3

@@ -55,7 +55,9 @@ class Items:
 
 def task(path, **changes):
     """The tiny task on memmaps."""
-    return tiny.task(**{"data": (stored(path / "x", tiny.X), stored(path / "y", tiny.Y)), **changes})
+    return tiny.task(
+        **{"data": (stored(path / "x", tiny.X), stored(path / "y", tiny.Y)), **changes}
+    )
 
 
 def space(n=5):

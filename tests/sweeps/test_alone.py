@@ -18,7 +18,10 @@ WIDTH = 4
 RATES = (0.3, 1.0, 1.4, 1e30)
 STEPS = (3, 8, 60)
 POOL = [(rate, steps) for rate in RATES for steps in STEPS]
-"""Of rate 1.4 the longest diverges on its way, of 1e30 all do at once. The longest are looked at every other step."""
+"""Of rate 1.4 the longest diverges on its way, of 1e30 all do at once.
+
+The longest are evaluated every other step.
+"""
 
 
 @contextlib.contextmanager
@@ -31,7 +34,10 @@ def blocks_of_four(blocks=1):
 
 
 def chaos():
-    """A network that feeds itself: a last bit that differs is soon every bit. Beside it, a sum that may run away."""
+    """A network that feeds itself: a last bit that differs is soon every bit.
+
+    Beside it, a sum that may run away.
+    """
 
     def init(key, rate):
         return jax.random.normal(jax.random.fold_in(key, 0), (8, 8)), jnp.ones(8), jnp.ones(())
@@ -39,8 +45,12 @@ def chaos():
     def step(state, data, t, key, rate, steps):
         weights, x, sum_ = state
         progress = t.astype(jnp.float32) / steps.astype(jnp.float32)
-        x = jnp.tanh(weights @ x + progress + 0.1 * jax.random.normal(jax.random.fold_in(key, t), (8,)))
-        return (weights + 0.01 * jnp.outer(x, x), x, sum_ * rate), {"loss": jnp.mean(x**2) + sum_ * rate}
+        x = jnp.tanh(
+            weights @ x + progress + 0.1 * jax.random.normal(jax.random.fold_in(key, t), (8,))
+        )
+        return (weights + 0.01 * jnp.outer(x, x), x, sum_ * rate), {
+            "loss": jnp.mean(x**2) + sum_ * rate
+        }
 
     return jf.Trial(init, step, lambda state, data: {"size": jnp.mean(jnp.abs(state[1]))})
 
@@ -50,7 +60,9 @@ TRIAL = chaos()
 
 def run(chosen, blocks=1, **changes):
     """A sweep over some of the pool, in this order."""
-    space = Space({name: tuple(one[i] for one in chosen) for i, name in enumerate(("rate", "steps"))})
+    space = Space(
+        {name: tuple(one[i] for one in chosen) for i, name in enumerate(("rate", "steps"))}
+    )
     arguments = {"metric": "size", "mode": "max", "keep_configs": 99, "diverged_above": 20.0}
     with blocks_of_four(blocks):
         result = jf.sweep(TRIAL, space=space, **{**arguments, "progress": False, **changes})
@@ -65,7 +77,10 @@ def alone():
 
 
 def test_the_pool_has_trials_of_every_kind(alone):
-    ends = {one: (str(r.dataset["status"].values.item()), r.dataset["steps_taken"].item()) for one, r in alone.items()}
+    ends = {
+        one: (str(r.dataset["status"].values.item()), r.dataset["steps_taken"].item())
+        for one, r in alone.items()
+    }
     assert ends[1.4, 3] == ("finished", 3)
     assert ends[1.4, 60][0] == "diverged"
     assert 3 < ends[1.4, 60][1] < 60
@@ -81,18 +96,24 @@ def test_the_pool_has_trials_of_every_kind(alone):
     st.permutations(POOL),
     st.integers(1, len(POOL)),
     st.sampled_from([1, 2]),
-    st.sampled_from([None, jf.successive_halving(2, min_steps=3), jf.median_stop(min_steps=3, min_configs=1)]),
+    st.sampled_from(
+        [None, jf.successive_halving(2, min_steps=3), jf.median_stop(min_steps=3, min_configs=1)]
+    ),
 )
 def test_neighbours_order_refills_and_stops_change_no_bit(alone, order, count, blocks, stop):
     chosen = order[:count]
     result = run(chosen, blocks, stop=stop)
     for config, one in enumerate(chosen):
-        trial, reference = (x.dataset.isel(config=c, seed=0, fold=0) for x, c in ((result, config), (alone[one], 0)))
+        trial, reference = (
+            x.dataset.isel(config=c, seed=0, fold=0) for x, c in ((result, config), (alone[one], 0))
+        )
         status, taken = str(trial["status"].values), int(trial["steps_taken"])
-        looks = slice(0, int(((trial["step"] >= 0) & (trial["step"] <= taken)).sum()))
+        evaluations = slice(0, int(((trial["step"] >= 0) & (trial["step"] <= taken)).sum()))
         for name in ("train_loss", "size"):
-            np.testing.assert_array_equal(trial[name].values[looks], reference[name].values[looks])
-            assert np.isnan(trial[name].values[looks.stop :]).all()
+            np.testing.assert_array_equal(
+                trial[name].values[evaluations], reference[name].values[evaluations]
+            )
+            assert np.isnan(trial[name].values[evaluations.stop :]).all()
         if status == "stopped":
             assert stop is not None
             continue
@@ -116,12 +137,22 @@ def validated(order, blocks, **changes):
     space = jf.grid(learning_rate=[LEARNING[i] for i in order])
     with blocks_of_four(blocks):
         return tiny.sweep(
-            tiny.task(), space, jf.adam, folds=folds, seeds=2, steps=9, eval_every=2, keep_configs=99, **changes
+            tiny.task(),
+            space,
+            jf.adam,
+            folds=folds,
+            seeds=2,
+            steps=9,
+            eval_every=2,
+            keep_configs=99,
+            **changes,
         )
 
 
 @settings(max_examples=5, deadline=None)
-@given(st.permutations(range(len(LEARNING))), st.integers(1, len(LEARNING)), st.sampled_from([1, 2]))
+@given(
+    st.permutations(range(len(LEARNING))), st.integers(1, len(LEARNING)), st.sampled_from([1, 2])
+)
 def test_a_task_with_folds_and_seeds_keeps_its_bits(in_order, order, count, blocks):
     result = validated(order[:count], blocks)
     for config, i in enumerate(order[:count]):
@@ -129,7 +160,9 @@ def test_a_task_with_folds_and_seeds_keeps_its_bits(in_order, order, count, bloc
             one, other = (x.dataset[name].values[c] for x, c in ((result, config), (in_order, i)))
             np.testing.assert_array_equal(one, other)
         for seed, fold in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            np.testing.assert_array_equal(result.params(config, seed, fold), in_order.params(i, seed, fold))
+            np.testing.assert_array_equal(
+                result.params(config, seed, fold), in_order.params(i, seed, fold)
+            )
 
 
 def test_a_task_s_trial_by_itself_in_a_block_has_the_same_bits(in_order):
@@ -137,7 +170,9 @@ def test_a_task_s_trial_by_itself_in_a_block_has_the_same_bits(in_order):
         again = in_order.replay(*place)
         recorded = in_order.dataset.isel(dict(zip(("config", "seed", "fold"), place, strict=True)))
         for name in ("train_loss", "valid_loss", "status", "steps_taken", "diverged_at"):
-            np.testing.assert_array_equal(again.dataset[name].values[0, 0, 0], recorded[name].values)
+            np.testing.assert_array_equal(
+                again.dataset[name].values[0, 0, 0], recorded[name].values
+            )
         np.testing.assert_array_equal(again.params, in_order.params(*place))
 
 
@@ -148,9 +183,9 @@ def test_a_length_may_be_an_axis_of_a_task_that_nobody_asks_for():
         both = tiny.sweep(the_task, jf.grid(steps=[4, 11], learning_rate=rates), eval_every=3)
         for i, steps in enumerate((4, 11)):
             one = tiny.sweep(the_task, jf.grid(learning_rate=rates), steps=steps, eval_every=3)
-            looks = one.dataset.sizes["look"]
+            evaluations = one.dataset.sizes["evaluation"]
             for name in ("train_loss", "valid_loss"):
                 recorded = both.dataset[name].values[2 * i : 2 * i + 2]
-                np.testing.assert_array_equal(recorded[..., :looks], one.dataset[name].values)
-                assert np.isnan(recorded[..., looks:]).all()
+                np.testing.assert_array_equal(recorded[..., :evaluations], one.dataset[name].values)
+                assert np.isnan(recorded[..., evaluations:]).all()
             np.testing.assert_array_equal(both.params(2 * i), one.params(0))

@@ -1,4 +1,4 @@
-"""What looks say beside the score: zeros, clips, norms of layers; against the same numbers by hand."""
+"""What evaluations say beside the score: zeros, clips, norms of layers; against the same numbers by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,10 @@ STEPS, EVERY, MAX_NORM = 12, 4, 3.0
 
 def init(key):
     first, second = jax.random.split(key)
-    return {"a": {"w": jax.random.normal(first, (3, 2)), "b": jnp.zeros(2)}, "out": jax.random.normal(second, (2,))}
+    return {
+        "a": {"w": jax.random.normal(first, (3, 2)), "b": jnp.zeros(2)},
+        "out": jax.random.normal(second, (2,)),
+    }
 
 
 def loss(params, batch):
@@ -23,7 +26,9 @@ def loss(params, batch):
 
 
 def optimizer(learning_rate, l1):
-    return jf.chain(jf.clip_by_global_norm(MAX_NORM), jf.sgd(learning_rate), jf.proximal_l1(learning_rate * l1))
+    return jf.chain(
+        jf.clip_by_global_norm(MAX_NORM), jf.sgd(learning_rate), jf.proximal_l1(learning_rate * l1)
+    )
 
 
 SPACE = jf.grid(learning_rate=[0.01, 0.3], l1=[0.0, 0.5])
@@ -36,7 +41,7 @@ def result():
 
 
 def by_hand(config, seed):
-    """Zeros at each look, and for every update whether it was clipped and the norms, of an optax loop."""
+    """Zeros at each evaluation, and for every update whether it was clipped and the norms, of an optax loop."""
     task = jf.Task(init=init, loss=loss, data=(tiny.X, tiny.Y), validation=0.2)
     numbers, _ = task.cut(jax.random.fold_in(jax.random.key(0), 2**32 - 1))
     train = jax.tree.map(lambda x: x[numbers], task.data)
@@ -50,7 +55,9 @@ def by_hand(config, seed):
         grads.append(norms(g))
         norm = float(optax.tree.norm(g))
         clipped.append(norm > MAX_NORM)
-        moved = jax.tree.map(lambda p, g, norm=norm: p - rate * g * min(1, MAX_NORM / norm), params, g)
+        moved = jax.tree.map(
+            lambda p, g, norm=norm: p - rate * g * min(1, MAX_NORM / norm), params, g
+        )
         new = jax.tree.map(lambda x: np.sign(x) * np.maximum(abs(x) - rate * l1, 0), moved)
         updates.append(norms(jax.tree.map(lambda x, y: x - y, new, params)))
         params = new
@@ -63,7 +70,9 @@ def by_hand(config, seed):
 
 
 def norms(tree):
-    layer = np.sqrt((np.asarray(tree["a"]["w"]) ** 2).sum() + (np.asarray(tree["a"]["b"]) ** 2).sum())
+    layer = np.sqrt(
+        (np.asarray(tree["a"]["w"]) ** 2).sum() + (np.asarray(tree["a"]["b"]) ** 2).sum()
+    )
     return [layer, np.linalg.norm(tree["out"])]
 
 
@@ -86,7 +95,9 @@ def test_they_are_those_of_a_loop_by_hand(result):
 def test_without_being_asked_there_are_no_norms_and_without_a_clip_no_clipping():
     result = tiny.sweep(tiny.task(validation=0.2), jf.grid(learning_rate=[0.1]), steps=3)
     assert "layer" not in result.dataset.dims
-    roles = {name: x.attrs["role"] for name, x in result.dataset.data_vars.items() if "role" in x.attrs}
+    roles = {
+        name: x.attrs["role"] for name, x in result.dataset.data_vars.items() if "role" in x.attrs
+    }
     assert roles == {"train_loss": "measured", "valid_loss": "measured", "zeros": "diagnostic"}
 
 
@@ -94,7 +105,9 @@ def test_programs_of_other_layers_and_chains_share_a_dataset():
     """A layer that a program does not have, and clipping where nothing clips, are NaN."""
 
     def deep(key, depth):
-        return {f"layer{i}": jax.random.normal(key, (3, 3)) for i in range(depth)} | {"out": jnp.ones(3)}
+        return {f"layer{i}": jax.random.normal(key, (3, 3)) for i in range(depth)} | {
+            "out": jnp.ones(3)
+        }
 
     def deep_loss(params, batch, depth):
         x, y = batch
@@ -103,13 +116,21 @@ def test_programs_of_other_layers_and_chains_share_a_dataset():
         return jnp.mean((x @ params["out"] - y) ** 2)
 
     def maybe_clipped(learning_rate, clips):
-        return jf.chain(jf.clip_by_global_norm(1e-6), jf.sgd(learning_rate)) if clips else jf.sgd(learning_rate)
+        return (
+            jf.chain(jf.clip_by_global_norm(1e-6), jf.sgd(learning_rate))
+            if clips
+            else jf.sgd(learning_rate)
+        )
 
     task = jf.Task(init=deep, loss=deep_loss, data=(tiny.X, tiny.Y), validation=0.2)
     space = jf.grid(learning_rate=[0.1], depth=jf.static([1, 2]), clips=[True, False])
-    data = tiny.sweep(task, space, maybe_clipped, steps=4, layers=True).dataset.isel(seed=0, fold=0, look=-1)
+    data = tiny.sweep(task, space, maybe_clipped, steps=4, layers=True).dataset.isel(
+        seed=0, fold=0, evaluation=-1
+    )
     assert data["layer"].values.tolist() == ["layer0", "out", "layer1"]
-    np.testing.assert_array_equal(np.isnan(data["grad_norm"].sel(layer="layer1")), [True, True, False, False])
+    np.testing.assert_array_equal(
+        np.isnan(data["grad_norm"].sel(layer="layer1")), [True, True, False, False]
+    )
     assert np.isfinite(data["weight_norm"].sel(layer=["layer0", "out"])).all()
     np.testing.assert_array_equal(data["clipped"], [1.0, np.nan, 1.0, np.nan])
 
@@ -130,14 +151,21 @@ def test_refit_trains_on_every_row_as_long_as_it_is_asked():
         return -jnp.sum(params[batch])
 
     def spy(**changes):
-        task = {"init": lambda key: jnp.zeros(60), "loss": seen, "data": rows, "metrics": {"row": row}} | changes
+        task = {
+            "init": lambda key: jnp.zeros(60),
+            "loss": seen,
+            "data": rows,
+            "metrics": {"row": row},
+        } | changes
         return jf.Task(**task)
 
     def row(params, batch):
         return batch
 
     def run(task, **settings):
-        return tiny.sweep(task, jf.grid(learning_rate=[0.5, 1.0]), batch_size=4, seeds=2, **settings)
+        return tiny.sweep(
+            task, jf.grid(learning_rate=[0.5, 1.0]), batch_size=4, seeds=2, **settings
+        )
 
     for task, settings, count in (
         (spy(), {"folds": 4, "epochs": 3}, 40),
@@ -151,15 +179,24 @@ def test_refit_trains_on_every_row_as_long_as_it_is_asked():
         assert again.dataset["training_rows"].item() == count
         assert again.dataset["learning_rate"].item() == 1.0
         assert again.dataset["seed"].item() == 1
-    by_look = run(spy(validation=0.3), epochs=4, eval_every=1, metric="valid_loss", select="best_look", mode="max")
-    assert by_look.refit(0).dataset["steps_taken"].item() == 1  # the loss only falls: the first look is the best
+    by_evaluation = run(
+        spy(validation=0.3), epochs=4, eval_every=1, metric="valid_loss", select="best", mode="max"
+    )
+    assert (
+        by_evaluation.refit(0).dataset["steps_taken"].item() == 1
+    )  # the loss only falls: the first evaluation is the best
 
 
 def test_refit_of_a_trial_is_refused():
     trial = jf.Trial(
-        lambda key, x: x, lambda s, d, t, k: (s, {"loss": s}), lambda s, d: {"end": s}, weights=lambda state: state
+        lambda key, x: x,
+        lambda s, d, t, k: (s, {"loss": s}),
+        lambda s, d: {"end": s},
+        weights=lambda state: state,
     )
-    result = jf.sweep(trial, space=jf.grid(x=[1.0]), steps=1, metric="end", mode="min", progress=False)
+    result = jf.sweep(
+        trial, space=jf.grid(x=[1.0]), steps=1, metric="end", mode="min", progress=False
+    )
     with pytest.raises(jf.ArgumentError, match=r"jf.Result.refit: the sweep must be of a jf.Task"):
         result.refit()
     with pytest.raises(jf.ArgumentError, match=r"0 <= config < 1 must hold, got config=5"):

@@ -18,12 +18,18 @@ def refused(message, kind=jf.JefficientError):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": (X, Y[:50])}, r"all arrays of data must have the same leading axis, got {'\[0\]': 60, '\[1\]': 50}"),
+        (
+            {"data": (X, Y[:50])},
+            r"all arrays of data must have the same leading axis, got {'\[0\]': 60, '\[1\]': 50}",
+        ),
         ({"data": (X[:0], Y[:0])}, "data must have at least one row, got none"),
         ({"data": ()}, r"data must hold at least one array, got \(\)"),
         ({"data": (X, np.float32(1))}, r"data\[1\] must have a leading axis of rows, got a scalar"),
         ({"data": (X, np.array(["a"] * 60))}, r"data\[1\] must hold numbers, got dtype <U1"),
-        ({"data": (X, Y.astype(np.int64) + 2**40)}, r"data\[1\] must fit int32, got values from 1099511627776"),
+        (
+            {"data": (X, Y.astype(np.int64) + 2**40)},
+            r"data\[1\] must fit int32, got values from 1099511627776",
+        ),
         ({"validation": (X,)}, "rows of validation must be like those of data"),
         ({"validation": (X[:, :2], Y)}, "rows of validation must be like those of data"),
         ({"validation": 1.5}, "0 < validation < 1.* got validation=1.5 of 60 rows"),
@@ -49,31 +55,49 @@ def test_rows_may_be_of_a_class_of_one_s_own():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 61}, r"1 <= batch_size <= 60 \(the training rows\) must hold, got batch_size=61"),
+        (
+            {"batch_size": 61},
+            r"1 <= batch_size <= 60 \(the training rows\) must hold, got batch_size=61",
+        ),
         ({"batch_size": 0}, "batch_size >= 1 must hold"),
         ({"steps": None}, "one of steps and epochs must be given, got steps=None, epochs=None"),
         ({"epochs": 3}, "one of steps and epochs must be given, got steps=20, epochs=3"),
         ({"steps": 0}, "steps >= 1 must hold, got steps=0"),
-        ({"steps": 2**31}, r"a trial must have at least one and fewer than 2\*\*31 updates, got 2147483648"),
+        (
+            {"steps": 2**31},
+            r"a trial must have at least one and fewer than 2\*\*31 updates, got 2147483648",
+        ),
         ({"steps": 2.5}, "steps must be a whole number, got steps=2.5"),
         ({"steps": None, "epochs": -1}, "0 < epochs < inf must hold, got epochs=-1"),
         ({"seeds": 0}, "seeds >= 1 must hold, got seeds=0"),
-        ({"metric": "accuracy"}, r"metric must be one of \['train_loss', 'valid_loss', 'valid_accuracy'\], got"),
-        ({"metric": "valid_accuracy"}, "mode must say whether the best valid_accuracy is the 'min' or the 'max'"),
+        (
+            {"metric": "accuracy"},
+            r"metric must be one of \['train_loss', 'valid_loss', 'valid_accuracy'\], got",
+        ),
+        (
+            {"metric": "valid_accuracy"},
+            "mode must say whether the best valid_accuracy is the 'min' or the 'max'",
+        ),
         ({"mode": "best"}, r"mode must be one of \['min', 'max'\], got mode='best'"),
-        ({"select": "first"}, r"select must be one of \['last', 'best_look'\]"),
+        ({"select": "first"}, r"select must be one of \['last', 'best'\]"),
         ({"keep": "all"}, "keep must be 'last', 'best' or None, got keep='all'"),
         ({"diverged_above": float("nan")}, "diverged_above > 0 must hold"),
         ({"key": 0}, r"key must be a typed key such as jax.random.key\(0\), got key=0"),
         ({"progress": "yes"}, "progress must be True, False or a function"),
-        ({"space": {"learning_rate": [0.1]}}, "space must come from jf.grid, jf.sobol or jf.random, got {"),
+        (
+            {"space": {"learning_rate": [0.1]}},
+            "space must come from jf.grid, jf.sobol or jf.random, got {",
+        ),
         ({"the_task": "digits"}, "task must be a jf.Task or jf.Trial, got 'digits'"),
         ({"space": jf.grid(learning_rate=[0.1], batch_size=[8])}, "batch_size must come once"),
         (
             {"space": jf.grid(learning_rate=[0.1], batch_size=[8, 99]), "batch_size": None},
             "1 <= batch_size <= 60 .* got batch_size=99",
         ),
-        ({"space": jf.grid(learning_rate=[0.1], batch_size=[8.0]), "batch_size": None}, "must be a whole number"),
+        (
+            {"space": jf.grid(learning_rate=[0.1], batch_size=[8.0]), "batch_size": None},
+            "must be a whole number",
+        ),
     ],
 )
 def test_arguments(changes, message):
@@ -92,13 +116,17 @@ def test_a_name_nobody_asks_for_tells_who_asks_for_what():
 
 
 def test_a_missing_hyperparameter_is_named():
-    with refused(r"optimizer requires \['learning_rate'\], which the space must name, got \['b1'\]"):
+    with refused(
+        r"optimizer requires \['learning_rate'\], which the space must name, got \['b1'\]"
+    ):
         sweep(space=jf.grid(b1=[0.9]))
     with refused(r"loss requires \['scale'\]"):
         sweep(the_task=task(loss=lambda params, batch, scale: loss(params, batch)))
 
 
-@pytest.mark.parametrize("name", ["params", "key", "fold", "seed", "look", "status", "valid_loss", "valid_x"])
+@pytest.mark.parametrize(
+    "name", ["params", "key", "fold", "seed", "evaluation", "status", "valid_loss", "valid_x"]
+)
 def test_taken_names_cannot_be_axes(name):
     with refused(f"the space must not name '{name}'"):
         sweep(space=jf.grid(learning_rate=[0.1], **{name: [1]}))
@@ -106,7 +134,10 @@ def test_taken_names_cannot_be_axes(name):
 
 def test_numbers_are_checked_for_every_configuration_and_named():
     for space, message in (
-        (jf.grid(learning_rate=[0.1, -0.1]), "jf.adam: 0 <= learning_rate < inf must hold, got learning_rate=-0.1"),
+        (
+            jf.grid(learning_rate=[0.1, -0.1]),
+            "jf.adam: 0 <= learning_rate < inf must hold, got learning_rate=-0.1",
+        ),
         (jf.grid(learning_rate=[0.1, np.nan]), "got learning_rate=nan"),
         (jf.grid(learning_rate=[0.1], b1=[0.9, 1.0]), "jf.adam: 0 <= b1 < 1 must hold, got b1=1.0"),
     ):
@@ -119,11 +150,17 @@ def test_numbers_are_checked_for_every_configuration_and_named():
 
 def test_a_penalty_is_not_applied_twice():
     with refused(r"\['l2'\] would be penalised twice, by jf.regularized and by the optimizer"):
-        sweep(lambda l2: jf.chain(jf.l2_decay(l2), jf.sgd(0.1)), jf.grid(l2=[0.1]), task(loss=jf.regularized(loss)))
+        sweep(
+            lambda l2: jf.chain(jf.l2_decay(l2), jf.sgd(0.1)),
+            jf.grid(l2=[0.1]),
+            task(loss=jf.regularized(loss)),
+        )
 
 
 def test_a_loss_that_is_no_scalar_and_an_optimizer_that_is_none():
-    with refused(r"loss must return a scalar \(the mean over the batch\), got shape \(16, 2\)", TypeError):
+    with refused(
+        r"loss must return a scalar \(the mean over the batch\), got shape \(16, 2\)", TypeError
+    ):
         sweep(the_task=task(loss=lambda params, batch: batch[0] @ params["w1"] @ params["w2"]))
     with refused("loss must return a scalar .* got tuple", TypeError):
         sweep(the_task=task(loss=lambda params, batch: (loss(params, batch), 1)))
@@ -165,8 +202,12 @@ def test_numbers_that_do_not_fit_are_refused():
 
 def test_a_key_that_init_ignores_is_fine_and_numbers_of_python_too():
     points = jf.Task(
-        init=lambda key: jnp.zeros(2), loss=lambda p, b: jnp.mean((b["x"] @ p) ** 2), data={"x": np.array([[1, 2.0]])}
+        init=lambda key: jnp.zeros(2),
+        loss=lambda p, b: jnp.mean((b["x"] @ p) ** 2),
+        data={"x": np.array([[1, 2.0]])},
     )
-    result = jf.sweep(points, jf.sgd, jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", progress=False)
+    result = jf.sweep(
+        points, jf.sgd, jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", progress=False
+    )
     assert result.best().score == 0
     assert jax.tree.leaves(init(jax.random.key(0)))

@@ -40,7 +40,13 @@ def accuracy(params, batch):
 
 
 def task(**changes):
-    defaults = {"init": init, "loss": loss, "data": (X, Y), "metrics": {"accuracy": accuracy}, "validation": (X, Y)}
+    defaults = {
+        "init": init,
+        "loss": loss,
+        "data": (X, Y),
+        "metrics": {"accuracy": accuracy},
+        "validation": (X, Y),
+    }
     return jf.Task(**{**defaults, **changes})
 
 
@@ -63,14 +69,18 @@ def alone(rate, seed=0, steps=20, batch_size=16):
 
     @jax.jit
     def step(params, state, rows):
-        value, grads = jax.value_and_grad(loss)(params, (jnp.asarray(X)[rows], jnp.asarray(Y)[rows]))
+        value, grads = jax.value_and_grad(loss)(
+            params, (jnp.asarray(X)[rows], jnp.asarray(Y)[rows])
+        )
         updates, state = tx.update(grads, state, params)
         return optax.apply_updates(params, updates), state, value
 
     losses = []
     with jax.numpy_dtype_promotion("standard"):
         for t in range(steps):
-            params, state, value = step(params, state, jf.shuffled_batch(order, t, len(X), batch_size))
+            params, state, value = step(
+                params, state, jf.shuffled_batch(order, t, len(X), batch_size)
+            )
             losses.append(value)
     return params, np.array(losses)
 
@@ -86,18 +96,31 @@ def test_one_trace_for_32_rates_and_each_trial_as_if_alone():
         return jf.adam(jf.warmup_cosine_decay_schedule(0.0, learning_rate, steps // 10, steps))
 
     rates = np.geomspace(1e-4, 0.3, 32)
-    result = sweep(optimizer, jf.grid(learning_rate=rates), task(loss=counted), seeds=3, eval_every=1, keep_configs=99)
+    result = sweep(
+        optimizer,
+        jf.grid(learning_rate=rates),
+        task(loss=counted),
+        seeds=3,
+        eval_every=1,
+        keep_configs=99,
+    )
     few = len(traces)
     traces.clear()
     sweep(optimizer, jf.grid(learning_rate=rates[:2]), task(loss=counted), seeds=3, eval_every=1)
-    assert few == len(traces) <= 4  # checked once and compiled once, each in training and in evaluation
+    assert (
+        few == len(traces) <= 4
+    )  # checked once and compiled once, each in training and in evaluation
     for config, seed in ((0, 0), (15, 2), (31, 1)):
         params, losses = alone(rates[config], seed)
         trial = result.dataset.isel(config=config, seed=seed, fold=0)
         np.testing.assert_allclose(trial["train_loss"], losses, rtol=1e-4, atol=1e-6)
-        chex.assert_trees_all_close(result.params(config, seed), jax.device_get(params), rtol=1e-3, atol=1e-5)
+        chex.assert_trees_all_close(
+            result.params(config, seed), jax.device_get(params), rtol=1e-3, atol=1e-5
+        )
         np.testing.assert_allclose(trial["valid_loss"][-1], loss(params, (X, Y)), rtol=1e-4)
-        np.testing.assert_allclose(trial["valid_accuracy"][-1], accuracy(params, (X, Y)).mean(), rtol=1e-6)
+        np.testing.assert_allclose(
+            trial["valid_accuracy"][-1], accuracy(params, (X, Y)).mean(), rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -132,17 +155,21 @@ def test_blocks_of_one_width_and_a_padded_last_one(monkeypatch):
 
 def test_all_configurations_of_a_seed_start_alike_and_see_the_same_batches():
     result = sweep(jf.sgd, jf.grid(learning_rate=[0.0, 1e-3]), seeds=2, eval_every=1)
-    first = result.dataset["train_loss"].isel(look=0, fold=0).values
+    first = result.dataset["train_loss"].isel(evaluation=0, fold=0).values
     np.testing.assert_allclose(first[0], first[1], rtol=1e-6)
     assert first[0, 0] != first[0, 1]
-    params = init(jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 1), 0), 0))
+    params = init(
+        jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 1), 0), 0)
+    )
     chex.assert_trees_all_close(result.params(0, seed=1), jax.device_get(params))
     other = sweep(jf.sgd, jf.grid(learning_rate=[0.0]), key=jax.random.key(1), eval_every=1)
     assert other.dataset["train_loss"].values.ravel()[0] != first[0, 0]
 
 
 def test_divergence_is_recorded_and_never_the_best():
-    result = sweep(jf.sgd, jf.grid(learning_rate=[0.1, 1e20, 1e30]), diverged_above=50.0, eval_every=5)
+    result = sweep(
+        jf.sgd, jf.grid(learning_rate=[0.1, 1e20, 1e30]), diverged_above=50.0, eval_every=5
+    )
     data = result.dataset.isel(seed=0, fold=0)
     assert data["status"].values.tolist() == ["finished", "diverged", "diverged"]
     assert data["diverged_at"].values.tolist() == [-1, 1, 1]
@@ -154,7 +181,9 @@ def test_divergence_is_recorded_and_never_the_best():
     assert table["diverged"].tolist() == [0, 1, 1]
     assert table.index[0] == 0
     hopeless = sweep(jf.sgd, jf.grid(learning_rate=[1e20, 1e30]), diverged_above=50.0)
-    with pytest.raises(jf.JefficientError, match="finite valid_loss in every trial, got none such of 2"):
+    with pytest.raises(
+        jf.JefficientError, match="finite valid_loss in every trial, got none such of 2"
+    ):
         hopeless.best()
 
 
@@ -185,7 +214,7 @@ def test_a_last_update_that_ruins_the_weights_is_a_divergence():
 
 
 def test_the_score_is_the_last_look_or_the_best_one():
-    for select, mode, best in (("last", "min", np.nanmin), ("best_look", "max", np.nanmax)):
+    for select, mode, best in (("last", "min", np.nanmin), ("best", "max", np.nanmax)):
         result = sweep(eval_every=3, select=select, metric="valid_accuracy", mode=mode)
         values = result.dataset["valid_accuracy"].values[:, 0, 0]
         scores = values[:, -1] if select == "last" else best(values, axis=1)
@@ -200,11 +229,22 @@ def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
     def overfit(params, batch):  # the smallest validation loss comes early
         return loss(params, batch)
 
-    held_out = (RNG.normal(size=(30, 4)).astype(np.float32), RNG.integers(0, 2, 30).astype(np.int32))
+    held_out = (
+        RNG.normal(size=(30, 4)).astype(np.float32),
+        RNG.integers(0, 2, 30).astype(np.int32),
+    )
     noise = task(data=(X, RNG.integers(0, 2, 60)), loss=overfit, validation=held_out)
     last, best = (
-        sweep(jf.adam, jf.grid(learning_rate=[0.1]), noise, steps=300, eval_every=10, keep=keep, select=select)
-        for keep, select in (("last", "last"), ("best", "best_look"))
+        sweep(
+            jf.adam,
+            jf.grid(learning_rate=[0.1]),
+            noise,
+            steps=300,
+            eval_every=10,
+            keep=keep,
+            select=select,
+        )
+        for keep, select in (("last", "last"), ("best", "best"))
     )
     curve = last.dataset["valid_loss"].values.ravel()
     assert curve.argmin() < len(curve) - 1
@@ -231,7 +271,9 @@ def test_a_score_that_is_not_finite_is_never_the_best():
 
     def ranked(kinds):
         space = jf.grid(kind=kinds)
-        return sweep(jf.sgd(0.1), space, task(metrics={"m": metric}), seeds=8, metric="valid_m", mode="max")
+        return sweep(
+            jf.sgd(0.1), space, task(metrics={"m": metric}), seeds=8, metric="valid_m", mode="max"
+        )
 
     result = ranked([2, 1, 0])
     assert result.table().index.tolist() == [2, 1, 0]
@@ -241,7 +283,7 @@ def test_a_score_that_is_not_finite_is_never_the_best():
 
 
 def test_the_last_look_counts_even_where_it_has_no_score():
-    """A metric that turns NaN late must not leave the number of an earlier look behind."""
+    """A metric that turns NaN late must not leave the number of an earlier evaluation behind."""
 
     def metric(params, batch):
         return jnp.where(loss(params, batch) < 0.6, jnp.nan, 1.0)
@@ -268,22 +310,34 @@ def test_epochs_are_counted_without_rounding():
         lengths = _groups.Lengths(steps=None, epochs=epochs, eval_every=None)
         total = lengths.total(rows / batch_size, None)
         assert total == -(-epochs * rows // batch_size)
-        looks = lengths.looks(total, rows / batch_size)
-        assert all(look == -(-(k + 1) * rows // batch_size) for k, look in enumerate(looks))
+        evaluations = lengths.evaluations(total, rows / batch_size)
+        assert all(
+            evaluation == -(-(k + 1) * rows // batch_size)
+            for k, evaluation in enumerate(evaluations)
+        )
 
 
 def test_without_validation_ruined_weights_are_a_divergence():
-    nothing = task(loss=lambda params, batch: 1e4 * loss(params, batch), validation=None, metrics={})
-    result = sweep(jf.sgd, jf.grid(learning_rate=[3e38, 1e-5]), nothing, steps=1, metric="train_loss")
+    nothing = task(
+        loss=lambda params, batch: 1e4 * loss(params, batch), validation=None, metrics={}
+    )
+    result = sweep(
+        jf.sgd, jf.grid(learning_rate=[3e38, 1e-5]), nothing, steps=1, metric="train_loss"
+    )
     assert result.dataset["status"].values.ravel().tolist() == ["diverged", "finished"]
 
 
 def test_a_partial_of_a_penalised_loss_is_evaluated_without_it():
     plain, wrapped = (
         sweep(jf.sgd(0.01), jf.grid(batch_size=[16]), task(loss=penalised), batch_size=None)
-        for penalised in (jf.regularized(loss, l2=9.0), functools.partial(jf.regularized(loss), l2=9.0))
+        for penalised in (
+            jf.regularized(loss, l2=9.0),
+            functools.partial(jf.regularized(loss), l2=9.0),
+        )
     )
-    np.testing.assert_allclose(wrapped.dataset["valid_loss"], plain.dataset["valid_loss"], rtol=1e-6)
+    np.testing.assert_allclose(
+        wrapped.dataset["valid_loss"], plain.dataset["valid_loss"], rtol=1e-6
+    )
 
 
 def test_many_strengths_are_checked_without_a_trace_each():
@@ -293,7 +347,12 @@ def test_many_strengths_are_checked_without_a_trace_each():
         traces.append(1)
         return loss(params, batch)
 
-    sweep(jf.sgd(0.1), jf.grid(l2=np.geomspace(1e-6, 1, 200)), task(loss=jf.regularized(counted)), steps=1)
+    sweep(
+        jf.sgd(0.1),
+        jf.grid(l2=np.geomspace(1e-6, 1, 200)),
+        task(loss=jf.regularized(counted)),
+        steps=1,
+    )
     assert len(traces) < 10
 
 
@@ -326,18 +385,24 @@ def test_names_go_where_they_are_asked_for():
         return jf.sgd(learning_rate, 0.9, nesterov)
 
     space = jf.grid(
-        learning_rate=[0.01, 0.1], smoothing=[0.0, 0.1], threshold=[0.0, 1.0], nesterov=[True, False], width=["8"]
+        learning_rate=[0.01, 0.1],
+        smoothing=[0.0, 0.1],
+        threshold=[0.0, 1.0],
+        nesterov=[True, False],
+        width=["8"],
     )
-    the_task = task(init=lambda key, width: wide_init(key, int(width)), loss=smoothed, metrics={"above": above})
+    the_task = task(
+        init=lambda key, width: wide_init(key, int(width)), loss=smoothed, metrics={"above": above}
+    )
     result = sweep(optimizer, space, the_task, keep_configs=99)
     assert result.dataset.sizes["config"] == 16
     assert result.params(0)["w1"].shape == (4, 8)
-    data = result.dataset["valid_loss"].isel(seed=0, fold=0, look=-1)
+    data = result.dataset["valid_loss"].isel(seed=0, fold=0, evaluation=-1)
     values = {tuple(space[i].values()): float(data[i]) for i in range(16)}
     assert values[0.01, 0.0, 0.0, True, "8"] != values[0.01, 0.0, 0.0, False, "8"]
     assert values[0.01, 0.0, 0.0, True, "8"] != values[0.01, 0.1, 0.0, True, "8"]
     assert values[0.01, 0.0, 0.0, True, "8"] == values[0.01, 0.0, 1.0, True, "8"]
-    above_zero = result.dataset["valid_above"].isel(seed=0, fold=0, look=-1)
+    above_zero = result.dataset["valid_above"].isel(seed=0, fold=0, evaluation=-1)
     assert float(above_zero[0]) >= float(above_zero[2])
 
 
@@ -347,7 +412,9 @@ def test_optax_factories_and_built_transforms_work_as_they_stand():
     assert result.dataset.sizes["config"] == 4
     ours = sweep(jf.adamw, jf.grid(learning_rate=[0.01, 0.1], weight_decay=[0.0, 0.1]))
     np.testing.assert_allclose(ours.dataset["valid_loss"], result.dataset["valid_loss"], rtol=1e-3)
-    assert sweep(jf.sgd(0.1), jf.grid(batch_size=[16]), batch_size=None).dataset.sizes["config"] == 1
+    assert (
+        sweep(jf.sgd(0.1), jf.grid(batch_size=[16]), batch_size=None).dataset.sizes["config"] == 1
+    )
 
 
 def test_batch_size_and_other_static_axes_have_a_program_each():
@@ -363,14 +430,23 @@ def test_batch_size_and_other_static_axes_have_a_program_each():
 
 
 def test_penalties_are_axes_and_evaluation_does_not_see_them():
-    result = sweep(jf.sgd(0.0), jf.grid(l2=[0.0, 1.0], l1=[0.0, 0.5]), task(loss=jf.regularized(loss)), eval_every=1)
+    result = sweep(
+        jf.sgd(0.0),
+        jf.grid(l2=[0.0, 1.0], l1=[0.0, 0.5]),
+        task(loss=jf.regularized(loss)),
+        eval_every=1,
+    )
     data = result.dataset.isel(seed=0, fold=0)
     params = result.params(0)
     square = sum(float((p**2).sum()) for p in params.values())
     absolute = sum(float(abs(p).sum()) for p in params.values())
     np.testing.assert_allclose(data["valid_loss"], float(data["valid_loss"][0, 0]), rtol=1e-6)
-    for config, penalty in enumerate((0, 0.5 * absolute, 0.5 * square, 0.5 * absolute + 0.5 * square)):
-        np.testing.assert_allclose(data["train_loss"][config] - data["train_loss"][0], penalty, rtol=1e-4, atol=1e-5)
+    for config, penalty in enumerate(
+        (0, 0.5 * absolute, 0.5 * square, 0.5 * absolute + 0.5 * square)
+    ):
+        np.testing.assert_allclose(
+            data["train_loss"][config] - data["train_loss"][0], penalty, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_a_key_is_fresh_in_training_and_none_in_evaluation():
@@ -378,8 +454,12 @@ def test_a_key_is_fresh_in_training_and_none_in_evaluation():
         noise = 0.0 if key is None else 1.0 + jax.random.uniform(key)
         return loss(params, batch) + noise
 
-    result = sweep(jf.sgd(0.0), jf.grid(batch_size=[60]), task(loss=noisy), batch_size=None, eval_every=1)
-    noise = result.dataset["train_loss"].values.ravel() - result.dataset["valid_loss"].values.ravel()
+    result = sweep(
+        jf.sgd(0.0), jf.grid(batch_size=[60]), task(loss=noisy), batch_size=None, eval_every=1
+    )
+    noise = (
+        result.dataset["train_loss"].values.ravel() - result.dataset["valid_loss"].values.ravel()
+    )
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 0), 2)
     expected = [1.0 + float(jax.random.uniform(jax.random.fold_in(key, t))) for t in range(20)]
     np.testing.assert_allclose(noise, expected, rtol=1e-5)
@@ -406,26 +486,39 @@ def test_a_fraction_is_held_out_once_and_not_trained_on():
 
 def test_without_validation_training_numbers_must_be_asked_for():
     nothing = task(validation=None, metrics={})
-    with pytest.raises(jf.JefficientError, match=r"only training numbers exist: ask for metric='train_loss'"):
+    with pytest.raises(
+        jf.JefficientError, match=r"only training numbers exist: ask for metric='train_loss'"
+    ):
         sweep(the_task=nothing)
     result = sweep(the_task=nothing, metric="train_loss", eval_every=5)
-    assert list(result.dataset.data_vars) == ["train_loss", "zeros", "seconds", "status", "steps_taken", "diverged_at"]
+    assert list(result.dataset.data_vars) == [
+        "train_loss",
+        "zeros",
+        "seconds",
+        "status",
+        "steps_taken",
+        "diverged_at",
+    ]
     whole = sweep(the_task=nothing, metric="train_loss", eval_every=1)
     means = whole.dataset["train_loss"].values.reshape(5, 4, 5).mean(-1)
     np.testing.assert_allclose(result.dataset["train_loss"].values.reshape(5, 4), means, rtol=1e-5)
 
 
 def test_looks_default_to_epochs_fifty_at_most():
-    def looks(**lengths):
+    def evaluations(**lengths):
         lengths = _groups.Lengths(**{"steps": None, "epochs": None, "eval_every": None, **lengths})
-        return list(lengths.looks(lengths.total(3.75, None), 3.75))
+        return list(lengths.evaluations(lengths.total(3.75, None), 3.75))
 
-    assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [4, 8, 12]  # of 3.75 updates each
-    assert looks(epochs=3) == [4, 8, 12]
-    assert looks(steps=3) == [3]
-    assert len(looks(epochs=120)) == 40
-    assert looks(epochs=120)[-1] == 450
-    assert looks(steps=7, eval_every=3) == [3, 6, 7]
+    assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [
+        4,
+        8,
+        12,
+    ]  # of 3.75 updates each
+    assert evaluations(epochs=3) == [4, 8, 12]
+    assert evaluations(steps=3) == [3]
+    assert len(evaluations(epochs=120)) == 40
+    assert evaluations(epochs=120)[-1] == 450
+    assert evaluations(steps=7, eval_every=3) == [3, 6, 7]
 
 
 def test_dataset_is_labelled_and_survives_a_file(tmp_path):
@@ -438,11 +531,16 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
     space = jf.grid(activation=[relu, jnp.tanh], learning_rate=[0.1, 0.01])
     result = sweep(space=space, the_task=task(loss=with_activation), seeds=2)
     data = result.dataset
-    assert dict(data.sizes) == {"config": 4, "seed": 2, "fold": 1, "look": len(data["look"])}
+    assert dict(data.sizes) == {
+        "config": 4,
+        "seed": 2,
+        "fold": 1,
+        "evaluation": len(data["evaluation"]),
+    }
     assert data["activation"].values.tolist() == ["relu", "relu", "tanh", "tanh"]
-    assert data["train_loss"].dims == ("config", "seed", "fold", "look")
+    assert data["train_loss"].dims == ("config", "seed", "fold", "evaluation")
     assert data["status"].dims == ("config", "seed", "fold")
-    assert data["step"].dims == data["epoch"].dims == ("config", "look")
+    assert data["step"].dims == data["epoch"].dims == ("config", "evaluation")
     assert result.best().hyperparameters["activation"] in (relu, jnp.tanh)
     data.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "sweep.nc", engine="h5netcdf") as read:
@@ -469,7 +567,9 @@ def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
 def test_metrics_leave_the_names_of_tables_and_what_files_cannot_have(name):
     """`valid_loss_std` is the spread of `valid_loss` in the table: a metric of that name would stand in its place."""
     task = tiny.task(metrics={name: lambda params, batch: batch[1]}, validation=0.5)
-    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: what is measured must .* got 'valid_{name}'"):
+    with pytest.raises(
+        jf.ArgumentError, match=f"jf.sweep: what is measured must .* got 'valid_{name}'"
+    ):
         tiny.sweep(task, jf.grid(learning_rate=[0.1]), steps=2)
 
 
@@ -482,7 +582,13 @@ def test_hyperparameters_leave_the_names_of_tables(name):
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_keys_whose_numbers_depend_on_the_neighbours_are_refused(impl):
     """Under vmap jax draws for all lanes from the first key: a trial would not be what it is alone."""
-    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: key must draw the same .* got one of {impl}"):
+    with pytest.raises(
+        jf.ArgumentError, match=f"jf.sweep: key must draw the same .* got one of {impl}"
+    ):
         tiny.sweep(
-            tiny.task(), jf.grid(learning_rate=[0.1]), steps=2, metric="train_loss", key=jax.random.key(0, impl=impl)
+            tiny.task(),
+            jf.grid(learning_rate=[0.1]),
+            steps=2,
+            metric="train_loss",
+            key=jax.random.key(0, impl=impl),
         )

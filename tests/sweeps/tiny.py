@@ -39,7 +39,9 @@ class Box:
         self.content = content
 
 
-jax.tree_util.register_pytree_node(Box, lambda box: ((box.content,), None), lambda _, contents: Box(*contents))
+jax.tree_util.register_pytree_node(
+    Box, lambda box: ((box.content,), None), lambda _, contents: Box(*contents)
+)
 
 
 @contextlib.contextmanager

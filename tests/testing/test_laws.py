@@ -118,20 +118,48 @@ def counts_on_the_host():
 @pytest.mark.parametrize(
     ("factory", "law", "message"),
     [
-        (promotes, "dtype", r"law 'dtype' is broken.*\nParameters of dtype bfloat16:(.|\n)*(float32|carry)"),
-        (drifts, "dtype", r"law 'dtype' is broken.*\nParameters of dtype bfloat16:\nIt raised TypeError(.|\n)*carry"),
-        (compares, "traced", r"law 'traced' is broken.*\nNumber rate = .*\nIt raised TracerBoolConversionError"),
-        (rounds_static, "traced", r"law 'traced' is broken.*\nNumber rate, traced 0.1.* against static:(.|\n)*'a'"),
+        (
+            promotes,
+            "dtype",
+            r"law 'dtype' is broken.*\nParameters of dtype bfloat16:(.|\n)*(float32|carry)",
+        ),
+        (
+            drifts,
+            "dtype",
+            r"law 'dtype' is broken.*\nParameters of dtype bfloat16:\nIt raised TypeError(.|\n)*carry",
+        ),
+        (
+            compares,
+            "traced",
+            r"law 'traced' is broken.*\nNumber rate = .*\nIt raised TracerBoolConversionError",
+        ),
+        (
+            rounds_static,
+            "traced",
+            r"law 'traced' is broken.*\nNumber rate, traced 0.1.* against static:(.|\n)*'a'",
+        ),
         (stops_gradient, "gradient", r"law 'gradient' is broken.*\nNumber rate at 0.1:"),
         (
             divides_by_zero,
             "zero",
             r"law 'zero' is broken.*\nParameters of dtype bfloat16:\nan update must be finite.*'a'",
         ),
-        (root_at_zero, "zero", r"law 'zero' is broken.*\nthe gradient in a number must be finite, got 1 of 1 .*'rate'"),
+        (
+            root_at_zero,
+            "zero",
+            r"law 'zero' is broken.*\nthe gradient in a number must be finite, got 1 of 1 .*'rate'",
+        ),
         (state_by_value, "state", r"law 'state' is broken(.|\n)*(structure|different)"),
-        (weak_state, "state", r"the state must be strongly typed, got a weakly typed float32 at \['last'\]\['rate'\]"),
-        (same_array_twice, "state", r"must not hold an array twice, got the same at \['count'\] and \['skipped'\]"),
+        (
+            weak_state,
+            "state",
+            r"the state must be strongly typed, got a weakly typed float32 at \['last'\]\['rate'\]",
+        ),
+        (
+            same_array_twice,
+            "state",
+            r"must not hold an array twice, got the same at \['count'\] and \['skipped'\]",
+        ),
         (needs_every_leaf, "none", r"law 'none' is broken.*\nIt raised AttributeError"),
         (counts_on_the_host(), "pure", r"law 'pure' is broken"),
     ],
@@ -150,7 +178,9 @@ def test_numbers_in_x64_are_watched():
         return transform(update)
 
     def narrows_traced(rate):
-        return elementwise(lambda g: (g * rate).astype(rate.dtype if isinstance(rate, jax.Array) else g.dtype))
+        return elementwise(
+            lambda g: (g * rate).astype(rate.dtype if isinstance(rate, jax.Array) else g.dtype)
+        )
 
     for factory, where in (
         (widens, r"float32, static numbers:(.|\n)*got float64"),
@@ -163,9 +193,24 @@ def test_numbers_in_x64_are_watched():
 @pytest.mark.parametrize(
     ("factory", "numbers", "law", "message"),
     [
-        (lambda peak: optax.warmup_cosine_decay_schedule(0.0, peak, 5, 20), {"peak": (1.0, 0.5)}, "traced", "peak"),
-        (lambda steps: optax.linear_schedule(1.0, 0.0, steps), {"steps": (10, 20)}, "traced", "steps"),
-        (lambda value: lambda step: value, {"value": (1.0, 0.5)}, "shape", r"strongly typed float32 of shape \(\)"),
+        (
+            lambda peak: optax.warmup_cosine_decay_schedule(0.0, peak, 5, 20),
+            {"peak": (1.0, 0.5)},
+            "traced",
+            "peak",
+        ),
+        (
+            lambda steps: optax.linear_schedule(1.0, 0.0, steps),
+            {"steps": (10, 20)},
+            "traced",
+            "steps",
+        ),
+        (
+            lambda value: lambda step: value,
+            {"value": (1.0, 0.5)},
+            "shape",
+            r"strongly typed float32 of shape \(\)",
+        ),
         (
             lambda steps: lambda t: jnp.maximum(1 - jnp.asarray(t, jnp.float32) / steps, 0) ** 0.5,
             {"steps": (10.0, 20.0)},
@@ -192,7 +237,9 @@ def test_our_train_step_obeys_with_keys_and_model_state():
         return quadratic(params, batch) + 0.1 * jax.random.normal(key)
 
     verify_train_step(
-        lambda learning_rate, l2: jf.train_step(noisy, jf.chain(jf.l2_decay(l2), jf.adam(learning_rate))),
+        lambda learning_rate, l2: jf.train_step(
+            noisy, jf.chain(jf.l2_decay(l2), jf.adam(learning_rate))
+        ),
         {"learning_rate": (0.1, 0.01), "l2": (0.0, 0.1)},
         **STEP,
         key=jax.random.key(0),
@@ -215,7 +262,10 @@ def pair(update):
 
 def gradient_step(state, batch, rate):
     grads = jax.grad(quadratic)(state["params"], batch)
-    return {"params": jax.tree.map(lambda p, g: p - rate * g, state["params"], grads), "t": state["t"]}
+    return {
+        "params": jax.tree.map(lambda p, g: p - rate * g, state["params"], grads),
+        "t": state["t"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -227,7 +277,11 @@ def gradient_step(state, batch, rate):
             r"metric loss .* got shape \(2,\)",
         ),
         (lambda s, b, r: ({**s, "t": s["t"] + 0.5}, {}), "state", "law 'state' is broken"),
-        (lambda s, b, r: (gradient_step(s, b, r) if r > 0 else s, {}), "traced", "Number rate = (.|\n)*Tracer"),
+        (
+            lambda s, b, r: (gradient_step(s, b, r) if r > 0 else s, {}),
+            "traced",
+            "Number rate = (.|\n)*Tracer",
+        ),
     ],
 )
 def test_a_broken_train_step_is_told_so(update, law, message):
@@ -245,9 +299,13 @@ def test_what_is_not_a_number_is_no_agreement():
     with pytest.raises(LawError, match=r"law 'steps' is broken(.|\n)*must be finite"):
         verify_schedule(lambda: lambda t: jnp.full(jnp.shape(t), jnp.nan))
     with pytest.raises(LawError, match=r"Number rate = 0.5:\nthe result must be finite"):
-        verify_transform(lambda rate: jf.scale(jnp.where(rate > 0.3, jnp.nan, rate)), RATE, laws=["traced"])
+        verify_transform(
+            lambda rate: jf.scale(jnp.where(rate > 0.3, jnp.nan, rate)), RATE, laws=["traced"]
+        )
     with pytest.raises(LawError, match="must be finite"):
-        verify_train_step(lambda rate: jf.train_step(quadratic, jf.scale(rate)), {"rate": (1e30, 2e30)}, **STEP)
+        verify_train_step(
+            lambda rate: jf.train_step(quadratic, jf.scale(rate)), {"rate": (1e30, 2e30)}, **STEP
+        )
 
 
 def test_updates_of_another_shape_are_no_updates():
@@ -267,7 +325,9 @@ def test_late_steps_count_in_the_gradient():
         return wrong_after_500(value, t), tangents[0] * jnp.where(t > 500, 5, 1).astype(t.dtype)
 
     def factory(value):
-        return lambda t: wrong_after_500(jnp.asarray(value), jnp.asarray(t, jnp.result_type(value, float(0))))
+        return lambda t: wrong_after_500(
+            jnp.asarray(value), jnp.asarray(t, jnp.result_type(value, float(0)))
+        )
 
     with pytest.raises(LawError, match="law 'gradient' is broken"):
         verify_schedule(factory, {"value": (1.0, 2.0)}, steps=range(1000), laws=["gradient"])
@@ -304,7 +364,9 @@ def test_what_they_are_not_given():
         verify_transform(jf.sgd(0.1))
     with pytest.raises(TypeError, match=r"factory must take the numbers \['speed'\] by name"):
         verify_transform(jf.sgd, {"speed": (0.1, 0.2)})
-    with pytest.raises(TypeError, match="what factory returns must be a gradient transformation, got 3"):
+    with pytest.raises(
+        TypeError, match="what factory returns must be a gradient transformation, got 3"
+    ):
         verify_transform(lambda: 3)
     with pytest.raises(TypeError, match=r"numbers must be a dict .*, got \['learning_rate'\]"):
         verify_transform(jf.sgd, ["learning_rate"])
@@ -312,13 +374,19 @@ def test_what_they_are_not_given():
         verify_transform(jf.sgd, {"learning_rate": (0.1, 0.2)}, laws="dtype")
     with pytest.raises(ValueError, match=r"laws must be some of .*, got none"):
         verify_transform(jf.sgd, {"learning_rate": (0.1, 0.2)}, laws=[])
-    with pytest.raises(ValueError, match=r"values of a number must differ, got learning_rate=\(0.1, 0.1\)"):
+    with pytest.raises(
+        ValueError, match=r"values of a number must differ, got learning_rate=\(0.1, 0.1\)"
+    ):
         verify_transform(jf.sgd, {"learning_rate": (0.1, 0.1)})
     with pytest.raises(TypeError, match=r"parameters must be floating, got dtype int32 at \['n'\]"):
         verify_transform(jf.sgd, {"learning_rate": (0.1, 0.2)}, params={"n": jnp.arange(3)})
-    with pytest.raises(ValueError, match=r"verify_transform: laws must be among \['dtype', .*, got 'speed'"):
+    with pytest.raises(
+        ValueError, match=r"verify_transform: laws must be among \['dtype', .*, got 'speed'"
+    ):
         verify_transform(jf.sgd, {"learning_rate": (0.1, 0.2)}, laws=["speed"])
-    with pytest.raises(TypeError, match=r"each number must have two valid values, got learning_rate=0\.1"):
+    with pytest.raises(
+        TypeError, match=r"each number must have two valid values, got learning_rate=0\.1"
+    ):
         verify_transform(jf.sgd, {"learning_rate": 0.1})
 
 
@@ -329,7 +397,16 @@ def test_every_law_says_what_it_demands():
 
 def test_transforms_of_optax_obey_most_laws():
     """What optax keeps, our laws accept: they are not made for our own code alone."""
-    verify_transform(optax.ema, {"decay": (0.9, 0.5)}, laws=["traced", "gradient", "state", "pure", "x64"], rtol=1e-4)
-    verify_transform(optax.sgd, {"learning_rate": (0.1, 0.01)}, laws=["traced", "gradient", "zero", "empty", "pure"])
+    verify_transform(
+        optax.ema,
+        {"decay": (0.9, 0.5)},
+        laws=["traced", "gradient", "state", "pure", "x64"],
+        rtol=1e-4,
+    )
+    verify_transform(
+        optax.sgd,
+        {"learning_rate": (0.1, 0.01)},
+        laws=["traced", "gradient", "zero", "empty", "pure"],
+    )
     with pytest.raises(LawError, match="law 'dtype' is broken"):
         verify_transform(lambda b1: optax.adam(0.1, b1), {"b1": (0.9, 0.5)}, laws=["dtype"])

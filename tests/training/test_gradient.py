@@ -23,7 +23,9 @@ PARAMS = init(jax.random.key(0))
 
 def loss(params, batch):
     logits = jnp.tanh(batch["x"] @ params["w1"]) @ params["w2"]
-    return optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), batch["y"]).mean()
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits.astype(jnp.float32), batch["y"]
+    ).mean()
 
 
 def run(step, steps=20, batch=BATCH, **given):
@@ -41,7 +43,10 @@ def test_parts_make_the_step_of_the_whole(parts):
     chex.assert_trees_all_close(state, whole, rtol=2e-4, atol=2e-5)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, whole)
     chex.assert_trees_all_close(again, metrics, rtol=2e-4, atol=1e-5)
-    penalised = [run(jf.train_step(jf.regularized(loss, l2=0.1), tx, microbatches=k))[1]["loss"] for k in (1, parts)]
+    penalised = [
+        run(jf.train_step(jf.regularized(loss, l2=0.1), tx, microbatches=k))[1]["loss"]
+        for k in (1, parts)
+    ]
     np.testing.assert_allclose(*penalised, rtol=1e-4)
 
 
@@ -55,14 +60,22 @@ def test_parts_hold_the_activations_of_one():
 
     def temporary(parts):
         step = jf.train_step(deep, jf.sgd(0.1), microbatches=parts)
-        return jax.jit(step.update).lower(step.init(wide), rows).compile().memory_analysis().temp_size_in_bytes
+        return (
+            jax.jit(step.update)
+            .lower(step.init(wide), rows)
+            .compile()
+            .memory_analysis()
+            .temp_size_in_bytes
+        )
 
     assert temporary(16) < temporary(1) / 8
 
 
 def test_each_part_has_its_key_and_the_state_goes_from_part_to_part():
     def counting(params, count, batch, key):
-        return loss(params, batch) + 0.0 * count + jax.random.uniform(key), count + batch["x"].shape[0]
+        return loss(params, batch) + 0.0 * count + jax.random.uniform(key), count + batch[
+            "x"
+        ].shape[0]
 
     step = jf.train_step(counting, jf.sgd(0.0), model_state=True, microbatches=4)
     state, metrics = run(step, steps=1, key=jax.random.key(7), model_state=jnp.zeros(()))
@@ -96,7 +109,9 @@ def test_bfloat16_is_what_the_loss_sees_and_float32_what_stays():
     np.testing.assert_allclose(after.model_state, 0.999 + 0.001 * BATCH["x"].mean(0), rtol=1e-5)
     expected = jax.tree.map(lambda p, g: p - np.float32(0.1) * g.astype(jnp.float32), PARAMS, grads)
     chex.assert_trees_all_close(after.params, expected, rtol=1e-2, atol=2e-3)
-    assert float(after.params["w1"][0, 0]) != float(jnp.bfloat16(after.params["w1"][0, 0]))  # digits that it lacks
+    assert float(after.params["w1"][0, 0]) != float(
+        jnp.bfloat16(after.params["w1"][0, 0])
+    )  # digits that it lacks
 
 
 def test_both_together_learn():
@@ -130,7 +145,9 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(jf.JefficientError, match=message):
             jf.train_step(loss, jf.sgd(0.1), **wrong)
     step = jf.train_step(loss, jf.sgd(0.1), microbatches=5)
-    with pytest.raises(jf.ArgumentError, match=r"divides, got shape \(24, 5\) at \['x'\] and microbatches=5"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"divides, got shape \(24, 5\) at \['x'\] and microbatches=5"
+    ):
         step.update(step.init(PARAMS), BATCH)
 
 
@@ -143,4 +160,6 @@ def test_a_model_state_of_python_numbers_and_keys_is_carried_in_another_dtype():
         step = jf.train_step(counting, jf.sgd(0.1), model_state=True, **more)
         state, _ = run(step, steps=2, model_state={"count": 0, "key": key})
         assert int(state.model_state["count"]) == 3
-        chex.assert_trees_all_equal(jax.random.key_data(state.model_state["key"]), jax.random.key_data(key))
+        chex.assert_trees_all_equal(
+            jax.random.key_data(state.model_state["key"]), jax.random.key_data(key)
+        )

@@ -21,7 +21,9 @@ from jefficient.training import shuffled_rows
 def order(key, size, batch_size, epochs):
     """The rows of some epochs, as batches give them."""
     batches = math.ceil(epochs * size / batch_size)
-    rows = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))(jnp.arange(batches))
+    rows = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))(
+        jnp.arange(batches)
+    )
     return np.asarray(rows).ravel()[: epochs * size].reshape(epochs, size)
 
 
@@ -29,11 +31,19 @@ def order(key, size, batch_size, epochs):
 def compiled(batch_size, batches):
     """(key, size) to the rows of the first batches; one program for all keys and sizes."""
     steps = jnp.arange(batches)
-    return jax.jit(lambda key, n: jax.vmap(lambda step: jf.shuffled_batch(key, step, n, batch_size))(steps).ravel())
+    return jax.jit(
+        lambda key, n: jax.vmap(lambda step: jf.shuffled_batch(key, step, n, batch_size))(
+            steps
+        ).ravel()
+    )
 
 
 @settings(max_examples=200, deadline=None)
-@given(size=st.integers(16, 300), batch_size=st.sampled_from([1, 3, 16]), seed=st.integers(0, 2**31 - 1))
+@given(
+    size=st.integers(16, 300),
+    batch_size=st.sampled_from([1, 3, 16]),
+    seed=st.integers(0, 2**31 - 1),
+)
 def test_every_row_comes_once_an_epoch(size, batch_size, seed):
     rows = np.asarray(compiled(batch_size, 900 // batch_size)(jax.random.key(seed), size))
     for epoch in rows[: len(rows) // size * size].reshape(-1, size):
@@ -103,7 +113,9 @@ def test_other_keys_and_epochs_give_other_orders():
 
 def test_bad_sizes_are_refused():
     key = jax.random.key(0)
-    with pytest.raises(jf.JefficientError, match="batch_size <= size must hold, got batch_size=8, size=5"):
+    with pytest.raises(
+        jf.JefficientError, match="batch_size <= size must hold, got batch_size=8, size=5"
+    ):
         jf.shuffled_batch(key, 0, 5, 8)
     with pytest.raises(jf.JefficientError, match="size >= 1 must hold, got size=0"):
         jf.shuffled_batch(key, 0, 0, 1)
@@ -116,7 +128,8 @@ def test_bad_sizes_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("size", "batch_size", "step"), [(7, 3, 0), (1797, 64, 123), (10**6, 10_000, 250), (30, 8, 2**31 - 2)]
+    ("size", "batch_size", "step"),
+    [(7, 3, 0), (1797, 64, 123), (10**6, 10_000, 250), (30, 8, 2**31 - 2)],
 )
 def test_rows_on_the_host_are_those_of_the_batches(size, batch_size, step):
     """More at a time than are worked out at once, over the end of epochs, at the last steps there are."""

@@ -51,7 +51,11 @@ def test_numbers_that_come_twice_are_reported_by_address():
     tx = jf.chain(jf.l2_decay(0.1), jf.l1_decay(0.2), jf.sgd(0.3))
     step = jf.train_step(loss, tx)
     metrics = step.update(step.init(PARAMS), BATCH)[1]
-    numbers = {name: round(float(x), 3) for name, x in metrics.items() if "norm" not in name and name != "loss"}
+    numbers = {
+        name: round(float(x), 3)
+        for name, x in metrics.items()
+        if "norm" not in name and name != "loss"
+    }
     assert numbers == {"l2_decay.strength": 0.1, "l1_decay.strength": 0.2, "learning_rate": 0.3}
 
 
@@ -107,7 +111,10 @@ def test_model_state_is_carried():
 
 def test_a_loss_that_is_no_scalar_is_refused():
     for bad, message in (
-        (lambda p, b: (b["x"] @ p["w"]) ** 2, r"must return a scalar \(the mean over the batch\), got shape \(20,\)"),
+        (
+            lambda p, b: (b["x"] @ p["w"]) ** 2,
+            r"must return a scalar \(the mean over the batch\), got shape \(20,\)",
+        ),
         (lambda p, b: jnp.sum(b["x"] > 0), "loss must be floating, got dtype int32"),
     ):
         step = jf.train_step(bad, jf.sgd(0.1))
@@ -127,12 +134,17 @@ def test_one_trace_for_32_learning_rates_and_each_lane_as_if_alone():
     def counted(params, batch):
         return loss(params, batch)
 
-    lanes = jf.vectorize(lambda learning_rate: jf.train_step(counted, jf.adam(learning_rate)), {"learning_rate": GRID})
+    lanes = jf.vectorize(
+        lambda learning_rate: jf.train_step(counted, jf.adam(learning_rate)),
+        {"learning_rate": GRID},
+    )
     update = jax.jit(lanes.update, donate_argnums=0)
     state = lanes.init(PARAMS)
     for _ in range(50):
         state, metrics = update(state, BATCH)
-    state = update(lanes.init(PARAMS, {"learning_rate": GRID[::-1]}), BATCH)[0]  # another grid: no second trace
+    state = update(lanes.init(PARAMS, {"learning_rate": GRID[::-1]}), BATCH)[
+        0
+    ]  # another grid: no second trace
     assert metrics["loss"].shape == (32,)
     np.testing.assert_allclose(metrics["learning_rate"], GRID, rtol=1e-6)
 
@@ -145,7 +157,10 @@ def test_one_trace_for_32_learning_rates_and_each_lane_as_if_alone():
         for _ in range(50):
             alone, _ = alone_update(alone, BATCH)
         chex.assert_trees_all_close(
-            jax.tree.map(lambda x, i=i: x[i], state.state.params), alone.params, rtol=1e-4, atol=1e-5
+            jax.tree.map(lambda x, i=i: x[i], state.state.params),
+            alone.params,
+            rtol=1e-4,
+            atol=1e-5,
         )
 
 
@@ -157,7 +172,9 @@ def test_lanes_may_have_their_own_batches_and_parameters():
         params_axis=0,
     )
     params = {"w": jnp.stack([jnp.zeros(3), jnp.ones(3)]), "b": jnp.zeros(2)}
-    state, metrics = lanes.update(lanes.init(params), jax.tree.map(lambda x: jnp.stack([x, x * 2]), BATCH))
+    state, metrics = lanes.update(
+        lanes.init(params), jax.tree.map(lambda x: jnp.stack([x, x * 2]), BATCH)
+    )
     doubled = jax.tree.map(lambda x: x * 2, BATCH)
     second = jax.tree.map(lambda x: x[1], params)
     np.testing.assert_allclose(metrics["loss"][1], loss(second, doubled) + 1.5, rtol=1e-5)
@@ -166,18 +183,28 @@ def test_lanes_may_have_their_own_batches_and_parameters():
 
 def test_what_init_did_not_make_is_refused():
     step = jf.train_step(loss, jf.sgd(0.1))
-    with pytest.raises(TypeError, match=r"jf.train_step: state must be what init returns, got dict"):
+    with pytest.raises(
+        TypeError, match=r"jf.train_step: state must be what init returns, got dict"
+    ):
         step.update(PARAMS, BATCH)
-    lanes = jf.vectorize(lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)), {"learning_rate": [0.1]})
-    with pytest.raises(TypeError, match=r"jf.vectorize: update must be given what init returns, got dict"):
+    lanes = jf.vectorize(
+        lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)), {"learning_rate": [0.1]}
+    )
+    with pytest.raises(
+        TypeError, match=r"jf.vectorize: update must be given what init returns, got dict"
+    ):
         lanes.update(PARAMS, BATCH)
-    with pytest.raises(TypeError, match=r"factory must return a train step \(jf.train_step\), got Gradient"):
+    with pytest.raises(
+        TypeError, match=r"factory must return a train step \(jf.train_step\), got Gradient"
+    ):
         jf.vectorize(jf.sgd, {"learning_rate": [0.1]})
 
 
 def test_donating_lanes_keeps_what_they_began_with():
     lanes = jf.vectorize(
-        lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)), {"learning_rate": [0.1, 0.2]}, params_axis=0
+        lambda learning_rate: jf.train_step(loss, jf.sgd(learning_rate)),
+        {"learning_rate": [0.1, 0.2]},
+        params_axis=0,
     )
     params = jax.tree.map(lambda x: jnp.stack([x, x]), PARAMS)
     jax.jit(lanes.update, donate_argnums=0)(lanes.init(params), BATCH)
@@ -185,12 +212,15 @@ def test_donating_lanes_keeps_what_they_began_with():
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda tx: jf.accumulate(tx, 2), lambda tx: jf.apply_if_finite(tx, 2)], ids=["accumulate", "finite"]
+    "wrap",
+    [lambda tx: jf.accumulate(tx, 2), lambda tx: jf.apply_if_finite(tx, 2)],
+    ids=["accumulate", "finite"],
 )
 def test_lanes_of_wrapped_transforms_are_donated(wrap):
     """Under vmap both ways of the wrapper are computed, so the inner state's report is read."""
     lanes = jf.vectorize(
-        lambda learning_rate: jf.train_step(loss, wrap(jf.adam(learning_rate))), {"learning_rate": np.array([0.1, 0.2])}
+        lambda learning_rate: jf.train_step(loss, wrap(jf.adam(learning_rate))),
+        {"learning_rate": np.array([0.1, 0.2])},
     )
     update, state = jax.jit(lanes.update, donate_argnums=0), lanes.init(PARAMS)
     for _ in range(4):
@@ -204,12 +234,24 @@ def test_vectorize_refuses_by_name():
 
     for grid, message in (
         ({}, "must map a name to its values, got {}"),
-        ({"learning_rate": []}, r"learning_rate must have shape \(lanes,\) with lanes >= 1, got shape \(0,\)"),
+        (
+            {"learning_rate": []},
+            r"learning_rate must have shape \(lanes,\) with lanes >= 1, got shape \(0,\)",
+        ),
         ({"learning_rate": 0.1}, r"got shape \(\)"),
-        ({"learning_rate": [0.1, 0.2], "momentum": [0.9]}, "the same length, got {'learning_rate': 2, 'momentum': 1}"),
-        ({"learning_rate": [0.1], "decay": [0.1]}, r"got \['decay'\]; it asks for \['learning_rate', 'momentum'\]"),
+        (
+            {"learning_rate": [0.1, 0.2], "momentum": [0.9]},
+            "the same length, got {'learning_rate': 2, 'momentum': 1}",
+        ),
+        (
+            {"learning_rate": [0.1], "decay": [0.1]},
+            r"got \['decay'\]; it asks for \['learning_rate', 'momentum'\]",
+        ),
         ({"momentum": [0.1]}, r"values must be given for \['learning_rate'\]"),
-        ({"learning_rate": [0.1, -0.2]}, "jf.sgd: 0 <= learning_rate < inf must hold, got learning_rate=-0.2"),
+        (
+            {"learning_rate": [0.1, -0.2]},
+            "jf.sgd: 0 <= learning_rate < inf must hold, got learning_rate=-0.2",
+        ),
         ({"learning_rate": [0.1, np.nan]}, "got learning_rate=nan"),
         ({"learning_rate": ["fast"]}, "learning_rate must hold numbers"),
     ):

@@ -20,7 +20,9 @@ def first_update(tx, grads, params=None):
 def test_float16_neither_underflows_nor_overflows():
     """eps = 1e-8 is zero in float16, and 300² is infinite."""
     grads = jnp.array([0.0, 1e-4, 300.0, -60000.0], jnp.float16)
-    np.testing.assert_allclose(first_update(jf.scale_by_adam(), grads), [0.0, 1.0, 1.0, -1.0], atol=1e-3)
+    np.testing.assert_allclose(
+        first_update(jf.scale_by_adam(), grads), [0.0, 1.0, 1.0, -1.0], atol=1e-3
+    )
     clipped = first_update(jf.clip_by_global_norm(1.0), jnp.full(100, 1000.0, jnp.float16))
     np.testing.assert_allclose(np.asarray(clipped, np.float32), 0.1, rtol=1e-3)
 
@@ -79,12 +81,19 @@ def test_strengths_may_be_schedules():
 
 
 def test_numbers_in_force_are_in_the_state():
-    tx = jf.chain(jf.clip_by_global_norm(2.0), jf.adamw(jf.exponential_decay(1.0, 1, 0.5), weight_decay=0.1))
+    tx = jf.chain(
+        jf.clip_by_global_norm(2.0), jf.adamw(jf.exponential_decay(1.0, 1, 0.5), weight_decay=0.1)
+    )
     params = {"w": jnp.ones(2)}
     state = tx.init(params)
     for _ in range(3):
         _, state = tx.update(params, state, params)
-    for name, value in {"learning_rate": 0.25, "weight_decay": 0.1, "b2": 0.999, "max_norm": 2.0}.items():
+    for name, value in {
+        "learning_rate": 0.25,
+        "weight_decay": 0.1,
+        "b2": 0.999,
+        "max_norm": 2.0,
+    }.items():
         reported = optax.tree_utils.tree_get(state, name)
         assert reported.dtype == jnp.float32
         assert not reported.weak_type
@@ -107,7 +116,9 @@ def test_a_donated_state_takes_nothing_from_the_caller():
     tx = jf.chain(jf.sgd(rate, momentum=rate), jf.reduce_on_plateau(factor=rate))
 
     def steps(state):
-        return jax.lax.scan(lambda s, _: (tx.update(params, s, params, value=rate)[1], None), state, length=3)[0]
+        return jax.lax.scan(
+            lambda s, _: (tx.update(params, s, params, value=rate)[1], None), state, length=3
+        )[0]
 
     state = jax.jit(steps, donate_argnums=0)(tx.init(params))
     assert not rate.is_deleted()
@@ -116,13 +127,20 @@ def test_a_donated_state_takes_nothing_from_the_caller():
 
 def test_a_rate_of_none_leaves_updates_alone():
     assert first_update(jf.scale_by_learning_rate(None), jnp.ones(2)).tolist() == [1.0, 1.0]
-    assert first_update(jf.scale_by_learning_rate(0.5, flip_sign=False), jnp.ones(2)).tolist() == [0.5, 0.5]
+    assert first_update(jf.scale_by_learning_rate(0.5, flip_sign=False), jnp.ones(2)).tolist() == [
+        0.5,
+        0.5,
+    ]
 
 
 def test_chain_says_what_it_was_given():
-    with pytest.raises(TypeError, match=r"argument 1 must be .*, got <function adam .*\. Did you mean"):
+    with pytest.raises(
+        TypeError, match=r"argument 1 must be .*, got <function adam .*\. Did you mean"
+    ):
         jf.chain(jf.scale(1.0), jf.adam)
-    with pytest.raises(jf.JefficientError, match="tuple of 2 states that init returns, got a tuple of 1"):
+    with pytest.raises(
+        jf.JefficientError, match="tuple of 2 states that init returns, got a tuple of 1"
+    ):
         jf.chain(jf.scale(1.0), jf.scale(2.0)).update(jnp.ones(2), (optax.EmptyState(),))
 
 
@@ -143,7 +161,9 @@ def test_a_rate_of_any_kind_of_number_goes_downhill(rate):
 
 def test_a_schedule_must_return_a_number():
     params = jnp.ones(2)
-    with pytest.raises(jf.JefficientError, match=r"learning_rate must be a scalar, got shape \(2,\)"):
+    with pytest.raises(
+        jf.JefficientError, match=r"learning_rate must be a scalar, got shape \(2,\)"
+    ):
         jf.sgd(lambda step: jnp.array([0.1, 0.2])).init(params)
     with pytest.raises(TypeError, match="strength must be a number, got strength='much'"):
         jf.l2_decay(lambda step: "much").init(params)
@@ -163,7 +183,9 @@ def test_hypergradients_are_finite_where_a_gradient_is_zero(number):
             params = jf.apply_updates(params, updates)
         return jnp.sum(params)
 
-    assert np.isfinite(jax.grad(total)({"b1": 0.9, "b2": 0.99, "eps": 1e-8, "eps_root": 0.0}[number]))
+    assert np.isfinite(
+        jax.grad(total)({"b1": 0.9, "b2": 0.99, "eps": 1e-8, "eps_root": 0.0}[number])
+    )
 
 
 def test_a_decay_of_zero_has_its_gradient():
@@ -214,14 +236,18 @@ def test_accumulators_are_floating():
     ):
         with pytest.raises(TypeError, match="_dtype must be a floating dtype, got"):
             make()
-    with pytest.raises(TypeError, match="accumulator of complex parameters must be complex, got float32"):
+    with pytest.raises(
+        TypeError, match="accumulator of complex parameters must be complex, got float32"
+    ):
         jf.adam(0.1, mu_dtype="float32").init(jnp.ones(2, jnp.complex64))
 
 
 def test_errors_name_the_function_and_the_tree():
     with pytest.raises(TypeError, match=r"jf\.sgd: gradients must be floating"):
         jf.sgd(0.1).update(jnp.ones(2, jnp.int32), jf.sgd(0.1).init(jnp.ones(2)))
-    with pytest.raises(ValueError, match=r"jf\.adam: gradients must have the shapes of the state, got \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"jf\.adam: gradients must have the shapes of the state, got \(3,\)"
+    ):
         jf.adam(0.1).update(jnp.ones(3), jf.adam(0.1).init(jnp.ones(4)), jnp.ones(3))
     with pytest.raises(ValueError, match="learning_rate"):
         jf.sgd(10**400)
@@ -236,7 +262,10 @@ def test_apply_updates_keeps_dtypes_and_names_the_leaf():
     params = {"w": jnp.ones(2, jnp.bfloat16), "b": jnp.ones(3)}
     new = jf.apply_updates(params, {"w": jnp.ones(2, jnp.float32), "b": jnp.ones(3)})
     chex.assert_trees_all_equal_dtypes(new, params)
-    with pytest.raises(jf.JefficientError, match=r"updates must have the shapes .* \(2,\) against \(3,\) at \['b'\]"):
+    with pytest.raises(
+        jf.JefficientError,
+        match=r"updates must have the shapes .* \(2,\) against \(3,\) at \['b'\]",
+    ):
         jf.apply_updates(params, {"w": jnp.ones(2), "b": jnp.ones(2)})
     with pytest.raises(jf.JefficientError, match="tree structure"):
         jf.apply_updates(params, [jnp.ones(2)])
@@ -247,13 +276,17 @@ def test_apply_updates_keeps_dtypes_and_names_the_leaf():
 
 
 def test_integer_parameters_are_refused_by_leaf():
-    with pytest.raises(TypeError, match=r"jf.adam: parameters must be floating, got dtype int32 at \['n'\]"):
+    with pytest.raises(
+        TypeError, match=r"jf.adam: parameters must be floating, got dtype int32 at \['n'\]"
+    ):
         jf.adam(0.1).init({"w": jnp.ones(2), "n": jnp.ones(2, jnp.int32)})
 
 
 def test_integer_gradients_are_refused_without_parameters_too():
     for tx in (jf.scale(0.5), jf.sgd(0.5), jf.clip(0.5), jf.clip_by_global_norm(1.0)):
-        with pytest.raises(TypeError, match="gradients must be floating, got dtype int32 at the root"):
+        with pytest.raises(
+            TypeError, match="gradients must be floating, got dtype int32 at the root"
+        ):
             tx.update(jnp.array([-1, 0, 3]), tx.init(jnp.zeros(3)))
 
 
@@ -280,7 +313,10 @@ def test_bias_correction_is_right_to_2e_7(b):
 
     for exact, got in (
         (b, jax.jit(jax.vmap(lambda t: inverse(b, t)))(jnp.asarray(steps, jnp.int32))),
-        (float(np.float32(b)), jax.jit(jax.vmap(inverse, (None, 0)))(jnp.float32(b), jnp.asarray(steps, jnp.int32))),
+        (
+            float(np.float32(b)),
+            jax.jit(jax.vmap(inverse, (None, 0)))(jnp.float32(b), jnp.asarray(steps, jnp.int32)),
+        ),
     ):
         with localcontext(prec=60):
             expected = np.array([float(1 / (1 - Decimal(exact) ** int(t))) for t in steps])

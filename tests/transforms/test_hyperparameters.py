@@ -24,7 +24,9 @@ def stepped(tx, params=PARAMS, steps=3, **extra):
 def test_numbers_are_addressed_by_transform():
     tx = jf.chain(
         jf.clip_by_global_norm(2.0),
-        jf.adamw(jf.exponential_decay(1.0, 1, 0.5), b1=0.8, weight_decay=jf.linear_schedule(0.4, 0.0, 4)),
+        jf.adamw(
+            jf.exponential_decay(1.0, 1, 0.5), b1=0.8, weight_decay=jf.linear_schedule(0.4, 0.0, 4)
+        ),
     )
     numbers = jf.hyperparameters(stepped(tx))
     expected = {
@@ -54,9 +56,15 @@ def test_it_works_inside_jit_and_under_vmap():
 
 
 def test_the_same_transform_twice_is_told_apart_by_its_place():
-    tx = jf.chain(jf.l2_decay(0.1), jf.sgd(0.2), jf.chain(jf.l2_decay(0.3), jf.adam(0.4)), jf.adam(0.5))
+    tx = jf.chain(
+        jf.l2_decay(0.1), jf.sgd(0.2), jf.chain(jf.l2_decay(0.3), jf.adam(0.4)), jf.adam(0.5)
+    )
     numbers = jf.hyperparameters(tx.init(PARAMS))
-    shown = {name: round(float(x), 3) for name, x in numbers.items() if "strength" in name or "rate" in name}
+    shown = {
+        name: round(float(x), 3)
+        for name, x in numbers.items()
+        if "strength" in name or "rate" in name
+    }
     assert shown == {
         "0.l2_decay.strength": 0.1,
         "sgd.learning_rate": 0.2,
@@ -68,7 +76,10 @@ def test_the_same_transform_twice_is_told_apart_by_its_place():
 
 def test_the_same_transform_twice_in_a_chain_in_a_chain():
     tx = jf.chain(jf.chain(jf.l2_decay(0.1), jf.l2_decay(0.3)), jf.identity())
-    assert list(jf.hyperparameters(tx.init(PARAMS))) == ["0.0.l2_decay.strength", "0.1.l2_decay.strength"]
+    assert list(jf.hyperparameters(tx.init(PARAMS))) == [
+        "0.0.l2_decay.strength",
+        "0.1.l2_decay.strength",
+    ]
 
 
 def test_groups_and_names_are_kept_apart():
@@ -77,7 +88,9 @@ def test_groups_and_names_are_kept_apart():
         ("step", jf.partition({"w": jf.adam(0.1), "b": jf.sgd(0.2)}, {"w": "w", "b": "b"})),
     )
     numbers = jf.hyperparameters(stepped(tx))
-    assert {"bound.clip.max_delta", "step.w.adam.learning_rate", "step.b.sgd.learning_rate"} <= set(numbers)
+    assert {"bound.clip.max_delta", "step.w.adam.learning_rate", "step.b.sgd.learning_rate"} <= set(
+        numbers
+    )
 
 
 def test_no_address_is_lost_whatever_labels_are_called():
@@ -110,11 +123,17 @@ def test_parameters_named_like_numbers_are_not_taken_for_them():
         hyperparameters: dict
 
     for params in (
-        {"learning_rate": jnp.ones(2), "adam": {"learning_rate": jnp.ones(1)}, "hyperparameters": {"b1": jnp.ones(1)}},
+        {
+            "learning_rate": jnp.ones(2),
+            "adam": {"learning_rate": jnp.ones(1)},
+            "hyperparameters": {"b1": jnp.ones(1)},
+        },
         Layer(jnp.ones(2), {"adam": {"learning_rate": jnp.ones(())}}),
     ):
         numbers = jf.hyperparameters(jf.adam(0.25).init(params))
-        assert list(numbers) == [f"adam.{name}" for name in ("b1", "b2", "eps", "eps_root", "learning_rate")]
+        assert list(numbers) == [
+            f"adam.{name}" for name in ("b1", "b2", "eps", "eps_root", "learning_rate")
+        ]
         assert numbers["adam.learning_rate"] == 0.25
 
 
@@ -152,8 +171,12 @@ def test_update_never_reads_what_it_reports(tx):
         def leaf(node):
             if not reports(node):
                 return node
-            fields = {name: jax.tree.map(leaf, x, is_leaf=reports) for name, x in node._asdict().items()}
-            return node._replace(**{**fields, "hyperparameters": jax.tree.map(change, node.hyperparameters)})
+            fields = {
+                name: jax.tree.map(leaf, x, is_leaf=reports) for name, x in node._asdict().items()
+            }
+            return node._replace(
+                **{**fields, "hyperparameters": jax.tree.map(change, node.hyperparameters)}
+            )
 
         return jax.tree.map(leaf, tree, is_leaf=reports)
 

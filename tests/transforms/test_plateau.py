@@ -9,7 +9,16 @@ import pytest
 import jefficient as jf
 
 
-def scales(values, factor=0.1, patience=10, rtol=1e-4, atol=0.0, cooldown=0, accumulation_size=1, min_scale=0.0):
+def scales(
+    values,
+    factor=0.1,
+    patience=10,
+    rtol=1e-4,
+    atol=0.0,
+    cooldown=0,
+    accumulation_size=1,
+    min_scale=0.0,
+):
     """The factor in force at each value."""
     scale, best, bad, cooling, gathered, out = 1.0, float("inf"), 0, 0, [], []
     for value in values:
@@ -71,7 +80,9 @@ def test_a_value_that_is_not_a_number_does_not_improve():
 
 def test_the_value_is_asked_for():
     tx = jf.reduce_on_plateau()
-    with pytest.raises(jf.JefficientError, match="update must be given the value to watch, got value=None"):
+    with pytest.raises(
+        jf.JefficientError, match="update must be given the value to watch, got value=None"
+    ):
         tx.update(jnp.ones(1), tx.init(jnp.ones(1)))
     with pytest.raises(jf.JefficientError, match=r"value must be a scalar, got shape \(3,\)"):
         tx.update(jnp.ones(1), tx.init(jnp.ones(1)), value=jnp.ones(3))

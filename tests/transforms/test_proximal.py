@@ -44,13 +44,17 @@ def falling(rate):
 RATE = 1 / STEEPEST
 LASSO = {
     "sgd": lambda l1: jf.chain(jf.sgd(RATE), jf.proximal_l1(RATE * l1)),
-    "sgd, schedule": lambda l1: jf.chain(jf.sgd(falling(RATE)), jf.proximal_l1(lambda t: falling(RATE)(t) * l1)),
+    "sgd, schedule": lambda l1: jf.chain(
+        jf.sgd(falling(RATE)), jf.proximal_l1(lambda t: falling(RATE)(t) * l1)
+    ),
     "adam": lambda l1: jf.proximal_adam(0.02, l1=l1),
     "adam, schedule": lambda l1: jf.proximal_adam(falling(0.03), l1=l1),
     "nadam": lambda l1: jf.proximal_adam(0.02, nesterov=True, l1=l1),
 }
 ELASTIC_NET = {
-    "sgd": lambda s: jf.chain(jf.sgd(RATE), jf.proximal_elastic_net(RATE * 0.7 * s, RATE * 0.3 * s)),
+    "sgd": lambda s: jf.chain(
+        jf.sgd(RATE), jf.proximal_elastic_net(RATE * 0.7 * s, RATE * 0.3 * s)
+    ),
     "adam": lambda s: jf.proximal_adam(0.02, l1=0.7 * s, l2=0.3 * s),
 }
 
@@ -64,14 +68,19 @@ def check_path(got, model):
 
 @pytest.mark.parametrize("name", LASSO)
 def test_is_the_lasso_over_a_path_of_strengths(name):
-    check_path(fitted(LASSO[name]), lambda s: Lasso(alpha=s, fit_intercept=False, tol=1e-10, max_iter=100_000))
+    check_path(
+        fitted(LASSO[name]),
+        lambda s: Lasso(alpha=s, fit_intercept=False, tol=1e-10, max_iter=100_000),
+    )
 
 
 @pytest.mark.parametrize("name", ELASTIC_NET)
 def test_is_the_elastic_net_over_a_path_of_strengths(name):
     check_path(
         fitted(ELASTIC_NET[name]),
-        lambda s: ElasticNet(alpha=s, l1_ratio=0.7, fit_intercept=False, tol=1e-10, max_iter=100_000),
+        lambda s: ElasticNet(
+            alpha=s, l1_ratio=0.7, fit_intercept=False, tol=1e-10, max_iter=100_000
+        ),
     )
 
 
@@ -83,9 +92,14 @@ def test_a_scalar_threshold_behind_adam_solves_another_problem():
     def objective(w, strength):
         return float(least_squares(jnp.asarray(w))) + strength * np.abs(w).sum()
 
-    worse = [objective(a, s) - objective(b, s) for a, b, s in zip(threshold, right, STRENGTHS, strict=True)]
+    worse = [
+        objective(a, s) - objective(b, s)
+        for a, b, s in zip(threshold, right, STRENGTHS, strict=True)
+    ]
     assert max(worse) > 1e-2
-    assert any((a != 0).tolist() != (b != 0).tolist() for a, b in zip(threshold, right, strict=True))
+    assert any(
+        (a != 0).tolist() != (b != 0).tolist() for a, b in zip(threshold, right, strict=True)
+    )
 
 
 def test_a_penalty_in_the_objective_or_a_coupled_decay_has_no_zeros():
@@ -97,7 +111,11 @@ def test_a_penalty_in_the_objective_or_a_coupled_decay_has_no_zeros():
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_zeros_are_exact_in_every_dtype(dtype):
     params = jnp.asarray([0.3, -0.07, 0.011, -1.7], dtype)
-    for tx in (jf.proximal_l1(0.2), jf.proximal_elastic_net(0.2, 0.5), jf.proximal_adam(0.2, l1=50.0)):
+    for tx in (
+        jf.proximal_l1(0.2),
+        jf.proximal_elastic_net(0.2, 0.5),
+        jf.proximal_adam(0.2, l1=50.0),
+    ):
         updates, _ = tx.update(jnp.full(4, 0.01, dtype), tx.init(params), params)
         new = jf.apply_updates(params, updates)
         assert new.dtype == dtype

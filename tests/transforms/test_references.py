@@ -57,7 +57,11 @@ OPTIMIZERS = {
         lambda: optax.chain(optax.clip_by_global_norm(20.0), optax.sgd(0.1)),
         lambda: references.clipped_sgd(GRADS, fixed(0.1), 20.0),
     ),
-    "adam": (lambda: jf.adam(0.1), lambda: optax.adam(0.1), lambda: references.adam(GRADS, fixed(0.1))),
+    "adam": (
+        lambda: jf.adam(0.1),
+        lambda: optax.adam(0.1),
+        lambda: references.adam(GRADS, fixed(0.1)),
+    ),
     "adam_numbers": (
         lambda: jf.adam(0.01, b1=0.5, b2=0.9, eps=1e-3, eps_root=1e-2),
         lambda: optax.adam(0.01, b1=0.5, b2=0.9, eps=1e-3, eps_root=1e-2),
@@ -106,7 +110,9 @@ OPTIMIZERS = {
     "proximal_sgd_schedule": (
         lambda: jf.chain(jf.sgd(FALLING), jf.proximal_l1(lambda t: FALLING(t) * 2.0)),
         None,
-        lambda: references.proximal_sgd(GRADS, lambda t: references.polynomial(t, 0.02, 0.001, 1, 80), PARAMS, 2.0, 0),
+        lambda: references.proximal_sgd(
+            GRADS, lambda t: references.polynomial(t, 0.02, 0.001, 1, 80), PARAMS, 2.0, 0
+        ),
     ),
     "proximal_adam": (
         lambda: jf.proximal_adam(0.02, b1=0.8, b2=0.99, l1=0.5, l2=2.0),
@@ -131,7 +137,9 @@ def test_every_step_against_the_paper(name):
     ours, _, reference = OPTIMIZERS[name]
     expected = np.stack(list(reference()))
     got = np.asarray(jax.jit(lambda: updates_of(ours()))(), np.float64)
-    error = np.linalg.norm(got - expected, axis=1) / np.maximum(np.linalg.norm(expected, axis=1), 1e-30)
+    error = np.linalg.norm(got - expected, axis=1) / np.maximum(
+        np.linalg.norm(expected, axis=1), 1e-30
+    )
     assert error.max() < 1e-5
     # a proximal update is the difference of two parameters, and as exact as they are
     scale = np.abs(PARAMS).max() if "proximal" in name else np.abs(expected).max()
@@ -154,7 +162,9 @@ def test_float64_against_the_paper(name):
     expected = np.stack(list(reference()))
     # a learning rate from a schedule is a float32 number, whatever the leaves are
     tolerance = 1e-6 if "schedule" in name else 1e-9
-    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(
+        got, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, (_, theirs, _) in OPTIMIZERS.items() if theirs])

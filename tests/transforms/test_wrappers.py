@@ -40,7 +40,9 @@ def counting(calls):
 
 class TestAccumulate:
     @pytest.mark.parametrize("k", [1, 2, 5])
-    @pytest.mark.parametrize("factory", [lambda: jf.sgd(0.1, 0.9), lambda: jf.adamw(0.1, weight_decay=0.1)])
+    @pytest.mark.parametrize(
+        "factory", [lambda: jf.sgd(0.1, 0.9), lambda: jf.adamw(0.1, weight_decay=0.1)]
+    )
     def test_is_one_batch_of_all(self, k, factory):
         """k micro-batches give the update of the batch they are parts of; in between nothing moves."""
         small = grads_like(PARAMS, 3 * k)
@@ -48,7 +50,9 @@ class TestAccumulate:
         updates, _ = run(jf.accumulate(factory(), k), small)
         expected, _ = run(factory(), large)
         by_step = jax.tree.map(lambda u: u.reshape(3, k, *u.shape[1:]), updates)
-        chex.assert_trees_all_close(jax.tree.map(lambda u: u[:, -1], by_step), expected, rtol=1e-5, atol=1e-7)
+        chex.assert_trees_all_close(
+            jax.tree.map(lambda u: u[:, -1], by_step), expected, rtol=1e-5, atol=1e-7
+        )
         assert all((u[:, :-1] == 0).all() for u in jax.tree.leaves(by_step))
 
     def test_bfloat16_gradients_are_gathered_in_float32(self):
@@ -59,7 +63,10 @@ class TestAccumulate:
         assert state.mean.dtype == jnp.float32
         updates, _ = run(tx, jnp.ones((512, 1), jnp.bfloat16), params)
         assert updates[-1] == 1
-        assert jf.accumulate(jf.scale(1.0), 2, accumulator_dtype=jnp.bfloat16).init(params).mean.dtype == jnp.bfloat16
+        assert (
+            jf.accumulate(jf.scale(1.0), 2, accumulator_dtype=jnp.bfloat16).init(params).mean.dtype
+            == jnp.bfloat16
+        )
 
     def test_every_k_may_be_a_schedule_of_the_steps_made(self):
         tx = jf.accumulate(jf.sgd(1.0), jf.piecewise_constant_schedule(1, {2: 3}))
@@ -76,7 +83,9 @@ class TestAccumulate:
 
     def test_lanes_may_differ_in_k(self):
         grads = jnp.arange(1.0, 7.0)[:, None]
-        updates = jax.vmap(lambda k: run(jf.accumulate(jf.sgd(1.0), k), grads, jnp.zeros(1))[0])(jnp.array([1, 2, 3]))
+        updates = jax.vmap(lambda k: run(jf.accumulate(jf.sgd(1.0), k), grads, jnp.zeros(1))[0])(
+            jnp.array([1, 2, 3])
+        )
         assert updates[:, :, 0].tolist() == [
             [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0],
             [0.0, -1.5, 0.0, -3.5, 0.0, -5.5],
@@ -89,7 +98,11 @@ class TestAccumulate:
         def bytes_of(tx):
             step = jax.jit(lambda g, state, p: tx.update(g, state, p), donate_argnums=1)
             memory = step.lower(params, tx.init(params), params).compile().memory_analysis()
-            kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+            kept = (
+                memory.argument_size_in_bytes
+                + memory.output_size_in_bytes
+                - memory.alias_size_in_bytes
+            )
             return kept, kept + memory.temp_size_in_bytes
 
         plain, ours = bytes_of(jf.adam(0.1)), bytes_of(jf.accumulate(jf.adam(0.1), 4))
@@ -100,7 +113,9 @@ class TestAccumulate:
 
     def test_a_schedule_of_fractions_is_rounded_down_and_at_least_one(self):
         updates, state = run(
-            jf.accumulate(jf.sgd(1.0), jf.linear_schedule(0.2, 3.0, 4)), jnp.ones((8, 1)), jnp.zeros(1)
+            jf.accumulate(jf.sgd(1.0), jf.linear_schedule(0.2, 3.0, 4)),
+            jnp.ones((8, 1)),
+            jnp.zeros(1),
         )
         assert updates[:, 0].tolist() == [-1.0, -1.0, -1.0, 0.0, -1.0, 0.0, 0.0, -1.0]
         assert jf.hyperparameters(state)["accumulate.every_k"] == 3
@@ -113,7 +128,9 @@ class TestAccumulate:
             tx = wrap(optax.lbfgs())
             value, grad = jax.value_and_grad(loss)(params)
             with jax.numpy_dtype_promotion("standard"):
-                updates, _ = tx.update(grad, tx.init(params), params, value=value, grad=grad, value_fn=loss)
+                updates, _ = tx.update(
+                    grad, tx.init(params), params, value=value, grad=grad, value_fn=loss
+                )
             assert loss(params + updates) < value
             tx = wrap(jf.chain(jf.sgd(0.1), jf.proximal_l1(0.5)))
             updates, _ = tx.update(jnp.ones(2, jnp.bfloat16), tx.init(params), params)
@@ -124,17 +141,25 @@ class TestAccumulate:
         def update(updates, state, params=None):
             return updates, {"m": state["m"].astype(jnp.float32)}
 
-        drifting = optax.GradientTransformation(lambda params: {"m": jnp.zeros(2, jnp.bfloat16)}, update)
+        drifting = optax.GradientTransformation(
+            lambda params: {"m": jnp.zeros(2, jnp.bfloat16)}, update
+        )
         for tx in (jf.accumulate(drifting, 2), jf.apply_if_finite(drifting, 2)):
             with pytest.raises(
-                TypeError, match=r"inner state must keep .*, got bfloat16\[2\] -> float32\[2\] at \['m'\]"
+                TypeError,
+                match=r"inner state must keep .*, got bfloat16\[2\] -> float32\[2\] at \['m'\]",
             ):
                 tx.update(jnp.ones(2), tx.init(jnp.ones(2)), jnp.ones(2))
 
     def test_what_it_is_not_given(self):
-        with pytest.raises(TypeError, match=r"jf.accumulate: tx must be a gradient transformation, got <function adam"):
+        with pytest.raises(
+            TypeError,
+            match=r"jf.accumulate: tx must be a gradient transformation, got <function adam",
+        ):
             jf.accumulate(jf.adam, 2)
-        with pytest.raises(ValueError, match=r"jf.accumulate: 1 <= every_k .* whole number, got every_k=2.5"):
+        with pytest.raises(
+            ValueError, match=r"jf.accumulate: 1 <= every_k .* whole number, got every_k=2.5"
+        ):
             jf.accumulate(jf.sgd(0.1), 2.5)
 
 
@@ -148,7 +173,9 @@ class TestApplyIfFinite:
         expected, inner_state = run(jf.adam(0.1), good)
         for t, u in ((0, 0), (1, 1), (3, 2), (5, 3)):
             chex.assert_trees_all_close(
-                jax.tree.map(lambda x, t=t: x[t], updates), jax.tree.map(lambda x, u=u: x[u], expected), rtol=1e-6
+                jax.tree.map(lambda x, t=t: x[t], updates),
+                jax.tree.map(lambda x, u=u: x[u], expected),
+                rtol=1e-6,
             )
         assert all((u[jnp.array([2, 4])] == 0).all() for u in jax.tree.leaves(updates))
         chex.assert_trees_all_close(state.inner_state, inner_state, rtol=1e-6)
@@ -174,14 +201,18 @@ class TestApplyIfFinite:
         both = jax.jit(jax.vmap(jax.value_and_grad(lane, has_aux=True)))
         rates = jnp.array([0.1, 0.2])
         clean, beside = both(rates, grads), both(rates, poisoned)
-        chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], clean), jax.tree.map(lambda x: x[0], beside))
+        chex.assert_trees_all_equal(
+            jax.tree.map(lambda x: x[0], clean), jax.tree.map(lambda x: x[0], beside)
+        )
         assert jnp.isfinite(beside[1]).all()
         assert (beside[0][1][0][1, 2] == 0).all()
 
     def test_the_inner_update_does_not_run_where_it_is_skipped(self):
         calls = []
         tx = jf.apply_if_finite(counting(calls), 10)
-        jax.block_until_ready(jax.jit(lambda: run(tx, jnp.array([[1.0], [jnp.nan], [1.0]]), jnp.zeros(1)))())
+        jax.block_until_ready(
+            jax.jit(lambda: run(tx, jnp.array([[1.0], [jnp.nan], [1.0]]), jnp.zeros(1)))()
+        )
         jax.effects_barrier()
         assert len(calls) == 2
 
@@ -206,12 +237,17 @@ class TestFlatten:
     def test_is_leaf_by_leaf(self):
         grads = grads_like(PARAMS, 5)
         make = lambda: jf.chain(jf.clip_by_global_norm(0.5), jf.adamw(0.1, weight_decay=0.1))  # noqa: E731
-        chex.assert_trees_all_close(run(jf.flatten(make()), grads)[0], run(make(), grads)[0], rtol=1e-5, atol=1e-7)
+        chex.assert_trees_all_close(
+            run(jf.flatten(make()), grads)[0], run(make(), grads)[0], rtol=1e-5, atol=1e-7
+        )
 
     def test_optax_s_own_takes_our_transforms(self):
         grads = grads_like(PARAMS, 5)
         chex.assert_trees_all_close(
-            run(optax.flatten(jf.adam(0.1)), grads)[0], run(jf.adam(0.1), grads)[0], rtol=1e-5, atol=1e-7
+            run(optax.flatten(jf.adam(0.1)), grads)[0],
+            run(jf.adam(0.1), grads)[0],
+            rtol=1e-5,
+            atol=1e-7,
         )
 
     def test_a_missing_gradient_stays_missing(self):
@@ -232,13 +268,20 @@ class TestMaskedAndPartition:
         fast, slow = jnp.array([0.1, 0.5]), jnp.array([0.2, 0.4])
         lanes, numbers = jax.jit(jax.vmap(updates))(fast, slow)
         for lane in (0, 1):
-            np.testing.assert_allclose(lanes["kernel"][lane], -fast[lane] * PARAMS["kernel"], rtol=1e-6)
+            np.testing.assert_allclose(
+                lanes["kernel"][lane], -fast[lane] * PARAMS["kernel"], rtol=1e-6
+            )
             np.testing.assert_allclose(lanes["bias"][lane], -slow[lane] * PARAMS["bias"], rtol=1e-6)
-        chex.assert_trees_all_equal(numbers, {"k.sgd.learning_rate": fast, "b.sgd.learning_rate": slow})
+        chex.assert_trees_all_equal(
+            numbers, {"k.sgd.learning_rate": fast, "b.sgd.learning_rate": slow}
+        )
 
     def test_labels_may_be_a_prefix_and_a_group_may_be_empty(self):
         params = {"dense": PARAMS, "head": jnp.ones(2)}
-        tx = jf.partition({"a": jf.scale(2.0), "b": jf.scale(3.0), "unused": jf.adam(0.1)}, {"dense": "a", "head": "b"})
+        tx = jf.partition(
+            {"a": jf.scale(2.0), "b": jf.scale(3.0), "unused": jf.adam(0.1)},
+            {"dense": "a", "head": "b"},
+        )
         updates, _ = tx.update(params, tx.init(params), params)
         chex.assert_trees_all_close(updates["dense"], jax.tree.map(lambda p: 2 * p, PARAMS))
         assert updates["head"].tolist() == [3.0, 3.0]
@@ -250,19 +293,30 @@ class TestMaskedAndPartition:
         assert jf.apply_updates(params, updates)["steps"] is params["steps"]
 
     def test_what_they_are_not_given(self):
-        with pytest.raises(ValueError, match=r"every label must have a transform, got 'c' at \['bias'\], with .*'k'"):
+        with pytest.raises(
+            ValueError,
+            match=r"every label must have a transform, got 'c' at \['bias'\], with .*'k'",
+        ):
             jf.partition({"k": jf.sgd(0.1)}, {"kernel": "k", "bias": "c"}).init(PARAMS)
-        with pytest.raises(ValueError, match="param_labels must have the tree structure of the parameters"):
+        with pytest.raises(
+            ValueError, match="param_labels must have the tree structure of the parameters"
+        ):
             jf.partition({"k": jf.sgd(0.1)}, {"kernel": "k"}).init(PARAMS)
-        with pytest.raises(TypeError, match=r"the transform of 'k' must be a gradient transformation, got 0\.1"):
+        with pytest.raises(
+            TypeError, match=r"the transform of 'k' must be a gradient transformation, got 0\.1"
+        ):
             jf.partition({"k": 0.1}, {"kernel": "k", "bias": "k"})
-        with pytest.raises(TypeError, match=r"transforms must be a dict \{label: transform\}, got \["):
+        with pytest.raises(
+            TypeError, match=r"transforms must be a dict \{label: transform\}, got \["
+        ):
             jf.partition([jf.sgd(0.1)], {"kernel": 0, "bias": 0})
         with pytest.raises(TypeError, match=r"labels must be of one type, got \[1, 'x'\]"):
             jf.partition({1: jf.sgd(0.1), "x": jf.sgd(0.1)}, {"kernel": 1, "bias": "x"})
         with pytest.raises(ValueError, match="mask must have the tree structure of the parameters"):
             jf.masked(jf.sgd(0.1), {"kernel": True}).init(PARAMS)
-        with pytest.raises(TypeError, match=r"mask must hold True or False \(static\), got 1 at \['bias'\]"):
+        with pytest.raises(
+            TypeError, match=r"mask must hold True or False \(static\), got 1 at \['bias'\]"
+        ):
             jf.masked(jf.sgd(0.1), {"kernel": True, "bias": 1}).init(PARAMS)
         with pytest.raises(TypeError, match=r"jf.l2_decay: mask must hold True or False"):
             jf.l2_decay(0.1, {"kernel": True, "bias": 0.5}).init(PARAMS)
@@ -277,7 +331,9 @@ class TestNamedChain:
     def test_a_state_whose_keys_were_sorted_is_taken(self):
         tx = jf.named_chain(("b", jf.scale(2.0)), ("a", jf.sgd(0.1, 0.9)))
         state = dict(sorted(tx.init(PARAMS).items()))
-        chex.assert_trees_all_equal(tx.update(PARAMS, state, PARAMS)[0], tx.update(PARAMS, tx.init(PARAMS), PARAMS)[0])
+        chex.assert_trees_all_equal(
+            tx.update(PARAMS, state, PARAMS)[0], tx.update(PARAMS, tx.init(PARAMS), PARAMS)[0]
+        )
 
     def test_states_are_found_by_name(self):
         tx = jf.named_chain(("clip", jf.clip(1.0)), ("adam", optax.adam(0.1)))
@@ -288,9 +344,14 @@ class TestNamedChain:
     def test_what_it_is_not_given(self):
         with pytest.raises(ValueError, match=r"names must be unique, got \['a', 'a'\]"):
             jf.named_chain(("a", jf.scale(1.0)), ("a", jf.scale(2.0)))
-        with pytest.raises(TypeError, match=r"every argument must be a pair \(name, transform\), got Gradient"):
+        with pytest.raises(
+            TypeError, match=r"every argument must be a pair \(name, transform\), got Gradient"
+        ):
             jf.named_chain(jf.scale(1.0))
-        with pytest.raises(ValueError, match=r"state must be the dict of \['a'\] that init returns, got a tuple of 0"):
+        with pytest.raises(
+            ValueError,
+            match=r"state must be the dict of \['a'\] that init returns, got a tuple of 0",
+        ):
             jf.named_chain(("a", jf.scale(1.0))).update(PARAMS, (), PARAMS)
 
 
@@ -300,5 +361,7 @@ class TestClip:
         updates, _ = tx.update(jnp.array([-5.0, 0.5, jnp.inf, jnp.nan]), tx.init(jnp.zeros(4)))
         assert updates[:3].tolist() == [-1.0, 0.5, 1.0]
         assert jnp.isnan(updates[3])
-        with pytest.raises(TypeError, match=r"jf.clip: gradients must be real, got dtype complex64 at \['z'\]"):
+        with pytest.raises(
+            TypeError, match=r"jf.clip: gradients must be real, got dtype complex64 at \['z'\]"
+        ):
             tx.update({"z": jnp.ones(1, jnp.complex64)}, tx.init({"z": jnp.ones(1)}))

@@ -24,12 +24,18 @@ def boundary(reading: Reading) -> Iterator[Finding]:
             yield from _leaders_at_an_end(reading, name, values)
             continue
         here = x[reading.best]
-        compared = len(np.unique(x[reading.finished]))  # with one that finished, its value is an end for no reason
+        compared = len(
+            np.unique(x[reading.finished])
+        )  # with one that finished, its value is an end for no reason
         if min(len(values), compared) < ENOUGH_VALUES or here not in (values[0], values[-1]):
             continue
         is_high = here == values[-1]
-        natural = (0, 1) if are_whole(values) else (0,)  # nothing is below no penalty, or a batch of one row
-        if (not is_high and here in natural) or _is_matched(reading, (x > values[0]) & (x < values[-1])):
+        natural = (
+            (0, 1) if are_whole(values) else (0,)
+        )  # nothing is below no penalty, or a batch of one row
+        if (not is_high and here in natural) or _is_matched(
+            reading, (x > values[0]) & (x < values[-1])
+        ):
             continue
         beyond, how = _beyond(values, is_high)
         yield Finding(
@@ -42,8 +48,12 @@ def boundary(reading: Reading) -> Iterator[Finding]:
 
 def _is_drawn(reading: Reading, values: np.ndarray) -> bool:
     """Whether no value comes twice, though other axes vary: one of the drawn values is the last by chance."""
-    distinct = [len(np.unique(reading.dataset[name].values)) for name in hyperparameters(reading.dataset)]
-    return sum(count > 1 for count in distinct) > 1 and len(values) == reading.dataset.sizes["config"]
+    distinct = [
+        len(np.unique(reading.dataset[name].values)) for name in hyperparameters(reading.dataset)
+    ]
+    return (
+        sum(count > 1 for count in distinct) > 1 and len(values) == reading.dataset.sizes["config"]
+    )
 
 
 def _leaders_at_an_end(reading: Reading, name: str, values: np.ndarray) -> Iterator[Finding]:
@@ -52,8 +62,12 @@ def _leaders_at_an_end(reading: Reading, name: str, values: np.ndarray) -> Itera
     leaders = np.argsort(means, kind="stable")[:LEADERS]
     places = np.searchsorted(values, reading.axes[name][leaders]) / len(values)
     is_high = bool((places >= 1 - OUTER).all())
-    from_zero = scale_of(values) == "linear" and 0 <= values[0] <= 2 * np.ptp(values) / len(values)  # a natural end
-    if np.isfinite(means[leaders]).all() and (is_high or ((places < OUTER).all() and not from_zero)):
+    from_zero = scale_of(values) == "linear" and 0 <= values[0] <= 2 * np.ptp(values) / len(
+        values
+    )  # a natural end
+    if np.isfinite(means[leaders]).all() and (
+        is_high or ((places < OUTER).all() and not from_zero)
+    ):
         shown = ", ".join(f"{v:.3g}" for v in reading.axes[name][leaders])
         yield Finding(
             "warning",

@@ -1,4 +1,7 @@
-"""Checks of how the best configuration was trained. The reasons of each threshold stand beside it."""
+"""Checks of how the best configuration was trained.
+
+The reasons of each threshold stand beside it.
+"""
 
 from collections.abc import Iterator
 
@@ -11,21 +14,33 @@ RELEVANT = 0.05
 FLAT = 0.01
 """A half of the training that brought less than a hundredth of the whole was not needed."""
 LAST = 0.2
-"""The end of a curve: its last fifth is long enough to outlast a bad look, and short enough to be the end."""
+"""The end of a curve: its last fifth is long enough to outlast a bad evaluation, and short enough to be the end."""
 FEW_LOOKS = 5
-"""With fewer looks a fifth of them is less than one."""
+"""With fewer evaluations a fifth of them is less than one."""
 MOSTLY = 0.5
-"""Clipping is for outliers. Where more than half of the updates are clipped, the bound sets the step's length."""
+"""Clipping is for outliers.
+
+Where more than half of the updates are clipped, the bound sets the step's length.
+"""
 
 
 def overfitting(reading: Reading) -> Iterator[Finding]:
     """The validation metric got worse again while the training loss went on falling."""
     curve, train = reading.curve(reading.score.metric), reading.curve("train_loss")
-    if reading.score.metric == "train_loss" or curve is None or train is None or curve.when != train.when:
+    if (
+        reading.score.metric == "train_loss"
+        or curve is None
+        or train is None
+        or curve.when != train.when
+    ):
         return
-    best, last = int(curve.mean.argmin()), curve.looks - 1
+    best, last = int(curve.mean.argmin()), curve.evaluations - 1
     worse = curve.mean[last] - curve.mean[best]
-    if worse <= RELEVANT * curve.gain or not curve.is_real(best, last) or train.mean[last] >= train.mean[best]:
+    if (
+        worse <= RELEVANT * curve.gain
+        or not curve.is_real(best, last)
+        or train.mean[last] >= train.mean[best]
+    ):
         return
     metric, sign = reading.score.metric, reading.score.sign
     counts = reading.score.select == "last"
@@ -34,18 +49,18 @@ def overfitting(reading: Reading) -> Iterator[Finding]:
         f"{sign * curve.mean[best]:.4g}, and is {sign * curve.mean[last]:.4g} at {curve.when[last]}, while "
         f"train_loss fell from {train.mean[best]:.4g} to {train.mean[last]:.4g}."
     )
-    advice = "Try select='best_look', fewer epochs, or a stronger decay."
-    spared = "The best look counts here (select='best_look'); fewer epochs would do, and a stronger decay may help."
+    advice = "Try select='best', fewer epochs, or a stronger decay."
+    spared = "The best evaluation counts here (select='best'); fewer epochs would do, and a stronger decay may help."
     yield Finding("warning", evidence, advice) if counts else Finding("note", evidence, spared)
 
 
 def improving(reading: Reading) -> Iterator[Finding]:
     """The score was still getting better at the end."""
     curve = reading.curve(reading.score.metric)
-    if curve is None or curve.looks < FEW_LOOKS or curve.gain <= 0:
+    if curve is None or curve.evaluations < FEW_LOOKS or curve.gain <= 0:
         return
-    last = curve.looks - 1
-    before = last - max(1, round(LAST * curve.looks))
+    last = curve.evaluations - 1
+    before = last - max(1, round(LAST * curve.evaluations))
     gain = curve.mean[before] - curve.mean[last]
     if gain > RELEVANT * curve.gain and curve.is_real(last, before):
         yield Finding(
@@ -59,9 +74,9 @@ def improving(reading: Reading) -> Iterator[Finding]:
 def saturated(reading: Reading) -> Iterator[Finding]:
     """The second half of the training brought nothing, and cost nothing either."""
     curve = reading.curve(reading.score.metric)
-    if curve is None or curve.looks < FEW_LOOKS or curve.gain <= 0:
+    if curve is None or curve.evaluations < FEW_LOOKS or curve.gain <= 0:
         return
-    half = (curve.looks - 1) // 2
+    half = (curve.evaluations - 1) // 2
     gain = curve.mean[half] - curve.mean[half:].min()
     worse = curve.mean[-1] - curve.mean.min()
     if gain < FLAT * curve.gain and worse <= RELEVANT * curve.gain:
@@ -91,9 +106,9 @@ def clipped(reading: Reading) -> Iterator[Finding]:
 def rising(reading: Reading) -> Iterator[Finding]:
     """The training loss went up at the end, or all along."""
     curve = reading.curve("train_loss")
-    if curve is None or curve.looks < 2:
+    if curve is None or curve.evaluations < 2:
         return
-    least, last = int(curve.mean.argmin()), curve.looks - 1
+    least, last = int(curve.mean.argmin()), curve.evaluations - 1
     rise = curve.mean[last] - curve.mean[least]
     if rise > RELEVANT * np.ptp(curve.mean) and curve.is_real(least, last):
         yield Finding(

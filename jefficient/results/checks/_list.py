@@ -1,7 +1,8 @@
 """What a careful practitioner would warn about.
 
-A check is a function of a `Reading` that yields a `Finding` for each thing it has to say, and a row of `CHECKS`. They
-follow Godbole, Dahl, Gilmer, Shallue and Nado (2023), "Deep Learning Tuning Playbook".
+A check is a function of a `Reading` that yields a `Finding` for each thing it has to say, and a row
+of `CHECKS`. They follow Godbole, Dahl, Gilmer, Shallue and Nado (2023), "Deep Learning Tuning
+Playbook".
 """
 
 import dataclasses
@@ -35,7 +36,8 @@ class Check:
 
     Attributes:
         name: which check says so; the guide lists them under "What the checks say".
-        severity: "warning" where the answer may be wrong, "note" where it could be better, cheaper or surer.
+        severity: "warning" where the answer may be wrong, "note" where it could be better, cheaper
+            or surer.
         evidence: what was found, with its numbers.
         next_step: what to do.
     """
@@ -84,5 +86,7 @@ def _nothing_finished(dataset: xr.Dataset) -> Finding:
     elif "diverged" in how:
         next_step = "Lower the learning rates, add warmup or gradient clipping, or look for the first NaN in the loss."
     else:
-        next_step = "Look at the metric in result.dataset, and let the stopping rule wait for longer."
+        next_step = (
+            "Evaluate the metric in result.dataset, and let the stopping rule wait for longer."
+        )
     return Finding("warning", evidence, next_step)

@@ -1,4 +1,4 @@
-"""What the checks look at: the best configuration, its curves, and what lies beside it."""
+"""What the checks evaluate: the best configuration, its curves, and what lies beside it."""
 
 import dataclasses
 import functools
@@ -11,12 +11,21 @@ from scipy import stats
 
 from .._dataset import TRIAL, flat_trials, hyperparameters, ranking, score_of, status_of
 from .._score import Score, Status
-from .._statistics import Differences, Units, by_unit, finished, standard_errors, t_test, units_of, variance_factor
+from .._statistics import (
+    Differences,
+    Units,
+    by_unit,
+    finished,
+    standard_errors,
+    t_test,
+    units_of,
+    variance_factor,
+)
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
 LOOKS_FOR_JITTER = 6
-"""Third differences of fewer looks than this are too few for a median."""
+"""Third differences of fewer evaluations than this are too few for a median."""
 
 
 class Finding(NamedTuple):
@@ -29,11 +38,11 @@ class Finding(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """A variable of the best configuration at each look.
+    """A variable of the best configuration at each evaluation.
 
     Attributes:
-        values: float array (units, looks), finite; the smaller, the better.
-        when: for each look, in words.
+        values: float array (units, evaluations), finite; the smaller, the better.
+        when: for each evaluation, in words.
         factor: the variance of a mean over units is `factor` s².
     """
 
@@ -43,41 +52,42 @@ class Curve:
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
-        """Float array (looks,)."""
+        """Float array (evaluations,)."""
         return self.values.mean(axis=0)
 
     @property
-    def looks(self) -> int:
+    def evaluations(self) -> int:
         """How many there are."""
         return len(self.mean)
 
     @property
     def gain(self) -> float:
-        """From the first look to the best one: what smaller changes are measured by."""
+        """From the first evaluation to the best one: what smaller changes are measured by."""
         return float(self.mean[0] - self.mean.min())
 
     def is_real(self, low: int, high: int) -> bool:
-        """Whether the value at the look `high` is above that at `low` by more than noise.
+        """Whether the value at the evaluation `high` is above that at `low` by more than noise.
 
-        There is noise between units, told by a paired t-test, and from look to look, told by the jitter of the mean
-        curve; that is judged with as many comparisons as looks, since one of the two looks is often the best of all.
-        A single unit has the jitter only, and no more than a few looks of it say nothing.
+        There is noise between units, told by a paired t-test, and from evaluation to evaluation,
+        told by the jitter of the mean curve; that is judged with as many comparisons as
+        evaluations, since one of the two evaluations is often the best of all. A single unit has
+        the jitter only, and no more than a few evaluations of it say nothing.
         """
-        units, looks = self.values.shape
+        units, evaluations = self.values.shape
         rise = self.values[:, high] - self.values[:, low]
         test = t_test(rise, self.factor)
         if units > 1 and not (test.difference > 0 and test.p_value / 2 <= LEVEL):
             return False
-        if looks < LOOKS_FOR_JITTER:
+        if evaluations < LOOKS_FOR_JITTER:
             return units > 1
-        return bool(rise.mean() > stats.norm.isf(LEVEL / looks) * np.sqrt(2) * self.jitter)
+        return bool(rise.mean() > stats.norm.isf(LEVEL / evaluations) * np.sqrt(2) * self.jitter)
 
     @property
     def jitter(self) -> float:
         """Standard deviation of the mean curve about a smooth one, from third differences: their variance is 20 σ².
 
-        The larger of two estimates: their median, which a steep beginning does not sway, and, surer where there are
-        many looks, their root mean square in the second half.
+        The larger of two estimates: their median, which a steep beginning does not sway, and, surer
+        where there are many evaluations, their root mean square in the second half.
         """
         third = np.diff(self.mean, n=3)
         middle = np.median(np.abs(third)) / stats.norm.isf(0.25)
@@ -134,18 +144,31 @@ class Reading:
     def axes(self) -> dict[str, np.ndarray]:
         """The hyperparameters with numbers, float arrays (configs,)."""
         columns = {name: self.dataset[name].values for name in hyperparameters(self.dataset)}
-        return {name: x.astype(float) for name, x in columns.items() if np.issubdtype(x.dtype, np.number)}
+        return {
+            name: x.astype(float)
+            for name, x in columns.items()
+            if np.issubdtype(x.dtype, np.number)
+        }
 
     def behind(self, config: int) -> Differences:
-        """How far a configuration is behind the best: the difference is positive. No correction for many of them."""
+        """How far a configuration is behind the best: the difference is positive.
+
+        No correction for many of them.
+        """
         pair = self.score.sign * self.units.values[[config, self.best]]
-        return t_test(pair[0] - pair[1], self.units.factor, self.units.resolution * np.abs(pair).max())
+        return t_test(
+            pair[0] - pair[1], self.units.factor, self.units.resolution * np.abs(pair).max()
+        )
 
     def beside(self, name: str, direction: int) -> int | None:
         """The configuration with the next value of an axis, larger (1) or smaller (-1), and all else like the best."""
         x = self.axes[name]
-        others = (self.dataset[other].values for other in hyperparameters(self.dataset) if other != name)
-        is_like = np.logical_and.reduce([np.ones(len(x), bool), *(v == v[self.best] for v in others)])
+        others = (
+            self.dataset[other].values for other in hyperparameters(self.dataset) if other != name
+        )
+        is_like = np.logical_and.reduce(
+            [np.ones(len(x), bool), *(v == v[self.best] for v in others)]
+        )
         distance = np.where(direction * (x - x[self.best]) > 0, np.abs(x - x[self.best]), np.inf)
         candidates = np.flatnonzero(is_like & (distance == distance.min()) & np.isfinite(distance))
         return int(candidates[0]) if len(candidates) else None
@@ -154,16 +177,29 @@ class Reading:
         """A measured variable of the best configuration; None where there is none such."""
         if name not in self.dataset:
             return None
-        values = by_unit(np.moveaxis(self.dataset[name].transpose(*TRIAL, "look").values[self.best], -1, 0)).T
+        values = by_unit(
+            np.moveaxis(self.dataset[name].transpose(*TRIAL, "evaluation").values[self.best], -1, 0)
+        ).T
         seen = np.isfinite(values).all(axis=0)
         sign = self.score.sign if name == self.score.metric else 1
-        when = [self._when(look) for look in np.flatnonzero(seen).tolist()]
-        return Curve(sign * values[:, seen], when, variance_factor(self.dataset)) if seen.any() else None
+        when = [self._when(evaluation) for evaluation in np.flatnonzero(seen).tolist()]
+        return (
+            Curve(sign * values[:, seen], when, variance_factor(self.dataset))
+            if seen.any()
+            else None
+        )
 
-    def _when(self, look: int) -> str:
-        step, epoch = (self.dataset[name].transpose("config", "look").values for name in ("step", "epoch"))
+    def _when(self, evaluation: int) -> str:
+        step, epoch = (
+            self.dataset[name].transpose("config", "evaluation").values
+            for name in ("step", "epoch")
+        )
         has_rows = self.dataset["training_rows"].values.max() > 0
-        return f"epoch {round(float(epoch[self.best, look]), 1):g}" if has_rows else f"step {step[self.best, look]}"
+        return (
+            f"epoch {round(float(epoch[self.best, evaluation]), 1):g}"
+            if has_rows
+            else f"step {step[self.best, evaluation]}"
+        )
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
         """The axes with numbers that vary, each with its distinct values."""

@@ -74,7 +74,7 @@ def stopped(reading: Reading) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"{done} of {len(reading.finished)} configurations finished, {cut} were stopped early: the best was chosen "
-            "by looks in the middle of training, which curves that cross, under a falling rate above all, mislead.",
+            "by evaluations in the middle of training, which curves that cross, under a falling rate above all, mislead.",
             "Let the rule begin later (min_steps, min_epochs) or stop fewer (eta), or leave it out, and see whether "
             "the same one wins.",
         )
@@ -84,14 +84,20 @@ def coarse(reading: Reading) -> Iterator[Finding]:
     """A better value is foreseen between the best and its neighbours on an axis."""
     for name, _ in reading.varied():
         lower, upper = (reading.beside(name, direction) for direction in (-1, 1))
-        if lower is None or upper is None or not (_is_worse(reading, lower) and _is_worse(reading, upper)):
+        if (
+            lower is None
+            or upper is None
+            or not (_is_worse(reading, lower) and _is_worse(reading, upper))
+        ):
             continue
         points = [lower, reading.best, upper]
         x, y = reading.axes[name][points], reading.means[points]
         is_log = x[0] > 0 and scale_of(reading.axes[name]) != "linear"
         best_x, gain = _vertex(np.log(x) if is_log else x, y)
         best_x = float(np.exp(best_x) if is_log else best_x)
-        if are_whole(reading.axes[name]) and round(best_x) in x:  # whole numbers leave no room between
+        if (
+            are_whole(reading.axes[name]) and round(best_x) in x
+        ):  # whole numbers leave no room between
             continue
         error = float(reading.errors[reading.best])
         if gain > error:
@@ -101,7 +107,7 @@ def coarse(reading: Reading) -> Iterator[Finding]:
                 f"The values of {name} are far apart around the best: both neighbours, {x[0]:.4g} and {x[2]:.4g}, are "
                 f"worse, and a parabola through the three has its best at {best_x:.3g}, better by {gain:.2g} "
                 f"(standard error {error:.2g}).",
-                f"Look between {low:.4g} and {high:.4g}, around {best_x:.3g}.",
+                f"Evaluation between {low:.4g} and {high:.4g}, around {best_x:.3g}.",
             )
 
 

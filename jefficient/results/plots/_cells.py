@@ -35,7 +35,11 @@ def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
     for axis, labels, most in ((ax.xaxis, picture.values[0], 8), (ax.yaxis, picture.values[1], 14)):
         every = -(-len(labels) // most)
         texts = [shown(x) for x in labels[::every].tolist()]
-        slant: Style = {"rotation": 30, "ha": "right"} if axis is ax.xaxis and len("".join(texts)) > LETTERS else {}
+        slant: Style = (
+            {"rotation": 30, "ha": "right"}
+            if axis is ax.xaxis and len("".join(texts)) > LETTERS
+            else {}
+        )
         axis.set_ticks(range(0, len(labels), every), texts, **slant)
     return image
 
@@ -48,7 +52,13 @@ def draw_dots(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
         for column, place, numbers in zip(picture.columns, picture.place, is_number, strict=True)
     )
     seen, is_many = np.isfinite(picture.means), len(x) > MANY
-    style: Style = {"s": 12 if is_many else 45, "rasterized": is_many, "edgecolor": "0.3", "linewidth": 0.3, **colors}
+    style: Style = {
+        "s": 12 if is_many else 45,
+        "rasterized": is_many,
+        "edgecolor": "0.3",
+        "linewidth": 0.3,
+        **colors,
+    }
     dots = ax.scatter(x[seen], y[seen], c=picture.means[seen], **style)
     draw_crosses(ax, x[picture.diverged], y[picture.diverged])
     if picture.best is not None:

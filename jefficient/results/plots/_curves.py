@@ -10,8 +10,16 @@ from ..._core.errors import ArgumentError
 from .._axes import Scale, labelled, measured_scale, sentence, shown
 from .._dataset import measured, ranking
 from .._score import Score, Status
-from ._looks import curve_ends, cut_short, last_seen, mean_curves, places
-from ._reading import diverged_words, has, is_low_good, measured_or_metric, named, scored, short_names
+from ._evaluations import curve_ends, cut_short, last_seen, mean_curves, places
+from ._reading import (
+    diverged_words,
+    has,
+    is_low_good,
+    measured_or_metric,
+    named,
+    scored,
+    short_names,
+)
 from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, set_scale
 
 if TYPE_CHECKING:
@@ -28,16 +36,19 @@ class CurvesPicture:
     Attributes:
         variable: along y.
         along: "step", or "epoch" where configurations differ in their steps per epoch.
-        x: float array (configs, looks), NaN past a configuration's last look.
-        y: float array (configs, looks): mean over seeds and folds, NaN where a trial has none.
+        x: float array (configs, evaluations), NaN past a configuration's last evaluation.
+        y: float array (configs, evaluations): mean over seeds and folds, NaN where a trial has
+            none.
         training: the same of the training counterpart; None where there is none.
         leaders: int array: the configurations that stand out, best first.
         names: of the leaders, their values of what they differ in.
         title: what that is.
         best_name: of the first of them, by what differs in the sweep.
-        background: int array: the others that are drawn, evenly over the ranking where there are too many.
+        background: int array: the others that are drawn, evenly over the ranking where there are
+            too many.
         cut: int array: those of the background whose curves stop early, but did not diverge.
-        ends: float array (diverged, 2): where the curves of diverged configurations end; y is NaN where they have none.
+        ends: float array (diverged, 2): where the curves of diverged configurations end; y is NaN
+            where they have none.
         is_low_good: whether the lowest is the best.
     """
 
@@ -56,7 +67,15 @@ class CurvesPicture:
     is_low_good: bool
 
     @classmethod
-    def of(cls, where: str, dataset: xr.Dataset, score: Score, variable: str | None = None, *, best: int = 5):
+    def of(
+        cls,
+        where: str,
+        dataset: xr.Dataset,
+        score: Score,
+        variable: str | None = None,
+        *,
+        best: int = 5,
+    ):
         """Read from a dataset."""
         variable = measured_or_metric(where, dataset, score, variable)
         if best < 0:
@@ -74,7 +93,9 @@ class CurvesPicture:
             along=along,
             x=x,
             y=y,
-            training=mean_curves(dataset, twin) if twin != variable and twin in measured(dataset) else None,
+            training=mean_curves(dataset, twin)
+            if twin != variable and twin in measured(dataset)
+            else None,
             leaders=leaders,
             names=names,
             title=title,
@@ -95,10 +116,21 @@ class CurvesPicture:
         set_scale(ax, "y", self.scale, self.y)
         shared: Style = {"markevery": max(1, self.x.shape[1] // 8), "markersize": 5, "zorder": 3}
         for i, (config, name) in enumerate(zip(self.leaders, self.names, strict=True)):
-            style: Style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], **shared}
+            style: Style = {
+                "color": COLORS[i % len(COLORS)],
+                "marker": MARKERS[i % len(MARKERS)],
+                **shared,
+            }
             ax.plot(self.x[config], self.y[config], "-", label=name, **style)
             if self.training is not None:
-                ax.plot(self.x[config], self.training[config], "--", color=style["color"], linewidth=1, zorder=2.5)
+                ax.plot(
+                    self.x[config],
+                    self.training[config],
+                    "--",
+                    color=style["color"],
+                    linewidth=1,
+                    zorder=2.5,
+                )
         if self.training is not None and self.leaders.size:
             ax.plot([], [], "--", color="0.3", linewidth=1, label="the same in training")
         self._draw_background(ax)
@@ -117,8 +149,16 @@ class CurvesPicture:
         label = f"the other {total}" if self.leaders.size else f"all {total}"
         if len(self.background) < total:
             label = f"{len(self.background)} of the other {total}"
-        x, y = (np.pad(a[self.background], ((0, 0), (0, 1)), constant_values=np.nan).ravel() for a in (self.x, self.y))
-        style: Style = {"color": GREY, "linewidth": 0.8 if total < 100 else 0.5, "alpha": 0.7, "zorder": 1}
+        x, y = (
+            np.pad(a[self.background], ((0, 0), (0, 1)), constant_values=np.nan).ravel()
+            for a in (self.x, self.y)
+        )
+        style: Style = {
+            "color": GREY,
+            "linewidth": 0.8 if total < 100 else 0.5,
+            "alpha": 0.7,
+            "zorder": 1,
+        }
         ax.plot(x, y, "-", rasterized=y.size > 10_000, label=label, **style)
         if self.cut.size:
             last = last_seen(self.y[self.cut])
@@ -134,7 +174,7 @@ class CurvesPicture:
         if not self.leaders.size:
             text += "none has a score"
         elif not seen.size:
-            text += f"the best, {self.best_name}, has no look at which all trials have a number"
+            text += f"the best, {self.best_name}, has no evaluate which all trials have a number"
         else:
             text += f"the best, {self.best_name}, goes from {shown(float(seen[0]))} to {shown(float(seen[-1]))}"
         return sentence(text + diverged_words(len(self.ends), len(self.x)))

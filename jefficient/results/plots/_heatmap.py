@@ -33,8 +33,8 @@ class HeatmapPicture:
         place: int array (2, configs): where among them each configuration is.
         is_product: whether cells are drawn; otherwise dots, for a space that is no product.
         means: float array (configs,).
-        cells: int array (len of y, len of x): the best configuration of each cell, -1 for none; (0, 0) where there are
-            too many values for cells.
+        cells: int array (len of y, len of x): the best configuration of each cell, -1 for none; (0,
+            0) where there are too many values for cells.
         diverged: bool array (configs,).
         best: the best configuration, None where none has a score.
         is_low_good: whether the lowest is the best.
@@ -66,12 +66,16 @@ class HeatmapPicture:
         variable = measured_or_metric(where, dataset, score, variable)
         names = _two(where, dataset, score, x, y)
         columns = dataset[names[0]].values, dataset[names[1]].values
-        (x_values, x_place), (y_values, y_place) = (np.unique(column, return_inverse=True) for column in columns)
+        (x_values, x_place), (y_values, y_place) = (
+            np.unique(column, return_inverse=True) for column in columns
+        )
         leaders, shape = scored(dataset, score), (len(y_values), len(x_values))
         cells = np.full(shape if max(shape) <= VALUES else (0, 0), -1)
         if cells.size:
             worst_first = ranking(dataset, score)[::-1]
-            cells[y_place[worst_first], x_place[worst_first]] = worst_first  # the best is written last
+            cells[y_place[worst_first], x_place[worst_first]] = (
+                worst_first  # the best is written last
+            )
         return cls(
             names=names,
             variable=variable,
@@ -92,7 +96,10 @@ class HeatmapPicture:
         ax.set_ylabel(labelled(self.names[1]))
         shown_means = self.means[self.cells[self.cells >= 0]] if self.is_product else self.means
         scale = measured_scale(shown_means) if self.is_low_good else "linear"
-        colors: Style = {"cmap": "viridis_r" if self.is_low_good else "viridis", "norm": norm_of(scale, shown_means)}
+        colors: Style = {
+            "cmap": "viridis_r" if self.is_low_good else "viridis",
+            "norm": norm_of(scale, shown_means),
+        }
         image = draw_cells(ax, self, colors) if self.is_product else draw_dots(ax, self, colors)
         if np.isfinite(shown_means).any():
             figure: Any = ax.figure
@@ -107,12 +114,15 @@ class HeatmapPicture:
             return sentence(text + "no configuration has a score")
         x, y = (shown(column[[self.best]].tolist()[0]) for column in self.columns)
         return sentence(
-            text + f"best, {shown(float(self.means[self.best]))}, at {labelled(self.names[0])} {x} and "
+            text
+            + f"best, {shown(float(self.means[self.best]))}, at {labelled(self.names[0])} {x} and "
             f"{labelled(self.names[1])} {y}; {int(self.diverged.sum())} of {len(self.means)} configurations diverged"
         )
 
 
-def _two(where: str, dataset: xr.Dataset, score: Score, x: str | None, y: str | None) -> tuple[str, str]:
+def _two(
+    where: str, dataset: xr.Dataset, score: Score, x: str | None, y: str | None
+) -> tuple[str, str]:
     """The hyperparameters that were asked for; the others are those over whose values the best score spreads most."""
     names = hyperparameters(dataset)
     for argument, name in (("x", x), ("y", y)):
@@ -141,4 +151,6 @@ def _spread(dataset: xr.Dataset, score: Score, name: str) -> float:
 def _is_product(cells: np.ndarray) -> bool:
     """Whether values meet again in other combinations; drawn ones do not."""
     rows, columns = cells.shape
-    return cells.size > 0 and (min(rows, columns) == 1 or (cells >= 0).sum() >= 1.5 * max(rows, columns))
+    return cells.size > 0 and (
+        min(rows, columns) == 1 or (cells >= 0).sum() >= 1.5 * max(rows, columns)
+    )

@@ -30,8 +30,9 @@ class LayersPicture:
         variable: along y.
         config: whose norms.
         layers: their names, in the order of the parameters.
-        step: int array (looks,).
-        norms: float array (layers, looks): mean over the trials that have one; NaN where none has, or it is 0.
+        step: int array (evaluations,).
+        norms: float array (layers, evaluations): mean over the trials that have one; NaN where none
+            has, or it is 0.
     """
 
     variable: str
@@ -57,11 +58,14 @@ class LayersPicture:
                 f"{where}: {' and '.join(needed)} must have been recorded, got a result without. "
                 "Ask for it with jf.sweep(…, layers=True)."
             )
-        config, count = _leader(dataset, score) if config is None else config, dataset.sizes["config"]
+        config, count = (
+            _leader(dataset, score) if config is None else config,
+            dataset.sizes["config"],
+        )
         if not 0 <= config < count:
             raise ArgumentError(f"{where}: 0 <= config < {count} must hold, got config={config}.")
         norms = [_norms(dataset, config, name) for name in needed]
-        step = dataset["step"].transpose("config", "look").values[config]
+        step = dataset["step"].transpose("config", "evaluation").values[config]
         return cls(
             variable=variable,
             config=config,
@@ -73,7 +77,11 @@ class LayersPicture:
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
         ax.set_xlabel("step")
-        ax.set_ylabel(labelled("update_norm / weight_norm" if self.variable == "update_ratio" else self.variable))
+        ax.set_ylabel(
+            labelled(
+                "update_norm / weight_norm" if self.variable == "update_ratio" else self.variable
+            )
+        )
         positive = np.where(self.norms > 0, self.norms, np.nan)
         if not np.isfinite(positive).any():
             draw_nothing(ax, f"Every {labelled(self.variable)} is 0 or not finite.")
@@ -83,7 +91,9 @@ class LayersPicture:
         count = len(self.layers)
         every = -(-count // NAMED)
         for i, (layer, norm) in enumerate(zip(self.layers, positive, strict=True)):
-            color = COLORS[i] if count <= len(COLORS) else colormaps["viridis"](0.95 * i / (count - 1))
+            color = (
+                COLORS[i] if count <= len(COLORS) else colormaps["viridis"](0.95 * i / (count - 1))
+            )
             label = "_" if i % every else layer if np.isfinite(norm).any() else f"{layer} (0)"
             style: Style = {
                 "marker": MARKERS[i % len(MARKERS)],
@@ -102,7 +112,9 @@ class LayersPicture:
 
     def described(self) -> str:
         """In a sentence."""
-        text = f"{labelled(self.variable)} of {len(self.layers)} layers of configuration {self.config}"
+        text = (
+            f"{labelled(self.variable)} of {len(self.layers)} layers of configuration {self.config}"
+        )
         seen = np.isfinite(self.norms).all(axis=0)
         if not seen.any():
             return sentence(text + ": not finite")
@@ -120,8 +132,13 @@ def _leader(dataset: xr.Dataset, score: Score) -> int:
 
 
 def _norms(dataset: xr.Dataset, config: int, name: str) -> np.ndarray:
-    """(layers, looks, trials)."""
-    values = dataset[name].transpose("config", "layer", "look", *TRIAL[1:]).values[config].astype(float)
+    """(layers, evaluations, trials)."""
+    values = (
+        dataset[name]
+        .transpose("config", "layer", "evaluation", *TRIAL[1:])
+        .values[config]
+        .astype(float)
+    )
     return values.reshape(*values.shape[:2], -1)
 
 

@@ -27,7 +27,8 @@ class ProgressPicture:
     Attributes:
         metric: along y.
         is_low_good: whether the lowest is the best.
-        so_far: float array (configs,): the best once n configurations had ended; NaN before the first with a score.
+        so_far: float array (configs,): the best once n configurations had ended; NaN before the
+            first with a score.
         n: int array (points,): configurations drawn.
         expected: float array (points,): of the best of n.
         low: float array (points,): its 5 % quantile.
@@ -47,11 +48,15 @@ class ProgressPicture:
         """Read from a dataset."""
         del where
         values, order = score.sign * means(dataset, score, score.metric), scored(dataset, score)
-        is_finished = (flat_trials(status_of(dataset)) == Status.FINISHED).all(axis=1) & np.isfinite(values)
+        is_finished = (flat_trials(status_of(dataset)) == Status.FINISHED).all(
+            axis=1
+        ) & np.isfinite(values)
         counted = np.where(is_finished, values, np.nan) if is_finished.any() else values
-        seconds = dataset["seconds"].transpose(*TRIAL, "look").values.reshape(len(values), -1)
+        seconds = dataset["seconds"].transpose(*TRIAL, "evaluation").values.reshape(len(values), -1)
         ended = np.where(np.isfinite(seconds), seconds, -np.inf).max(axis=1)
-        by_end = np.argsort(np.where(np.isinf(ended), np.inf, ended), kind="stable")  # never looked at: last
+        by_end = np.argsort(
+            np.where(np.isinf(ended), np.inf, ended), kind="stable"
+        )  # never evaluated: last
         so_far = np.minimum.accumulate(np.nan_to_num(counted[by_end], nan=np.inf))
         spaced = np.linspace if len(values) <= POINTS else np.geomspace
         n = np.unique(spaced(1, len(values), min(POINTS, len(values))).round().astype(int))
@@ -74,7 +79,12 @@ class ProgressPicture:
         if not np.isfinite(self.so_far).any():
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""
-        band: Style = {"color": COLORS[1], "alpha": 0.25, "linewidth": 0, "label": "90 % of such draws"}
+        band: Style = {
+            "color": COLORS[1],
+            "alpha": 0.25,
+            "linewidth": 0,
+            "label": "90 % of such draws",
+        }
         ax.fill_between(self.n, self.low, self.high, **band)
         style: Style = {"color": COLORS[1], "label": "expected, of n drawn at random"}
         ax.plot(self.n, self.expected, "--" if len(self.n) > 1 else "o", **style)
@@ -110,8 +120,8 @@ class ProgressPicture:
 def best_of(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
     """Expectation and 5 % and 95 % quantiles of the first of n in the ranking, drawn without replacement: exact.
 
-    The i-th of N is the first of n with probability C(N - i, n - 1) / C(N, n). Configurations without a
-    score never are; what is given holds where at least one drawn one has a score.
+    The i-th of N is the first of n with probability C(N - i, n - 1) / C(N, n). Configurations
+    without a score never are; what is given holds where at least one drawn one has a score.
 
     Args:
         scores: float array (scores,), in the order of the ranking.
@@ -126,12 +136,16 @@ def best_of(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
     i, n = np.arange(1, len(scores) + 1), n[:, None]
     others = total - i
     is_possible = others >= n - 1
-    log_ways = _log_choose(np.where(is_possible, others, n - 1), n - 1) - _log_choose(np.full(1, total), n)
+    log_ways = _log_choose(np.where(is_possible, others, n - 1), n - 1) - _log_choose(
+        np.full(1, total), n
+    )
     weights = np.where(is_possible, np.exp(log_ways), 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     rising = np.argsort(scores, kind="stable")
     reached = np.cumsum(weights[:, rising], axis=1)
-    low, high = (scores[rising][np.minimum((reached < q).sum(axis=1), len(scores) - 1)] for q in (0.05, 0.95))
+    low, high = (
+        scores[rising][np.minimum((reached < q).sum(axis=1), len(scores) - 1)] for q in (0.05, 0.95)
+    )
     return np.stack([weights @ scores, low, high])
 
 

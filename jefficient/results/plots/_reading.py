@@ -12,7 +12,7 @@ from .._score import Score, Status
 
 
 def means(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """Mean over seeds and folds at the look that counts, (configs,); NaN where a trial has none."""
+    """Mean over seeds and folds at the evaluation that counts, (configs,); NaN where a trial has none."""
     return flat_trials(trial_values(dataset, score, variable)).mean(axis=1, dtype=float)
 
 
@@ -22,7 +22,9 @@ def short_names(dataset: xr.Dataset, configs: np.ndarray) -> tuple[str, list[str
     if not names:
         return "configuration", [str(config) for config in configs]
     columns = [dataset[name].values[configs].tolist() for name in names]
-    return ", ".join(map(labelled, names)), [", ".join(map(shown, row)) for row in zip(*columns, strict=True)]
+    return ", ".join(map(labelled, names)), [
+        ", ".join(map(shown, row)) for row in zip(*columns, strict=True)
+    ]
 
 
 def has(dataset: xr.Dataset, status: Status) -> np.ndarray:
@@ -39,16 +41,23 @@ def scored(dataset: xr.Dataset, score: Score) -> np.ndarray:
 def distinguishing(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]:
     """The hyperparameters in which these configurations differ; for a single one, those in which the sweep does."""
     among = configs if len(configs) > 1 else np.arange(dataset.sizes["config"])
-    return [name for name in hyperparameters(dataset) if len(set(dataset[name].values[among].tolist())) > 1]
+    return [
+        name
+        for name in hyperparameters(dataset)
+        if len(set(dataset[name].values[among].tolist())) > 1
+    ]
 
 
 def named(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]:
     """Each of these configurations by the hyperparameters in which they differ."""
     names = distinguishing(dataset, configs)
-    columns = {labelled(name): dataset[name].values[np.asarray(configs, int)].tolist() for name in names}
+    columns = {
+        labelled(name): dataset[name].values[np.asarray(configs, int)].tolist() for name in names
+    }
     rows = zip(*columns.values(), strict=True) if names else [()] * len(configs)
     return [
-        ", ".join(f"{name}={shown(x)}" for name, x in zip(columns, row, strict=True)) or f"configuration {config}"
+        ", ".join(f"{name}={shown(x)}" for name, x in zip(columns, row, strict=True))
+        or f"configuration {config}"
         for config, row in zip(configs, rows, strict=True)
     ]
 
@@ -65,7 +74,9 @@ def diverged_words(count: int, total: int) -> str:
 
 def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ArgumentError(f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}.")
+        raise ArgumentError(
+            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
+        )
 
 
 def measured_or_metric(where: str, dataset: xr.Dataset, score: Score, variable: str | None) -> str:

@@ -44,7 +44,7 @@ class SparsityPicture:
         """Read from a dataset."""
         if "zeros" not in dataset or not (dataset["zeros"].values > 0).any():
             raise JefficientError(
-                f"{where}: some parameter must be exactly 0 at some look, got none that is. "
+                f"{where}: some parameter must be exactly 0 at some evaluation, got none that is. "
                 "Proximal steps make zeros, such as jf.proximal_l1."
             )
         hyperparameter = _strength(where, dataset, hyperparameter)
@@ -73,8 +73,14 @@ class SparsityPicture:
             ax.scatter(self.zeros[seen], self.means[seen], color=COLORS[0], **style)
         else:
             scale = scale_of(self.strength)
-            style |= {"c": self.strength[seen], "cmap": "viridis", "norm": norm_of(scale, self.strength)}
-            dots = ax.scatter(self.zeros[seen], self.means[seen], edgecolor="0.3", linewidth=0.4, **style)
+            style |= {
+                "c": self.strength[seen],
+                "cmap": "viridis",
+                "norm": norm_of(scale, self.strength),
+            }
+            dots = ax.scatter(
+                self.zeros[seen], self.means[seen], edgecolor="0.3", linewidth=0.4, **style
+            )
             figure: Any = ax.figure
             bar = figure.colorbar(dots, ax=ax, label=labelled(self.hyperparameter))
             set_scale(bar.ax, "y", scale, self.strength)

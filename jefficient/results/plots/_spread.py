@@ -60,7 +60,10 @@ class SpreadPicture:
             total=dataset.sizes[TRIAL[0]],
             configs=configs,
             names=named(dataset, configs),
-            short_names=[f"{name}, stopped" if stopped[c] else name for name, c in zip(short, configs, strict=True)],
+            short_names=[
+                f"{name}, stopped" if stopped[c] else name
+                for name, c in zip(short, configs, strict=True)
+            ],
             title=title,
             trials=trial_values(dataset, score, score.metric)[configs].astype(float),
             means=means(dataset, score, score.metric)[configs],
@@ -101,8 +104,13 @@ class SpreadPicture:
         for seed in range(seeds):
             for fold in range(folds):
                 values, which = self.trials[:, seed, fold], fold if folds > 1 else seed
-                style: Style = {"color": COLORS[which % len(COLORS)], "marker": self._marker(seed, fold)}
-                ax.plot(values, rows, "-", color=style["color"], linewidth=0.7, alpha=0.35, zorder=1)
+                style: Style = {
+                    "color": COLORS[which % len(COLORS)],
+                    "marker": self._marker(seed, fold),
+                }
+                ax.plot(
+                    values, rows, "-", color=style["color"], linewidth=0.7, alpha=0.35, zorder=1
+                )
                 ax.plot(values, rows, linestyle="none", alpha=0.75, markersize=5, zorder=3, **style)
         if not is_named:
             ax.plot([], [], "o", color=COLORS[0], label="trial")

@@ -1,4 +1,7 @@
-"""How every picture looks. Nothing global is changed, and matplotlib is imported only where something is drawn."""
+"""How every picture evaluations.
+
+Nothing global is changed, and matplotlib is imported only where something is drawn.
+"""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +28,9 @@ def new_axes(where: str) -> "Axes":
     try:
         import matplotlib.pyplot as plt
     except ImportError:
-        raise JefficientError(f"{where}: matplotlib must be installed: pip install 'jefficient[plot]'.") from None
+        raise JefficientError(
+            f"{where}: matplotlib must be installed: pip install 'jefficient[plot]'."
+        ) from None
     return plt.subplots(layout="constrained")[1]
 
 
@@ -35,21 +40,33 @@ def legend(ax: "Axes", title: str, is_own: bool) -> None:
     if not handles:
         return
     if not is_own and ax.images:
-        style: Style = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False, "ncols": len(labels)}
+        style: Style = {
+            "loc": "lower center",
+            "bbox_to_anchor": (0.5, 1.0),
+            "frameon": False,
+            "ncols": len(labels),
+        }
         ax.legend(fontsize="small", **style)
         return
     if not is_own:
-        ax.legend(title=title or None, fontsize="small", loc="upper right" if _has_many(ax) else "best")
+        ax.legend(
+            title=title or None, fontsize="small", loc="upper right" if _has_many(ax) else "best"
+        )
         return
     longest = max(map(len, labels))
-    style = {"ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1), "frameon": False}
+    style = {
+        "ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1),
+        "frameon": False,
+    }
     figure: Any = ax.figure
     style |= {"title": title or None, "fontsize": "small", "title_fontsize": "small"}
     figure.legend(handles, labels, loc="outside upper center", **style)
 
 
 def _has_many(ax: "Axes") -> bool:
-    return sum(np.size(line.get_xdata()) for line in ax.get_lines()) > MANY  # where "best" would search for seconds
+    return (
+        sum(np.size(line.get_xdata()) for line in ax.get_lines()) > MANY
+    )  # where "best" would search for seconds
 
 
 def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: Any) -> None:
@@ -86,11 +103,19 @@ def set_ticks_at(ax: "Axes", scale: Scale, values: np.ndarray) -> None:
 def draw_crosses(ax: "Axes", x: Any, y: Any, *, label: str = "diverged", **kwargs: Any) -> None:
     """Red crosses: what diverged. Nothing where nothing did."""
     if np.size(x):
-        style: Style = {"color": "red", "markersize": 8, "markeredgewidth": 1.5, "clip_on": False, "zorder": 5}
+        style: Style = {
+            "color": "red",
+            "markersize": 8,
+            "markeredgewidth": 1.5,
+            "clip_on": False,
+            "zorder": 5,
+        }
         ax.plot(x, y, "x", label=label, **style, **kwargs)
 
 
-def draw_edge_crosses(ax: "Axes", x: np.ndarray, *, is_at_top: bool, label: str = "diverged") -> None:
+def draw_edge_crosses(
+    ax: "Axes", x: np.ndarray, *, is_at_top: bool, label: str = "diverged"
+) -> None:
     """Red crosses at the bad edge, for what has no value, with room left for them."""
     if x.size:
         ax.margins(y=0.12)
@@ -102,13 +127,20 @@ def draw_edge_crosses(ax: "Axes", x: np.ndarray, *, is_at_top: bool, label: str 
 
 def draw_ring(ax: "Axes", x: float, y: float) -> None:
     """A ring around the best dot."""
-    style: Style = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 2}
+    style: Style = {
+        "markersize": 13,
+        "markerfacecolor": "none",
+        "markeredgecolor": "black",
+        "markeredgewidth": 2,
+    }
     ax.plot([x], [y], "o", label="best", **style)
 
 
 def draw_nothing(ax: "Axes", text: str) -> None:
     """Say in the middle why there is nothing to see."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.35", wrap=True)
+    ax.text(
+        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.35", wrap=True
+    )
 
 
 def norm_of(scale: Scale, values: Any) -> Any:

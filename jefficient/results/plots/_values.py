@@ -10,7 +10,16 @@ from .._axes import Scale, labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, hyperparameters, ranking, status_of, trial_values
 from .._score import Score, Status
 from .._statistics import standard_errors
-from ._reading import distinguishing, diverged_words, has, is_low_good, means, measured_or_metric, one_of, scored
+from ._reading import (
+    distinguishing,
+    diverged_words,
+    has,
+    is_low_good,
+    means,
+    measured_or_metric,
+    one_of,
+    scored,
+)
 from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks_at
 
 if TYPE_CHECKING:
@@ -32,8 +41,8 @@ class ValuesPicture:
         categories: labels, for a hyperparameter without numbers.
         trials: float array (configs, trials), NaN where there is none.
         is_stopped: bool array (configs, trials).
-        is_joined: whether a line through the means says something: configurations differ in x alone, or meet at its
-            values.
+        is_joined: whether a line through the means says something: configurations differ in x
+            alone, or meet at its values.
         at: int array: the best configuration at each value of x, in the order of x.
         means: float array (configs,).
         errors: float array (configs,): standard error of the mean, NaN where there is none.
@@ -58,7 +67,14 @@ class ValuesPicture:
     is_low_good: bool
 
     @classmethod
-    def of(cls, where: str, dataset: xr.Dataset, score: Score, hyperparameter: str, variable: str | None = None):
+    def of(
+        cls,
+        where: str,
+        dataset: xr.Dataset,
+        score: Score,
+        hyperparameter: str,
+        variable: str | None = None,
+    ):
         """Read from a dataset."""
         one_of(where, "hyperparameter", hyperparameter, hyperparameters(dataset))
         variable = measured_or_metric(where, dataset, score, variable)
@@ -73,7 +89,8 @@ class ValuesPicture:
             categories=categories,
             trials=flat_trials(trial_values(dataset, score, variable)),
             is_stopped=flat_trials(status_of(dataset)) == Status.STOPPED,
-            is_joined=not categories and (len(first) < len(x) or distinguishing(dataset, order) == [hyperparameter]),
+            is_joined=not categories
+            and (len(first) < len(x) or distinguishing(dataset, order) == [hyperparameter]),
             at=order[first],
             means=means(dataset, score, variable),
             errors=standard_errors(dataset, variable),
@@ -93,7 +110,12 @@ class ValuesPicture:
         self._draw_means(ax)
         if self.best is not None:
             label = f"best, at {self._label(self.best)}"
-            style: Style = {"color": COLORS[1], "markersize": 14, "markeredgecolor": "black", "zorder": 4}
+            style: Style = {
+                "color": COLORS[1],
+                "markersize": 14,
+                "markeredgecolor": "black",
+                "zorder": 4,
+            }
             ax.plot(self.x[[self.best]], self.means[[self.best]], "*", label=label, **style)
         set_scale(ax, "x", self.scale, self.x)
         if self.is_low_good:
@@ -118,9 +140,20 @@ class ValuesPicture:
             "alpha": 0.4,
             "rasterized": is_many,
         }
-        for mask, color, label in ((~self.is_stopped, COLORS[0], "trial"), (self.is_stopped, "0.5", "stopped early")):
+        for mask, color, label in (
+            (~self.is_stopped, COLORS[0], "trial"),
+            (self.is_stopped, "0.5", "stopped early"),
+        ):
             if np.isfinite(self.trials[mask]).any():
-                ax.plot(x[mask], self.trials[mask], ".", color=color, label=label, markeredgewidth=0, **style)
+                ax.plot(
+                    x[mask],
+                    self.trials[mask],
+                    ".",
+                    color=color,
+                    label=label,
+                    markeredgewidth=0,
+                    **style,
+                )
 
     def _draw_means(self, ax: "Axes") -> None:
         x, y, error = self.x[self.at], self.means[self.at], self.errors[self.at]
@@ -131,7 +164,12 @@ class ValuesPicture:
         if self.is_joined:
             ax.plot(x, y, "-" if len(x) > 40 else "o-", markersize=4, **style)
             if np.isfinite(error).any():
-                band: Style = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0, "label": "± one standard error"}
+                band: Style = {
+                    "color": COLORS[0],
+                    "alpha": 0.2,
+                    "linewidth": 0,
+                    "label": "± one standard error",
+                }
                 ax.fill_between(x, y - error, y + error, **band)
         elif len(x) > BARS:
             ax.plot(x, y, ".", markersize=2, rasterized=True, **style)
@@ -147,7 +185,9 @@ class ValuesPicture:
         if self.best is None:
             text += "no configuration has a score"
         else:
-            of_what = "best" if self.variable == self.metric else f"where {labelled(self.metric)} is best"
+            of_what = (
+                "best" if self.variable == self.metric else f"where {labelled(self.metric)} is best"
+            )
             text += f"{of_what}, {shown(float(self.means[self.best]))}, at {self._label(self.best)}"
         return sentence(text + diverged_words(int(self.diverged.sum()), len(self.x)))
 

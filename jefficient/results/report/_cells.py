@@ -30,7 +30,11 @@ def table_of(frame: pd.DataFrame, *, ranked: bool = False) -> Table:
     columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
     cells = [[cell(value) for value in column.tolist()] for column in columns]
     numeric = [pd.api.types.is_numeric_dtype(column) for column in columns]
-    return Table([str(name) for name in frame.columns], numeric, [list(row) for row in zip(*cells, strict=True)])
+    return Table(
+        [str(name) for name in frame.columns],
+        numeric,
+        [list(row) for row in zip(*cells, strict=True)],
+    )
 
 
 def cell(value: Any) -> Cell:

@@ -41,7 +41,10 @@ def tried(result: "Result") -> list[tuple[str, str]]:
         ("Seeds", number(sizes["seed"])),
         ("Folds", number(sizes["fold"]) if sizes["fold"] > 1 else "none"),
         ("Trials", number(result.dataset["status"].size)),
-        ("Of these", ", ".join(f"{number(count)} {name}" for name, count in statuses(result).items())),
+        (
+            "Of these",
+            ", ".join(f"{number(count)} {name}" for name, count in statuses(result).items()),
+        ),
         ("Ranked by", _ranked_by(attributes)),
         ("Time", duration(attributes["seconds"]) if "seconds" in attributes else ""),
         ("Device", str(attributes.get("device", ""))),
@@ -51,8 +54,8 @@ def tried(result: "Result") -> list[tuple[str, str]]:
 
 def _ranked_by(attributes: dict) -> str:
     which = "smallest" if attributes["mode"] == "min" else "largest"
-    look = "last look" if attributes["select"] == "last" else "best look"
-    return f"{attributes['metric']}, {which} first, at the {look}"
+    evaluation = "last evaluation" if attributes["select"] == "last" else "best evaluation"
+    return f"{attributes['metric']}, {which} first, at the {evaluation}"
 
 
 def kept(result: "Result") -> list[tuple[str, str]]:
@@ -66,7 +69,11 @@ def written(value: Any) -> str:
         parsed = json.loads(value)
     except (TypeError, ValueError):
         return str(value)
-    return json.dumps(parsed, indent=2, ensure_ascii=False) if isinstance(parsed, dict | list) else str(value)
+    return (
+        json.dumps(parsed, indent=2, ensure_ascii=False)
+        if isinstance(parsed, dict | list)
+        else str(value)
+    )
 
 
 def number(count: int) -> str:

@@ -35,14 +35,21 @@ class Image(NamedTuple):
 def images(result: "Result") -> tuple[list[Image], list[str]]:
     """The pictures that this result has, and sentences on those that were left out."""
     dataset = result.dataset
-    varied = [name for name in hyperparameters(dataset) if len(np.unique(dataset[name].values.astype(str))) > 1]
+    varied = [
+        name
+        for name in hyperparameters(dataset)
+        if len(np.unique(dataset[name].values.astype(str))) > 1
+    ]
     metric = dataset.attrs["metric"]
     wanted: list[tuple[str, tuple[Any, ...], str]] = [
-        ("values", (name,), "Dots are trials, the line joins the best mean at each value.") for name in varied[:AXES]
+        ("values", (name,), "Dots are trials, the line joins the best mean at each value.")
+        for name in varied[:AXES]
     ]
     wanted.append(("curves", (), "The best configurations in colour, dashed in training."))
     if len(varied) > 1:
-        wanted.append(("heatmap", (), "In each cell it is the best over all other hyperparameters."))
+        wanted.append(
+            ("heatmap", (), "In each cell it is the best over all other hyperparameters.")
+        )
     is_scored = np.isfinite(trial_values(dataset, result.score, metric)).all(axis=(1, 2)).any()
     if is_scored and dataset.sizes["config"] > 1:
         wanted.append(("progress", (), "The band is what chance would have the best be."))
@@ -52,7 +59,9 @@ def images(result: "Result") -> tuple[list[Image], list[str]]:
         wanted.append(("layers", (), "Means over seeds and folds."))
     if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) >= SPARSE:
         wanted.append(("sparsity", (), "Each dot is a configuration."))
-    left_out = [f"No picture of {', '.join(varied[AXES:])}: {AXES} have one."] if varied[AXES:] else []
+    left_out = (
+        [f"No picture of {', '.join(varied[AXES:])}: {AXES} have one."] if varied[AXES:] else []
+    )
     made = []
     for name, arguments, caption in wanted:
         try:
@@ -67,10 +76,14 @@ def _image(result: "Result", name: str, arguments: tuple, caption: str) -> Image
     from matplotlib.figure import Figure
 
     alternative = result.plot.describe(name, *arguments)
-    with matplotlib.style.context("default"):  # a dark style of the reader's own would be dark on a white card
+    with matplotlib.style.context(
+        "default"
+    ):  # a dark style of the reader's own would be dark on a white card
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
         ax = getattr(result.plot, name)(*arguments, ax=figure.add_subplot())
-        if (inside := ax.get_legend()) is not None:  # the figure has nothing else: above the axes it covers nothing
+        if (
+            inside := ax.get_legend()
+        ) is not None:  # the figure has nothing else: above the axes it covers nothing
             inside.remove()
             legend(ax, inside.get_title().get_text(), is_own=True)
         return Image(caption, alternative, _address(figure, result.dataset["status"].size))

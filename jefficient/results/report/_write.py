@@ -30,7 +30,9 @@ def write_report(where: str, path: Path, result: "Result", title: str | None) ->
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise JefficientError(f"{where}: {path} must be writable, got {error}. Choose another path.") from error
+        raise JefficientError(
+            f"{where}: {path} must be writable, got {error}. Choose another path."
+        ) from error
 
 
 def page(where: str, result: "Result", title: str | None) -> str:

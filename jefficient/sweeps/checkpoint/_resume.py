@@ -1,7 +1,8 @@
 """A sweep that survives its process: what a directory holds of it, whether it is the same sweep, and how it goes on.
 
-A snapshot is a cut through the engine between two rounds of segments: every segment under way is waited for, and its
-outcome stored before it is acted upon. A sweep that goes on from there decides the same things in the same order.
+A snapshot is a cut through the engine between two rounds of segments: every segment under way is
+waited for, and its outcome stored before it is acted upon. A sweep that goes on from there decides
+the same things in the same order.
 """
 
 import time
@@ -20,10 +21,10 @@ from jaxlib.version import __version__ as jaxlib_version
 from ..._core.errors import JefficientError, JefficientWarning
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
-from ..planning import Plan, Prepared, static_key
+from ..planning import Plan, SweepSpec, group_key
 from ..programs import Shared
-from ..scheduler import Host, Queue
-from ..stopping import Log, Report
+from ..scheduler import Queue, Scheduler
+from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE
 from ._labels import attributes, hashes_in, labels_as_arrays
 from ._snapshot import Directory, Snapshot
@@ -32,15 +33,15 @@ _OF_NO_MATTER = ("folds",)
 """Settings that the data's digest covers."""
 
 
-class Durable:
+class Checkpointer:
     """The directory of one sweep.
 
     Attributes:
         found: what it held when it was opened, None for nothing.
     """
 
-    def __init__(self, prepared: Prepared, path: Any, every: float):
-        self._prepared, self._every = prepared, every
+    def __init__(self, spec: SweepSpec, path: Any, every: float):
+        self._spec, self._every = spec, every
         self._directory = Directory(WHERE, path)
         try:
             self.found = self._directory.latest()
@@ -65,66 +66,79 @@ class Durable:
             return None
         plan = Plan.from_json(self.found.body["plan"])
         programs = zip(plan.programs, self.found.body["widths"], strict=True)
-        return replace(plan, programs=tuple(replace(program, width=width) for program, width in programs))
+        return replace(
+            plan, programs=tuple(replace(program, width=width) for program, width in programs)
+        )
 
     def _difference(self, found: Snapshot) -> str | None:
         """Why what is not finished must start again; None where it can go on."""
         if found.body["versions"] != versions():
-            was, now = (", ".join(f"{k} {v}" for k, v in x.items()) for x in (found.body["versions"], versions()))
+            was, now = (
+                ", ".join(f"{k} {v}" for k, v in x.items())
+                for x in (found.body["versions"], versions())
+            )
             return f"it was made with {was}, this is {now} (whose programs cannot be compared with those)"
-        if hashes_in(found.arrays) != list(self._prepared.space.hashes):
+        if hashes_in(found.arrays) != list(self._spec.space.hashes):
             return "the space is another"
         if found.body["plan"]["devices"] != len(jax.local_devices()):
             return f"it ran on {found.body['plan']['devices']} devices, here are {len(jax.local_devices())}"
         return None
 
-    def begin(self, engine: Host, plan: Plan) -> None:
+    def begin(self, scheduler: Scheduler, plan: Plan) -> None:
         """Check that the directory is of this sweep, and take from it what can be taken."""
-        device = engine.devices[0]
-        templates = [_template(queue, engine.shared[device], device) for queue in engine.queues]
-        self._identity = _identity(self._prepared, engine.queues, [digest for digest, _ in templates])
+        device = scheduler.devices[0]
+        templates = [
+            _template(queue, scheduler.shared[device], device) for queue in scheduler.queues
+        ]
+        self._identity = _identity(
+            self._spec, scheduler.queues, [digest for digest, _ in templates]
+        )
         self._identity["plan"] = plan.to_json()
-        self._plan, self._labels = plan, labels_as_arrays(self._prepared)
+        self._plan, self._labels = plan, labels_as_arrays(self._spec)
         if self.found is None:
-            self._write(engine, is_waited_for=True)
+            self._write(scheduler, is_waited_for=True)
             return
         self._check(self.found)
-        self._restore(engine, self.found, [weights for _, weights in templates])
+        self._restore(scheduler, self.found, [weights for _, weights in templates])
 
-    def between(self, engine: Host, is_ending: bool) -> None:
+    def between(self, scheduler: Scheduler, is_ending: bool) -> None:
         """A snapshot, where one is due."""
         failed = self._written.done() and self._written.exception()
         if failed:
             raise failed
         is_due = time.monotonic() - self._last >= self._every and self._written.done()
         if is_ending or is_due:
-            self._write(engine, is_waited_for=is_ending or self._every == 0)
+            self._write(scheduler, is_waited_for=is_ending or self._every == 0)
 
-    def _write(self, engine: Host, *, is_waited_for: bool) -> None:
-        if engine.has_failed:
+    def _write(self, scheduler: Scheduler, *, is_waited_for: bool) -> None:
+        if scheduler.has_failed:
             return
-        snapshot = self._capture(engine)
+        snapshot = self._capture(scheduler)
         self._written.exception()  # one at a time
         self._written = self._writer.submit(self._directory.write, snapshot)
         self._last = time.monotonic()
         if is_waited_for:
             self._written.result()
 
-    def _capture(self, engine: Host) -> Snapshot:
-        arrays = {f"record/{name}": np.array(x) for name, x in engine.record.arrays().items()}
-        arrays |= self._labels | engine.record.fixed()
-        arrays["weights"] = np.array(sorted(engine.record.weights), int).reshape(-1, 3)
-        for i, place in enumerate(sorted(engine.record.weights)):
-            arrays |= encoded(f"weights/{i}", engine.record.weights[place])
-        arrays |= {f"waiting/{i}": np.array(queue.waiting, int) for i, queue in enumerate(engine.queues)}
-        slots, blocks = engine.captured()
+    def _capture(self, scheduler: Scheduler) -> Snapshot:
+        arrays = {f"record/{name}": np.array(x) for name, x in scheduler.record.arrays().items()}
+        arrays |= self._labels | scheduler.record.fixed()
+        arrays["weights"] = np.array(sorted(scheduler.record.weights), int).reshape(-1, 3)
+        for i, place in enumerate(sorted(scheduler.record.weights)):
+            arrays |= encoded(f"weights/{i}", scheduler.record.weights[place])
+        arrays |= {
+            f"waiting/{i}": np.array(queue.waiting, int) for i, queue in enumerate(scheduler.queues)
+        }
+        slots, blocks = scheduler.captured()
         arrays |= blocks
-        if engine.log is not None:
-            arrays |= _encoded_log(engine.log)
-        widths = [queue.width for queue in engine.queues]
+        if scheduler.log is not None:
+            arrays |= _encoded_log(scheduler.log)
+        widths = [queue.width for queue in scheduler.queues]
         body = {**self._identity, "versions": versions(), "slots": slots, "widths": widths}
-        body["attributes"] = attributes(self._prepared, self._plan, engine.record.seconds, engine.record.busy)
-        body["diagnostics"] = list(self._prepared.diagnostics)
+        body["attributes"] = attributes(
+            self._spec, self._plan, scheduler.record.seconds, scheduler.record.utilization
+        )
+        body["diagnostics"] = list(self._spec.diagnostics)
         return Snapshot(body, arrays)
 
     def _check(self, found: Snapshot) -> None:
@@ -138,7 +152,10 @@ class Durable:
             there, here = body["settings"].get(name), mine["settings"].get(name)
             if there != here:
                 reasons.append(f"{name} was {there}, is {here}")
-        for name, what in (("traced", "the traced names and their dtypes"), ("measured", "what is measured")):
+        for name, what in (
+            ("traced", "the traced names and their dtypes"),
+            ("measured", "what is measured"),
+        ):
             if body[name] != mine[name]:
                 reasons.append(f"{what} were {body[name]}, are {mine[name]}")
         if body["data"] != mine["data"]:
@@ -146,46 +163,58 @@ class Durable:
         if body["versions"] == versions():
             for key, digest in mine["programs"].items():
                 if body["programs"].get(key, digest) != digest:
-                    reasons.append(f"the functions of the task or the optimizer are others (for {key})")
-        lost = len(set(hashes_in(found.arrays)) - set(self._prepared.space.hashes))
+                    reasons.append(
+                        f"the functions of the task or the optimizer are others (for {key})"
+                    )
+        lost = len(set(hashes_in(found.arrays)) - set(self._spec.space.hashes))
         if lost:
-            reasons.append(f"there are {lost} configurations that the space lacks (add to that space with +)")
+            reasons.append(
+                f"there are {lost} configurations that the space lacks (add to that space with +)"
+            )
         if reasons:
             raise JefficientError(
                 f"{WHERE}: directory must be of the same sweep, got {self._directory.path}, where "
                 f"{'; '.join(reasons)}. Name another directory."
             )
 
-    def _restore(self, engine: Host, found: Snapshot, templates: list[Tree]) -> None:
+    def _restore(self, scheduler: Scheduler, found: Snapshot, templates: list[Tree]) -> None:
         body, arrays = found
-        hashes = list(self._prepared.space.hashes)
+        hashes = list(self._spec.space.hashes)
         there = {x: i for i, x in enumerate(hashes_in(arrays))}
         old = np.array([there[x] for x in hashes if x in there], int)
         new = np.array([i for i, x in enumerate(hashes) if x in there], int)
         to_new = dict(zip(old.tolist(), new.tolist(), strict=True))
-        record, queues = engine.record, engine.queues
-        record.restore({k.removeprefix("record/"): x for k, x in arrays.items() if k.startswith("record/")}, old, new)
-        if engine.log is not None:
-            engine.log = _decoded_log(engine.log.rule, arrays, to_new)
-        program_of = {int(c): i for i, queue in enumerate(queues) for c in queue.part.configs}
+        record, queues = scheduler.record, scheduler.queues
+        record.restore(
+            {k.removeprefix("record/"): x for k, x in arrays.items() if k.startswith("record/")},
+            old,
+            new,
+        )
+        if scheduler.log is not None:
+            scheduler.log = _decoded_log(scheduler.log.rule, arrays, to_new)
+        group_index_of = {int(c): i for i, queue in enumerate(queues) for c in queue.group.configs}
         for i, (config, seed, fold) in enumerate(arrays["weights"].tolist()):
             if config in to_new:
                 place = to_new[config], seed, fold
-                record.weights[place] = decoded(f"weights/{i}", arrays, templates[program_of[place[0]]])
+                record.weights[place] = decoded(
+                    f"weights/{i}", arrays, templates[group_index_of[place[0]]]
+                )
         reason = self._difference(found)
-        is_same = body["widths"] == [queue.width for queue in queues] and engine.fits(body["slots"])
+        is_same = body["widths"] == [queue.width for queue in queues] and scheduler.fits(
+            body["slots"]
+        )
         if reason is None and not is_same:
             reason = "the plan is another"
         if reason is not None:
-            self._start_again(engine, reason, new)
+            self._start_again(scheduler, reason, new)
             return
         for i, queue in enumerate(queues):
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
-        engine.restore(body["slots"], arrays)
+        scheduler.restore(body["slots"], arrays)
 
-    def _start_again(self, engine: Host, reason: str, known: np.ndarray) -> None:
+    def _start_again(self, scheduler: Scheduler, reason: str, known: np.ndarray) -> None:
         """What is not finished starts again."""
-        unfinished = engine.record.unfinished()
+        unfinished = scheduler.record.unfinished()
         again = np.intersect1d(unfinished, known)
         if len(again):
             warnings.warn(
@@ -194,12 +223,12 @@ class Durable:
                 JefficientWarning,
                 stacklevel=2,
             )
-        if engine.log is not None:
-            engine.log.forget(set(again.tolist()))
-        for queue in engine.queues:
-            rows = np.flatnonzero(np.isin(queue.part.configs, unfinished))
+        if scheduler.log is not None:
+            scheduler.log.forget(set(again.tolist()))
+        for queue in scheduler.queues:
+            rows = np.flatnonzero(np.isin(queue.group.configs, unfinished))
             queue.waiting = deque(queue.members(rows).tolist())
-            engine.record.restart(queue.part.configs[rows], queue.width)
+            scheduler.record.restart(queue.group.configs[rows], queue.width)
 
 
 def versions() -> dict[str, str]:
@@ -212,36 +241,46 @@ def versions() -> dict[str, str]:
     }
 
 
-def _identity(prepared: Prepared, queues: list[Queue], digests: list[str]) -> dict[str, Any]:
+def _identity(spec: SweepSpec, queues: list[Queue], digests: list[str]) -> dict[str, Any]:
     """What makes two sweeps the same, but for their configurations."""
-    settings = vars(prepared.settings) | {"key": jax.random.key_data(prepared.settings.key).tolist()}
+    settings = vars(spec.settings) | {"key": jax.random.key_data(spec.settings.key).tolist()}
     return {
         "settings": {name: repr(x) for name, x in settings.items() if name not in _OF_NO_MATTER},
-        "traced": {name: str(x.dtype) for part in prepared.parts for name, x in part.numbers.items()},
-        "measured": list(prepared.measured),
-        "data": prepared.data_digest,
-        "programs": dict(zip([static_key(queue.part) for queue in queues], digests, strict=True)),
+        "traced": {
+            name: str(x.dtype) for group in spec.groups for name, x in group.numbers.items()
+        },
+        "measured": list(spec.measured),
+        "data": spec.data_digest,
+        "programs": dict(zip([group_key(queue.group) for queue in queues], digests, strict=True)),
     }
 
 
 def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, Tree]:
     """A digest of what a single lane does, constants included; and the shapes of the weights of one trial."""
     single = replace(queue, program=queue.program.single())
-    orders = jax.device_put(single.idle(), device)
-    lanes = single.program.empty(orders, shared)
-    text = "".join(x.as_text() for x in jax.tree.leaves(single.program.lower(lanes, orders, shared)))
+    commands = jax.device_put(single.idle_commands(), device)
+    lanes = single.program.empty(commands, shared)
+    text = "".join(
+        x.as_text() for x in jax.tree.leaves(single.program.lower(lanes, commands, shared))
+    )
     weights = jax.eval_shape(single.program.weights, lanes)
-    return digest(text.encode()), jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
+    return digest(text.encode()), jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights
+    )
 
 
-def _encoded_log(log: Log) -> dict[str, np.ndarray]:
+def _encoded_log(log: PrunerLog) -> dict[str, np.ndarray]:
     rows = [(i, *report) for i, batch in enumerate(log.batches) for report in batch]
-    return {"reports": np.array(rows, float).reshape(-1, 1 + len(Report._fields))}
+    return {"reports": np.array(rows, float).reshape(-1, 1 + len(Observation._fields))}
 
 
-def _decoded_log(rule: Any, arrays: Mapping[str, np.ndarray], to_new: Mapping[int, int]) -> Log:
-    batches: dict[float, list[Report]] = {}
+def _decoded_log(
+    rule: Any, arrays: Mapping[str, np.ndarray], to_new: Mapping[int, int]
+) -> PrunerLog:
+    batches: dict[float, list[Observation]] = {}
     for batch, config, step, epoch, score in arrays["reports"].tolist():
         if int(config) in to_new:
-            batches.setdefault(batch, []).append(Report(to_new[int(config)], int(step), epoch, score))
-    return Log(rule, list(batches.values()))
+            batches.setdefault(batch, []).append(
+                Observation(to_new[int(config)], int(step), epoch, score)
+            )
+    return PrunerLog(rule, list(batches.values()))

@@ -1,8 +1,9 @@
 """Snapshots on disk: named arrays and a JSON body, written so that a crash at any moment leaves a whole one.
 
-A directory holds ``000012.npz`` (arrays, uncompressed, nothing pickled) and ``000012.json`` (the body, and the size and
-SHA-256 of both). The JSON is renamed into place last: a snapshot without it does not exist. The last two are kept.
-Nothing that is read is executed, and no array is made before its size is known to be in the file.
+A directory holds ``000012.npz`` (arrays, uncompressed, nothing pickled) and ``000012.json`` (the
+body, and the size and SHA-256 of both). The JSON is renamed into place last: a snapshot without it
+does not exist. The last two are kept. Nothing that is read is executed, and no array is made before
+its size is known to be in the file.
 """
 
 import hashlib
@@ -63,7 +64,9 @@ class Directory:
                 f"{where}: directory must be free, got {path}, which a running sweep holds."
             ) from None
         except OSError as error:
-            raise JefficientError(f"{where}: directory must be one that can be written, got {path}: {error}.") from None
+            raise JefficientError(
+                f"{where}: directory must be one that can be written, got {path}: {error}."
+            ) from None
 
     def close(self) -> None:
         """Let others have it."""
@@ -119,7 +122,9 @@ class Directory:
                 continue  # a running sweep has written two since
             if found is not None:
                 return found, is_held
-        raise EmptyError(f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet.")
+        raise EmptyError(
+            f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet."
+        )
 
     def write(self, snapshot: Snapshot) -> None:
         """Add a snapshot, then drop all but the last two."""
@@ -158,7 +163,9 @@ def read(path: Path) -> Snapshot:
     arrays = path.with_suffix(".npz")
     data = _bytes(arrays, content["bytes"])
     if _digest(data) != content["sha256"]:
-        raise DamagedError(f"{arrays.name} is damaged (its SHA-256 is not the one that was written)")
+        raise DamagedError(
+            f"{arrays.name} is damaged (its SHA-256 is not the one that was written)"
+        )
     return Snapshot(content["body"], _arrays(arrays.name, data))
 
 
@@ -168,7 +175,9 @@ def _content(path: Path) -> dict[str, Any]:
         signed = json.loads(_bytes(path))
         content = signed["content"]
         if signed["sha256"] != _digest(_canonical(content)):
-            raise DamagedError(f"{path.name} is damaged (its SHA-256 is not the one that was written)")
+            raise DamagedError(
+                f"{path.name} is damaged (its SHA-256 is not the one that was written)"
+            )
         if content["format"] != FORMAT:
             raise DamagedError(f"{path.name} has format {content['format']}, not {FORMAT}")
     except (ValueError, KeyError, TypeError):  # UnicodeDecodeError is a ValueError
@@ -180,7 +189,9 @@ def _bytes(path: Path, size: int | None = None) -> bytes:
     try:
         actual = path.stat().st_size
         if size is None and actual > _LARGEST_BODY:
-            raise DamagedError(f"{path.name} is damaged ({actual:,} bytes, {_LARGEST_BODY:,} at most)")
+            raise DamagedError(
+                f"{path.name} is damaged ({actual:,} bytes, {_LARGEST_BODY:,} at most)"
+            )
         if size is not None and actual != size:
             raise DamagedError(f"{path.name} is damaged ({actual:,} bytes instead of {size:,})")
         return path.read_bytes()
@@ -192,7 +203,10 @@ def _arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
     """The arrays of an uncompressed npz, none larger than its part of the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return {part.filename.removesuffix(".npy"): _array(archive, part) for part in archive.infolist()}
+            return {
+                part.filename.removesuffix(".npy"): _array(archive, part)
+                for part in archive.infolist()
+            }
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
         raise DamagedError(f"{name} is damaged ({error})") from None
 
@@ -202,9 +216,16 @@ def _array(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{part.filename} is compressed")
     stream = io.BytesIO(archive.read(part))
     version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = header(stream)
-    if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != part.file_size - stream.tell():
+    if (
+        dtype.hasobject
+        or int(np.prod(shape, dtype=object)) * dtype.itemsize != part.file_size - stream.tell()
+    ):
         raise ValueError(f"{part.filename} is not the array that its header describes")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)

@@ -42,7 +42,9 @@ def is_array(x: Any) -> bool:
 
 
 def rows_of(readers: Tree, rows: np.ndarray) -> Tree:
-    return jax.tree.map(lambda x: x.read(rows) if isinstance(x, Items) else _array_rows(x, rows), readers)
+    return jax.tree.map(
+        lambda x: x.read(rows) if isinstance(x, ItemReader) else _array_rows(x, rows), readers
+    )
 
 
 def _array_rows(x: Any, rows: np.ndarray) -> np.ndarray:
@@ -67,7 +69,7 @@ def _by_spans(x: Any, rows: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Items:
+class ItemReader:
     """Something with `__len__` and `__getitem__`; whether that takes an array of numbers is found out once."""
 
     name: str
@@ -75,7 +77,7 @@ class Items:
     takes_arrays: bool
 
     @classmethod
-    def of(cls, name: str, given: Any) -> "Items":
+    def of(cls, name: str, given: Any) -> "ItemReader":
         if len(given) == 0:
             return cls(name, given, takes_arrays=True)
         try:
@@ -97,7 +99,9 @@ class Items:
 
     def read(self, rows: np.ndarray) -> Tree:
         if self.takes_arrays:
-            return jax.tree.map(np.copy, _tree_of(self.given[rows]))  # the next call may fill the same buffer
+            return jax.tree.map(
+                np.copy, _tree_of(self.given[rows])
+            )  # the next call may fill the same buffer
         items = [_tree_of(self.given[int(row)]) for row in rows]
         try:
             return jax.tree.map(lambda *xs: np.stack(xs), *items)
@@ -119,7 +123,7 @@ def length_of(reader: Any) -> int:
 def reader_of(name: str, leaf: Any) -> Any:
     """A leaf as it is read: files as they are, other arrays as NumPy's, all else by its rows."""
     if not is_array(leaf):
-        return Items.of(name, leaf)
+        return ItemReader.of(name, leaf)
     array = leaf if is_stored(leaf) else np.asarray(leaf)
     if array.ndim == 0:
         raise ArgumentError(f"{WHERE}: {name} must have a leading axis of rows, got a scalar.")
@@ -143,9 +147,13 @@ def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     if x.dtype == dtype:
         return x
     if _kind(x.dtype) > _kind(dtype):
-        raise ArgumentTypeError(f"{WHERE}: rows of {name} must be {dtype}, as the first one is, got {x.dtype}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: rows of {name} must be {dtype}, as the first one is, got {x.dtype}."
+        )
     if jnp.issubdtype(dtype, np.integer) and x.size and not (x.dtype.kind == "b" or fits(x, dtype)):
-        raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {x.min()} to {x.max()}.")
+        raise ArgumentError(
+            f"{WHERE}: {name} must fit {dtype}, got values from {x.min()} to {x.max()}."
+        )
     return x.astype(dtype)
 
 
@@ -170,7 +178,7 @@ def fits(host: np.ndarray, dtype: Any) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
+class FileReference:
     """A leaf as another process of a machine with the same files opens it."""
 
     open: Callable[..., Any]
@@ -182,11 +190,15 @@ class Named:
         if _library(leaf) == "h5py":
             return cls(_h5py, (os.path.abspath(leaf.file.filename), leaf.name))
         if isinstance(leaf, np.memmap) and leaf.filename is not None:
-            return cls(_memmap, (str(leaf.filename), leaf.dtype, _offset(leaf), leaf.shape, _order(leaf)))
+            return cls(
+                _memmap, (str(leaf.filename), leaf.dtype, _offset(leaf), leaf.shape, _order(leaf))
+            )
         return leaf
 
 
-def _memmap(filename: str, dtype: Any, offset: int, shape: tuple[int, ...], order: Any) -> np.memmap:
+def _memmap(
+    filename: str, dtype: Any, offset: int, shape: tuple[int, ...], order: Any
+) -> np.memmap:
     return np.memmap(filename, dtype, "r", offset, shape, order)
 
 

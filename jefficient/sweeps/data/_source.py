@@ -12,8 +12,8 @@ from ..._core.serialization import digest_of
 from ..._core.typing import Tree
 from ._readers import (
     WHERE,
-    Items,
-    Named,
+    FileReference,
+    ItemReader,
     as_dtype,
     is_array,
     is_stored,
@@ -37,8 +37,8 @@ class Source:
 
     Attributes:
         name: what it is called in messages.
-        tree: the leaves: arrays (in memory, `numpy.memmap`, of h5py or zarr), or whatever has `__len__` and
-            `__getitem__` and gives a tree of arrays.
+        tree: the leaves: arrays (in memory, `numpy.memmap`, of h5py or zarr), or whatever has
+            `__len__` and `__getitem__` and gives a tree of arrays.
         size: rows.
         row: one row as shapes and dtypes, those that lanes see.
     """
@@ -50,7 +50,7 @@ class Source:
 
     @classmethod
     def of(cls, name: str, tree: Tree) -> "Source":
-        """Looks at the first row and the last.
+        """Evaluates the first row and the last.
 
         Raises:
             ArgumentError: where there is no row or 2³¹, lengths differ or rows are not alike.
@@ -58,16 +58,27 @@ class Source:
         """
         if isinstance(tree, Source):
             return tree
-        readers = jax.tree_util.tree_map_with_path(lambda path, x: reader_of(name_at(name, path), x), tree)
-        sizes = {name_at(name, path): length_of(x) for path, x in jax.tree_util.tree_leaves_with_path(readers)}
+        readers = jax.tree_util.tree_map_with_path(
+            lambda path, x: reader_of(name_at(name, path), x), tree
+        )
+        sizes = {
+            name_at(name, path): length_of(x)
+            for path, x in jax.tree_util.tree_leaves_with_path(readers)
+        }
         if len(set(sizes.values())) > 1:
-            raise ArgumentError(f"{WHERE}: all parts of {name} must have the same number of rows, got {sizes}.")
+            raise ArgumentError(
+                f"{WHERE}: all parts of {name} must have the same number of rows, got {sizes}."
+            )
         if 0 in sizes.values():
             raise ArgumentError(f"{WHERE}: {name} must have at least one row, got none.")
         if max(sizes.values()) > _MOST:
-            raise ArgumentError(f"{WHERE}: {name} must have fewer than 2**31 rows, got {max(sizes.values()):,}.")
+            raise ArgumentError(
+                f"{WHERE}: {name} must have fewer than 2**31 rows, got {max(sizes.values()):,}."
+            )
         first = rows_of(readers, np.array([0]))
-        row = jax.tree_util.tree_map_with_path(lambda path, x: kind_of_row(name_at(name, path), x), first)
+        row = jax.tree_util.tree_map_with_path(
+            lambda path, x: kind_of_row(name_at(name, path), x), first
+        )
         return cls(name, readers, next(iter(sizes.values())), row)
 
     def read(self, rows: np.ndarray) -> Tree:
@@ -83,7 +94,9 @@ class Source:
         try:
             found = rows_of(self.tree, rows)
         except Exception as error:
-            error.add_note(f"{WHERE}: raised while {len(rows)} rows of {self.name} were read, {rows}.")
+            error.add_note(
+                f"{WHERE}: raised while {len(rows)} rows of {self.name} were read, {rows}."
+            )
             raise
         if jax.tree.structure(found) != jax.tree.structure(self.row):
             raise ArgumentError(
@@ -107,7 +120,9 @@ class Source:
     @property
     def arrays(self) -> Tree:
         """Its leaves that have a number for each row, as labels are, None for the others."""
-        return jax.tree.map(lambda x: None if isinstance(x, Items) or len(x.shape) > 1 else x, self.tree)
+        return jax.tree.map(
+            lambda x: None if isinstance(x, ItemReader) or len(x.shape) > 1 else x, self.tree
+        )
 
     @property
     def row_bytes(self) -> int:
@@ -121,11 +136,16 @@ class Source:
 
     def __reduce__(self) -> Any:
         """Files are named, not copied, to another process."""
-        return _reopened, (self.name, jax.tree.map(Named.of, self.tree), self.size, self.row)
+        return _reopened, (
+            self.name,
+            jax.tree.map(FileReference.of, self.tree),
+            self.size,
+            self.row,
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Part:
+class Split:
     """Some rows of a source, as a source has them: ``len(part)``, ``part[rows]``."""
 
     source: Source
@@ -139,7 +159,9 @@ class Part:
         size = len(self)
         chosen = np.arange(*rows.indices(size)) if isinstance(rows, slice) else np.asarray(rows)
         if chosen.dtype.kind not in "iu":
-            raise ArgumentTypeError(f"{WHERE}: rows of a view must be whole numbers or a slice, got {rows!r}.")
+            raise ArgumentTypeError(
+                f"{WHERE}: rows of a view must be whole numbers or a slice, got {rows!r}."
+            )
         if chosen.size and not -size <= chosen.min() <= chosen.max() < size:
             raise IndexError(f"{WHERE}: rows of a view must be among its {size}, got {rows!r}.")
         if not chosen.size:
@@ -152,7 +174,7 @@ class Part:
         return rows if self.rows is None else self.rows[rows]
 
 
-class Chain:
+class Concatenated:
     """The rows of some sources, one after another."""
 
     def __init__(self, *sources: Source):
@@ -164,18 +186,31 @@ class Chain:
 
     def __getitem__(self, row: Any) -> Tree:
         rows = np.atleast_1d(row)
-        found = jax.tree.map(lambda x: np.empty((len(rows), *x.shape), x.dtype), self._sources[0].row)
+        found = jax.tree.map(
+            lambda x: np.empty((len(rows), *x.shape), x.dtype), self._sources[0].row
+        )
         for source, begin in zip(self._sources, self._begins, strict=False):
             here = (rows >= begin) & (rows < begin + source.size)
             if here.any():
-                jax.tree.map(lambda x, part, h=here: x.__setitem__(h, part), found, source.read(rows[here] - begin))
+                jax.tree.map(
+                    lambda x, split, h=here: x.__setitem__(h, split),
+                    found,
+                    source.read(rows[here] - begin),
+                )
         return jax.tree.map(lambda x: x[0], found) if np.ndim(row) == 0 else found
 
 
 def is_source(tree: Tree) -> bool:
     """Whether a leaf is to be read where it is instead of being copied into memory."""
-    return isinstance(tree, Source) or any(is_stored(x) or not is_array(x) for x in jax.tree.leaves(tree))
+    return isinstance(tree, Source) or any(
+        is_stored(x) or not is_array(x) for x in jax.tree.leaves(tree)
+    )
 
 
 def _reopened(name: str, tree: Tree, size: int, row: Tree) -> Source:
-    return Source(name, jax.tree.map(lambda x: x.open(*x.arguments) if isinstance(x, Named) else x, tree), size, row)
+    return Source(
+        name,
+        jax.tree.map(lambda x: x.open(*x.arguments) if isinstance(x, FileReference) else x, tree),
+        size,
+        row,
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from ..._core.devices import host_device
 from ..._core.typing import Tree
 from ...training import shuffled_rows
-from ._source import Part, Source
+from ._source import Source, Split
 
 READ_BYTES = 16 * 2**20
 """What is read at a time, at most, unless a single batch is more: enough for a call to cost little beside it."""
@@ -24,10 +24,11 @@ MOST_ROWS = 4096
 """Held-out rows that are measured at a time, at most, where nothing is said: small rows may become large in a model."""
 
 
-class Chunk(NamedTuple):
+class PrefetchChunk(NamedTuple):
     """Batches that follow each other, as lanes of one (seed, fold) read them.
 
-    `rows`: (batches, batch_size, …); `count`: how many there are, int32, the rest is filling; `fold`: int32.
+    `rows`: (batches, batch_size, …); `count`: how many there are, int32, the rest is filling;
+        `fold`: int32.
     """
 
     rows: Tree
@@ -45,8 +46,8 @@ class Stream:
         eval_batch_size: rows that are evaluated at a time at most, or None.
     """
 
-    train: tuple[Part, ...]
-    valid: tuple[Part, ...]
+    train: tuple[Split, ...]
+    valid: tuple[Split, ...]
     eval_batch_size: int | None
 
     @property
@@ -56,9 +57,15 @@ class Stream:
 
     def digest(self) -> Tree:
         """What stands for the rows where data are compared: samples of them, and which are trained on where."""
-        sources = {part.source.name: part.source for part in (*self.train, *self.valid)}
-        numbers = [[part.rows for part in side if part.rows is not None] for side in (self.train, self.valid)]
-        texts = {name: np.frombuffer(source.digest().encode(), np.uint8) for name, source in sources.items()}
+        sources = {split.source.name: split.source for split in (*self.train, *self.valid)}
+        numbers = [
+            [split.rows for split in side if split.rows is not None]
+            for side in (self.train, self.valid)
+        ]
+        texts = {
+            name: np.frombuffer(source.digest().encode(), np.uint8)
+            for name, source in sources.items()
+        }
         return {"sources": texts, "rows": numbers}
 
     def batches(self, batch_size: int, longest: int, side_by_side: int) -> int:
@@ -66,7 +73,7 @@ class Stream:
 
         Args:
             batch_size: rows in each.
-            longest: updates from one look to the next, at most.
+            longest: updates from one evaluation to the next, at most.
             side_by_side: chunks that are used at the same time, at most.
         """
         fitting = READ_BYTES // (self.source.row_bytes * batch_size * side_by_side)
@@ -75,37 +82,45 @@ class Stream:
     @functools.cached_property
     def piece(self) -> int:
         """Held-out rows that are measured at a time, one number for all folds; 0 where there are none."""
-        return piece_of(max(map(len, self.valid)), self.valid[0].source, self.eval_batch_size) if self.valid else 0
+        return (
+            piece_of(max(map(len, self.valid)), self.valid[0].source, self.eval_batch_size)
+            if self.valid
+            else 0
+        )
 
     @property
     def is_even(self) -> bool:
         """Whether there are whole pieces alone."""
-        return all(len(part) % self.piece == 0 for part in self.valid)
+        return all(len(split) % self.piece == 0 for split in self.valid)
 
     def begins(self, fold: int) -> range:
         """Where the pieces of a fold's held-out rows begin; none where nothing is held out."""
         return range(0, len(self.valid[fold]), self.piece) if self.valid else range(0)
 
-    def read_chunk(self, fold: int, rows: np.ndarray, batches: int) -> Chunk:
+    def read_chunk(self, fold: int, rows: np.ndarray, batches: int) -> PrefetchChunk:
         """A chunk of `batches`, of which the first have the training rows `rows`, (count, batch_size).
 
         The others are filling, and never trained on.
         """
-        part, (count, batch_size) = self.train[fold], rows.shape
-        read = part.source.read(part.numbers(rows.ravel()))
+        split, (count, batch_size) = self.train[fold], rows.shape
+        read = split.source.read(split.numbers(rows.ravel()))
 
         def filled(x: np.ndarray) -> np.ndarray:
             x = x.reshape(count, batch_size, *x.shape[1:])
-            return x if count == batches else np.concatenate([x, np.zeros((batches - count, *x.shape[1:]), x.dtype)])
+            return (
+                x
+                if count == batches
+                else np.concatenate([x, np.zeros((batches - count, *x.shape[1:]), x.dtype)])
+            )
 
-        return Chunk(jax.tree.map(filled, read), np.int32(count), np.int32(fold))
+        return PrefetchChunk(jax.tree.map(filled, read), np.int32(count), np.int32(fold))
 
-    def read_piece(self, fold: int, begin: int) -> "Piece":
+    def read_piece(self, fold: int, begin: int) -> "EvaluationBatch":
         """The piece of a fold's held-out rows that begins there."""
         return read_piece(self.valid[fold], begin, self.piece)
 
 
-class Piece(NamedTuple):
+class EvaluationBatch(NamedTuple):
     """Rows that are measured together: `rows`, of which `count` (int32) count; those after them repeat the first."""
 
     rows: Tree
@@ -118,19 +133,19 @@ def piece_of(rows: int, source: Source, eval_batch_size: int | None) -> int:
     return -(-rows // -(-rows // most))
 
 
-def read_piece(part: Part, begin: int, size: int) -> Piece:
+def read_piece(split: Split, begin: int, size: int) -> EvaluationBatch:
     """Rows of a part from `begin` on, filled up to `size`."""
-    count = min(size, len(part) - begin)
-    read = part.source.read(part.numbers(np.arange(begin, begin + count)))
+    count = min(size, len(split) - begin)
+    read = split.source.read(split.numbers(np.arange(begin, begin + count)))
 
     def filled(x: np.ndarray) -> np.ndarray:
         return x if count == size else np.concatenate([x, np.repeat(x[:1], size - count, axis=0)])
 
-    return Piece(jax.tree.map(filled, read), np.int32(count))
+    return EvaluationBatch(jax.tree.map(filled, read), np.int32(count))
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class EpochOrder:
     """The shuffled order of the rows that the trials of one (seed, fold) train on, worked out on the CPU.
 
     Attributes:
@@ -148,11 +163,13 @@ class Order:
     def rows(self, step: int, count: int) -> np.ndarray:
         """Which rows `count` batches from `step` on have, (count, batch_size)."""
         with jax.default_device(host_device()):
-            rows = shuffled_rows(self.key, step * self.batch_size, count * self.batch_size, self.size)
+            rows = shuffled_rows(
+                self.key, step * self.batch_size, count * self.batch_size, self.size
+            )
         return rows.reshape(count, self.batch_size)
 
 
-class Ahead:
+class Prefetch:
     """One thing that is read in a thread before it is asked for."""
 
     def __init__(self, pool: ThreadPoolExecutor):

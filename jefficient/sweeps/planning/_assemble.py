@@ -11,43 +11,56 @@ import numpy as np
 from ..._core.devices import host_device
 from ..._core.typing import Device
 from ..programs import Shared
-from ..scheduler import Built, Compiler, Engine, Host, Lockstep, Queue, Record
-from ..stopping import Log
+from ..scheduler import (
+    Compiler,
+    ContinuousScheduler,
+    LockstepScheduler,
+    ProgramCache,
+    Queue,
+    Record,
+    Scheduler,
+)
+from ..stopping import PrunerLog
 from ..tasks import ORDER
-from ._plan import blocks_in_memory, static_key
-from ._prepared import Prepared
+from ._plan import blocks_in_memory, group_key
+from ._spec import SweepSpec
 
 
 def assemble(
-    prepared: Prepared,
+    spec: SweepSpec,
     widths: list[int],
     slots: list[Device],
     report: Callable,
     stack: ExitStack,
-    built: Built | None = None,
+    built: ProgramCache | None = None,
     in_step: int | None = None,
-) -> Host:
+) -> Scheduler:
     """The engine for blocks of these widths on these slots, `in_step` of them at most at a time where that counts.
 
     `stack` closes what it opens, `built` saves compiling.
     """
-    built = Built() if built is None else built
-    shared = {device: jax.device_put(Shared(prepared.data, prepared.settings.key), device) for device in set(slots)}
+    built = ProgramCache() if built is None else built
+    shared = {
+        device: jax.device_put(Shared(spec.data, spec.settings.key), device)
+        for device in set(slots)
+    }
     queues = []
-    for i, part in enumerate(prepared.parts):
-        chunk = None if prepared.stream is None else prepared.batches(part.static["batch_size"])
-        key = static_key(part), widths[i], tuple(prepared.problem.layers), chunk
-        queues.append(Queue.of(part, built.program(key, functools.partial(prepared.lane_program, i, widths[i]))))
+    for i, group in enumerate(spec.groups):
+        chunk = None if spec.stream is None else spec.batches(group.static["batch_size"])
+        key = group_key(group), widths[i], tuple(spec.problem.layers), chunk
+        queues.append(
+            Queue.of(group, built.program(key, functools.partial(spec.lane_program, i, widths[i])))
+        )
     compiler = Compiler(queues, shared, len(slots), built)
     stack.callback(compiler.close)
-    settings = prepared.settings
+    settings = spec.settings
     record = Record(
-        len(prepared.space),
-        prepared.parts,
+        len(spec.space),
+        spec.groups,
         widths,
-        prepared.score,
-        prepared.measured,
-        prepared.diagnostics,
+        spec.score,
+        spec.measured,
+        spec.diagnostics,
         settings.keep_configs,
     )
     given: dict[str, Any] = {
@@ -56,15 +69,17 @@ def assemble(
         "devices": slots,
         "shared": shared,
         "record": record,
-        "log": None if settings.stop is None else Log(settings.stop),
+        "log": None if settings.stop is None else PrunerLog(settings.stop),
         "keeps": settings.keep is not None,
         "report": lambda: report(record.progress()),
         "between": lambda _: None,
     }
-    if prepared.stream is None:
-        return Engine(**given)
-    most = max(len(slots), in_step or blocks_in_memory(prepared, widths))
-    return Lockstep(**given, stream=prepared.stream, order_key=_order_key(settings.key), most=most)
+    if spec.stream is None:
+        return ContinuousScheduler(**given)
+    most = max(len(slots), in_step or blocks_in_memory(spec, widths))
+    return LockstepScheduler(
+        **given, stream=spec.stream, order_key=_order_key(settings.key), most=most
+    )
 
 
 def _order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:

@@ -10,9 +10,9 @@ import jax
 
 from ..._core.devices import cores, host_memory, memory_of
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..programs import Program
+from ..programs import Group
 from ..tasks import WHERE
-from ._prepared import Prepared
+from ._spec import SweepSpec
 
 WIDEST = {"cpu": 8, "gpu": 1024, "tpu": 1024}
 """Lanes in a block at most, by kind of device; on a CPU where there are not very many of a small model."""
@@ -23,7 +23,8 @@ _CPU_BLOCK_BYTES = 2 * 2**20
 _CPU_MANY, _CPU_MANY_BYTES, _CPU_MANY_ROUNDS = 256, 2**20, 4
 """Lanes of a small model on a CPU at most, what they work on, and for how many rounds of blocks there must be trials.
 
-They compute as fast (tests/benchmarks/width.py) and there are fewer segments; with fewer rounds free lanes stay empty.
+They compute as fast (tests/benchmarks/width.py) and there are fewer segments; with fewer rounds
+free lanes stay empty.
 """
 
 _IN_STEP = 0.25
@@ -70,9 +71,11 @@ class Plan:
         devices: how many there are.
         blocks: blocks that run side by side on each.
         programs: in the order in which they run.
-        data_bytes: memory of the data on each device; of rows that are read while lanes train, what is at hand.
+        data_bytes: memory of the data on each device; of rows that are read while lanes train, what
+            is at hand.
         compile_seconds: that compiling took, or None.
-        in_step: blocks that are kept in step at most, on all devices, where rows are read while lanes train; or None.
+        in_step: blocks that are kept in step at most, on all devices, where rows are read while
+            lanes train; or None.
     """
 
     device: str
@@ -87,7 +90,11 @@ class Plan:
     def bytes(self) -> int | None:
         """Predicted memory on each device: the data, and the blocks of the largest program; None if not compiled."""
         blocks = [program.block_bytes for program in self.programs]
-        return None if None in blocks else self.data_bytes + self.blocks * max(x for x in blocks if x is not None)
+        return (
+            None
+            if None in blocks
+            else self.data_bytes + self.blocks * max(x for x in blocks if x is not None)
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -96,15 +103,23 @@ class Plan:
         return None if None in seconds else sum(x for x in seconds if x is not None)
 
     def __str__(self) -> str:
-        trials, steps = (sum(getattr(x, name) for x in self.programs) for name in ("trials", "steps"))
+        trials, steps = (
+            sum(getattr(x, name) for x in self.programs) for name in ("trials", "steps")
+        )
         lines = [
             f"{len(self.programs)} program{'s' * (len(self.programs) > 1)}, {trials:,} trials, {steps:,} lane-steps",
             f"{self.devices} × {self.device}, {self.blocks} blocks side by side on each",
         ]
         if self.bytes is not None:
-            lines.append(f"memory: {_bytes(self.bytes)} a device, {_bytes(self.data_bytes)} of it the data")
+            lines.append(
+                f"memory: {_bytes(self.bytes)} a device, {_bytes(self.data_bytes)} of it the data"
+            )
         if self.seconds is not None:
-            compiling = "" if self.compile_seconds is None else f", and {_duration(self.compile_seconds)} to compile"
+            compiling = (
+                ""
+                if self.compile_seconds is None
+                else f", and {_duration(self.compile_seconds)} to compile"
+            )
             lines.append(f"time: about {_duration(self.seconds)}{compiling}")
         return "\n".join([*lines, *(f"  {program}" for program in self.programs)])
 
@@ -118,60 +133,72 @@ class Plan:
         return cls(**{**content, "programs": tuple(ProgramPlan(**x) for x in content["programs"])})
 
 
-def static_key(part: Program) -> str:
+def group_key(group: Group) -> str:
     """A program's static hyperparameters as JSON: the same for the same program in another sweep."""
-    static = {name: str(label) for name, label in part.labels.items() if name != "steps_per_epoch"}
+    static = {name: str(label) for name, label in group.labels.items() if name != "steps_per_epoch"}
     return json.dumps(static, sort_keys=True)
 
 
-def plan_of(prepared: Prepared, trials: int | None = None, pieces: int = 1) -> Plan:
+def plan_of(spec: SweepSpec, trials: int | None = None, pieces: int = 1) -> Plan:
     """The layout that rules give, without compiling or measuring; for so many trials of each program, or its own.
 
     With `pieces` for a sweep that is cut into so many, each with all blocks to itself.
     """
     devices, blocks = jax.local_devices(), blocks_side_by_side()
     slots = len(devices) * blocks
-    programs = [_planned(part, _width(prepared, i, slots, trials, pieces)) for i, part in enumerate(prepared.parts)]
-    plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), size_of(prepared.data))
-    if prepared.stream is None:
+    programs = [
+        _planned(group, _width(spec, i, slots, trials, pieces))
+        for i, group in enumerate(spec.groups)
+    ]
+    plan = Plan(devices[0].device_kind, len(devices), blocks, tuple(programs), size_of(spec.data))
+    if spec.stream is None:
         return plan
-    held, widths = plan.data_bytes + prepared.bytes_ahead(slots), [program.width for program in programs]
-    return dataclasses.replace(plan, data_bytes=held, in_step=blocks_in_memory(prepared, widths))
+    held, widths = (
+        plan.data_bytes + spec.bytes_ahead(slots),
+        [program.width for program in programs],
+    )
+    return dataclasses.replace(plan, data_bytes=held, in_step=blocks_in_memory(spec, widths))
 
 
-def followed(prepared: Prepared, plan: Plan) -> Plan:
+def followed(spec: SweepSpec, plan: Plan) -> Plan:
     """The given plan's widths for the programs of this sweep, the rules' for those that it does not know."""
     widths = {program.static: program.width for program in plan.programs}
     slots = plan.devices * plan.blocks
     programs = []
-    for i, part in enumerate(prepared.parts):
-        programs.append(_planned(part, widths.get(static_key(part)) or _width(prepared, i, slots)))
+    for i, group in enumerate(spec.groups):
+        programs.append(_planned(group, widths.get(group_key(group)) or _width(spec, i, slots)))
     return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=None)
 
 
-def checked(prepared: Prepared, plan: Any) -> Plan:
+def checked(spec: SweepSpec, plan: Any) -> Plan:
     """A plan that the user passed in, for this sweep on this machine."""
     if not isinstance(plan, Plan):
-        raise ArgumentTypeError(f"{WHERE}: plan must come from jf.plan, or be 'measure' or None, got plan={plan!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: plan must come from jf.plan, or be 'measure' or None, got plan={plan!r}."
+        )
     here = jax.local_devices()
     if (plan.device, plan.devices) != (here[0].device_kind, len(here)):
         raise ArgumentError(
             f"{WHERE}: plan must be for the devices that are here, {len(here)} × {here[0].device_kind}, got "
             f"{plan.devices} × {plan.device}."
         )
-    unknown = {static_key(part) for part in prepared.parts} - {program.static for program in plan.programs}
+    unknown = {group_key(group) for group in spec.groups} - {
+        program.static for program in plan.programs
+    }
     if unknown:
-        raise ArgumentError(f"{WHERE}: plan must name every program of the sweep, got none for {sorted(unknown)}.")
-    return followed(prepared, plan)
+        raise ArgumentError(
+            f"{WHERE}: plan must name every program of the sweep, got none for {sorted(unknown)}."
+        )
+    return followed(spec, plan)
 
 
-def blocks_in_memory(prepared: Prepared, widths: list[int]) -> int:
+def blocks_in_memory(spec: SweepSpec, widths: list[int]) -> int:
     """Blocks whose lanes may be in memory at a time, on all devices, where they are kept in step."""
     devices = jax.local_devices()
     memory = memory_of(devices[0]) * len(devices)
     if math.isinf(memory):
         memory = host_memory()
-    block = max(costs.state_bytes * width for costs, width in zip(prepared.costs, widths, strict=True))
+    block = max(costs.state_bytes * width for costs, width in zip(spec.costs, widths, strict=True))
     return int(memory * _IN_STEP / (_STATES_A_LANE * max(block, 1)))
 
 
@@ -188,7 +215,8 @@ def widest_for(platform: str, state_bytes: int, has_convolution: bool, block_mem
     Args:
         platform: "cpu", "gpu" or "tpu".
         state_bytes: of one lane.
-        has_convolution: whether a step has one; a batch of filters makes it a grouped one, slow on a CPU.
+        has_convolution: whether a step has one; a batch of filters makes it a grouped one, slow on
+            a CPU.
         block_memory: bytes that a block may take.
     """
     if platform == "cpu" and has_convolution:
@@ -210,32 +238,36 @@ def width_for(trials: int, side_by_side: int, widest: int) -> int:
     return math.ceil(trials / (side_by_side * rounds))
 
 
-def _width(prepared: Prepared, index: int, slots: int, trials: int | None = None, pieces: int = 1) -> int:
-    costs = prepared.costs[index]
-    memory = (memory_of(jax.local_devices()[0]) - size_of(prepared.data)) / blocks_side_by_side()
+def _width(
+    spec: SweepSpec, index: int, slots: int, trials: int | None = None, pieces: int = 1
+) -> int:
+    costs = spec.costs[index]
+    memory = (memory_of(jax.local_devices()[0]) - size_of(spec.data)) / blocks_side_by_side()
     widest = widest_for(jax.default_backend(), costs.state_bytes, costs.has_convolution, memory)
-    part = prepared.parts[index]
-    trials = part.trials if trials is None else trials
-    if prepared.stream is not None:  # a block has trials of one seed and fold
-        return width_for(max(1, trials // (part.seeds * part.folds)), slots, widest)
-    widest = max(widest, _widest_of_many(prepared, index, trials / (slots * pieces)))
-    if prepared.settings.stop is not None:  # all trials of a configuration must get somewhere before any is stopped
-        widest = max(widest, math.ceil(part.seeds * part.folds / slots))
+    group = spec.groups[index]
+    trials = group.trials if trials is None else trials
+    if spec.stream is not None:  # a block has trials of one seed and fold
+        return width_for(max(1, trials // (group.seeds * group.folds)), slots, widest)
+    widest = max(widest, _widest_of_many(spec, index, trials / (slots * pieces)))
+    if (
+        spec.settings.stop is not None
+    ):  # all trials of a configuration must get somewhere before any is stopped
+        widest = max(widest, math.ceil(group.seeds * group.folds / slots))
     return width_for(trials, slots, widest)
 
 
-def _widest_of_many(prepared: Prepared, index: int, trials: float) -> int:
+def _widest_of_many(spec: SweepSpec, index: int, trials: float) -> int:
     """Lanes at most where so many trials, all as long, come to each block of a CPU; 1 where nothing speaks for more."""
-    many, steps = min(trials / _CPU_MANY_ROUNDS, _CPU_MANY), prepared.parts[index].steps
-    is_like_that = jax.default_backend() == "cpu" and not prepared.costs[index].has_convolution
+    many, steps = min(trials / _CPU_MANY_ROUNDS, _CPU_MANY), spec.groups[index].steps
+    is_like_that = jax.default_backend() == "cpu" and not spec.costs[index].has_convolution
     if not is_like_that or many < 2 * WIDEST["cpu"] or (steps != steps[0]).any():
         return 1
-    return int(min(many, _CPU_MANY_BYTES / max(prepared.lane_bytes[index], 1)))
+    return int(min(many, _CPU_MANY_BYTES / max(spec.lane_bytes[index], 1)))
 
 
-def _planned(part: Program, width: int) -> ProgramPlan:
-    steps = int(part.steps.sum()) * part.seeds * part.folds
-    return ProgramPlan(static_key(part), len(part.configs), part.trials, steps, width)
+def _planned(group: Group, width: int) -> ProgramPlan:
+    steps = int(group.steps.sum()) * group.seeds * group.folds
+    return ProgramPlan(group_key(group), len(group.configs), group.trials, steps, width)
 
 
 def size_of(tree: Any) -> int:

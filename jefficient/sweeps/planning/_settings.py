@@ -58,13 +58,21 @@ class Settings:
                 f"{WHERE}: stop must come from jf.successive_halving or jf.median_stop, got stop={self.stop!r}."
             )
         if self.keep not in ("last", "best", None):
-            raise ArgumentError(f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}.")
+            raise ArgumentError(
+                f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}."
+            )
         self._check_key()
 
     def _check_key(self) -> None:
         key = self.key
-        if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()):
-            raise ArgumentTypeError(f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}.")
+        if not (
+            isinstance(key, jax.Array)
+            and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+            and key.shape == ()
+        ):
+            raise ArgumentTypeError(
+                f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}."
+            )
         if str(jax.random.key_impl(key)) in ("rbg", "unsafe_rbg"):
             raise ArgumentError(
                 f"{WHERE}: key must draw the same numbers under vmap as alone, got one of {jax.random.key_impl(key)}, "
@@ -72,14 +80,16 @@ class Settings:
             )
 
     @property
-    def bound(self) -> float:
+    def divergence_threshold(self) -> float:
         """A training loss above it is a divergence."""
         return float("inf") if self.diverged_above is None else float(self.diverged_above)
 
     def check_with(self, space: Space) -> None:
         """Steps come from one place, and so does the batch size."""
         if not isinstance(space, Space):
-            raise ArgumentTypeError(f"{WHERE}: space must come from jf.grid, jf.sobol or jf.random, got {space!r}.")
+            raise ArgumentTypeError(
+                f"{WHERE}: space must come from jf.grid, jf.sobol or jf.random, got {space!r}."
+            )
         sources = (self.steps is not None, self.epochs is not None, "steps" in space.names)
         if sum(sources) != 1:
             raise ArgumentError(
@@ -89,11 +99,13 @@ class Settings:
         for x in space.columns.get("steps", ()):
             checks.check_count(WHERE, steps=x)
         if "batch_size" in space.names and self.batch_size is not None:
-            raise ArgumentError(f"{WHERE}: batch_size must come once, got an axis and batch_size={self.batch_size}.")
+            raise ArgumentError(
+                f"{WHERE}: batch_size must come once, got an axis and batch_size={self.batch_size}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
-class Running:
+class RunOptions:
     """Arguments of `jf.sweep` that decide how it runs, and leave its numbers as they are at equal width."""
 
     plan: Any = None
@@ -107,5 +119,7 @@ class Running:
         if self.parts is not None:
             checks.check_count(WHERE, parts=self.parts)
             if self.executor is None:
-                raise ArgumentError(f"{WHERE}: parts go with an executor, got parts={self.parts} without one.")
+                raise ArgumentError(
+                    f"{WHERE}: parts go with an executor, got parts={self.parts} without one."
+                )
         checks.check_not_negative(WHERE, snapshot_every=self.snapshot_every)

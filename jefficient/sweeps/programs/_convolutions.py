@@ -1,7 +1,8 @@
 """Convolutions in the form that XLA's fast CPU kernels take.
 
-The CPU compiler brings convolutions into that form itself, but in the outermost computation only: in the body of a
-loop the gradient of a convolution runs ten times slower (jax issue 12868). So a step is rewritten before it is looped.
+The CPU compiler brings convolutions into that form itself, but in the outermost computation only:
+in the body of a loop the gradient of a convolution runs ten times slower (jax issue 12868). So a
+step is rewritten before it is looped.
 """
 
 from collections.abc import Callable
@@ -43,12 +44,19 @@ def _equation(equation: core.JaxprEqn) -> core.JaxprEqn:
     return call.replace(invars=equation.invars, outvars=equation.outvars)
 
 
-def _convolution(lhs: jax.Array, rhs: jax.Array, *, dimension_numbers: lax.ConvDimensionNumbers, **params: Any) -> Any:
+def _convolution(
+    lhs: jax.Array, rhs: jax.Array, *, dimension_numbers: lax.ConvDimensionNumbers, **params: Any
+) -> Any:
     batch, channel, *space = dimension_numbers.lhs_spec
     features, inputs, *window = dimension_numbers.rhs_spec
     last, inner = lhs.ndim - 1, range(1, lhs.ndim - 1)
-    numbers = lax.ConvDimensionNumbers((0, last, *inner), (last, last - 1, *range(last - 1)), (0, last, *inner))
-    lhs, rhs = lax.transpose(lhs, (batch, *space, channel)), lax.transpose(rhs, (*window, inputs, features))
+    numbers = lax.ConvDimensionNumbers(
+        (0, last, *inner), (last, last - 1, *range(last - 1)), (0, last, *inner)
+    )
+    lhs, rhs = (
+        lax.transpose(lhs, (batch, *space, channel)),
+        lax.transpose(rhs, (*window, inputs, features)),
+    )
     out = conv_general_dilated_p.bind(lhs, rhs, dimension_numbers=numbers, **params)
     batch, channel, *space = dimension_numbers.out_spec
     places = (batch, *space, channel)  # of the axes of `out` in the result

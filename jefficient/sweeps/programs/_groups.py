@@ -9,15 +9,15 @@ import numpy as np
 
 from ..._core.errors import ArgumentError
 from ...spaces import Space
-from ..tasks import WHERE, Problem, Rows
+from ..tasks import WHERE, HyperparameterTable, Problem
 
-MOST_LOOKS = 50
-"""Looks that `eval_every=None` makes at most."""
+MOST_EVALUATIONS = 50
+"""Evaluations that `eval_every=None` makes at most."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Lengths:
-    """How long trials train and when they are looked at: the arguments of `jf.sweep`."""
+class TrialLength:
+    """How long trials train and when they are evaluated: the arguments of `jf.sweep`."""
 
     steps: int | None
     epochs: float | None
@@ -33,18 +33,22 @@ class Lengths:
             assert self.epochs is not None
             total = _ceil(self.epochs * steps_per_epoch)
         if not 1 <= total <= np.iinfo(np.int32).max:
-            raise ArgumentError(f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, got {total}.")
+            raise ArgumentError(
+                f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, got {total}."
+            )
         return total
 
-    def looks(self, total: int, steps_per_epoch: float) -> tuple[int, ...]:
-        """Updates made at each look, rising; the last one ends the trial."""
+    def evaluations(self, total: int, steps_per_epoch: float) -> tuple[int, ...]:
+        """Updates made at each evaluation, rising; the last one ends the trial."""
         if self.eval_every is not None:
-            looks = list(range(self.eval_every, total, self.eval_every))
+            evaluations = list(range(self.eval_every, total, self.eval_every))
         else:
             period = steps_per_epoch if math.isfinite(steps_per_epoch) else 1.0
-            between = math.ceil(total / period / MOST_LOOKS)  # whole epochs from look to look
-            looks = [_ceil(k * between * period) for k in range(1, MOST_LOOKS + 1)]
-        return (*(look for look in looks if look < total), total)
+            between = math.ceil(
+                total / period / MOST_EVALUATIONS
+            )  # whole epochs from evaluation to evaluation
+            evaluations = [_ceil(k * between * period) for k in range(1, MOST_EVALUATIONS + 1)]
+        return (*(evaluation for evaluation in evaluations if evaluation < total), total)
 
 
 def _ceil(x: float) -> int:
@@ -53,7 +57,7 @@ def _ceil(x: float) -> int:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Program:
+class Group:
     """The configurations that share one compiled program.
 
     Attributes:
@@ -62,7 +66,8 @@ class Program:
         labels: what tables show of them.
         numbers: traced hyperparameters, name to array (configs,).
         steps: updates of a trial of each configuration, int32 (configs,).
-        looks: updates made at each look, for each configuration; the last one ends the trial.
+        evaluations: updates made at each evaluation, for each configuration; the last one ends the
+            trial.
         steps_per_epoch: updates in a pass over the training rows, NaN where there are none.
         seeds: repetitions.
         folds: how many there are.
@@ -73,7 +78,7 @@ class Program:
     labels: dict[str, Any]
     numbers: dict[str, np.ndarray]
     steps: np.ndarray
-    looks: tuple[tuple[int, ...], ...]
+    evaluations: tuple[tuple[int, ...], ...]
     steps_per_epoch: float
     seeds: int
     folds: int
@@ -88,35 +93,43 @@ class Program:
         row, member = np.divmod(trials, self.seeds * self.folds)
         return row, *np.divmod(member, self.folds)
 
-    def until(self, rows: np.ndarray, looks: np.ndarray) -> np.ndarray:
-        """Updates made at look `looks` of the configurations in these rows, int32 array; 0 past the last one."""
+    def until(self, rows: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+        """Updates made at evaluation `evaluations` of the configurations in these rows, int32 array; 0 past the last one."""
         kind, steps, _ = self._schedule
-        return steps[kind[rows], looks]
+        return steps[kind[rows], evaluations]
 
-    def look_count(self, rows: np.ndarray) -> np.ndarray:
-        """Looks that trials of the configurations in these rows come to, int array."""
+    def evaluation_count(self, rows: np.ndarray) -> np.ndarray:
+        """Evaluations that trials of the configurations in these rows come to, int array."""
         kind, _, counts = self._schedule
         return counts[kind[rows]]
 
     @functools.cached_property
     def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which row of the looks that there are each configuration has; those, padded; and how many each row has."""
-        known = {id(looks): looks for looks in self.looks}  # configurations share them
+        """Which row of the evaluations that there are each configuration has; those, padded; and how many each row has."""
+        known = {
+            id(evaluations): evaluations for evaluations in self.evaluations
+        }  # configurations share them
         place = {key: i for i, key in enumerate(known)}
-        counts = np.array([len(looks) for looks in known.values()])
+        counts = np.array([len(evaluations) for evaluations in known.values()])
         steps = np.zeros((len(known), counts.max() + 1), np.int32)
-        for row, looks in zip(steps, known.values(), strict=True):
-            row[: len(looks)] = looks
-        return np.array([place[id(looks)] for looks in self.looks]), steps, counts
+        for row, evaluations in zip(steps, known.values(), strict=True):
+            row[: len(evaluations)] = evaluations
+        return np.array([place[id(evaluations)] for evaluations in self.evaluations]), steps, counts
 
-    def rows(self) -> "Rows":
+    def rows(self) -> "HyperparameterTable":
         """The traced hyperparameters of each configuration, with what the engine injects."""
-        return Rows({**self.numbers, "steps": self.steps})
+        return HyperparameterTable({**self.numbers, "steps": self.steps})
 
 
-def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int | None, seeds: int) -> list[Program]:
+def programs(
+    space: Space, problem: Problem, lengths: TrialLength, batch_size: int | None, seeds: int
+) -> list[Group]:
     """The static combinations of a space, in the order in which they come."""
-    names = [name for name in space.names if name not in ("batch_size", "steps") and space.is_number(name)]
+    names = [
+        name
+        for name in space.names
+        if name not in ("batch_size", "steps") and space.is_number(name)
+    ]
     numbers = {name: space.numbers(name) for name in names}
     statics = [name for name in space.names if name not in (*names, "steps")]
     contents = [space.contents(name) for name in statics]
@@ -130,15 +143,15 @@ def programs(space: Space, problem: Problem, lengths: Lengths, batch_size: int |
         static = problem.with_defaults(static, batch_size)
         per_epoch, configs = problem.steps_per_epoch(static), np.array(members)
         totals = [lengths.total(per_epoch, own[i]) for i in members]
-        looks = {total: lengths.looks(total, per_epoch) for total in set(totals)}
+        evaluations = {total: lengths.evaluations(total, per_epoch) for total in set(totals)}
         result.append(
-            Program(
+            Group(
                 configs,
                 static,
                 {**static, **{name: space.labels(name)[members[0]] for name in statics}},
                 {n: x[configs] for n, x in numbers.items()},
                 np.array(totals, np.int32),
-                tuple(looks[total] for total in totals),
+                tuple(evaluations[total] for total in totals),
                 per_epoch,
                 seeds,
                 problem.folds,

@@ -8,7 +8,7 @@ import numpy as np
 from ._queue import Queue
 
 
-class Who(NamedTuple):
+class CohortKey(NamedTuple):
     """Whose batches they are."""
 
     batch_size: int
@@ -16,14 +16,15 @@ class Who(NamedTuple):
     fold: int
 
 
-Waiting = tuple[Who, Queue, np.ndarray]
+Waiting = tuple[CohortKey, Queue, np.ndarray]
 """The trials of a block that waits."""
 
 
 def next_blocks(queues: list[Queue], slots: int, most: int, is_judged: bool) -> list[Waiting]:
     """Whole cohorts, as many as keep all slots busy, or as much of one as there is room for.
 
-    Where configurations are judged, those of all their seeds and folds, and as many as there is room for.
+    Where configurations are judged, those of all their seeds and folds, and as many as there is
+    room for.
 
     Args:
         queues: where trials wait.
@@ -43,7 +44,7 @@ def next_blocks(queues: list[Queue], slots: int, most: int, is_judged: bool) -> 
 
 def _units(queues: list[Queue]) -> Iterator[list[Waiting]]:
     """The trials that wait, in blocks, cohort by cohort."""
-    cohorts: dict[Who, list[Waiting]] = {}
+    cohorts: dict[CohortKey, list[Waiting]] = {}
     for queue in queues:
         for who, trials in _cohorts(queue):
             blocks = np.split(trials, range(queue.width, len(trials), queue.width))
@@ -54,7 +55,7 @@ def _units(queues: list[Queue]) -> Iterator[list[Waiting]]:
 def _judged_units(queues: list[Queue]) -> Iterator[list[Waiting]]:
     """The trials that wait, in blocks, those of the same configurations together."""
     for queue in queues:
-        cohorts = [(who, trials, queue.part.place(trials)[0]) for who, trials in _cohorts(queue)]
+        cohorts = [(who, trials, queue.group.place(trials)[0]) for who, trials in _cohorts(queue)]
         if not cohorts:
             continue
         rows = np.unique(np.concatenate([x for _, _, x in cohorts]))
@@ -63,10 +64,12 @@ def _judged_units(queues: list[Queue]) -> Iterator[list[Waiting]]:
             yield [x for x in here if len(x[2])]
 
 
-def _cohorts(queue: Queue) -> list[tuple[Who, np.ndarray]]:
+def _cohorts(queue: Queue) -> list[tuple[CohortKey, np.ndarray]]:
     """The trials of a queue that wait, by whose batches they train on."""
     waiting = np.array(queue.waiting, int)
-    _, seeds, folds = queue.part.place(waiting)
+    _, seeds, folds = queue.group.place(waiting)
     pairs = sorted(set(zip(seeds.tolist(), folds.tolist(), strict=True)))
-    size = queue.part.static["batch_size"]
-    return [(Who(size, *pair), waiting[(seeds == pair[0]) & (folds == pair[1])]) for pair in pairs]
+    size = queue.group.static["batch_size"]
+    return [
+        (CohortKey(size, *pair), waiting[(seeds == pair[0]) & (folds == pair[1])]) for pair in pairs
+    ]

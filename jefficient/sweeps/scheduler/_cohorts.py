@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.typing import Device
-from ..data import Ahead, Order
-from ..programs import Calls, Lane
-from ._cohort_queue import Who
+from ..data import EpochOrder, Prefetch
+from ..programs import Lane, StreamedCalls
+from ._cohort_queue import CohortKey
 from ._queue import IDLE, Queue
 from ._scheduler import MEMORY_ERRORS
 
@@ -24,17 +24,17 @@ class Band:
         device: where it runs.
         lanes: on the device.
         trials: which trial each lane trains, int array (width,), `IDLE` for none.
-        looks: which look each lane comes to next.
-        begun_at: updates made at each lane's last look, int32.
+        evaluations: which evaluation each lane comes to next.
+        begun_at: updates made at each lane's last evaluation, int32.
         until: updates made at its next one, int32; 0 where nobody is.
     """
 
     queue: Queue
-    calls: Calls
+    calls: StreamedCalls
     device: Device
     lanes: Lane
     trials: np.ndarray
-    looks: np.ndarray
+    evaluations: np.ndarray
     begun_at: np.ndarray
 
     until: np.ndarray = dataclasses.field(init=False)
@@ -44,15 +44,15 @@ class Band:
 
     def update(self) -> None:
         """`until` follows from the rest."""
-        self.until = self.queue.until(self.trials, self.looks)
+        self.until = self.queue.until(self.trials, self.evaluations)
 
     @property
-    def busy(self) -> np.ndarray:
+    def occupied(self) -> np.ndarray:
         """The lanes with a trial."""
         return np.flatnonzero(self.trials != IDLE)
 
     def due(self, step: int) -> np.ndarray:
-        """The lanes that are looked at after so many updates."""
+        """The lanes that are evaluated after so many updates."""
         return np.flatnonzero((self.trials != IDLE) & (self.until == step))
 
 
@@ -68,26 +68,29 @@ class Cohort:
         ahead: what is being read for them.
     """
 
-    who: Who
+    who: CohortKey
     bands: list[Band]
-    order: Order
+    order: EpochOrder
     step: int
-    ahead: Ahead
+    ahead: Prefetch
 
     @property
     def until(self) -> int:
-        """Updates made when somebody is looked at next."""
-        return min(int(band.until[band.busy].min()) for band in self.bands)
+        """Updates made when somebody is evaluated next."""
+        return min(int(band.until[band.occupied].min()) for band in self.bands)
 
     @property
     def bands_due(self) -> list[Band]:
-        """The blocks in which somebody is looked at now."""
+        """The blocks in which somebody is evaluated now."""
         return [band for band in self.bands if len(band.due(self.step))]
 
     @property
     def until_after(self) -> int | None:
-        """Updates made when somebody is looked at after the look that is due now, if all go on; None for never."""
-        later = [band.queue.until(band.trials, band.looks + (band.until == self.step)) for band in self.bands]
+        """Updates made when somebody is evaluated after the evaluation that is due now, if all go on; None for never."""
+        later = [
+            band.queue.until(band.trials, band.evaluations + (band.until == self.step))
+            for band in self.bands
+        ]
         coming = np.concatenate(later)
         return int(coming[coming > self.step].min()) if (coming > self.step).any() else None
 
@@ -107,18 +110,18 @@ def packed(bands: list[Band]) -> list[Band]:
 
 def _packed(bands: list[Band]) -> list[Band]:
     """Of one program on one device: lanes of the emptiest blocks move into the free lanes of the fullest."""
-    needed = -(-sum(len(band.busy) for band in bands) // len(bands[0].trials))
-    fullest = sorted(bands, key=lambda band: -len(band.busy))
+    needed = -(-sum(len(band.occupied) for band in bands) // len(bands[0].trials))
+    fullest = sorted(bands, key=lambda band: -len(band.occupied))
     for source in fullest[needed:]:
         for band in fullest[:needed]:
             _move(source, band)
-    return [band for band in bands if len(band.busy)]
+    return [band for band in bands if len(band.occupied)]
 
 
 def _move(source: Band, band: Band) -> None:
     """As many lanes as there are trials in the one block and room in the other."""
     free, width = np.flatnonzero(band.trials == IDLE), len(band.trials)
-    moving = source.busy[: len(free)]
+    moving = source.occupied[: len(free)]
     free = free[: len(moving)]
     if not len(moving):
         return
@@ -128,7 +131,7 @@ def _move(source: Band, band: Band) -> None:
         band.lanes = _merged(band.lanes, source.lanes, places)
     except MEMORY_ERRORS:  # there is no room to save room: they stay where they are
         return
-    for name in ("trials", "looks", "begun_at"):
+    for name in ("trials", "evaluations", "begun_at"):
         getattr(band, name)[free] = getattr(source, name)[moving]
     source.trials[moving] = IDLE
     band.update()

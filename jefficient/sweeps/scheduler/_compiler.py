@@ -10,8 +10,8 @@ import jax
 
 from ..._core.devices import memory_of
 from ..._core.typing import Device
-from ..programs import Calls, Lane, LaneProgram, Segment, Shared
-from ..tasks import WHERE, naming_traced
+from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
+from ..tasks import WHERE, note_traced
 from ._queue import Queue
 from ._scheduler import TooLargeError
 
@@ -19,7 +19,7 @@ _LEVEL = "xla_backend_optimization_level"
 
 
 @dataclasses.dataclass(frozen=True)
-class Built:
+class ProgramCache:
     """What has been built and compiled: sweeps of one task that follow each other share it.
 
     Attributes:
@@ -28,7 +28,9 @@ class Built:
     """
 
     programs: dict[Hashable, LaneProgram] = dataclasses.field(default_factory=dict)
-    segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = dataclasses.field(default_factory=dict)
+    segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def program(self, key: Hashable, build: Callable[[], LaneProgram]) -> LaneProgram:
         """The program with this key, built where it is new."""
@@ -40,11 +42,13 @@ class Built:
 class Compiler:
     """Compiled segments, and the lanes they take, by queue and device.
 
-    Lowering calls the user's functions, so it is done by the caller's thread, whose settings of jax they are; that
-    thread goes on while the rest is compiled in others.
+    Lowering calls the user's functions, so it is done by the caller's thread, whose settings of jax
+    they are; that thread goes on while the rest is compiled in others.
     """
 
-    def __init__(self, queues: list[Queue], shared: dict[Device, Shared], ahead: int, built: Built):
+    def __init__(
+        self, queues: list[Queue], shared: dict[Device, Shared], ahead: int, built: ProgramCache
+    ):
         self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(next(iter(shared.values())).data))
         self._queues, self._shared, self._ahead = queues, shared, ahead
         self._pool = ThreadPoolExecutor(ahead)
@@ -79,10 +83,10 @@ class Compiler:
         self._segments[place] = self._pool.submit(compiled, lowered), lanes
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
-        orders, shared = jax.device_put(queue.idle(), device), self._shared[device]
-        with naming_traced(queue.part.static, queue.part.numbers):
-            lanes = queue.program.empty(orders, shared)
-            return queue.program.lower(lanes, orders, shared), lanes
+        commands, shared = jax.device_put(queue.idle_commands(), device), self._shared[device]
+        with note_traced(queue.group.static, queue.group.numbers):
+            lanes = queue.program.empty(commands, shared)
+            return queue.program.lower(lanes, commands, shared), lanes
 
 
 def compiled(lowered: Any) -> Any:
@@ -96,13 +100,17 @@ def compiled(lowered: Any) -> Any:
     return jax.tree.map(lambda x: x.compile(compiler_options=options), lowered)
 
 
-def block_bytes(segment: Segment | Calls, data_bytes: int) -> int:
+def block_bytes(segment: Segment | StreamedCalls, data_bytes: int) -> int:
     """Memory that a compiled program says a block takes, the data that blocks share left out; 0 if it does not say.
 
     Where rows are read while lanes train, those at hand are counted.
     """
-    if isinstance(segment, Calls):
-        return max(block_bytes(call, data_bytes) for call in (segment.train, segment.add) if call is not None)
+    if isinstance(segment, StreamedCalls):
+        return max(
+            block_bytes(call, data_bytes)
+            for call in (segment.train, segment.add)
+            if call is not None
+        )
     if (memory := segment.memory_analysis()) is None:
         return 0
     total = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes

@@ -1,8 +1,9 @@
 """The host's side of lanes: blocks that are refilled from queues of trials, decisions in a fixed order.
 
-Some slots work side by side, each with one block at a time. The host takes their segments in turn, slot after slot,
-waits for each, decides what its lanes do next and sends it on; meanwhile the other slots compute. What it decides is
-therefore a function of how far the blocks have got, and a sweep repeats exactly.
+Some slots work side by side, each with one block at a time. The host takes their segments in turn,
+slot after slot, waits for each, decides what its lanes do next and sends it on; meanwhile the other
+slots compute. What it decides is therefore a function of how far the blocks have got, and a sweep
+repeats exactly.
 """
 
 import dataclasses
@@ -14,10 +15,10 @@ import jax
 import numpy as np
 
 from ..._core.serialization import decoded, encoded
-from ..programs import Lane, Look, Segment, zeros
+from ..programs import Evaluation, Lane, Segment, zeros
 from ._queue import IDLE, Queue
 from ._record import Place
-from ._scheduler import MEMORY_ERRORS, Host
+from ._scheduler import MEMORY_ERRORS, Scheduler
 
 
 @dataclasses.dataclass(eq=False)
@@ -28,19 +29,19 @@ class Block:
         queue: where its trials come from.
         segment: the compiled program.
         trials: which trial each lane trains, int array (width,), `IDLE` for none.
-        looks: which look each lane comes to next.
+        evaluations: which evaluation each lane comes to next.
         arrives: the segment that is being computed, and what the lanes are after it.
     """
 
     queue: Queue
     segment: Segment
     trials: np.ndarray
-    looks: np.ndarray
-    arrives: Future[tuple[Lane, Look]]
+    evaluations: np.ndarray
+    arrives: Future[tuple[Lane, Evaluation]]
 
 
 @dataclasses.dataclass(eq=False)
-class Engine(Host):
+class ContinuousScheduler(Scheduler):
     """Runs queues of trials on slots, lanes refilled as they become free.
 
     Attributes:
@@ -65,12 +66,12 @@ class Engine(Host):
     def _turn(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
         """Take a block's segment and send its lanes on."""
         try:
-            lanes, look = block.arrives.result()
+            lanes, evaluation = block.arrives.result()
         except MEMORY_ERRORS as error:
             self._halve(block.queue, error)
             self._open_idle(pool)
             return
-        self._take(block, lanes, look)
+        self._take(block, lanes, evaluation)
         if not self._refill(slot, block, lanes, pool):
             self.blocks[slot] = None
             self._open_idle(pool)
@@ -93,38 +94,50 @@ class Engine(Host):
 
     def _idle_slot(self) -> int | None:
         """The first slot without a block, None where no trial waits for one."""
-        idle = (slot for slot, block in enumerate(self.blocks) if block is None)
-        return next(idle, None) if any(queue.waiting for queue in self.queues) else None
+        idle_commands = (slot for slot, block in enumerate(self.blocks) if block is None)
+        return next(idle_commands, None) if any(queue.waiting for queue in self.queues) else None
 
     def _refill(self, slot: int, block: Block, lanes: Lane, pool: ThreadPoolExecutor) -> bool:
         """Give idle lanes new trials and send the block on; False where nothing is left to do."""
         fresh = np.zeros(len(block.trials), bool)
         for lane in np.flatnonzero(block.trials == IDLE):
             block.trials[lane] = block.queue.take()
-            block.looks[lane], fresh[lane] = 0, block.trials[lane] != IDLE
+            block.evaluations[lane], fresh[lane] = 0, block.trials[lane] != IDLE
         if (block.trials == IDLE).all():
             return False
         device, segment = self.devices[slot], block.segment
-        orders = block.queue.orders(block.trials, fresh, block.looks)
+        commands = block.queue.commands(block.trials, fresh, block.evaluations)
 
-        def compute() -> tuple[Lane, Look]:
-            after, look = segment(lanes, orders, self.shared[device])
-            return after, jax.tree.map(np.array, look)
+        def compute() -> tuple[Lane, Evaluation]:
+            after, evaluation = segment(lanes, commands, self.shared[device])
+            return after, jax.tree.map(np.array, evaluation)
 
         block.arrives = pool.submit(compute)
         return True
 
-    def _take(self, block: Block, after: Lane, look: Look) -> None:
+    def _take(self, block: Block, after: Lane, evaluation: Evaluation) -> None:
         """Record a segment, let the judge decide, and free the lanes whose trials are over."""
         lanes, queue = np.flatnonzero(block.trials != IDLE), block.queue
-        trials, looks, place = block.trials[lanes], block.looks[lanes], queue.place(block.trials[lanes])
-        was_going = self.record.is_running(place)  # what was stopped meanwhile has weights past its last look
-        self._see(queue, trials, looks, len(block.trials), jax.tree.map(lambda x: x[lanes], look))
+        trials, evaluations, place = (
+            block.trials[lanes],
+            block.evaluations[lanes],
+            queue.place(block.trials[lanes]),
+        )
+        was_going = self.record.is_running(
+            place
+        )  # what was stopped meanwhile has weights past its last evaluation
+        self._see(
+            queue,
+            trials,
+            evaluations,
+            len(block.trials),
+            jax.tree.map(lambda x: x[lanes], evaluation),
+        )
         self._judge(queue, trials)
-        is_over = ~self.record.is_running(place) | queue.is_last(trials, looks)
+        is_over = ~self.record.is_running(place) | queue.is_last(trials, evaluations)
         ended = is_over & was_going
         self._keep(queue, after, lanes[ended], Place(*(x[ended] for x in place)))
-        block.looks[lanes] += 1
+        block.evaluations[lanes] += 1
         block.trials[lanes[is_over]] = IDLE
 
     def _halve(self, queue: Queue, error: Exception) -> None:
@@ -156,24 +169,36 @@ class Engine(Host):
     def restore(self, slots: list[Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what `captured` gave."""
         self.blocks = [
-            None if index is None else self._decoded(slot, index, arrays) for slot, index in enumerate(slots)
+            None if index is None else self._decoded(slot, index, arrays)
+            for slot, index in enumerate(slots)
         ]
 
     def _decoded(self, slot: int, index: int, arrays: Mapping[str, np.ndarray]) -> Block:
         queue, device, name = self.queues[index], self.devices[slot], f"slot/{slot}"
         segment, shapes = self.compiled(queue, device)
         lanes = jax.device_put(decoded(f"{name}/lanes", arrays, shapes), device)
-        measured = f"{name}/look/"
-        values: Any = {key.removeprefix(measured): x for key, x in arrays.items() if key.startswith(measured)}
+        measured = f"{name}/evaluation/"
+        values: Any = {
+            key.removeprefix(measured): x for key, x in arrays.items() if key.startswith(measured)
+        }
         ends: Any = [arrays[f"{name}/{key}"] for key in ("status", "step", "diverged_at")]
         arrives: Future = Future()
-        arrives.set_result((lanes, Look(values, *ends)))
-        return Block(queue, segment, arrays[f"{name}/trials"].copy(), arrays[f"{name}/looks"].copy(), arrives)
+        arrives.set_result((lanes, Evaluation(values, *ends)))
+        return Block(
+            queue,
+            segment,
+            arrays[f"{name}/trials"].copy(),
+            arrays[f"{name}/evaluations"].copy(),
+            arrives,
+        )
 
 
 def _encoded_block(name: str, block: Block) -> dict[str, np.ndarray]:
-    lanes, look = block.arrives.result()
-    measured = {f"{name}/look/{key}": np.array(x) for key, x in look.values.items()}
-    ends = {f"{name}/{key}": np.array(getattr(look, key)) for key in ("status", "step", "diverged_at")}
-    host = {f"{name}/trials": block.trials.copy(), f"{name}/looks": block.looks.copy()}
+    lanes, evaluation = block.arrives.result()
+    measured = {f"{name}/evaluation/{key}": np.array(x) for key, x in evaluation.values.items()}
+    ends = {
+        f"{name}/{key}": np.array(getattr(evaluation, key))
+        for key in ("status", "step", "diverged_at")
+    }
+    host = {f"{name}/trials": block.trials.copy(), f"{name}/evaluations": block.evaluations.copy()}
     return {**encoded(f"{name}/lanes", lanes), **measured, **ends, **host}

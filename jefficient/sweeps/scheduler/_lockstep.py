@@ -1,9 +1,10 @@
 """The host's side of lanes whose rows are not in memory: blocks in step, which share every batch that is read.
 
-All trials of one (seed, fold, batch size) train on the same batches in the same order: they are a cohort. Its blocks
-begin together and train on a chunk of batches one after another, while a thread reads the next. So a row is read once
-for all of them, and no more of the data is in memory than the chunks at hand. As many blocks as memory allows are
-kept in step; what does not fit waits, and reads anew.
+All trials of one (seed, fold, batch size) train on the same batches in the same order: they are a
+cohort. Its blocks begin together and train on a chunk of batches one after another, while a thread
+reads the next. So a row is read once for all of them, and no more of the data is in memory than the
+chunks at hand. As many blocks as memory allows are kept in step; what does not fit waits, and reads
+anew.
 """
 
 import dataclasses
@@ -18,17 +19,17 @@ import numpy as np
 
 from ..._core.serialization import decoded, encoded
 from ..._core.typing import Device, Tree
-from ..data import Ahead, Order, Piece, Stream
-from ..programs import Look, StreamProgram
-from ._cohort_queue import Who, next_blocks
+from ..data import EpochOrder, EvaluationBatch, Prefetch, Stream
+from ..programs import Evaluation, StreamProgram
+from ._cohort_queue import CohortKey, next_blocks
 from ._cohorts import Band, Cohort, packed
 from ._queue import IDLE, Queue
 from ._record import Place
-from ._scheduler import MEMORY_ERRORS, Host
+from ._scheduler import MEMORY_ERRORS, Scheduler
 
 
 @dataclasses.dataclass(eq=False)
-class Lockstep(Host):
+class LockstepScheduler(Scheduler):
     """Runs queues of trials in cohorts.
 
     Attributes:
@@ -55,14 +56,14 @@ class Lockstep(Host):
                 self.report()
 
     def try_out(self, queue: Queue, device: Device, steps: int, pieces: int) -> None:
-        """Train a block for so many updates and look at it, with all that is read for it; nothing is recorded.
+        """Train a block for so many updates and evaluate it, with all that is read for it; nothing is recorded.
 
         Of the held-out rows so many pieces are measured at most.
         """
-        part = queue.part
-        rows = np.arange(min(queue.width, len(part.configs)))
-        band = self._begun(queue, device, rows * (part.seeds * part.folds), steps)
-        cohort = self._cohort(Who(part.static["batch_size"], 0, 0), 0, [band])
+        group = queue.group
+        rows = np.arange(min(queue.width, len(group.configs)))
+        band = self._begun(queue, device, rows * (group.seeds * group.folds), steps)
+        cohort = self._cohort(CohortKey(group.static["batch_size"], 0, 0), 0, [band])
         with ThreadPoolExecutor(1) as pool:
             while cohort.step < steps:
                 count = self._read_chunk(cohort, steps)
@@ -72,19 +73,23 @@ class Lockstep(Host):
                     self._read_chunk(cohort, steps)
                 self._trained(band, jax.device_put(chunk, device))
             sums = self._measured([cohort], pool, pieces)
-        self._looked(band, steps, sums[band], self._held_out(cohort))
+        self._evaluated(band, steps, sums[band], self._held_out(cohort))
 
     def _open(self) -> bool:
         """Begin the next cohorts; False where no trial waits."""
-        cohorts, failed, slot = dict[Who, Cohort](), set[Queue](), 0
-        for who, queue, trials in next_blocks(self.queues, len(self.devices), self.most, self.log is not None):
+        cohorts, failed, slot = dict[CohortKey, Cohort](), set[Queue](), 0
+        for who, queue, trials in next_blocks(
+            self.queues, len(self.devices), self.most, self.log is not None
+        ):
             if who not in cohorts:
                 cohorts[who] = self._cohort(who, 0)
             cohort = cohorts[who]
             if queue in failed:
                 continue
             try:
-                cohort.bands.append(self._begun(queue, self.devices[slot % len(self.devices)], trials))
+                cohort.bands.append(
+                    self._begun(queue, self.devices[slot % len(self.devices)], trials)
+                )
             except MEMORY_ERRORS as error:
                 failed.add(queue)
                 self._halve(queue, error, list(cohorts.values()))
@@ -97,30 +102,40 @@ class Lockstep(Host):
         self.cohorts = [cohort for cohort in cohorts.values() if cohort.bands]
         return bool(self.cohorts) or (bool(failed) and self._open())
 
-    def _cohort(self, who: Who, step: int, bands: list[Band] | None = None) -> Cohort:
+    def _cohort(self, who: CohortKey, step: int, bands: list[Band] | None = None) -> Cohort:
         key, size = self.order_key(who.seed, who.fold), len(self.stream.train[who.fold])
-        program = next(q.program for q in self.queues if q.part.static["batch_size"] == who.batch_size)
+        program = next(
+            q.program for q in self.queues if q.group.static["batch_size"] == who.batch_size
+        )
         assert isinstance(program, StreamProgram)
-        order = Order(key, size, who.batch_size, program.batches)
-        return Cohort(who, bands or [], order, step, Ahead(self._reader))
+        order = EpochOrder(key, size, who.batch_size, program.batches)
+        return Cohort(who, bands or [], order, step, Prefetch(self._reader))
 
-    def _begun(self, queue: Queue, device: Device, trials: np.ndarray, until: int | None = None) -> Band:
+    def _begun(
+        self, queue: Queue, device: Device, trials: np.ndarray, until: int | None = None
+    ) -> Band:
         """A block in which these trials begin; `until` where they are tried out for so many updates."""
         mine = np.concatenate([trials, np.full(queue.width - len(trials), IDLE)])
         nobody = np.zeros(queue.width, int)
         calls, _ = self.compiled(queue, device)
-        orders = queue.orders(mine, mine != IDLE, nobody)
+        commands = queue.commands(mine, mine != IDLE, nobody)
         if until is not None:
-            orders = orders._replace(steps=np.full(queue.width, until + 1, np.int32))
+            commands = commands._replace(steps=np.full(queue.width, until + 1, np.int32))
         band = Band(
-            queue, calls, device, calls.begin(orders, self.shared[device]), mine, nobody, nobody.astype(np.int32)
+            queue,
+            calls,
+            device,
+            calls.begin(commands, self.shared[device]),
+            mine,
+            nobody,
+            nobody.astype(np.int32),
         )
         if until is not None:
             band.until = np.where(mine == IDLE, 0, until).astype(np.int32)
         return band
 
     def _advance(self, pool: ThreadPoolExecutor) -> None:
-        """A chunk for every cohort; then look where somebody is due."""
+        """A chunk for every cohort; then evaluation where somebody is due."""
         jobs: list[tuple[Band, Callable[[], Any]]] = []
         then: list[Callable[[], Any]] = []
         for cohort in self.cohorts:
@@ -128,18 +143,25 @@ class Lockstep(Host):
             count = self._read_chunk(cohort, until)
             chunk = _on_devices(cohort.ahead.take(), cohort.devices)
             cohort.step += count
-            jobs += [(band, functools.partial(self._trained, band, chunk[band.device])) for band in cohort.bands]
+            jobs += [
+                (band, functools.partial(self._trained, band, chunk[band.device]))
+                for band in cohort.bands
+            ]
             then.append(functools.partial(self._read_next, cohort, until))
         goes_on = self._side_by_side(pool, jobs, then)
         for cohort in self.cohorts:
             if not any(goes_on.get(band, False) for band in cohort.bands):
-                cohort.step = cohort.until  # all have come to their look, or diverged on the way
+                cohort.step = (
+                    cohort.until
+                )  # all have come to their evaluation, or diverged on the way
         due = [cohort for cohort in self.cohorts if cohort.step == cohort.until]
         if due:
-            self._look(due, pool)
+            self._evaluate(due, pool)
 
     def _trained(self, band: Band, chunk: Tree) -> bool:
-        band.lanes, goes_on = band.calls.train(band.lanes, band.until, chunk, self.shared[band.device])
+        band.lanes, goes_on = band.calls.train(
+            band.lanes, band.until, chunk, self.shared[band.device]
+        )
         return bool(goes_on)
 
     def _read_chunk(self, cohort: Cohort, until: int) -> int:
@@ -148,7 +170,9 @@ class Lockstep(Host):
         name = "chunk", cohort.step, count
         if not cohort.ahead.has(name):
             rows = cohort.order.rows(cohort.step, count)
-            cohort.ahead.begin(name, self.stream.read_chunk, cohort.who.fold, rows, cohort.order.batches)
+            cohort.ahead.begin(
+                name, self.stream.read_chunk, cohort.who.fold, rows, cohort.order.batches
+            )
         return count
 
     def _read_next(self, cohort: Cohort, until: int) -> None:
@@ -161,7 +185,7 @@ class Lockstep(Host):
             self._read_beyond(cohort)
 
     def _read_beyond(self, cohort: Cohort) -> None:
-        """Have read what follows the look that is due, as if all went on."""
+        """Have read what follows the evaluation that is due, as if all went on."""
         if (until := cohort.until_after) is not None:
             self._read_chunk(cohort, until)
 
@@ -171,26 +195,33 @@ class Lockstep(Host):
         if not cohort.ahead.has(name := ("piece", begin)):
             cohort.ahead.begin(name, self.stream.read_piece, cohort.who.fold, begin)
 
-    def _look(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
+    def _evaluate(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
         """Measure what is held out, record it, let the judge decide, and free the lanes whose trials are over."""
         sums = self._measured(due, pool)
         jobs = [
-            (band, functools.partial(self._looked, band, cohort.step, sums.get(band), self._held_out(cohort)))
+            (
+                band,
+                functools.partial(
+                    self._evaluated, band, cohort.step, sums.get(band), self._held_out(cohort)
+                ),
+            )
             for cohort in due
             for band in cohort.bands_due
         ]
-        looks = self._side_by_side(pool, jobs, [])
+        evaluations = self._side_by_side(pool, jobs, [])
         seen = {band: band.due(cohort.step) for cohort in due for band in cohort.bands_due}
-        for band, look in looks.items():
+        for band, evaluation in evaluations.items():
             here = seen[band]
-            of_due = jax.tree.map(lambda x, here=here: x[here], look)
-            self._see(band.queue, band.trials[here], band.looks[here], len(band.trials), of_due)
+            of_due = jax.tree.map(lambda x, here=here: x[here], evaluation)
+            self._see(
+                band.queue, band.trials[here], band.evaluations[here], len(band.trials), of_due
+            )
         for queue in self.queues:
-            trials = [band.trials[seen[band]] for band in looks if band.queue is queue]
+            trials = [band.trials[seen[band]] for band in evaluations if band.queue is queue]
             if trials:
                 self._judge(queue, np.concatenate(trials))
-        for band, look in looks.items():
-            self._free(band, seen[band], look)
+        for band, evaluation in evaluations.items():
+            self._free(band, seen[band], evaluation)
         for cohort in self.cohorts:
             self._free_stopped(cohort)
         self._drop_empty()
@@ -200,9 +231,13 @@ class Lockstep(Host):
     def _held_out(self, cohort: Cohort) -> int:
         return len(self.stream.valid[cohort.who.fold]) if self.stream.valid else 1
 
-    def _measured(self, due: list[Cohort], pool: ThreadPoolExecutor, most: int | None = None) -> dict[Band, Any]:
+    def _measured(
+        self, due: list[Cohort], pool: ThreadPoolExecutor, most: int | None = None
+    ) -> dict[Band, Any]:
         """The sums over the held-out rows, a piece at a time; over the first `most` pieces where they are given."""
-        sums: dict[Band, Any] = {band: self._no_sums(band) for cohort in due for band in cohort.bands_due}
+        sums: dict[Band, Any] = {
+            band: self._no_sums(band) for cohort in due for band in cohort.bands_due
+        }
         pieces = {cohort: len(self.stream.begins(cohort.who.fold)) for cohort in due}
         for index in range(max(pieces.values()))[:most]:
             jobs, then = [], []
@@ -210,9 +245,19 @@ class Lockstep(Host):
                 if index >= pieces[cohort]:
                     continue
                 self._read_piece(cohort, index)
-                piece, fold = _on_devices(cohort.ahead.take(), cohort.devices), np.array(cohort.who.fold, np.int32)
+                piece, fold = (
+                    _on_devices(cohort.ahead.take(), cohort.devices),
+                    np.array(cohort.who.fold, np.int32),
+                )
                 for band in cohort.bands_due:
-                    jobs.append((band, functools.partial(self._added, band, sums[band], piece[band.device], fold)))
+                    jobs.append(
+                        (
+                            band,
+                            functools.partial(
+                                self._added, band, sums[band], piece[band.device], fold
+                            ),
+                        )
+                    )
                 if index + 1 < pieces[cohort]:
                     then.append(functools.partial(self._read_piece, cohort, index + 1))
                 elif cohort in self.cohorts:
@@ -225,40 +270,49 @@ class Lockstep(Host):
         assert isinstance(program, StreamProgram)
         return {name: np.zeros(program.width, np.float32) for name in program.names}
 
-    def _added(self, band: Band, sums: Any, piece: Piece, fold: np.ndarray) -> Any:
-        return jax.block_until_ready(band.calls.add(sums, band.lanes, piece, fold, self.shared[band.device]))
+    def _added(self, band: Band, sums: Any, piece: EvaluationBatch, fold: np.ndarray) -> Any:
+        return jax.block_until_ready(
+            band.calls.add(sums, band.lanes, piece, fold, self.shared[band.device])
+        )
 
-    def _looked(self, band: Band, step: int, sums: Any, rows: int) -> Look:
+    def _evaluated(self, band: Band, step: int, sums: Any, rows: int) -> Evaluation:
         is_due, shared = np.zeros(len(band.trials), bool), self.shared[band.device]
         is_due[band.due(step)] = True
-        band.lanes, look = band.calls.look(band.lanes, is_due, band.begun_at, sums, np.int32(rows), shared)
-        return jax.tree.map(np.array, look)
+        band.lanes, evaluation = band.calls.evaluation(
+            band.lanes, is_due, band.begun_at, sums, np.int32(rows), shared
+        )
+        return jax.tree.map(np.array, evaluation)
 
-    def _free(self, band: Band, lanes: np.ndarray, look: Look) -> None:
-        """Of the lanes that were looked at, those whose trials are over."""
+    def _free(self, band: Band, lanes: np.ndarray, evaluation: Evaluation) -> None:
+        """Of the lanes that were evaluated, those whose trials are over."""
         trials, queue = band.trials[lanes], band.queue
         place = queue.place(trials)
-        is_over = ~self.record.is_running(place) | queue.is_last(trials, band.looks[lanes])
+        is_over = ~self.record.is_running(place) | queue.is_last(trials, band.evaluations[lanes])
         self._keep(queue, band.lanes, lanes[is_over], Place(*(x[is_over] for x in place)))
-        band.looks[lanes] += 1
-        band.begun_at[lanes] = look.step[lanes]
+        band.evaluations[lanes] += 1
+        band.begun_at[lanes] = evaluation.step[lanes]
         band.trials[lanes[is_over]] = IDLE
         band.update()
 
     def _free_stopped(self, cohort: Cohort) -> None:
-        """Lanes whose configuration has been stopped, wherever they are; weights past a look are not kept."""
+        """Lanes whose configuration has been stopped, wherever they are; weights past an evaluation are not kept."""
         for band in cohort.bands:
-            busy = band.busy
-            band.trials[busy[~self.record.is_running(band.queue.place(band.trials[busy]))]] = IDLE
+            occupied = band.occupied
+            band.trials[
+                occupied[~self.record.is_running(band.queue.place(band.trials[occupied]))]
+            ] = IDLE
             band.update()
 
     def _drop_empty(self) -> None:
         for cohort in self.cohorts:
-            cohort.bands = [band for band in cohort.bands if len(band.busy)]
+            cohort.bands = [band for band in cohort.bands if len(band.occupied)]
         self.cohorts = [cohort for cohort in self.cohorts if cohort.bands]
 
     def _side_by_side(
-        self, pool: ThreadPoolExecutor, jobs: list[tuple[Band, Callable[[], Any]]], then: list[Callable[[], Any]]
+        self,
+        pool: ThreadPoolExecutor,
+        jobs: list[tuple[Band, Callable[[], Any]]],
+        then: list[Callable[[], Any]],
     ) -> dict[Band, Any]:
         """What the calls return, but for those of programs that ran out of memory, which become narrower.
 
@@ -300,7 +354,10 @@ class Lockstep(Host):
             for j, band in enumerate(cohort.bands):
                 name = f"cohort/{i}/{j}"
                 arrays |= encoded(f"{name}/lanes", band.lanes)
-                arrays |= {f"{name}/{x}": getattr(band, x).copy() for x in ("trials", "looks", "begun_at")}
+                arrays |= {
+                    f"{name}/{x}": getattr(band, x).copy()
+                    for x in ("trials", "evaluations", "begun_at")
+                }
         return slots, arrays
 
     def fits(self, slots: list[Any]) -> bool:
@@ -317,13 +374,19 @@ class Lockstep(Host):
                 device = self.devices[taken % len(self.devices)]
                 bands.append(self._decoded(f"cohort/{i}/{j}", self.queues[index], device, arrays))
                 taken += 1
-            self.cohorts.append(self._cohort(Who(*slot["who"]), slot["step"], bands))
+            self.cohorts.append(self._cohort(CohortKey(*slot["who"]), slot["step"], bands))
 
-    def _decoded(self, name: str, queue: Queue, device: Device, arrays: Mapping[str, np.ndarray]) -> Band:
+    def _decoded(
+        self, name: str, queue: Queue, device: Device, arrays: Mapping[str, np.ndarray]
+    ) -> Band:
         calls, shapes = self.compiled(queue, device)
         lanes = jax.device_put(decoded(f"{name}/lanes", arrays, shapes), device)
         return Band(
-            queue, calls, device, lanes, *(arrays[f"{name}/{x}"].copy() for x in ("trials", "looks", "begun_at"))
+            queue,
+            calls,
+            device,
+            lanes,
+            *(arrays[f"{name}/{x}"].copy() for x in ("trials", "evaluations", "begun_at")),
         )
 
 

@@ -24,7 +24,8 @@ class Progress:
         stopped: trials that were stopped early.
         busy: share of the lane-steps computed in which a trial was trained.
         metric: what the score is.
-        best: the best mean score of a configuration whose trials are all done; None before the first.
+        best: the best mean score of a configuration whose trials are all done; None before the
+            first.
     """
 
     trials_done: int
@@ -34,7 +35,7 @@ class Progress:
     seconds: float
     diverged: int
     stopped: int
-    busy: float
+    utilization: float
     metric: str
     best: float | None
 
@@ -52,8 +53,8 @@ class Progress:
         best = "" if self.best is None else f", best {self.metric} {self.best:.4g}"
         diverged = f", {self.diverged} diverged" if self.diverged else ""
         stopped = f", {self.stopped} stopped" if self.stopped else ""
-        busy = f", {self.busy:.0%} of lanes busy" if self.steps_done else ""
-        return f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s{busy}{best}{stopped}{diverged}"
+        utilization = f", {self.utilization:.0%} of lanes busy" if self.steps_done else ""
+        return f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s{utilization}{best}{stopped}{diverged}"
 
 
 Reporter = Callable[[Progress], None]
@@ -64,7 +65,9 @@ def reporter(where: str, progress: bool | Reporter) -> tuple[Reporter, Callable[
     if callable(progress):
         return progress, _nothing
     if not isinstance(progress, bool):
-        raise ArgumentTypeError(f"{where}: progress must be True, False or a function, got progress={progress!r}.")
+        raise ArgumentTypeError(
+            f"{where}: progress must be True, False or a function, got progress={progress!r}."
+        )
     if not progress:
         return _nothing, _nothing
     return _bar() if _is_live() else _lines()
@@ -96,7 +99,9 @@ def _bar() -> tuple[Reporter, Callable[[], None]]:
 
     def report(progress: Progress) -> None:
         description = _with_time_left(progress) if progress.steps_done else "compiling"
-        bar.update(task, total=progress.steps, completed=progress.steps_done, description=description)
+        bar.update(
+            task, total=progress.steps, completed=progress.steps_done, description=description
+        )
 
     return report, bar.stop
 

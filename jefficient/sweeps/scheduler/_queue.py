@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.typing import Tree
-from ..programs import Lane, LaneProgram, Orders, Program
+from ..programs import Commands, Group, Lane, LaneProgram
 from ._record import Place
 
 IDLE = -1
@@ -25,44 +25,46 @@ class Queue:
         waiting: trials that have not been started, in order.
     """
 
-    part: Program
+    group: Group
     program: LaneProgram
     waiting: deque[int]
 
     @classmethod
-    def of(cls, part: Program, program: LaneProgram) -> "Queue":
+    def of(cls, group: Group, program: LaneProgram) -> "Queue":
         """All trials of a program."""
-        return cls(part, program, deque(range(part.trials)))
+        return cls(group, program, deque(range(group.trials)))
 
     @property
     def width(self) -> int:
         """Lanes in a block."""
         return self.program.width
 
-    def orders(self, trials: np.ndarray, fresh: np.ndarray, looks: np.ndarray) -> Orders:
-        """What lanes with these trials (`IDLE` for none) are told, `looks` saying which look comes next."""
-        part = self.part
-        is_busy = trials != IDLE
-        row, seed, fold = part.place(np.where(is_busy, trials, 0))
-        return Orders(
+    def commands(self, trials: np.ndarray, fresh: np.ndarray, evaluations: np.ndarray) -> Commands:
+        """What lanes with these trials (`IDLE` for none) are told, `evaluations` saying which evaluation comes next."""
+        group = self.group
+        is_occupied = trials != IDLE
+        row, seed, fold = group.place(np.where(is_occupied, trials, 0))
+        return Commands(
             fresh=fresh,
-            hyperparameters={name: x[row] for name, x in part.numbers.items()},
+            hyperparameters={name: x[row] for name, x in group.numbers.items()},
             seed=seed.astype(np.uint32),
             fold=fold.astype(np.int32),
-            steps=part.steps[row],
-            until=self.until(trials, looks),
+            steps=group.steps[row],
+            until=self.until(trials, evaluations),
         )
 
-    def until(self, trials: np.ndarray, looks: np.ndarray) -> np.ndarray:
-        """Updates made at these looks at these trials, int32; 0 for `IDLE`, and past the last look."""
-        is_busy = trials != IDLE
-        rows = self.part.place(np.where(is_busy, trials, 0))[0]
-        return np.where(is_busy, self.part.until(rows, np.where(is_busy, looks, 0)), 0)
+    def until(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+        """Updates made at these evaluates these trials, int32; 0 for `IDLE`, and past the last evaluation."""
+        is_occupied = trials != IDLE
+        rows = self.group.place(np.where(is_occupied, trials, 0))[0]
+        return np.where(
+            is_occupied, self.group.until(rows, np.where(is_occupied, evaluations, 0)), 0
+        )
 
-    def idle(self) -> Orders:
+    def idle_commands(self) -> Commands:
         """What lanes without a trial are told."""
         nobody = np.full(self.width, IDLE)
-        return self.orders(nobody, np.zeros(self.width, bool), np.zeros(self.width, int))
+        return self.commands(nobody, np.zeros(self.width, bool), np.zeros(self.width, int))
 
     def take(self) -> int:
         """The next trial that waits, `IDLE` where none does."""
@@ -70,20 +72,20 @@ class Queue:
 
     def place(self, trials: np.ndarray) -> Place:
         """Where trials stand in the arrays."""
-        row, seed, fold = self.part.place(trials)
-        return Place(self.part.configs[row], seed, fold)
+        row, seed, fold = self.group.place(trials)
+        return Place(self.group.configs[row], seed, fold)
 
     def weights_of(self, lanes: Lane, lane: int) -> Tree:
         """The weights that one lane keeps, on the host: no other's leave the device."""
         return jax.tree.map(_on_host, self.program.pick(lanes, lane))
 
-    def is_last(self, trials: np.ndarray, looks: np.ndarray) -> np.ndarray:
-        """Whether each trial ends with this look, bool."""
-        return looks + 1 == self.part.look_count(self.part.place(trials)[0])
+    def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+        """Whether each trial ends with this evaluation, bool."""
+        return evaluations + 1 == self.group.evaluation_count(self.group.place(trials)[0])
 
     def members(self, rows: np.ndarray) -> np.ndarray:
         """The trials of the configurations in these rows."""
-        each = self.part.seeds * self.part.folds
+        each = self.group.seeds * self.group.folds
         return (rows[:, None] * each + np.arange(each)).ravel()
 
 

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._core.typing import Tree
-from ...results import Curves, Score, Status, at_looks, last_look
-from ..programs import Program
+from ...results import Curves, Score, Status, at_evaluations, last_evaluation
+from ..programs import Group
 from ._progress import Progress
 
-_RUNNING = int(Status.RUNNING)  # NumPy takes its time to find out what a member of an enumeration is
+_RUNNING = int(
+    Status.RUNNING
+)  # NumPy takes its time to find out what a member of an enumeration is
 _DIVERGED, _STOPPED = int(Status.DIVERGED), int(Status.STOPPED)
 _AT_ONCE = 2**16
 """Configurations whose standings are worked out together, so that little memory is taken beside the arrays."""
@@ -32,7 +34,7 @@ class Place(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """One look at some trials. `values`: name to float32 array; the others int arrays; `index`: which look it is."""
+    """One evaluation of some trials. `values`: name to float32 array; the others int arrays; `index`: which evaluation it is."""
 
     index: np.ndarray
     values: dict[str, np.ndarray]
@@ -44,45 +46,57 @@ class Seen(NamedTuple):
 class Record:
     """What blocks have handed over.
 
-    Each look costs what its block holds, not what the sweep does: standings are kept up as configurations complete.
+    Each evaluation costs what its block holds, not what the sweep does: standings are kept up as
+    configurations complete.
 
     Attributes:
-        weights: (config, seed, fold) to the weights of the best configurations so far, and of incomplete ones.
+        weights: (config, seed, fold) to the weights of the best configurations so far, and of
+            incomplete ones.
     """
 
     def __init__(
         self,
         configs: int,
-        parts: Sequence[Program],
+        groups: Sequence[Group],
         widths: Sequence[int],
         score: Score,
         measured: tuple[str, ...],
         diagnostics: Mapping[str, tuple[int, ...]],
         keep_configs: int,
     ):
-        shape = (configs, parts[0].seeds, parts[0].folds)
-        looks = max(len(x) for part in parts for x in part.looks)
+        shape = (configs, groups[0].seeds, groups[0].folds)
+        evaluations = max(len(x) for group in groups for x in group.evaluations)
         self._score, self._keep_configs = score, keep_configs
         shapes = {**dict.fromkeys(measured, ()), **diagnostics}
         self._measured, self._diagnostics = measured, tuple(diagnostics)
-        self._looks = {name: np.full((*shape, looks, *more), np.nan, np.float32) for name, more in shapes.items()}
-        self._seconds = np.full((*shape, looks), np.nan)
+        self._evaluations = {
+            name: np.full((*shape, evaluations, *more), np.nan, np.float32)
+            for name, more in shapes.items()
+        }
+        self._seconds = np.full((*shape, evaluations), np.nan)
         self._status = np.full(shape, _RUNNING, int)
         self._steps_taken = np.zeros(shape, int)
         self._diverged_at = np.full(shape, -1)
-        self._step = np.full((configs, looks), -1)
+        self._step = np.full((configs, evaluations), -1)
         self._steps_per_epoch, self._width, self._steps = (
             np.ones(configs),
             np.zeros(configs, int),
             np.zeros(configs, int),
         )
-        for part, width in zip(parts, widths, strict=True):
-            for config, seen in zip(part.configs, part.looks, strict=True):
+        for group, width in zip(groups, widths, strict=True):
+            for config, seen in zip(group.configs, group.evaluations, strict=True):
                 self._step[config, : len(seen)] = seen
-            self._steps_per_epoch[part.configs], self._width[part.configs] = part.steps_per_epoch, width
-            self._steps[part.configs] = part.steps
-        self._reported = np.zeros(configs, int)  # looks that the judge knows, by configuration
-        self._missing = np.full(configs, shape[1] * shape[2])  # trials that are not over, by configuration
+            self._steps_per_epoch[group.configs], self._width[group.configs] = (
+                group.steps_per_epoch,
+                width,
+            )
+            self._steps[group.configs] = group.steps
+        self._reported = np.zeros(
+            configs, int
+        )  # evaluations that the judge knows, by configuration
+        self._missing = np.full(
+            configs, shape[1] * shape[2]
+        )  # trials that are not over, by configuration
         self._best: list[tuple[Any, int]] = []  # (standing, config), of complete ones, sorted
         self._kept: set[int] = set()  # the configurations in it
         self._best_score: float | None = None
@@ -98,7 +112,7 @@ class Record:
         return time.monotonic() - self._begun
 
     @property
-    def busy(self) -> float:
+    def utilization(self) -> float:
         """The share of lane-steps in which a trial was trained, of all those that were computed."""
         return self._steps_made / max(self._steps_offered, 1)
 
@@ -107,13 +121,13 @@ class Record:
         return self._status[place] == _RUNNING
 
     def add(self, place: Place, seen: Seen, width: int) -> None:
-        """One look at the trials of a block of `width` lanes; those that were stopped meanwhile stay what they are."""
+        """One evaluation of the trials of a block of `width` lanes; those that were stopped meanwhile stay what they are."""
         steps_made = seen.step - self._steps_taken[place]
         self._steps_offered += width * int(steps_made.max(initial=0))
         going = self.is_running(place)
         place, steps_made = Place(*(x[going] for x in place)), steps_made[going]
         for name, values in seen.values.items():
-            self._looks[name][*place, seen.index[going]] = values[going]
+            self._evaluations[name][*place, seen.index[going]] = values[going]
         self._seconds[*place, seen.index[going]] = self.seconds
         self._steps_made += int(steps_made.sum())
         self._steps_left -= int(steps_made.sum())
@@ -132,10 +146,14 @@ class Record:
 
     def restart(self, configs: np.ndarray, width: int) -> None:
         """All trials of these configurations, none of which is complete, start again, in blocks of `width` lanes."""
-        for values in self._looks.values():
+        for values in self._evaluations.values():
             values[configs] = np.nan
         self._seconds[configs] = np.nan
-        self._status[configs], self._steps_taken[configs], self._diverged_at[configs] = Status.RUNNING, 0, -1
+        self._status[configs], self._steps_taken[configs], self._diverged_at[configs] = (
+            Status.RUNNING,
+            0,
+            -1,
+        )
         self._reported[configs], self._width[configs] = 0, width
         again = set(configs.tolist())
         self.weights = {place: w for place, w in self.weights.items() if place[0] not in again}
@@ -144,22 +162,28 @@ class Record:
     def arrays(self) -> dict[str, np.ndarray]:
         """All that `restore` needs, but for the weights."""
         state = {name: getattr(self, f"_{name}") for name in _STATE}
-        looks = {"seconds": self._seconds, **self._looks}
+        evaluations = {"seconds": self._seconds, **self._evaluations}
         work = np.array([self._steps_made, self._steps_offered, self.seconds])
-        return {**state, **{f"looks/{name}": x for name, x in looks.items()}, "work": work}
+        return {
+            **state,
+            **{f"evaluations/{name}": x for name, x in evaluations.items()},
+            "work": work,
+        }
 
     def fixed(self) -> dict[str, np.ndarray]:
-        """The arrays that are known before anything is trained: when looks are."""
+        """The arrays that are known before anything is trained: when evaluations are."""
         return {"step": self._step, "steps_per_epoch": self._steps_per_epoch}
 
     def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
         """Take configurations `old` of another record's arrays as configurations `new`, and count anew."""
         for name in _STATE:
             getattr(self, f"_{name}")[new] = arrays[name][old]
-        for name, values in {"seconds": self._seconds, **self._looks}.items():
-            there = arrays[f"looks/{name}"]
-            looks = min(values.shape[3], there.shape[3])  # those of the configurations in both fit
-            values[new, :, :, :looks] = there[old, :, :, :looks]
+        for name, values in {"seconds": self._seconds, **self._evaluations}.items():
+            there = arrays[f"evaluations/{name}"]
+            evaluations = min(
+                values.shape[3], there.shape[3]
+            )  # those of the configurations in both fit
+            values[new, :, :, :evaluations] = there[old, :, :, :evaluations]
         self._steps_made, self._steps_offered = (int(x) for x in arrays["work"][:2])
         self._begun = time.monotonic() - float(arrays["work"][2])
         self._count()
@@ -173,7 +197,9 @@ class Record:
         is_over = self._status != _RUNNING
         self._counts = Counter(self._status[is_over].tolist())
         self._missing = (~is_over).sum(axis=(1, 2))
-        self._steps_left = int(np.where(is_over, 0, self._steps[:, None, None] - self._steps_taken).sum())
+        self._steps_left = int(
+            np.where(is_over, 0, self._steps[:, None, None] - self._steps_taken).sum()
+        )
         self._best, self._kept, self._best_score = [], set(), None
         complete = np.flatnonzero(self._missing == 0)
         for begin in range(0, len(complete), _AT_ONCE):
@@ -194,19 +220,23 @@ class Record:
         if len(complete):
             self._complete(complete)
 
-    def unreported(self, configs: np.ndarray, looks: np.ndarray) -> list[tuple[int, int, float]]:
-        """Looks that all trials of configurations have come to since this was last asked, of `looks` that each makes.
+    def unreported(
+        self, configs: np.ndarray, evaluations: np.ndarray
+    ) -> list[tuple[int, int, float]]:
+        """Evaluations that all trials of configurations have come to since this was last asked, of `evaluations` that each makes.
 
         Returns:
-            In rising order: which of the configurations (its place in `configs`), which look, and the mean score,
-            signed so that smaller is better; inf where a trial has diverged.
+            In rising order: which of the configurations (its place in `configs`), which evaluation,
+            and the mean score, signed so that smaller is better; inf where a trial has diverged.
         """
         found: list[tuple[int, int, float]] = []
         places = np.arange(len(configs))
         while len(places):
-            places = places[self._reported[configs[places]] < looks[places]]
+            places = places[self._reported[configs[places]] < evaluations[places]]
             index = self._reported[configs[places]]
-            scores = self._scores_at(configs[places], index).reshape(len(places), np.prod(self._status.shape[1:]))
+            scores = self._scores_at(configs[places], index).reshape(
+                len(places), np.prod(self._status.shape[1:])
+            )
             is_stopped = (self._status[configs[places]] == _STOPPED).any(axis=(1, 2))
             is_there = ~(np.isnan(scores).any(axis=1) | is_stopped)
             places, index, means = places[is_there], index[is_there], scores[is_there].mean(axis=1)
@@ -215,14 +245,16 @@ class Record:
         return sorted(found)
 
     def _scores_at(self, configs: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """The signed score of each trial (configs, seeds, folds) by look `index` of each configuration.
+        """The signed score of each trial (configs, seeds, folds) by evaluation `index` of each configuration.
 
-        It is inf for one that has diverged, NaN for one not looked at.
+        It is inf for one that has diverged, NaN for one not evaluated.
         """
         is_diverged = self._status[configs] == _DIVERGED
-        is_seen = is_diverged | (self._steps_taken[configs] >= self._step[configs, index][:, None, None])
-        values = self._looks[self._score.metric]
-        if self._score.select == "best_look":
+        is_seen = is_diverged | (
+            self._steps_taken[configs] >= self._step[configs, index][:, None, None]
+        )
+        values = self._evaluations[self._score.metric]
+        if self._score.select == "best":
             seen = np.arange(values.shape[-1]) <= index[:, None, None, None]
             best = _bounded(self._score.sign * values[configs], seen).min(axis=-1)
         else:
@@ -232,18 +264,25 @@ class Record:
     def _complete(self, configs: np.ndarray) -> None:
         """Place configurations among the best, and let go of the weights of those that are pushed out."""
         values, status, taken = (
-            self._looks[self._score.metric][configs],
+            self._evaluations[self._score.metric][configs],
             self._status[configs],
             self._steps_taken[configs],
         )
-        looks = self._score.looks(values, status, last_look(self._step[configs, None, None], taken))
-        each = (x.reshape(len(configs), -1) for x in (at_looks(values, looks), status, taken))
-        for standing, config in zip(self._score.standing(*each), configs.tolist(), strict=True):
-            without, short, mean = standing
+        evaluations = self._score.evaluations(
+            values, status, last_evaluation(self._step[configs, None, None], taken)
+        )
+        each = (
+            x.reshape(len(configs), -1)
+            for x in (at_evaluations(values, evaluations), status, taken)
+        )
+        for rank, config in zip(self._score.rank(*each), configs.tolist(), strict=True):
+            without, short, mean = rank
             is_scored = without == 0 and short == -np.inf
-            if is_scored and (self._best_score is None or mean < self._score.sign * self._best_score):
+            if is_scored and (
+                self._best_score is None or mean < self._score.sign * self._best_score
+            ):
                 self._best_score = self._score.sign * mean
-            bisect.insort(self._best, (standing, config))
+            bisect.insort(self._best, (rank, config))
             self._kept.add(config)
             if len(self._best) > self._keep_configs:
                 self._let_go(self._best.pop()[1])
@@ -269,7 +308,7 @@ class Record:
             seconds=self.seconds,
             diverged=self._counts[Status.DIVERGED],
             stopped=self._counts[Status.STOPPED],
-            busy=self.busy,
+            utilization=self.utilization,
             metric=self._score.metric,
             best=self._best_score,
         )
@@ -277,8 +316,8 @@ class Record:
     def curves(self) -> Curves:
         """All arrays, for the dataset."""
         return Curves(
-            {name: self._looks[name] for name in self._measured},
-            {name: self._looks[name] for name in self._diagnostics},
+            {name: self._evaluations[name] for name in self._measured},
+            {name: self._evaluations[name] for name in self._diagnostics},
             self._seconds,
             self._status,
             self._steps_taken,

@@ -1,4 +1,4 @@
-"""What the host decides, however lanes are run: what a look says, who is stopped, whose weights are kept."""
+"""What the host decides, however lanes are run: what an evaluation says, who is stopped, whose weights are kept."""
 
 import abc
 import dataclasses
@@ -12,15 +12,15 @@ import numpy as np
 
 from ..._core.errors import JefficientError, JefficientWarning
 from ..._core.typing import Device
-from ..programs import Lane, Look, Shared
-from ..stopping import Log, Report
+from ..programs import Evaluation, Lane, Shared
+from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE
 from ._queue import Queue
 from ._record import Place, Record, Seen
 
 
 @dataclasses.dataclass(eq=False)
-class Host(abc.ABC):
+class Scheduler(abc.ABC):
     """Queues of trials, the machine they run on, and what has become of them.
 
     Attributes:
@@ -28,7 +28,7 @@ class Host(abc.ABC):
         compiled: ``(queue, device) -> (segment, lanes)``, the lanes as shapes and dtypes.
         devices: one for each slot.
         shared: what lanes read, on each device.
-        record: where looks and weights go.
+        record: where evaluations and weights go.
         log: who stops configurations, and what it has been told; or None.
         keeps: whether weights are kept.
         report: called after every segment.
@@ -40,7 +40,7 @@ class Host(abc.ABC):
     devices: list[Device]
     shared: dict[Device, Shared]
     record: Record
-    log: Log | None
+    log: PrunerLog | None
     keeps: bool
     report: Callable[[], None]
     between: Callable[[Any], None]
@@ -66,24 +66,37 @@ class Host(abc.ABC):
     def restore(self, slots: list[Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what `captured` gave."""
 
-    def _see(self, queue: Queue, trials: np.ndarray, looks: np.ndarray, width: int, look: Look) -> None:
-        """Record a look at some lanes of a block: which trials they train, and the looks that they have come to."""
-        ends: Any = (look.status, look.step, look.diverged_at)
-        self.record.add(queue.place(trials), Seen(looks, look.values, *ends), width)  # pyright: ignore[reportArgumentType]
+    def _see(
+        self,
+        queue: Queue,
+        trials: np.ndarray,
+        evaluations: np.ndarray,
+        width: int,
+        evaluation: Evaluation,
+    ) -> None:
+        """Record a evaluation of some lanes of a block: which trials they train, and the evaluations that they have come to."""
+        ends: Any = (evaluation.status, evaluation.step, evaluation.diverged_at)
+        self.record.add(queue.place(trials), Seen(evaluations, evaluation.values, *ends), width)  # pyright: ignore[reportArgumentType]
 
     def _judge(self, queue: Queue, trials: np.ndarray) -> None:
         """Report what is complete of the configurations of these trials, and stop those that the judge stops."""
         if self.log is None:
             return
-        part, rows = queue.part, np.unique(queue.part.place(trials)[0])
-        configs, reports, reported_rows = part.configs[rows], [], []
-        for place, index, score in self.record.unreported(configs, part.look_count(rows)):
-            step = part.looks[rows[place]][index]
-            reports.append(Report(int(configs[place]), step, step / part.steps_per_epoch, score))
+        group, rows = queue.group, np.unique(queue.group.place(trials)[0])
+        configs, reports, reported_rows = group.configs[rows], [], []
+        for place, index, score in self.record.unreported(configs, group.evaluation_count(rows)):
+            step = group.evaluations[rows[place]][index]
+            reports.append(
+                Observation(int(configs[place]), step, step / group.steps_per_epoch, score)
+            )
             reported_rows.append(rows[place])
-        stopped = [row for row, stops in zip(reported_rows, self.log.stops(reports), strict=True) if stops]
+        stopped = [
+            row for row, stops in zip(reported_rows, self.log.stops(reports), strict=True) if stops
+        ]
         if stopped:
-            self.record.stop(queue.place(queue.members(np.unique(stopped))))  # all have begun: none is waiting
+            self.record.stop(
+                queue.place(queue.members(np.unique(stopped)))
+            )  # all have begun: none is waiting
 
     def _keep(self, queue: Queue, after: Lane, lanes: np.ndarray, place: Place) -> None:
         """Take the weights of trials that are over, where they may be among the best."""
@@ -98,9 +111,9 @@ class Host(abc.ABC):
         """Out of memory: the program goes on in blocks of half the width; what it has not finished starts again."""
         if not is_out_of_memory(error) or queue.width == 1:
             raise error
-        trials = np.arange(queue.part.trials)
-        rows = np.unique(queue.part.place(trials[self.record.is_running(queue.place(trials))])[0])
-        configs = queue.part.configs[rows]
+        trials = np.arange(queue.group.trials)
+        rows = np.unique(queue.group.place(trials[self.record.is_running(queue.place(trials))])[0])
+        configs = queue.group.configs[rows]
         warnings.warn(
             f"{WHERE}: out of memory with {queue.width} lanes in a block. Going on with {queue.width // 2}; "
             f"{len(configs)} configurations that had not finished start again.",

@@ -1,8 +1,8 @@
 """When a configuration is stopped early: decision rules over reported scores, without a device.
 
-A rule makes a judge. After each block of lanes the judge is given all configurations whose trials have all reached a
-look, in a fixed order, and answers which of them are to be stopped. So its decisions are a function of logical time
-(which segment of which block), never of who arrived first.
+A rule makes a judge. After each block of lanes the judge is given all configurations whose trials
+have all reached a evaluation, in a fixed order, and answers which of them are to be stopped. So its
+decisions are a function of logical time (which segment of which block), never of who arrived first.
 """
 
 import bisect
@@ -14,11 +14,13 @@ from typing import NamedTuple, Protocol
 from ..._core import checks
 from ..._core.errors import ArgumentError
 
-_ROUNDING = 1e-12  # a whole number that floating point has put a little below itself is still that number
+_ROUNDING = (
+    1e-12  # a whole number that floating point has put a little below itself is still that number
+)
 
 
-class Report(NamedTuple):
-    """A configuration's mean score at a look, signed so that smaller is better; inf where a trial diverged.
+class Observation(NamedTuple):
+    """A configuration's mean score at an evaluation, signed so that smaller is better; inf where a trial diverged.
 
     `step` and `epoch` say how far it has got; `epoch` is NaN where there are none.
     """
@@ -34,10 +36,10 @@ class Report(NamedTuple):
         return self.epoch if math.isfinite(self.epoch) else self.step
 
 
-class Judge(Protocol):
+class Pruner(Protocol):
     """What has been reported so far."""
 
-    def stops(self, reports: Sequence[Report]) -> list[bool]:
+    def stops(self, reports: Sequence[Observation]) -> list[bool]:
         """Take the reports, then say which of the configurations are stopped."""
         ...
 
@@ -46,22 +48,22 @@ class Judge(Protocol):
 class StopRule:
     """How `jf.sweep(stop=…)` decides; made by `jf.successive_halving` and `jf.median_stop`."""
 
-    def judge(self) -> Judge:
+    def judge(self) -> Pruner:
         """A judge that has seen nothing."""
         raise NotImplementedError
 
 
-class Log:
+class PrunerLog:
     """A judge, and everything it has been told: so it can be told again, to another judge."""
 
-    def __init__(self, rule: StopRule, batches: Sequence[Sequence[Report]] = ()):
+    def __init__(self, rule: StopRule, batches: Sequence[Sequence[Observation]] = ()):
         self.rule = rule
         self._judge = rule.judge()
-        self.batches: list[list[Report]] = []
+        self.batches: list[list[Observation]] = []
         for batch in batches:
             self.stops(batch)
 
-    def stops(self, reports: Sequence[Report]) -> list[bool]:
+    def stops(self, reports: Sequence[Observation]) -> list[bool]:
         """Take the reports, then say which of the configurations are stopped."""
         if reports:
             self.batches.append(list(reports))
@@ -69,7 +71,9 @@ class Log:
 
     def forget(self, configs: set[int]) -> None:
         """As if these configurations had never been reported."""
-        kept = [[report for report in batch if report.config not in configs] for batch in self.batches]
+        kept = [
+            [report for report in batch if report.config not in configs] for batch in self.batches
+        ]
         self.__init__(self.rule, [batch for batch in kept if batch])
 
 
@@ -91,9 +95,10 @@ def successive_halving(
 ) -> SuccessiveHalving:
     """Stop a configuration that is not among the best ``1 / eta`` of those that got as far: asynchronous halving.
 
-    Rungs lie at r·etaᵏ updates, k = 0, 1, …; a configuration reaches one at its first look there or later. When all
-    its trials (seeds and folds) have, their mean score enters the rung, and it goes on if it is among the best
-    max(1, ⌊n / eta⌋) of the n that have entered so far. Nobody waits for the others, so lanes stay busy.
+    Rungs lie at r·etaᵏ updates, k = 0, 1, …; a configuration reaches one at its first evaluation
+    there or later. When all its trials (seeds and folds) have, their mean score enters the rung,
+    and it goes on if it is among the best max(1, ⌊n / eta⌋) of the n that have entered so far.
+    Nobody waits for the others, so lanes stay busy.
 
     Args:
         eta: 1 < eta < inf.
@@ -107,8 +112,8 @@ def successive_halving(
         ArgumentError: where a number is out of range, or not exactly one of the two is given.
 
     References:
-        Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, https://arxiv.org/abs/1810.05934, in
-        its form that stops and never resumes.
+        Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning,
+        https://arxiv.org/abs/1810.05934, in its form that stops and never resumes.
 
     Examples:
         >>> import jefficient as jf
@@ -144,9 +149,9 @@ class MedianStop(StopRule):
 def median_stop(*, min_steps: int = 1, min_configs: int = 5) -> MedianStop:
     """Stop a configuration whose best score so far is worse than the median of the others' running means.
 
-    At each look it is compared with the configurations that have got as far, in epochs where there are any and in
-    updates else: with the mean of each one's scores up to there. One with a diverged trial is stopped at once: it can
-    never be the best.
+    At each evaluation it is compared with the configurations that have got as far, in epochs where
+    there are any and in updates else: with the mean of each one's scores up to there. One with a
+    diverged trial is stopped at once: it can never be the best.
 
     Args:
         min_steps: updates before anyone is stopped, 1 or more.
@@ -177,7 +182,7 @@ class _Rungs:
         self._entered: list[list[float]] = []
         self._reached: dict[int, int] = {}  # configuration to how many rungs it has entered
 
-    def stops(self, reports: Sequence[Report]) -> list[bool]:
+    def stops(self, reports: Sequence[Observation]) -> list[bool]:
         """Enter all, then judge each at the last rung it has entered."""
         entered = [self._enter(report) for report in reports]
         return [
@@ -185,8 +190,8 @@ class _Rungs:
             for report, rung in zip(reports, entered, strict=True)
         ]
 
-    def _enter(self, report: Report) -> int | None:
-        """The highest rung that the configuration enters with this look."""
+    def _enter(self, report: Observation) -> int | None:
+        """The highest rung that the configuration enters with this evaluation."""
         last = None
         reached = report.epoch if self._rule.min_steps is None else report.step
         while _is_as_far(reached, self.at(self._reached.get(report.config, 0))):
@@ -205,34 +210,40 @@ class _Rungs:
 
     def _is_among_best(self, score: float, rung: int) -> bool:
         scores = self._entered[rung]
-        best = max(1, math.floor(len(scores) / self._rule.eta * (1 + _ROUNDING)))  # 33 / 1.1 is 29.999…
+        best = max(
+            1, math.floor(len(scores) / self._rule.eta * (1 + _ROUNDING))
+        )  # 33 / 1.1 is 29.999…
         return math.isfinite(score) and score <= scores[best - 1]
 
 
 class _Curve:
-    """Running means and bests of one configuration, in the order of its looks."""
+    """Running means and bests of one configuration, in the order of its evaluations."""
 
     def __init__(self):
         self.progress: list[float] = []
         self._sums: list[float] = []
         self._bests: list[float] = []
 
-    def add(self, report: Report) -> None:
+    def add(self, report: Observation) -> None:
         self.progress.append(report.progress)
         self._sums.append(report.score + (self._sums[-1] if self._sums else 0.0))
         self._bests.append(min(report.score, self._bests[-1] if self._bests else math.inf))
 
     def up_to(self, mark: float) -> tuple[float, float] | None:
-        """Mean and best of the scores up to there, None where it has come past without a look."""
-        looks = bisect.bisect_right(self.progress, _rounded_up(mark))
-        return (self._sums[looks - 1] / looks, self._bests[looks - 1]) if looks else None
+        """Mean and best of the scores up to there, None where it has come past without an evaluation."""
+        evaluations = bisect.bisect_right(self.progress, _rounded_up(mark))
+        return (
+            (self._sums[evaluations - 1] / evaluations, self._bests[evaluations - 1])
+            if evaluations
+            else None
+        )
 
 
 class _Medians:
     """The means of those who have come past a mark, sorted, for every mark that somebody was judged at.
 
-    What a configuration's mean up to a mark is, is known when it comes past: it is inserted once, and a decision costs
-    no more than that, however many there are.
+    What a configuration's mean up to a mark is, is known when it comes past: it is inserted once,
+    and a decision costs no more than that, however many there are.
     """
 
     def __init__(self, rule: MedianStop):
@@ -241,17 +252,23 @@ class _Medians:
         self._marks: list[float] = []  # sorted
         self._means: dict[float, list[float]] = {}  # sorted, by mark
 
-    def stops(self, reports: Sequence[Report]) -> list[bool]:
+    def stops(self, reports: Sequence[Observation]) -> list[bool]:
         """Take all, then judge each."""
         for report in reports:
             self._add(report)
         return [self._stops(report) for report in reports]
 
-    def _add(self, report: Report) -> None:
+    def _add(self, report: Observation) -> None:
         curve = self._curves.setdefault(report.config, _Curve())
-        before = bisect.bisect_right(self._marks, _rounded_up(curve.progress[-1])) if curve.progress else 0
+        before = (
+            bisect.bisect_right(self._marks, _rounded_up(curve.progress[-1]))
+            if curve.progress
+            else 0
+        )
         curve.add(report)
-        for mark in self._marks[before : bisect.bisect_right(self._marks, _rounded_up(report.progress))]:
+        for mark in self._marks[
+            before : bisect.bisect_right(self._marks, _rounded_up(report.progress))
+        ]:
             self._insert(mark, curve)
 
     def _insert(self, mark: float, curve: _Curve) -> None:
@@ -259,7 +276,7 @@ class _Medians:
         if here is not None:
             bisect.insort(self._means[mark], here[0])
 
-    def _stops(self, report: Report) -> bool:
+    def _stops(self, report: Observation) -> bool:
         if not math.isfinite(report.score):
             return True  # a trial has diverged: it is never the best
         if report.step < self._rule.min_steps:
@@ -272,7 +289,7 @@ class _Medians:
                 if _is_as_far(curve.progress[-1], mark):
                     self._insert(mark, curve)
         means, own = self._means[mark], self._curves[report.config].up_to(mark)
-        assert own is not None  # it has a look there
+        assert own is not None  # it has an evaluation there
         place = bisect.bisect_left(means, own[0])
         others = len(means) - 1
         if others < self._rule.min_configs:

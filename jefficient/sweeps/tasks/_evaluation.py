@@ -21,16 +21,19 @@ def means(
     """The mean of each function over some rows, float32, weighted by rows.
 
     Args:
-        functions: name to ``batch -> scalar``, the mean over the batch, or ``-> (n,)``, one number a row; float32.
+        functions: name to ``batch -> scalar``, the mean over the batch, or ``-> (n,)``, one number
+            a row; float32.
         batch_of: the batches. From `count` on it gives row 0 again.
         rows: how many rows `batch_of` has.
         batch_size: rows in a batch at most; the last one holds the rest.
-        count: how many rows count, int32, 1 … `rows`; None for all. What row 0 adds to a scalar where it stands for
-            rows that are not there is taken off again.
+        count: how many rows count, int32, 1 … `rows`; None for all. What row 0 adds to a scalar
+            where it stands for rows that are not there is taken off again.
     """
     if batch_size >= rows and count is None:
         return {name: jnp.mean(f(batch_of(0, rows))) for name, f in functions.items()}
-    first = None if count is None else {n: jnp.mean(f(batch_of(0, 1))) for n, f in functions.items()}
+    first = (
+        None if count is None else {n: jnp.mean(f(batch_of(0, 1))) for n, f in functions.items()}
+    )
 
     def sums(begin: jax.Array | int, size: int) -> dict[str, jax.Array]:
         batch = batch_of(begin, size)

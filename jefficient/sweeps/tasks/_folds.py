@@ -15,10 +15,11 @@ from ..._core.typing import Tree
 from ._notes import WHERE
 
 
-class FoldRows(NamedTuple):
+class FoldIndices(NamedTuple):
     """Folds as a program reads them; the first axis is the fold, shorter ones are filled with their first row.
 
-    `train`, `valid`: int32 (folds, most rows), row numbers; `train_size`, `valid_size`: int32 (folds,), how many count.
+    `train`, `valid`: int32 (folds, most rows), row numbers; `train_size`, `valid_size`: int32
+    (folds,), how many count.
     """
 
     train: jax.Array
@@ -52,9 +53,9 @@ class Folds:
         """Held-out rows of each fold."""
         return [len(rows) for rows in self.valid]
 
-    def arrays(self) -> FoldRows:
+    def arrays(self) -> FoldIndices:
         """For the program."""
-        return FoldRows(
+        return FoldIndices(
             jnp.asarray(_filled(self.train)),
             jnp.asarray(self.train_sizes, jnp.int32),
             jnp.asarray(_filled(self.valid)),
@@ -66,19 +67,23 @@ def folds_of(folds: Any, data: Tree, size: int, key: jax.Array) -> Folds:
     """The folds of `size` rows.
 
     Args:
-        folds: a number (shuffled with `key`, sizes differ by one row at most), a splitter of scikit-learn's kind, or
-            pairs of row numbers (train, held out).
-        data: where a splitter's `y` and `groups` are looked for: ``data["y"]`` and ``data["groups"]`` of a dict, the
-            second array of a pair.
+        folds: a number (shuffled with `key`, sizes differ by one row at most), a splitter of
+            scikit-learn's kind, or pairs of row numbers (train, held out).
+        data: where a splitter's `y` and `groups` are looked for: ``data["y"]`` and
+            ``data["groups"]`` of a dict, the second array of a pair.
         size: rows of the data.
         key: what a number of folds is drawn with.
     """
     if isinstance(folds, bool | str | Mapping) or folds is None:
-        raise ArgumentTypeError(f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}."
+        )
     if checks.is_number(folds):
         checks.check_count(WHERE, folds=folds)
         if not 2 <= folds <= size:
-            raise ArgumentError(f"{WHERE}: 2 <= folds <= {size} (the rows of data) must hold, got folds={folds}.")
+            raise ArgumentError(
+                f"{WHERE}: 2 <= folds <= {size} (the rows of data) must hold, got folds={folds}."
+            )
         parts = np.array_split(np.asarray(jax.random.permutation(key, size)), folds)
         pairs = [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
     elif hasattr(folds, "split"):
@@ -86,7 +91,9 @@ def folds_of(folds: Any, data: Tree, size: int, key: jax.Array) -> Folds:
     elif isinstance(folds, Iterable):
         pairs = list(folds)
     else:
-        raise ArgumentTypeError(f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}."
+        )
     if not pairs:
         raise ArgumentError(f"{WHERE}: folds must hold at least one pair of rows, got none.")
     checked = [_checked(i, pair, size) for i, pair in enumerate(pairs)]
@@ -102,7 +109,9 @@ def _split(splitter: Any, data: Tree, size: int) -> list:
     host = [None if x is None else np.asarray(x) for x in (y, groups)]
     try:
         with warnings.catch_warnings():  # it was not the user who passed them
-            warnings.filterwarnings("ignore", message="The groups parameter is ignored", category=UserWarning)
+            warnings.filterwarnings(
+                "ignore", message="The groups parameter is ignored", category=UserWarning
+            )
             return list(splitter.split(np.zeros((size, 1)), *host))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
@@ -115,7 +124,9 @@ def _split(splitter: Any, data: Tree, size: int) -> list:
 def _checked(fold: int, pair: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The pair as sorted int32 arrays without a row on both sides."""
     if not (isinstance(pair, tuple | list) and len(pair) == 2):
-        raise ArgumentTypeError(f"{WHERE}: each fold must be a pair (train rows, held-out rows), got {pair!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: each fold must be a pair (train rows, held-out rows), got {pair!r}."
+        )
     sides = []
     for side, rows in zip(("train", "held-out"), pair, strict=True):
         rows = np.asarray(rows)
@@ -130,7 +141,9 @@ def _checked(fold: int, pair: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
                 f"{rows.max()}."
             )
         if len(np.unique(rows)) < len(rows):
-            raise ArgumentError(f"{WHERE}: the {side} rows of fold {fold} must differ, got some twice.")
+            raise ArgumentError(
+                f"{WHERE}: the {side} rows of fold {fold} must differ, got some twice."
+            )
         sides.append(np.sort(rows).astype(np.int32))
     shared = np.intersect1d(*sides)
     if len(shared):

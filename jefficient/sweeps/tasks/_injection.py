@@ -17,7 +17,7 @@ from ._task import Task
 INJECTED = ("steps", "steps_per_epoch", "batch_size")
 """What the engine knows and any function may ask for, without it being an axis."""
 
-DIMENSIONS = ("config", "seed", "fold", "look", "step", "epoch")
+DIMENSIONS = ("config", "seed", "fold", "evaluation", "step", "epoch")
 VARIABLES = ("status", "steps_taken", "diverged_at", "seconds", "block_width", "hash", "layer")
 COLUMNS = ("trials", "stopped", "diverged", "difference", "standard_error", "p_value")
 DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")
@@ -25,7 +25,9 @@ RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
     **dict.fromkeys(("steps_per_epoch", "fold"), "what the engine works out"),
     **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
-    **dict.fromkeys(("train_loss", "train_loss_std", "train_loss_se", *VARIABLES), "a variable of the result"),
+    **dict.fromkeys(
+        ("train_loss", "train_loss_std", "train_loss_se", *VARIABLES), "a variable of the result"
+    ),
     **dict.fromkeys(COLUMNS, "a column of tables"),
     **dict.fromkeys(("training_rows", "validation_rows"), "a coordinate of the result"),
     **dict.fromkeys(DIAGNOSTICS, "a diagnostic in the result"),
@@ -33,62 +35,79 @@ RESERVED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Consumer:
+class Requester:
     """A function that hyperparameters may go to, and the names it asks for."""
 
     name: str
     function: Callable
-    asked: tuple[str, ...]
+    requested: tuple[str, ...]
     required: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, function: Callable, positional: int) -> "Consumer":
+    def of(cls, name: str, function: Callable, positional: int) -> "Requester":
         """Read the signature of `function` after its first `positional` arguments."""
         where = f"{WHERE}: {name}"
-        asked = signatures.names_asked(where, function, positional)
-        return cls(name, function, asked, signatures.names_required(where, function, positional))
+        requested = signatures.names_asked(where, function, positional)
+        return cls(
+            name, function, requested, signatures.names_required(where, function, positional)
+        )
 
     def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Those of `values` that the function names."""
-        return signatures.pick(values, self.asked)
+        return signatures.pick(values, self.requested)
 
 
 @dataclasses.dataclass(frozen=True)
-class Routes:
+class Injection:
     """Everyone who may ask for a hyperparameter. `evaluation` is the loss without penalties."""
 
-    init: Consumer
-    loss: Consumer
-    evaluation: Consumer
-    optimizer: Consumer
-    metrics: Mapping[str, Consumer]
+    init: Requester
+    loss: Requester
+    evaluation: Requester
+    optimizer: Requester
+    metrics: Mapping[str, Requester]
 
     @classmethod
-    def of(cls, task: Task, optimizer: Any) -> "Routes":
+    def of(cls, task: Task, optimizer: Any) -> "Injection":
         """Who asks for what; a built transform asks for nothing."""
-        build = (lambda: optimizer) if isinstance(optimizer, optax.GradientTransformation) else optimizer
+        build = (
+            (lambda: optimizer)
+            if isinstance(optimizer, optax.GradientTransformation)
+            else optimizer
+        )
         return cls(
-            init=Consumer.of("init", task.init, 1),
-            loss=Consumer.of("loss", task.loss, task.positional),
-            evaluation=Consumer.of("loss", unpenalised(task.loss), task.positional),
-            optimizer=Consumer.of("optimizer", build, 0),
-            metrics={name: Consumer.of(f"metrics[{name!r}]", f, task.positional) for name, f in task.metrics.items()},
+            init=Requester.of("init", task.init, 1),
+            loss=Requester.of("loss", task.loss, task.positional),
+            evaluation=Requester.of("loss", unpenalised(task.loss), task.positional),
+            optimizer=Requester.of("optimizer", build, 0),
+            metrics={
+                name: Requester.of(f"metrics[{name!r}]", f, task.positional)
+                for name, f in task.metrics.items()
+            },
         )
 
     @property
-    def consumers(self) -> tuple[Consumer, ...]:
+    def consumers(self) -> tuple[Requester, ...]:
         """All of them."""
         return (self.init, self.loss, self.optimizer, *self.metrics.values())
 
     def check(self, space: Space) -> None:
         """Every name of the space is asked for, every name without a default is there, none is taken."""
-        asks = "; ".join(f"{c.name} asks for {list(c.asked) or 'nothing'}" for c in self.consumers)
+        asks = "; ".join(
+            f"{c.name} asks for {list(c.requested) or 'nothing'}" for c in self.consumers
+        )
         for name in space.names:
             if name in RESERVED or name.startswith("valid_"):
                 why = RESERVED.get(name, "valid_… are variables of the result")
-                raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}.")
-            if name not in ("batch_size", "steps") and not any(name in c.asked for c in self.consumers):
-                raise ArgumentError(f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}.")
+                raise ArgumentError(
+                    f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}."
+                )
+            if name not in ("batch_size", "steps") and not any(
+                name in c.requested for c in self.consumers
+            ):
+                raise ArgumentError(
+                    f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}."
+                )
         self._check_penalties(space)
         for consumer in self.consumers:
             given = {
@@ -101,13 +120,21 @@ class Routes:
                 raise ArgumentError(
                     f"{WHERE}: {consumer.name} requires {missing}, which the space must name, got "
                     f"{list(space.names)}. "
-                    + ("Only the loss and init get a key." if "key" in missing else "Give it an axis, or a default.")
+                    + (
+                        "Only the loss and init get a key."
+                        if "key" in missing
+                        else "Give it an axis, or a default."
+                    )
                 )
 
     def _check_penalties(self, space: Space) -> None:
         if not is_regularized(self.loss.function):
             return
-        twice = [name for name in ("l1", "l2") if name in space.names and name in self.optimizer.asked]
+        twice = [
+            name
+            for name in ("l1", "l2")
+            if name in space.names and name in self.optimizer.requested
+        ]
         if twice:
             raise ArgumentError(
                 f"{WHERE}: {twice} would be penalised twice, by jf.regularized and by the optimizer. Name the "

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Rows(Sequence[dict[str, Any]]):
+class HyperparameterTable(Sequence[dict[str, Any]]):
     """Traced numbers of configurations: of each a dict of NumPy scalars, made when it is asked for.
 
     Attributes:

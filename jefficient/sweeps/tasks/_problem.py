@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from ..._core.typing import Tree
 from ...spaces import Space
-from ._numbers import Rows
+from ._numbers import HyperparameterTable
 from ._trial import Trial
 
 
@@ -29,7 +29,7 @@ class Problem(Protocol):
         """What its step reads, shapes and dtypes at least."""
         ...
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: "Rows") -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: "HyperparameterTable") -> None:
         """Raise what the functions raise for one of the configurations."""
         ...
 

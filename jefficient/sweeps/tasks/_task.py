@@ -14,7 +14,7 @@ from ..._core.checks import check_flag
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.trees import name_of
 from ..._core.typing import Tree
-from ..data import Part, Source, fits, is_source, native
+from ..data import Source, Split, fits, is_source, native
 
 WHERE = "jf.Task"
 
@@ -28,35 +28,41 @@ class Task:
 
     Args:
         init: ``(key, …) -> params``, the initial parameters.
-        loss: ``(params, batch, …) -> scalar``, the mean over the batch; in training it may be a `jf.regularized` one
-            (evaluation uses the inner loss). Where it names `key` it gets a fresh one every step, and None when
-            evaluating.
-        data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A batch is the
-            same tree with `batch_size` rows. Or rows that stay where they are and are read as they are needed: leaves
-            that are `numpy.memmap`, of h5py or zarr, or anything with ``len(source)`` and ``source[rows]`` (rows of an
-            array of numbers, as a tree of arrays; or ``source[row]``, one row: grain's sources, torch's map-style
-            Dataset). The same number must give the same row. Then `validation` and `test` may be such rows, too, and
-            are read in pieces.
-        metrics: name to ``(params, batch, …) -> (n,)``, a number for each row, or ``-> scalar``, their mean over the
-            batch; averaged over the validation rows, and shown as ``valid_<name>``. What is not a mean over rows (a
-            root of one, an F-score) is exact only where all rows are one batch and folds have equal length.
-        validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to hold out, drawn once
-            for the whole sweep; or None.
-        test: rows (a tree like `data`) that are looked at once, at the end, with the winner's weights: `result.test`.
-        prepare: a pair ``(fit, apply)``: ``fit(data) -> fitted`` sees the training rows alone, of each fold its own,
-            and ``apply(fitted, batch) -> batch`` is done to every batch, trained on or evaluated. So standardisation
-            learns nothing from rows that are held out. `fit` is called once for each fold, outside of jax's tracing;
-            `fitted` is a tree of numbers whose shapes are the same in every fold. Of rows that are not in memory `fit`
-            gets a view, whose rows are read as they are asked for: ``len(view)``, ``view[a:b]``.
-        model_state: whether the model carries state of its own (batch-norm's averages). Then ``init -> (params,
-            model_state)``, ``loss(params, model_state, batch, …) -> (scalar, model_state)``, metrics are called with
-            ``(params, model_state, batch, …)``, and weights are pairs ``(params, model_state)``. In evaluation the
-            state that the loss returns is dropped; a loss tells evaluation by its `key`, which is None there.
+        loss: ``(params, batch, …) -> scalar``, the mean over the batch; in training it may be a
+            `jf.regularized` one (evaluation uses the inner loss). Where it names `key` it gets a
+            fresh one every step, and None when evaluating.
+        data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis.
+            A batch is the same tree with `batch_size` rows. Or rows that stay where they are and
+            are read as they are needed: leaves that are `numpy.memmap`, of h5py or zarr, or
+            anything with ``len(source)`` and ``source[rows]`` (rows of an array of numbers, as a
+            tree of arrays; or ``source[row]``, one row: grain's sources, torch's map-style
+            Dataset). The same number must give the same row. Then `validation` and `test` may be
+            such rows, too, and are read in pieces.
+        metrics: name to ``(params, batch, …) -> (n,)``, a number for each row, or ``-> scalar``,
+            their mean over the batch; averaged over the validation rows, and shown as
+            ``valid_<name>``. What is not a mean over rows (a root of one, an F-score) is exact only
+            where all rows are one batch and folds have equal length.
+        validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to
+            hold out, drawn once for the whole sweep; or None.
+        test: rows (a tree like `data`) that are evaluated once, at the end, with the winner's
+            weights: `result.test`.
+        prepare: a pair ``(fit, apply)``: ``fit(data) -> fitted`` sees the training rows alone, of
+            each fold its own, and ``apply(fitted, batch) -> batch`` is done to every batch, trained
+            on or evaluated. So standardisation learns nothing from rows that are held out. `fit` is
+            called once for each fold, outside of jax's tracing; `fitted` is a tree of numbers whose
+            shapes are the same in every fold. Of rows that are not in memory `fit` gets a view,
+            whose rows are read as they are asked for: ``len(view)``, ``view[a:b]``.
+        model_state: whether the model carries state of its own (batch-norm's averages). Then ``init
+            -> (params, model_state)``, ``loss(params, model_state, batch, …) -> (scalar,
+            model_state)``, metrics are called with ``(params, model_state, batch, …)``, and weights
+            are pairs ``(params, model_state)``. In evaluation the state that the loss returns is
+            dropped; a loss tells evaluation by its `key`, which is None there.
 
     After the arguments shown, `init`, `loss` and metrics get the hyperparameters that they name.
 
     Raises:
-        ArgumentError: where data are empty, their leading axes differ, or `validation` or `test` do not match them.
+        ArgumentError: where data are empty, their leading axes differ, or `validation` or `test` do
+            not match them.
         ArgumentTypeError: where a function is none, or an array holds no numbers.
 
     Examples:
@@ -83,18 +89,31 @@ class Task:
 
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state)
-        for name, function, positional in (("init", self.init, 1), ("loss", self.loss, self.positional)):
+        for name, function, positional in (
+            ("init", self.init, 1),
+            ("loss", self.loss, self.positional),
+        ):
             signatures.names_asked(f"{WHERE}: {name}", function, positional)
         if self.prepare is not None:
             _check_prepare(self.prepare)
         if not isinstance(self.metrics, Mapping):
-            raise ArgumentTypeError(f"{WHERE}: metrics must map a name to a function, got {self.metrics!r}.")
+            raise ArgumentTypeError(
+                f"{WHERE}: metrics must map a name to a function, got {self.metrics!r}."
+            )
         for name, function in self.metrics.items():
             signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, self.positional)
             if name == "loss":
-                raise ArgumentError(f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself.")
-        has_rows = self.validation is not None and not isinstance(self.validation, Real | np.floating)
-        names = ("data", *(("validation",) if has_rows else ()), *(("test",) if self.test is not None else ()))
+                raise ArgumentError(
+                    f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself."
+                )
+        has_rows = self.validation is not None and not isinstance(
+            self.validation, Real | np.floating
+        )
+        names = (
+            "data",
+            *(("validation",) if has_rows else ()),
+            *(("test",) if self.test is not None else ()),
+        )
         arranged = Source.of if any(is_source(getattr(self, name)) for name in names) else _arrays
         for name in names:
             object.__setattr__(self, name, arranged(name, getattr(self, name)))
@@ -128,10 +147,17 @@ class Task:
     @property
     def sample(self) -> Any:
         """Rows enough to see shapes by, as `prepare` gets them: all where they are in memory, else the first few."""
-        return Part(self.data, np.arange(min(self.size, _FEW))) if isinstance(self.data, Source) else self.data
+        return (
+            Split(self.data, np.arange(min(self.size, _FEW)))
+            if isinstance(self.data, Source)
+            else self.data
+        )
 
     def cut(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Rows of `data` that are trained on and held out; None for all, and for none. `key` draws a fraction."""
+        """Rows of `data` that are trained on and held out; None for all, and for none.
+
+        `key` draws a fraction.
+        """
         if self.validation is None or not isinstance(self.validation, Real | np.floating):
             return None, None
         order = np.asarray(jax.random.permutation(key, self.size))
@@ -158,7 +184,9 @@ def _arrays(name: str, tree: Tree) -> Tree:
     arrays = [_array(f"{name}{jax.tree_util.keystr(path)}", leaf) for path, leaf in leaves]
     sizes = {name_of(path): a.shape[0] for (path, _), a in zip(leaves, arrays, strict=True)}
     if len(set(sizes.values())) > 1:
-        raise ArgumentError(f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}.")
+        raise ArgumentError(
+            f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}."
+        )
     if 0 in sizes.values():
         raise ArgumentError(f"{WHERE}: {name} must have at least one row, got none.")
     return jax.tree.unflatten(jax.tree.structure(tree), arrays)
@@ -173,7 +201,9 @@ def _array(name: str, leaf: Any) -> jax.Array:
             raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
         dtype = native(host.dtype)
         if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
-            raise ArgumentError(f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}.")
+            raise ArgumentError(
+                f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}."
+            )
         array = jnp.asarray(host.astype(dtype))
     if array.ndim == 0:
         raise ArgumentError(
@@ -186,7 +216,9 @@ def _array(name: str, leaf: Any) -> jax.Array:
 def _check_prepare(prepare: Any) -> None:
     is_pair = isinstance(prepare, tuple | list) and len(prepare) == 2
     if not is_pair or not all(callable(function) for function in prepare):
-        raise ArgumentTypeError(f"{WHERE}: prepare must be a pair of functions (fit, apply), got {prepare!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: prepare must be a pair of functions (fit, apply), got {prepare!r}."
+        )
 
 
 def _check_alike(mine: Tree, name: str, others: Tree) -> None:

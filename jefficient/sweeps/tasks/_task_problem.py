@@ -15,11 +15,11 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...spaces import Space
 from ...training import TrainState, TrainStep, layer_norms, shuffled_batch, train_step
-from ..data import Piece, Stream
+from ..data import EvaluationBatch, Stream
 from ._evaluation import BatchOf, means
-from ._injection import WHERE, Consumer, Routes, is_regularized
-from ._notes import each_named, named, named_function
-from ._numbers import Rows
+from ._injection import WHERE, Injection, Requester, is_regularized
+from ._notes import check_each, function_name, note_hyperparameters
+from ._numbers import HyperparameterTable
 from ._splits import rows_of
 from ._task import Task, rows_in
 from ._trial import Trial
@@ -31,20 +31,22 @@ _SPLIT = 2**32 - 1  # what fold_in draws held-out rows with: no seed is that lar
 
 
 @dataclasses.dataclass(frozen=True)
-class Supervised:
+class TaskProblem:
     """A task and an optimizer, their data arranged for lanes.
 
     Attributes:
         routes: who asks for what.
-        data: what lanes read: `train` and `valid`, trees of rows (with folds `train` has all rows and `valid` is
-            None), `folds`, `FoldRows` or None; `prepared`, what was fitted on each fold's training rows, or None.
-        rows: training rows and held-out rows of each fold; of the only one where the data are not cut.
+        data: what lanes read: `train` and `valid`, trees of rows (with folds `train` has all rows
+            and `valid` is None), `folds`, `FoldRows` or None; `prepared`, what was fitted on each
+            fold's training rows, or None.
+        rows: training rows and held-out rows of each fold; of the only one where the data are not
+            cut.
         eval_batch_size: rows at most that are evaluated at a time, or None.
         stream: where rows come from that are not in memory; then `data` has none of them.
         layers: those whose norms are recorded, of all programs.
     """
 
-    routes: Routes
+    routes: Injection
     task: Task
     data: dict[str, Any]
     rows: tuple[list[int], list[int]]
@@ -53,10 +55,14 @@ class Supervised:
     layers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array) -> "Supervised":
+    def of(
+        cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array
+    ) -> "TaskProblem":
         """Cut the data; `key` draws which rows are held out."""
         cut = rows_of(task, folds, eval_batch_size, jax.random.fold_in(key, _SPLIT))
-        return cls(Routes.of(task, optimizer), task, cut.data, cut.sizes, eval_batch_size, cut.stream)
+        return cls(
+            Injection.of(task, optimizer), task, cut.data, cut.sizes, eval_batch_size, cut.stream
+        )
 
     @property
     def size(self) -> int:
@@ -80,38 +86,53 @@ class Supervised:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names of what every look measures."""
-        held_out = ("valid_loss", *(f"valid_{name}" for name in self.routes.metrics)) if self.valid else ()
+        """The names of what every evaluation measures."""
+        held_out = (
+            ("valid_loss", *(f"valid_{name}" for name in self.routes.metrics)) if self.valid else ()
+        )
         return ("train_loss", *held_out)
 
-    def watching(self, programs: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> "Supervised":
+    def with_layers(
+        self, programs: Iterable[tuple[dict[str, Any], dict[str, Any]]]
+    ) -> "TaskProblem":
         """With the norms of all layers of these programs: of each its static hyperparameters and some numbers."""
         names: dict[str, None] = {}
         for static, numbers in programs:
 
-            def params(key: jax.Array, static: dict[str, Any] = static, numbers: dict[str, Any] = numbers) -> Tree:
+            def params(
+                key: jax.Array, static: dict[str, Any] = static, numbers: dict[str, Any] = numbers
+            ) -> Tree:
                 return self.trial(static).init(key, **numbers, fold=0).params
 
             names |= dict.fromkeys(trees.layers(jax.eval_shape(params, jax.random.key(0))))
         return dataclasses.replace(self, layers=tuple(names))
 
-    def watched(self, has_clip: bool) -> tuple[str, ...]:
+    def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
         """What a step measures beside the loss, where a clip is in the chain or not."""
-        return (*(("clipped",) if has_clip else ()), *(("grad_norm", "update_norm") if self.layers else ()))
+        return (
+            *(("clipped",) if has_clip else ()),
+            *(("grad_norm", "update_norm") if self.layers else ()),
+        )
 
     def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
-        """What looks measure beside `measured`, where any program has a clip in the chain or not; and the shapes."""
-        norms = dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), (len(self.layers),)) if self.layers else {}
+        """What evaluations measure beside `measured`, where any program has a clip in the chain or not; and the shapes."""
+        norms = (
+            dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), (len(self.layers),))
+            if self.layers
+            else {}
+        )
         return {"zeros": (), **({"clipped": ()} if has_clip else {}), **norms}
 
     def _of_layers(self, norms: Mapping[str, jax.Array]) -> jax.Array:
         """In the order of `layers`; NaN for one that this program does not have."""
-        return jnp.stack([norms.get(name, jnp.asarray(jnp.nan)).astype(jnp.float32) for name in self.layers])
+        return jnp.stack(
+            [norms.get(name, jnp.asarray(jnp.nan)).astype(jnp.float32) for name in self.layers]
+        )
 
     @property
     def optimizer_name(self) -> str:
         """What the optimizer is called."""
-        return named_function(self.routes.optimizer.function)
+        return function_name(self.routes.optimizer.function)
 
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for."""
@@ -128,23 +149,32 @@ class Supervised:
                 {name: x for name, x in loss.given(given).items() if name != "key"},
                 self.task.model_state,
             )
-            if "key" in loss.asked:
+            if "key" in loss.requested:
                 noisy = lambda *arguments, key: loss.function(*arguments, key=key, **numbers)  # noqa: E731
                 return train_step(noisy, optimizer, model_state=carries, layers=bool(self.layers))
             plain = lambda *arguments: loss.function(*arguments, **numbers)  # noqa: E731
             return train_step(plain, optimizer, model_state=carries, layers=bool(self.layers))
 
         def init(key: jax.Array, /, **given: Any) -> TrainState:
-            made = routes.init.function(jax.random.fold_in(key, INIT), **routes.init.given({**static, **given}))
+            made = routes.init.function(
+                jax.random.fold_in(key, INIT), **routes.init.given({**static, **given})
+            )
             params, model_state = self._pair(made) if self.task.model_state else (made, None)
-            return built(given).init(params, key=jax.random.fold_in(key, NOISE), model_state=model_state)
+            return built(given).init(
+                params, key=jax.random.fold_in(key, NOISE), model_state=model_state
+            )
 
         def step(
             state: TrainState, data: Tree, t: jax.Array, key: jax.Array, /, **given: Any
         ) -> tuple[TrainState, Any]:
-            state, metrics = built(given).update(state, self._batch(data, t, key, given["fold"], batch_size))
+            state, metrics = built(given).update(
+                state, self._batch(data, t, key, given["fold"], batch_size)
+            )
             norms = {name: self._of_layers(x) for name, x in metrics.get("layers", {}).items()}
-            return state, {**{name: metrics[name] for name in ("loss", "clipped") if name in metrics}, **norms}
+            return state, {
+                **{name: metrics[name] for name in ("loss", "clipped") if name in metrics},
+                **norms,
+            }
 
         def evaluate(state: TrainState, data: Tree, /, **given: Any) -> dict[str, jax.Array]:
             values = {"zeros": trees.zero_share(state.params)}
@@ -168,7 +198,9 @@ class Supervised:
             )
         return made[0], made[1]
 
-    def _batch(self, data: Tree, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int) -> Tree:
+    def _batch(
+        self, data: Tree, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+    ) -> Tree:
         """Rows `t` of the trial's order."""
         if self.stream is not None:
             return self._prepare(data, data["fold"], data["batch"])
@@ -179,13 +211,17 @@ class Supervised:
             rows = folds.train[fold, shuffled_batch(order, t, folds.train_size[fold], batch_size)]
         return self._prepare(data, fold, jax.tree.map(lambda x: x[rows], data["train"]))
 
-    def _held_out(self, weights: Tree, data: Tree, given: dict[str, Any], fold: jax.Array) -> dict[str, jax.Array]:
+    def _held_out(
+        self, weights: Tree, data: Tree, given: dict[str, Any], fold: jax.Array
+    ) -> dict[str, jax.Array]:
         """The means over the rows that `fold` holds out."""
         folds = data["folds"]
 
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
             if folds is None:
-                batch = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), data["valid"])
+                batch = jax.tree.map(
+                    lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), data["valid"]
+                )
             else:
                 rows = jax.lax.dynamic_slice(folds.valid, (fold, begin), (1, count))[0]
                 batch = jax.tree.map(lambda x: x[rows], data["train"])
@@ -201,13 +237,21 @@ class Supervised:
 
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
             return self._prepare(
-                data, fold, jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), rows)
+                data,
+                fold,
+                jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), rows),
             )
 
         return self._measure("test", weights, given, batch_of, rows_in(rows), None)
 
     def measured_sums(
-        self, of: str, weights: Tree, piece: Piece, data: Tree, fold: jax.Array, given: dict[str, Any]
+        self,
+        of: str,
+        weights: Tree,
+        piece: EvaluationBatch,
+        data: Tree,
+        fold: jax.Array,
+        given: dict[str, Any],
     ) -> dict[str, jax.Array]:
         """Over a piece of rows (all of it, where `count` is None) the sums of what is shown as ``<of>_<name>``."""
         size, functions = rows_in(piece.rows), self._functions(of, weights, given)
@@ -219,7 +263,9 @@ class Supervised:
                 return jnp.sum(x) if x.ndim else x * size
             if x.ndim:
                 return jnp.sum(jnp.where(jnp.arange(size, dtype=jnp.int32) < piece.count, x, 0))
-            first = function(jax.tree.map(lambda rows: rows[:1], batch))  # what stands for rows that are not there
+            first = function(
+                jax.tree.map(lambda rows: rows[:1], batch)
+            )  # what stands for rows that are not there
             return x * size - jnp.reshape(first, ()) * (size - piece.count).astype(jnp.float32)
 
         return {name: total(function) for name, function in functions.items()}
@@ -232,18 +278,26 @@ class Supervised:
         return {**self.data, "batch": self.stream.source.batch(static["batch_size"]), "fold": fold}
 
     def _measure(
-        self, of: str, weights: Tree, given: dict[str, Any], batch_of: BatchOf, rows: int, count: jax.Array | None
+        self,
+        of: str,
+        weights: Tree,
+        given: dict[str, Any],
+        batch_of: BatchOf,
+        rows: int,
+        count: jax.Array | None,
     ) -> dict[str, jax.Array]:
         functions = self._functions(of, weights, given)
         return means(functions, batch_of, rows, min(self.eval_batch_size or rows, rows), count)
 
-    def _functions(self, of: str, weights: Tree, given: dict[str, Any]) -> dict[str, Callable[[Tree], jax.Array]]:
+    def _functions(
+        self, of: str, weights: Tree, given: dict[str, Any]
+    ) -> dict[str, Callable[[Tree], jax.Array]]:
         """What is measured of these weights, as functions of a batch."""
         consumers = {f"{of}_loss": self.routes.evaluation}
         consumers |= {f"{of}_{name}": c for name, c in self.routes.metrics.items()}
         arguments, given = weights if self.task.model_state else (weights,), {**given, "key": None}
 
-        def function(consumer: Consumer) -> Callable[[Tree], jax.Array]:
+        def function(consumer: Requester) -> Callable[[Tree], jax.Array]:
             def value(batch: Tree) -> jax.Array:
                 x = consumer.function(*arguments, batch, **consumer.given(given))
                 if consumer.name == "loss":
@@ -269,44 +323,64 @@ class Supervised:
             return batch
         return self.task.prepare[1](jax.tree.map(lambda x: x[fold], data["prepared"]), batch)
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: Rows) -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: HyperparameterTable) -> None:
         """Build and trace with concrete numbers, so that bad ones fail here, by name, before anything is compiled.
 
-        Each function is traced alone, once for each distinct set of what it asks for; see `each_named`.
+        Each function is traced alone, once for each distinct set of what it asks for; see
+        `each_named`.
         """
         key = jax.eval_shape(lambda: jax.random.key(0))
         weights: Tree = None
 
         def begin(hp: dict[str, Any]) -> None:
             nonlocal weights
-            weights = jax.eval_shape(trial.weights, jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key))
+            weights = jax.eval_shape(
+                trial.weights, jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key)
+            )
 
-        named(begin, rows[0], static)
+        note_hyperparameters(begin, rows[0], static)
         arguments = weights if self.task.model_state else (weights,)
         batch = jax.eval_shape(
-            lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]), self.example(static), key
+            lambda d, k: self._batch(d, jnp.int32(0), k, jnp.int32(0), static["batch_size"]),
+            self.example(static),
+            key,
         )
         routes = self.routes
 
-        def alone(consumer: Consumer, *arguments: Any) -> Callable[[dict[str, Any]], None]:
+        def alone(consumer: Requester, *arguments: Any) -> Callable[[dict[str, Any]], None]:
             def check(hp: dict[str, Any]) -> None:
                 given = consumer.given({**static, **hp})
                 keys = {}
-                if "key" in consumer.asked and consumer is not routes.init:
-                    keys = {"key": key if consumer is routes.evaluation else None}  # as in training; metrics have none
-                jax.eval_shape(lambda arguments, keys: consumer.function(*arguments, **keys, **given), arguments, keys)
+                if "key" in consumer.requested and consumer is not routes.init:
+                    keys = {
+                        "key": key if consumer is routes.evaluation else None
+                    }  # as in training; metrics have none
+                jax.eval_shape(
+                    lambda arguments, keys: consumer.function(*arguments, **keys, **given),
+                    arguments,
+                    keys,
+                )
 
             return check
 
         def strengths(hp: dict[str, Any]) -> None:
-            check_not_negative("jf.regularized", **{name: hp[name] for name in ("l1", "l2") if name in hp})
+            check_not_negative(
+                "jf.regularized", **{name: hp[name] for name in ("l1", "l2") if name in hp}
+            )
 
-        each_named(lambda hp: build_optimizer(routes.optimizer, {**static, **hp}), routes.optimizer.asked, rows, static)
-        each_named(alone(routes.init, key), routes.init.asked, rows, static, is_traced=True)
+        check_each(
+            lambda hp: build_optimizer(routes.optimizer, {**static, **hp}),
+            routes.optimizer.requested,
+            rows,
+            static,
+        )
+        check_each(alone(routes.init, key), routes.init.requested, rows, static, is_traced=True)
         for consumer in (routes.evaluation, *routes.metrics.values()):
-            each_named(alone(consumer, *arguments, batch), consumer.asked, rows, static, is_traced=True)
+            check_each(
+                alone(consumer, *arguments, batch), consumer.requested, rows, static, is_traced=True
+            )
         if is_regularized(routes.loss.function):
-            each_named(strengths, ("l1", "l2"), rows, static)
+            check_each(strengths, ("l1", "l2"), rows, static)
 
     def check_lengths(self, static: Mapping[str, Any]) -> None:
         """The batch is no larger than the smallest fold."""
@@ -322,16 +396,23 @@ class Supervised:
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
         """The static hyperparameters and what the engine injects with them."""
-        static = {"batch_size": batch_size if batch_size is not None else min(64, self.smallest), **static}
+        static = {
+            "batch_size": batch_size if batch_size is not None else min(64, self.smallest),
+            **static,
+        }
         if isinstance(static["batch_size"], bool) or not isinstance(static["batch_size"], int):
-            raise ArgumentTypeError(f"{WHERE}: batch_size must be a whole number, got {static['batch_size']!r}.")
+            raise ArgumentTypeError(
+                f"{WHERE}: batch_size must be a whole number, got {static['batch_size']!r}."
+            )
         self.check_lengths(static)
         return {**static, "steps_per_epoch": math.ceil(self.steps_per_epoch(static))}
 
 
-def build_optimizer(consumer: Consumer, values: dict[str, Any]) -> optax.GradientTransformation:
+def build_optimizer(consumer: Requester, values: dict[str, Any]) -> optax.GradientTransformation:
     """The transform for some hyperparameters, checked to be one."""
     tx = consumer.function(**consumer.given(values))
     if not isinstance(tx, optax.GradientTransformation):
-        raise ArgumentTypeError(f"{WHERE}: optimizer must return a gradient transformation, got {tx!r}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: optimizer must return a gradient transformation, got {tx!r}."
+        )
     return tx

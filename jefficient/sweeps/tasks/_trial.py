@@ -17,16 +17,18 @@ WHERE = "jf.Trial"
 class Trial:
     """A training loop of your own: reinforcement learning, a GAN, whatever is not a mean over rows of data.
 
-    All functions are pure. After the arguments shown they get, by keyword, the hyperparameters that they name (all of
-    them where they take ``**hyperparameters``), and `steps` (the trial's total, int32) and `fold` where they name them.
+    All functions are pure. After the arguments shown they get, by keyword, the hyperparameters that
+    they name (all of them where they take ``**hyperparameters``), and `steps` (the trial's total,
+    int32) and `fold` where they name them.
 
     Args:
         init: ``(key, …) -> state``, any tree of arrays.
-        step: ``(state, data, t, key, …) -> (state, metrics)``: update t (int32, from 0) and a dict of scalars, whose
-            means since the last look are shown as ``train_<name>``. `key` is the trial's own and the same at every
-            step: fold t into it. A metric `loss` that is not finite, or beyond the bound, ends the trial as diverged.
-        evaluate: ``(state, data, …) -> dict`` of scalars, made at every look. A `valid_loss` among them that is not
-            finite ends the trial as diverged, too.
+        step: ``(state, data, t, key, …) -> (state, metrics)``: update t (int32, from 0) and a dict
+            of scalars, whose means since the last evaluation are shown as ``train_<name>``. `key`
+            is the trial's own and the same at every step: fold t into it. A metric `loss` that is
+            not finite, or beyond the bound, ends the trial as diverged.
+        evaluate: ``(state, data, …) -> dict`` of scalars, made at every evaluation. A `valid_loss`
+            among them that is not finite ends the trial as diverged, too.
         data: what `step` and `evaluate` read, a tree of arrays that all trials share.
         weights: ``state -> tree``, what is kept of a trained state; by default all of it.
 

@@ -13,15 +13,15 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...spaces import Space
 from ._injection import RESERVED, WHERE
-from ._notes import each_named, named, named_function
-from ._numbers import Rows
+from ._notes import check_each, function_name, note_hyperparameters
+from ._numbers import HyperparameterTable
 from ._trial import Trial
 
 POSITIONAL = {"init": 1, "step": 4, "evaluate": 2}
 
 
 @dataclasses.dataclass(frozen=True)
-class Custom:
+class TrialProblem:
     """A trial, with the same face as a task has."""
 
     given: Trial
@@ -36,7 +36,7 @@ class Custom:
     @property
     def optimizer_name(self) -> str:
         """The step is its own."""
-        return named_function(self.given.step)
+        return function_name(self.given.step)
 
     @property
     def data(self) -> Tree:
@@ -44,14 +44,21 @@ class Custom:
         return self.given.data
 
     def measured(self, trial: Trial, hp: dict[str, Any]) -> tuple[str, ...]:
-        """The names of what every look measures, found by tracing the functions once."""
+        """The names of what every evaluation measures, found by tracing the functions once."""
 
         def shapes(key: jax.Array, data: Tree) -> tuple[Any, Any, Any, Any]:
             state = trial.init(key, **hp, fold=0)
             made = trial.step(state, data, jnp.int32(0), key, **hp, fold=0)
             if not (isinstance(made, tuple) and len(made) == 2):
-                raise ArgumentTypeError(f"{WHERE}: step must return a pair (state, metrics), got {_kind(made)}.")
-            return state, made[0], _dict("step", made[1]), _dict("evaluate", trial.evaluate(state, data, **hp, fold=0))
+                raise ArgumentTypeError(
+                    f"{WHERE}: step must return a pair (state, metrics), got {_kind(made)}."
+                )
+            return (
+                state,
+                made[0],
+                _dict("step", made[1]),
+                _dict("evaluate", trial.evaluate(state, data, **hp, fold=0)),
+            )
 
         found: list[tuple[str, ...]] = []
 
@@ -64,10 +71,10 @@ class Custom:
                     raise ArgumentError(f"{WHERE}: {name} must be a scalar, got shape {x.shape}.")
             found.append((*(f"train_{name}" for name in metrics), *values))
 
-        named(record, hp, {})
+        note_hyperparameters(record, hp, {})
         return found[0]
 
-    def watched(self, has_clip: bool) -> tuple[str, ...]:
+    def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
         """Nothing but what it measures."""
         del has_clip
         return ()
@@ -80,15 +87,26 @@ class Custom:
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for, every name without a default is there."""
         functions = {name: (getattr(self.given, name), count) for name, count in POSITIONAL.items()}
-        asked = {name: signatures.names_asked(WHERE, f, count) for name, (f, count) in functions.items()}
+        requested = {
+            name: signatures.names_asked(WHERE, f, count) for name, (f, count) in functions.items()
+        }
         takes_any = any(signatures.takes_any(f) for f, _ in functions.values())
         for name in space.names:
             if name in RESERVED:
-                raise ArgumentError(f"{WHERE}: the space must not name {name!r} ({RESERVED[name]}).")
-            if name != "steps" and not takes_any and not any(name in names for names in asked.values()):
+                raise ArgumentError(
+                    f"{WHERE}: the space must not name {name!r} ({RESERVED[name]})."
+                )
+            if (
+                name != "steps"
+                and not takes_any
+                and not any(name in names for names in requested.values())
+            ):
                 raise ArgumentError(
                     f"{WHERE}: someone must ask for every name of the space, got {name!r}; "
-                    + "; ".join(f"{function} asks for {list(names) or 'nothing'}" for function, names in asked.items())
+                    + "; ".join(
+                        f"{function} asks for {list(names) or 'nothing'}"
+                        for function, names in requested.items()
+                    )
                     + "."
                 )
         for name, (function, count) in functions.items():
@@ -104,30 +122,39 @@ class Custom:
 
         def routed(name: str) -> Callable[..., Any]:
             function, count = getattr(self.given, name), POSITIONAL[name]
-            asked, takes_any = signatures.names_asked(WHERE, function, count), signatures.takes_any(function)
+            requested, takes_any = (
+                signatures.names_asked(WHERE, function, count),
+                signatures.takes_any(function),
+            )
 
             def call(*arguments: Any, **given: Any) -> Any:
                 values = {**static, **given}
-                chosen = [n for n in values if n in asked or (takes_any and n not in ("steps", "fold"))]
+                chosen = [
+                    n
+                    for n in values
+                    if n in requested or (takes_any and n not in ("steps", "fold"))
+                ]
                 return function(*arguments, **signatures.pick(values, chosen))
 
             return call
 
-        return Trial(routed("init"), routed("step"), routed("evaluate"), self.data, self.given.weights)
+        return Trial(
+            routed("init"), routed("step"), routed("evaluate"), self.data, self.given.weights
+        )
 
     def example(self, static: Mapping[str, Any]) -> Tree:
         """What a step reads."""
         del static
         return self.given.data
 
-    def check(self, trial: Trial, static: dict[str, Any], rows: Rows) -> None:
+    def check(self, trial: Trial, static: dict[str, Any], rows: HyperparameterTable) -> None:
         """Trace with each configuration's concrete numbers, so that bad ones fail by name."""
         key = jax.eval_shape(lambda: jax.random.key(0))
 
         def whole(hp: dict[str, Any]) -> None:
             jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key)
 
-        each_named(whole, rows.columns, rows, static, is_traced=True)
+        check_each(whole, rows.columns, rows, static, is_traced=True)
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
         """There are no epochs."""
@@ -145,7 +172,9 @@ class Custom:
 
 def _dict(name: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise ArgumentTypeError(f"{WHERE}: what {name} measures must be a dict of scalars, got {_kind(values)}.")
+        raise ArgumentTypeError(
+            f"{WHERE}: what {name} measures must be a dict of scalars, got {_kind(values)}."
+        )
     for key in values:
         if not isinstance(key, str) or (name == "evaluate" and key.startswith("train_")):
             raise ArgumentError(

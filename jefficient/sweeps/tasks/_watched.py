@@ -1,8 +1,9 @@
 """Numbers that notice whether somebody reads their value, so that one call of a function can stand for many.
 
-What jax is given becomes an unknown of its trace, whatever its value is. So a function that hands its numbers to jax,
-and does nothing else with them, does the same for all of them; one that compares them, converts them to Python's or
-has NumPy compute with them may raise for some and not for others.
+What jax is given becomes an unknown of its trace, whatever its value is. So a function that hands
+its numbers to jax, and does nothing else with them, does the same for all of them; one that
+compares them, converts them to Python's or has NumPy compute with them may raise for some and not
+for others.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,16 +13,43 @@ import jax
 import numpy as np
 
 _DERIVING = (
-    *(f"__{side}{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow") for side in ("", "r")),
+    *(
+        f"__{side}{name}__"
+        for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
+        for side in ("", "r")
+    ),
     *("__neg__", "__pos__", "__abs__"),
 )
 """What makes another number, which is watched in its turn."""
 
 _READING = (
-    *("__bool__", "__float__", "__int__", "__index__", "__complex__", "__hash__", "__round__", "__invert__"),
-    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__str__", "__repr__", "__format__"),
+    *(
+        "__bool__",
+        "__float__",
+        "__int__",
+        "__index__",
+        "__complex__",
+        "__hash__",
+        "__round__",
+        "__invert__",
+    ),
+    *(
+        "__eq__",
+        "__ne__",
+        "__lt__",
+        "__le__",
+        "__gt__",
+        "__ge__",
+        "__str__",
+        "__repr__",
+        "__format__",
+    ),
     *("__divmod__", "__rdivmod__", "__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__"),
-    *(f"__{side}{name}__" for name in ("and", "or", "xor", "lshift", "rshift") for side in ("", "r")),
+    *(
+        f"__{side}{name}__"
+        for name in ("and", "or", "xor", "lshift", "rshift")
+        for side in ("", "r")
+    ),
 )
 _HARMLESS = ("shape", "dtype", "ndim", "size", "_reads", "__class__")
 """Attributes that are the same for all values."""
@@ -30,8 +58,8 @@ _HARMLESS = ("shape", "dtype", "ndim", "size", "_reads", "__class__")
 def is_read(function: Callable[[dict[str, Any]], Any], numbers: Mapping[str, np.generic]) -> bool:
     """Call ``function(numbers)``, all of which is traced; whether it reads a value other than by giving it to jax.
 
-    Not noticed are `np.asarray` and `np.array` of a float32, by which jax takes it, too. Of an int32 they are, so a
-    whole number that is given to jax counts as read.
+    Not noticed are `np.asarray` and `np.array` of a float32, by which jax takes it, too. Of an
+    int32 they are, so a whole number that is given to jax counts as read.
     """
     reads: list[str] = []
     function({name: _watched(x, reads) for name, x in numbers.items()})
@@ -95,7 +123,11 @@ def _kind(base: type) -> Any:
 
     methods = {name: deriving(name) for name in _DERIVING}
     methods |= {name: reading(name) for name in _READING if hasattr(base, name)}
-    others = {"__getattribute__": attribute, "__array_ufunc__": of_ufunc, "__array_function__": of_function}
+    others = {
+        "__getattribute__": attribute,
+        "__array_ufunc__": of_ufunc,
+        "__array_function__": of_function,
+    }
     return type(f"Watched{base.__name__}", (base,), {**methods, **others})
 
 

@@ -51,15 +51,19 @@ def crash_after(segments):
 
 def crashed(directory, segments, **changes):
     with pytest.raises(CrashError):
-        small.sweep(directory=directory, snapshot_every=0.0, progress=crash_after(segments), **changes)
+        small.sweep(
+            directory=directory, snapshot_every=0.0, progress=crash_after(segments), **changes
+        )
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path):
     script = Path(__file__).with_name("killed.py")
 
     def run(directory, output, seconds):
-        path = {"PYTHONPATH": str(script.parents[1])}
-        return processes.run(script, tmp_path / directory, tmp_path / output, seconds, env=path, timeout=300)
+        path = {"PYTHONPATH": str(script.parents[2])}
+        return processes.run(
+            script, tmp_path / directory, tmp_path / output, seconds, env=path, timeout=300
+        )
 
     assert run("uninterrupted", "expected", -1).returncode == 0
     draw, kills = random.Random(0), 0
@@ -68,7 +72,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path):
     assert kills >= 2
     last = run("killed", "got", -1)
     assert last.returncode == 0, last.stderr
-    (expected, weights), (got, kept) = (pickle.loads((tmp_path / name).read_bytes()) for name in ("expected", "got"))
+    (expected, weights), (got, kept) = (
+        pickle.loads((tmp_path / name).read_bytes()) for name in ("expected", "got")
+    )
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
     chex.assert_trees_all_equal(kept, weights)
@@ -88,7 +94,11 @@ def test_after_a_crash_the_same_call_goes_on(tmp_path, whole, segments):
 
 def test_several_programs_go_on_where_each_was(tmp_path):
     """A snapshot at every round, killed in the second program; the first one's results are not computed again."""
-    settings = {"the_space": small.space(10) * jf.grid(batch_size=[4, 8]), "batch_size": None, "stop": None}
+    settings = {
+        "the_space": small.space(10) * jf.grid(batch_size=[4, 8]),
+        "batch_size": None,
+        "stop": None,
+    }
     whole = small.sweep(**settings)
     crashed(tmp_path, 44, **settings)
     done = []
@@ -103,12 +113,16 @@ def test_ctrl_c_ends_with_a_partial_result(tmp_path, whole):
             signal.raise_signal(signal.SIGINT)
 
     asked = []
-    with pytest.warns(jf.JefficientWarning, match="interrupted with .* of 96 trials done; .* goes on from here"):
+    with pytest.warns(
+        jf.JefficientWarning, match="interrupted with .* of 96 trials done; .* goes on from here"
+    ):
         part = small.sweep(directory=tmp_path, progress=interrupting)
     status = part.dataset["status"].values
     assert {"interrupted", "finished"} <= set(status.ravel())
     seen = np.isfinite(part.dataset["train_loss"].values)
-    np.testing.assert_array_equal(part.dataset["train_loss"].values[seen], whole.dataset["train_loss"].values[seen])
+    np.testing.assert_array_equal(
+        part.dataset["train_loss"].values[seen], whole.dataset["train_loss"].values[seen]
+    )
     assert set(part.table().index[:1]) == {part.best().config}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert_same(small.sweep(directory=tmp_path), whole)
@@ -125,14 +139,18 @@ def test_a_larger_space_runs_only_what_is_new(tmp_path):
     assert seen[-1].steps_done - seen[0].steps_done == 12 * 4 * 60
     for i, value in enumerate(few.columns["learning_rate"]):
         j = more.columns["learning_rate"].index(value)
-        np.testing.assert_array_equal(second.dataset["valid_loss"][j], first.dataset["valid_loss"][i])
+        np.testing.assert_array_equal(
+            second.dataset["valid_loss"][j], first.dataset["valid_loss"][i]
+        )
     assert second.params() is not None
     assert (second.dataset["status"] == "finished").all()
 
 
 def test_a_smaller_space_is_refused_and_loses_nothing(tmp_path):
     whole = small.sweep(n=4, directory=tmp_path, stop=None)
-    with pytest.raises(jf.JefficientError, match=r"there are 3 configurations that the space lacks \(add to"):
+    with pytest.raises(
+        jf.JefficientError, match=r"there are 3 configurations that the space lacks \(add to"
+    ):
         small.sweep(the_space=jf.grid(learning_rate=[1.0]), directory=tmp_path, stop=None)
     assert_same(small.sweep(n=4, directory=tmp_path, stop=None), whole)
 
@@ -151,7 +169,9 @@ def test_out_of_memory_before_a_crash_goes_on_at_the_halved_width(tmp_path, monk
     with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
         crashed(tmp_path, 20, **settings)
     done = []
-    result = small.sweep(directory=tmp_path, progress=done.append, **settings)  # no warning: nothing is too large
+    result = small.sweep(
+        directory=tmp_path, progress=done.append, **settings
+    )  # no warning: nothing is too large
     assert done[0].steps_done > 0
     assert set(result.dataset["block_width"].values) == {4}
     with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
@@ -162,7 +182,10 @@ def test_another_plan_starts_again_what_is_not_finished_and_says_so(tmp_path):
     crashed(tmp_path, 12, stop=None)
     plan = jf.plan(small.task(), jf.adam, small.space(), **small.SETTINGS | {"stop": None})
     narrow = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=3),))
-    with pytest.warns(jf.JefficientWarning, match=r"cannot go on exactly as it was: the plan is another. \d+ config"):
+    with pytest.warns(
+        jf.JefficientWarning,
+        match=r"cannot go on exactly as it was: the plan is another. \d+ config",
+    ):
         result = small.sweep(directory=tmp_path, plan=narrow, stop=None)
     assert 3 in result.dataset["block_width"].values
     assert not np.isin(result.dataset["status"], ["running", "interrupted"]).any()
@@ -175,13 +198,18 @@ def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
     now = _resume.versions()
     monkeypatch.setattr(_resume, "versions", lambda: {**now, "jax": "99.0"})
     with pytest.warns(
-        jf.JefficientWarning, match=r"was made with .*jax [\d.]+, .*, this is .*jax 99.0, .*\. \d+ config"
+        jf.JefficientWarning,
+        match=r"was made with .*jax [\d.]+, .*, this is .*jax 99.0, .*\. \d+ config",
     ):
         result = small.sweep(directory=tmp_path)
     assert done.any()
     assert not done.all()
-    np.testing.assert_array_equal(result.dataset["valid_loss"].values[done], stored["record/looks/valid_loss"][done])
-    np.testing.assert_allclose(result.dataset["train_loss"][..., 0], whole.dataset["train_loss"][..., 0], rtol=1e-5)
+    np.testing.assert_array_equal(
+        result.dataset["valid_loss"].values[done], stored["record/evaluations/valid_loss"][done]
+    )
+    np.testing.assert_allclose(
+        result.dataset["train_loss"][..., 0], whole.dataset["train_loss"][..., 0], rtol=1e-5
+    )
     assert not np.isin(result.dataset["status"], ["running", "interrupted"]).any()
 
 
@@ -202,13 +230,19 @@ def _stored(path):
         ({"folds": 3}, "the data .* are others"),
         ({"the_task": small.task(metrics={})}, "what is measured were .*valid_far.*, are"),
         (
-            {"the_task": small.task(loss=lambda params, batch, key: 2 * small.loss(params, batch, key))},
+            {
+                "the_task": small.task(
+                    loss=lambda params, batch, key: 2 * small.loss(params, batch, key)
+                )
+            },
             "the functions of the task or the optimizer are others",
         ),
     ],
 )
 def test_another_sweep_is_refused_and_told_what_differs(directory_of_one, changes, message):
-    with pytest.raises(jf.JefficientError, match=f"directory must be of the same sweep, got .*{message}"):
+    with pytest.raises(
+        jf.JefficientError, match=f"directory must be of the same sweep, got .*{message}"
+    ):
         small.sweep(n=2, directory=directory_of_one, **changes)
 
 
@@ -221,7 +255,9 @@ def directory_of_one(tmp_path_factory):
 
 def test_one_process_at_a_time(directory_of_one):
     held = _snapshot.Directory("test", directory_of_one)
-    with pytest.raises(jf.JefficientError, match=r"directory must be free, got .* which a running sweep holds"):
+    with pytest.raises(
+        jf.JefficientError, match=r"directory must be free, got .* which a running sweep holds"
+    ):
         small.sweep(n=2, directory=directory_of_one)
     held.close()
     small.sweep(n=2, directory=directory_of_one)
@@ -229,5 +265,7 @@ def test_one_process_at_a_time(directory_of_one):
 
 def test_a_directory_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(jf.JefficientError, match=r"directory must be one that can be written, got .*file"):
+    with pytest.raises(
+        jf.JefficientError, match=r"directory must be one that can be written, got .*file"
+    ):
         small.sweep(n=2, directory=tmp_path / "file")

@@ -58,7 +58,11 @@ def test_a_flipped_bit_or_a_missing_end_is_noticed(written, tmp_path_factory, da
         whole = written.with_suffix(other).read_bytes()
         (folder / f"000001{other}").write_bytes(bytes(content) if other == suffix else whole)
     refused = pytest.raises(DamagedError, match=r"000001\.(json|npz) (is damaged|has format)")
-    with refused if suffix == ".npz" or not is_same_json(content, written) else contextlib.nullcontext():
+    with (
+        refused
+        if suffix == ".npz" or not is_same_json(content, written)
+        else contextlib.nullcontext()
+    ):
         assert_equal(read(folder / "000001.json"))
 
 
@@ -74,10 +78,17 @@ def signed(folder, data):
     """An .npz of somebody else's making with a JSON that vouches for it."""
     import hashlib
 
-    content = {"format": 1, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "body": {}}
+    content = {
+        "format": 1,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "body": {},
+    }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     path = folder / "000001.json"
-    path.write_text(json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}))
+    path.write_text(
+        json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content})
+    )
     path.with_suffix(".npz").write_bytes(data)
     return path
 
@@ -107,7 +118,9 @@ def test_an_array_that_claims_to_be_larger_than_its_file_is_not_made(tmp_path):
         return buffer.getvalue()
 
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+    )
     with pytest.raises(DamagedError, match="not the array that its header describes"):
         read(signed(tmp_path, archive(header.getvalue() + bytes(8))))
     with pytest.raises(DamagedError, match="is compressed"):
@@ -119,11 +132,19 @@ def test_the_last_two_are_kept_and_the_whole_one_is_used(tmp_path):
     assert directory.latest() is None
     for number in range(4):
         directory.write(Snapshot({"number": number}, ARRAYS))
-    assert sorted(x.name for x in tmp_path.glob("*.*")) == ["000003.json", "000003.npz", "000004.json", "000004.npz"]
+    assert sorted(x.name for x in tmp_path.glob("*.*")) == [
+        "000003.json",
+        "000003.npz",
+        "000004.json",
+        "000004.npz",
+    ]
     assert directory.latest().body == {"number": 3}
     newest = tmp_path / "000004.npz"
     newest.write_bytes(newest.read_bytes()[:-1])
-    with pytest.warns(jf.JefficientWarning, match=r"000004.npz is damaged .* Going on from the one before it, 000003"):
+    with pytest.warns(
+        jf.JefficientWarning,
+        match=r"000004.npz is damaged .* Going on from the one before it, 000003",
+    ):
         assert directory.latest().body == {"number": 2}
     with pytest.warns(jf.JefficientWarning):
         kept = directory.latest()
@@ -131,6 +152,8 @@ def test_the_last_two_are_kept_and_the_whole_one_is_used(tmp_path):
     assert directory.latest().body == {"number": 2}
     for file in tmp_path.glob("*.json"):
         file.write_text("{}")
-    with pytest.raises(jf.JefficientError, match=r"directory must hold a whole snapshot, got .*delete this one"):
+    with pytest.raises(
+        jf.JefficientError, match=r"directory must hold a whole snapshot, got .*delete this one"
+    ):
         directory.latest()
     directory.close()

@@ -63,17 +63,34 @@ def apply(mean, batch):
         ({"validation": 0.3}, {}),
         ({"validation": 0.3, "metrics": {"size": size_of}}, {"eval_batch_size": 4}),
         ({"validation": (tiny.X[:9], tiny.Y[:9])}, {"keep": "best", "seeds": 2}),
-        ({"validation": 0.3}, {"the_space": sources.space(3) * jf.grid(steps=[7, 24]), "steps": None}),
+        (
+            {"validation": 0.3},
+            {"the_space": sources.space(3) * jf.grid(steps=[7, 24]), "steps": None},
+        ),
         ({"validation": 0.3, "test": (tiny.X[:7], tiny.Y[:7])}, {"layers": True}),
         ({}, {"metric": "train_loss"}),
         ({}, {"folds": 4, "seeds": 2, "eval_batch_size": 3}),
-        ({}, {"folds": KFold(3), "the_space": sources.space(2) * jf.grid(batch_size=[4, 8]), "batch_size": None}),
+        (
+            {},
+            {
+                "folds": KFold(3),
+                "the_space": sources.space(2) * jf.grid(batch_size=[4, 8]),
+                "batch_size": None,
+            },
+        ),
     ],
 )
 def test_the_numbers_are_those_of_rows_in_memory(tmp_path, about, settings):
     """The other engine, whose numbers are those of an optax loop (test_sweep, test_alone), to rounding."""
-    expected, got = sweep(tiny.task(**about), **settings), sweep(sources.task(tmp_path, **about), **settings)
-    names = [name for name, x in expected.dataset.data_vars.items() if name != "seconds" and "look" in x.dims]
+    expected, got = (
+        sweep(tiny.task(**about), **settings),
+        sweep(sources.task(tmp_path, **about), **settings),
+    )
+    names = [
+        name
+        for name, x in expected.dataset.data_vars.items()
+        if name != "seconds" and "evaluation" in x.dims
+    ]
     assert_close(got, expected, [*names, "status", "steps_taken", "diverged_at"])
     chex.assert_trees_all_close(dict(got.weights), dict(expected.weights), rtol=2e-5, atol=1e-6)
     if expected.test is not None:
@@ -101,7 +118,13 @@ def test_what_is_fitted_sees_a_view_of_the_training_rows(tmp_path):
 
 
 def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
-    result = sweep(sources.task(tmp_path), jf.grid(learning_rate=[0.05]), optax.sgd, metric="train_loss", keep="last")
+    result = sweep(
+        sources.task(tmp_path),
+        jf.grid(learning_rate=[0.05]),
+        optax.sgd,
+        metric="train_loss",
+        keep="last",
+    )
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 0)
     params, losses = tiny.init(jax.random.fold_in(key, 0)), []
     for t in range(24):
@@ -117,7 +140,7 @@ def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
 
 @pytest.mark.parametrize("kind", ["memmap", "h5py", "zarr", "items"])
 def test_no_rows_of_a_view_are_no_rows(tmp_path, kind):
-    view = _source.Part(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
+    view = _source.Split(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
     for none in (view[5:5], view[np.array([], int)]):
         assert [(x.shape, x.dtype) for x in none] == [((0, 3), np.float32), ((0,), np.float32)]
 
@@ -128,7 +151,9 @@ def model_state_task(data):
 
     def loss(params, count, batch, key):
         noise = 0.0 if key is None else 0.01 * jax.random.normal(key)
-        return jnp.mean((batch[0] @ params + noise - batch[1]) ** 2), count + np.float32(key is not None)
+        return jnp.mean((batch[0] @ params + noise - batch[1]) ** 2), count + np.float32(
+            key is not None
+        )
 
     return jf.Task(init=init, loss=loss, data=data, validation=0.3, model_state=True)
 
@@ -179,12 +204,13 @@ KINDS = ("slice of a memmap", "h5py", "zarr", "index arrays", "items", "grain")
 def test_every_kind_of_source_gives_the_same_bits(tmp_path, kind):
     found = kinds(tmp_path)
     assert_same(
-        sweep(tiny.task(data=found[kind], validation=0.3)), sweep(tiny.task(data=found["memmap"], validation=0.3))
+        sweep(tiny.task(data=found[kind], validation=0.3)),
+        sweep(tiny.task(data=found["memmap"], validation=0.3)),
     )
 
 
 def test_each_batch_is_read_once_for_all_lanes_ahead_of_them():
-    """Two programs of two blocks each, all on the batches of one cohort; the rows that are held out, once a look."""
+    """Two programs of two blocks each, all on the batches of one cohort; the rows that are held out, once an evaluation."""
     source = sources.Counting(tiny.X, tiny.Y)
     the_task = tiny.task(data=source, validation=0.3)
     source.reads.clear()
@@ -197,7 +223,9 @@ def test_each_batch_is_read_once_for_all_lanes_ahead_of_them():
         )
     sample = 30  # for the digest, all of them
     assert len(source.rows_read) == sample + 2 * (24 * 8 + 4 * 9)
-    assert len(source.threads) == 2  # the caller's, for the digest and at first, and that which reads ahead
+    assert (
+        len(source.threads) == 2
+    )  # the caller's, for the digest and at first, and that which reads ahead
 
 
 def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits(monkeypatch):
@@ -217,7 +245,9 @@ def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits(monkeypatc
 def test_held_out_rows_come_in_equal_pieces_that_a_model_can_take():
     """Small rows are not read by the million; a piece is one size for all folds, so it is compiled for once."""
     narrow = _source.Source.of("data", np.zeros((1_000_000, 1), np.float32).view(np.memmap))
-    assert _stream.piece_of(1_000_000, narrow, None) == 4_082  # 245 pieces, the last one short by 90
+    assert (
+        _stream.piece_of(1_000_000, narrow, None) == 4_082
+    )  # 245 pieces, the last one short by 90
     assert _stream.piece_of(30, narrow, None) == 30
     assert _stream.piece_of(30, narrow, 8) == 8
     assert _stream.piece_of(31, narrow, 16) == 16
@@ -268,13 +298,15 @@ def test_what_raises_while_rows_are_read_or_fitted_says_where(tmp_path):
         sweep(tiny.task(data=Breaking(tiny.X, tiny.Y)), metric="train_loss")
     assert "rows of data were read" in broken.value.__notes__[0]
     with pytest.raises(AttributeError) as confused:
-        sweep(sources.task(tmp_path, prepare=(lambda rows: rows.mean(), apply)), metric="train_loss")
+        sweep(
+            sources.task(tmp_path, prepare=(lambda rows: rows.mean(), apply)), metric="train_loss"
+        )
     assert "gets a view of rows that are not in memory" in confused.value.__notes__[0]
 
 
 @pytest.mark.parametrize("read_bytes", [1, 3 * 8 * 16, 5 * 8 * 16])
 def test_how_much_is_read_at_a_time_changes_no_bits(monkeypatch, tmp_path, read_bytes):
-    """One batch at a time, three, and five that do not divide the look's six."""
+    """One batch at a time, three, and five that do not divide the evaluation's six."""
     expected = sweep(sources.task(tmp_path, validation=0.3), seeds=2, eval_batch_size=9)
     monkeypatch.setattr(_stream, "READ_BYTES", read_bytes)
     assert_same(sweep(sources.task(tmp_path, validation=0.3), seeds=2, eval_batch_size=9), expected)
@@ -289,7 +321,9 @@ def test_a_trial_is_bitwise_the_same_beside_whomever(tmp_path):
         beside = sweep(the_task, jf.grid(learning_rate=[1e30, *reversed(values), 1e20]), folds=2)
     assert (beside.dataset["status"].values[[0, 7]] == "diverged").all()
     for name in CURVES:
-        np.testing.assert_array_equal(beside.dataset[name].values[6:0:-1], alone.dataset[name].values, err_msg=name)
+        np.testing.assert_array_equal(
+            beside.dataset[name].values[6:0:-1], alone.dataset[name].values, err_msg=name
+        )
 
 
 def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
@@ -297,20 +331,26 @@ def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
     source = sources.Counting(tiny.X, tiny.Y)
     the_task = tiny.task(data=source)
     source.reads.clear()
-    result = sweep(the_task, jf.grid(learning_rate=[1e30, 1e25]), metric="train_loss", steps=1000, eval_every=500)
+    result = sweep(
+        the_task,
+        jf.grid(learning_rate=[1e30, 1e25]),
+        metric="train_loss",
+        steps=1000,
+        eval_every=500,
+    )
     assert (result.dataset["status"] == "diverged").all()
     assert len(source.rows_read) < 30 + 8 * 20
 
 
 def test_blocks_in_which_nobody_is_due_are_not_looked_at(monkeypatch, tmp_path):
-    """Short trials in one block, long ones with fewer looks in the other: each is measured at its own."""
-    real, steps = _lockstep.Lockstep._looked, []
+    """Short trials in one block, long ones with fewer evaluations in the other: each is measured at its own."""
+    real, steps = _lockstep.LockstepScheduler._evaluated, []
 
     def noted(self, band, step, *rest):
         steps.append((band.trials.tolist(), step))
         return real(self, band, step, *rest)
 
-    monkeypatch.setattr(_lockstep.Lockstep, "_looked", noted)
+    monkeypatch.setattr(_lockstep.LockstepScheduler, "_evaluated", noted)
     space = jf.grid(steps=[9, 20]) * sources.space(2)
     with tiny.lanes(2, blocks=1):
         sweep(sources.task(tmp_path, validation=0.3), space, steps=None, eval_every=10)
@@ -330,8 +370,10 @@ def test_stopped_configurations_make_room_and_the_others_keep_their_bits(tmp_pat
     assert 4 <= (status[:, 0] == "stopped").sum() < 8
     for name in ("train_loss", "valid_loss"):
         seen = np.isfinite(judged.dataset[name].values)
-        np.testing.assert_array_equal(judged.dataset[name].values[seen], whole.dataset[name].values[seen])
-    assert judged.dataset.attrs["busy"] > 0.9
+        np.testing.assert_array_equal(
+            judged.dataset[name].values[seen], whole.dataset[name].values[seen]
+        )
+    assert judged.dataset.attrs["utilization"] > 0.9
     kept = judged.weights[judged.best().config, 1, 0]
     np.testing.assert_array_equal(judged.replay(judged.best().config, 1, 0).params, kept)
 
@@ -357,7 +399,7 @@ def crashed(the_task, directory, rounds, **settings):
     "settings", [{"seeds": 3}, {**HALVING, "the_space": sources.space(8)}], ids=["whole", "judged"]
 )
 def test_after_a_crash_it_goes_on_bit_for_bit(monkeypatch, tmp_path, rounds, settings):
-    """Between two looks as well: a chunk has four batches of the six between two of them."""
+    """Between two evaluations as well: a chunk has four batches of the six between two of them."""
     monkeypatch.setattr(_stream, "READ_BYTES", 4 * 8 * 16 * (2 if "stop" in settings else 1))
     with tiny.lanes(2, blocks=1):
         the_task = sources.task(tmp_path, validation=0.3)
@@ -372,8 +414,10 @@ def test_killed_it_goes_on_bit_for_bit(tmp_path):
     script = Path(__file__).with_name("killed_reader.py")
 
     def run(directory, output, rounds):
-        path = {"PYTHONPATH": str(script.parents[1])}
-        return processes.run(script, tmp_path, directory, tmp_path / output, rounds, env=path, timeout=300)
+        path = {"PYTHONPATH": str(script.parents[2])}
+        return processes.run(
+            script, tmp_path, directory, tmp_path / output, rounds, env=path, timeout=300
+        )
 
     assert run("whole", "expected.nc", -1).returncode == 0
     assert run("killed", "unused", 4).returncode == -9
@@ -400,7 +444,9 @@ def test_out_of_memory_goes_on_in_narrower_blocks(monkeypatch, tmp_path):
     monkeypatch.setattr(_compiler.Compiler, "__call__", small)
     with (
         tiny.lanes(4),
-        pytest.warns(jf.JefficientWarning, match="out of memory with 4 lanes in a block. Going on with 2"),
+        pytest.warns(
+            jf.JefficientWarning, match="out of memory with 4 lanes in a block. Going on with 2"
+        ),
     ):
         got = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
     monkeypatch.undo()
@@ -409,7 +455,7 @@ def test_out_of_memory_goes_on_in_narrower_blocks(monkeypatch, tmp_path):
 
 
 def test_out_of_memory_while_training_too(monkeypatch, tmp_path):
-    real, calls = _lockstep.Lockstep._trained, []
+    real, calls = _lockstep.LockstepScheduler._trained, []
 
     def failing(self, band, chunk):
         calls.append(len(band.trials))
@@ -417,7 +463,7 @@ def test_out_of_memory_while_training_too(monkeypatch, tmp_path):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
         return real(self, band, chunk)
 
-    monkeypatch.setattr(_lockstep.Lockstep, "_trained", failing)
+    monkeypatch.setattr(_lockstep.LockstepScheduler, "_trained", failing)
     with tiny.lanes(4), pytest.warns(jf.JefficientWarning, match="out of memory with 4 lanes"):
         got = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
     with tiny.lanes(2):
@@ -430,25 +476,41 @@ def test_replay_refit_and_optuna_read_rows(tmp_path):
     np.testing.assert_array_equal(result.replay(best, 1, 0).params, result.params(best, 1, 0))
     expected = sweep(tiny.task(validation=0.3), seeds=2).refit()
     np.testing.assert_allclose(result.refit().params, expected.params, rtol=1e-5)
-    given = sources.task(tmp_path, validation=(sources.stored(tmp_path / "vx", tiny.X[:9]), tiny.Y[:9]))
+    given = sources.task(
+        tmp_path, validation=(sources.stored(tmp_path / "vx", tiny.X[:9]), tiny.Y[:9])
+    )
     in_memory = tiny.task(validation=(tiny.X[:9], tiny.Y[:9]))
-    np.testing.assert_allclose(sweep(given).refit().params, sweep(in_memory).refit().params, rtol=1e-5)
+    np.testing.assert_allclose(
+        sweep(given).refit().params, sweep(in_memory).refit().params, rtol=1e-5
+    )
 
 
 def test_a_plan_says_what_is_at_hand(tmp_path):
-    plan = jf.plan(sources.task(tmp_path, validation=0.3), jf.sgd, sources.space(), steps=24, batch_size=8)
+    plan = jf.plan(
+        sources.task(tmp_path, validation=0.3), jf.sgd, sources.space(), steps=24, batch_size=8
+    )
     assert plan.seconds is not None
     assert plan.seconds > 0
     assert plan.data_bytes == 2 * 3 * 8 * 16  # two chunks of the three batches of an epoch
     assert plan.in_step is not None
-    assert_same(sweep(sources.task(tmp_path, validation=0.3), plan=plan), sweep(sources.task(tmp_path, validation=0.3)))
+    assert_same(
+        sweep(sources.task(tmp_path, validation=0.3), plan=plan),
+        sweep(sources.task(tmp_path, validation=0.3)),
+    )
 
 
 def test_double_precision_may_be_a_context(tmp_path):
     """Of the caller's thread: blocks are tried out in others."""
     with jax.enable_x64(True):
-        the_task = jf.Task(init=tiny.init, loss=mean_square, data=sources.stored(tmp_path / "x", np.ones((30, 3))))
-        assert jf.plan(the_task, jf.sgd, sources.space(), metric="train_loss", steps=6, batch_size=4).seconds > 0
+        the_task = jf.Task(
+            init=tiny.init, loss=mean_square, data=sources.stored(tmp_path / "x", np.ones((30, 3)))
+        )
+        assert (
+            jf.plan(
+                the_task, jf.sgd, sources.space(), metric="train_loss", steps=6, batch_size=4
+            ).seconds
+            > 0
+        )
         result = sweep(the_task, metric="train_loss")
     assert result.params().dtype == np.float64
 
@@ -456,16 +518,23 @@ def test_double_precision_may_be_a_context(tmp_path):
 def test_a_plan_counts_the_cohorts_of_each_batch_size(tmp_path):
     space = sources.space() * jf.grid(batch_size=[4, 8])
     with tiny.lanes(8, blocks=2):
-        plan = jf.plan(sources.task(tmp_path, validation=0.3), jf.sgd, space, steps=24, eval_every=3)
+        plan = jf.plan(
+            sources.task(tmp_path, validation=0.3), jf.sgd, space, steps=24, eval_every=3
+        )
     assert plan.data_bytes == 2 * 2 * 3 * 8 * 16  # two chunks of three batches for either
 
 
 def test_a_plan_counts_the_rows_at_hand(tmp_path):
     """The chunk that lanes are given, or where they are more the rows that are measured at a time."""
     x = sources.stored(tmp_path / "many", np.zeros((100_000, 3), np.float32))
-    the_task = jf.Task(init=tiny.init, loss=lambda w, batch: jnp.mean((batch @ w) ** 2), data=x, validation=0.5)
+    the_task = jf.Task(
+        init=tiny.init, loss=lambda w, batch: jnp.mean((batch @ w) ** 2), data=x, validation=0.5
+    )
     settings = {"steps": 400, "eval_every": 400, "batch_size": 64}
-    few, many = (jf.plan(the_task, jf.sgd, sources.space(), eval_batch_size=n, **settings) for n in (5_000, 50_000))
+    few, many = (
+        jf.plan(the_task, jf.sgd, sources.space(), eval_batch_size=n, **settings)
+        for n in (5_000, 50_000)
+    )
     assert few.programs[0].block_bytes > 400 * 64 * 3 * 4
     assert many.programs[0].block_bytes > 50_000 * 3 * 4
 
@@ -475,7 +544,13 @@ def test_memory_stays_flat_on_a_file_larger_than_what_there_is(tmp_path):
     script = Path(__file__).with_name("limited_reader.py")
 
     def run(where):
-        return processes.run(script, tmp_path / "rows", where, env={"PYTHONPATH": str(script.parents[1])}, timeout=300)
+        return processes.run(
+            script,
+            tmp_path / "rows",
+            where,
+            env={"PYTHONPATH": str(script.parents[2])},
+            timeout=300,
+        )
 
     done = run("file")
     assert done.returncode == 0, done.stderr
@@ -497,9 +572,13 @@ def test_parts_open_the_file_themselves(tmp_path):
     packed = cloudpickle.dumps(the_task.data)
     assert len(packed) < 20_000
     rows = np.array([7, 99_999, 7])
-    chex.assert_trees_all_equal(cloudpickle.loads(packed).read(rows), {"x": big[rows], "y": big[rows, 0]})
+    chex.assert_trees_all_equal(
+        cloudpickle.loads(packed).read(rows), {"x": big[rows], "y": big[rows, 0]}
+    )
     part = tiny.task(data=mapped[10:50_010]).data
-    chex.assert_trees_all_equal(cloudpickle.loads(cloudpickle.dumps(part)).read(rows[:1]), big[rows[:1] + 10])
+    chex.assert_trees_all_equal(
+        cloudpickle.loads(cloudpickle.dumps(part)).read(rows[:1]), big[rows[:1] + 10]
+    )
 
 
 def mean_square(params, batch):
@@ -524,7 +603,9 @@ def test_more_rows_than_there_are_numbers_for_are_refused():
         def __len__(self):
             return 2**31
 
-    with pytest.raises(jf.ArgumentError, match=r"data must have fewer than 2\*\*31 rows, got 2,147,483,648"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"data must have fewer than 2\*\*31 rows, got 2,147,483,648"
+    ):
         _source.Source.of("data", Many(np.ones(1)))
 
 
@@ -533,7 +614,11 @@ def test_more_rows_than_there_are_numbers_for_are_refused():
     [
         (Strange([]), jf.ArgumentError, "data must have at least one row, got none"),
         (Strange(["a", "b"]), jf.ArgumentTypeError, "data must hold numbers, got dtype <U1"),
-        ({"x": Strange([np.ones(2)] * 3), "y": np.ones(2)}, jf.ArgumentError, r"same number of rows, got \{.*'x'.*3"),
+        (
+            {"x": Strange([np.ones(2)] * 3), "y": np.ones(2)},
+            jf.ArgumentError,
+            r"same number of rows, got \{.*'x'.*3",
+        ),
         (
             Strange([np.ones(2), np.ones(3), np.ones(2)]),
             jf.ArgumentError,
@@ -543,14 +628,17 @@ def test_more_rows_than_there_are_numbers_for_are_refused():
 )
 def test_what_is_no_source_is_refused(data, error, message):
     with pytest.raises(error, match=message):
-        sweep(jf.Task(init=tiny.init, loss=mean_square, data=data), metric="train_loss", batch_size=1)
+        sweep(
+            jf.Task(init=tiny.init, loss=mean_square, data=data), metric="train_loss", batch_size=1
+        )
 
 
 def test_a_group_of_a_file_is_refused_by_name(tmp_path):
     with h5py.File(tmp_path / "rows.h5", "w") as file:
         file["x"] = tiny.X
     with pytest.raises(
-        jf.ArgumentTypeError, match="data must be arrays, or give a row for its number, got File, whose row 0"
+        jf.ArgumentTypeError,
+        match="data must be arrays, or give a row for its number, got File, whose row 0",
     ):
         tiny.task(data=h5py.File(tmp_path / "rows.h5", "r"))
 
@@ -563,14 +651,18 @@ def test_whole_numbers_that_do_not_fit_are_refused_where_they_are_read(tmp_path)
         loss=lambda w, batch: (w - batch.mean()) ** 2,
         data=sources.stored(tmp_path / "r", rows),
     )
-    with pytest.raises(jf.ArgumentError, match="data must fit int32, got values from 0 to 1099511627776"):
+    with pytest.raises(
+        jf.ArgumentError, match="data must fit int32, got values from 0 to 1099511627776"
+    ):
         sweep(the_task, metric="train_loss")
 
 
 @pytest.mark.parametrize(("first", "later"), [(0, 0.5), (False, 2), (1.0, 1j)])
 def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
     source = _source.Source.of("data", Strange([first] * 3 + [later]))
-    with pytest.raises(jf.ArgumentTypeError, match=r"rows of data must be .*, as the first one is, got"):
+    with pytest.raises(
+        jf.ArgumentTypeError, match=r"rows of data must be .*, as the first one is, got"
+    ):
         source.read(np.arange(4))
 
 
@@ -578,7 +670,10 @@ def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
 def test_rows_of_any_order_of_bytes_are_as_in_memory(tmp_path, dtype):
     """Files of other machines: FITS, IDX."""
     x = (3 * tiny.X).astype(jnp.bfloat16 if dtype == "bfloat16" else dtype)
-    whole, mapped = (jf.Task(init=tiny.init, loss=mean_square, data=d) for d in (x, sources.stored(tmp_path / "x", x)))
+    whole, mapped = (
+        jf.Task(init=tiny.init, loss=mean_square, data=d)
+        for d in (x, sources.stored(tmp_path / "x", x))
+    )
     assert mapped.row == whole.row
     rows = np.array([3, 4])
     np.testing.assert_array_equal(mapped.data.read(rows), np.asarray(whole.data)[rows], strict=True)

@@ -13,8 +13,8 @@ from sweeps import small
 
 import jefficient as jf
 from jefficient.sweeps.planning import _plan
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.scheduler import _compiler
 
 
@@ -24,14 +24,20 @@ def test_width_follows_from_kind_state_and_convolutions():
 
     assert widest("cpu", 30_000) == 8
     assert widest("cpu", 500_000) == 4
-    assert widest("cpu", 1_400_000) == widest("cpu", 10**9) == widest("cpu", 30_000, has_convolution=True) == 1
+    assert (
+        widest("cpu", 1_400_000)
+        == widest("cpu", 10**9)
+        == widest("cpu", 30_000, has_convolution=True)
+        == 1
+    )
     assert widest("gpu", 30_000) == widest("gpu", 30_000, has_convolution=True) == 1024
     assert widest("gpu", 10**6, block_memory=6 * 10**6 * 300) == 256  # a power of two
     assert widest("cpu", 0) == 8
 
 
 @pytest.mark.parametrize(
-    ("trials", "side_by_side", "widest", "width"), [(1, 2, 8, 1), (16, 2, 8, 8), (17, 2, 8, 5), (99, 1, 8, 8)]
+    ("trials", "side_by_side", "widest", "width"),
+    [(1, 2, 8, 1), (16, 2, 8, 8), (17, 2, 8, 5), (99, 1, 8, 8)],
 )
 def test_blocks_are_spread_evenly(trials, side_by_side, widest, width):
     assert _plan.width_for(trials, side_by_side, widest) == width
@@ -70,7 +76,10 @@ def test_memory_is_linear_in_the_lanes_and_counts_the_state_of_each():
 
     task = jf.Task(init, lambda w, batch: ((w[:1] * batch["x"]) ** 2).mean(), small.DATA)
     given = {"steps": 2, "batch_size": 8, "metric": "train_loss"}
-    plans = [jf.plan(task, jf.adam, jf.grid(learning_rate=np.linspace(0.1, 0.2, n)), **given) for n in (1, 16)]
+    plans = [
+        jf.plan(task, jf.adam, jf.grid(learning_rate=np.linspace(0.1, 0.2, n)), **given)
+        for n in (1, 16)
+    ]
     assert plans[0].programs[0].width == 1  # of a state of 12 MB
     one = plans[0].programs[0].block_bytes
     assert 12e6 < one < 60e6
@@ -89,11 +98,18 @@ def test_measured_widths_are_some_that_were_tried():
 def test_plans_that_cannot_be_followed():
     given, settings = arguments(n=2)
     plan = _plan.Plan("cpu", 99, 1, (), 0)
-    with pytest.raises(jf.ArgumentError, match=r"plan must be for the devices that are here, 1 × cpu, got 99 × cpu"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"plan must be for the devices that are here, 1 × cpu, got 99 × cpu"
+    ):
         jf.sweep(*given, **settings, plan=plan)
-    with pytest.raises(jf.ArgumentError, match=r"plan must name every program of the sweep, got none for"):
+    with pytest.raises(
+        jf.ArgumentError, match=r"plan must name every program of the sweep, got none for"
+    ):
         jf.sweep(*given, **settings, plan=dataclasses.replace(plan, devices=1))
-    with pytest.raises(jf.ArgumentTypeError, match=r"plan must come from jf.plan, or be 'measure' or None, got plan=3"):
+    with pytest.raises(
+        jf.ArgumentTypeError,
+        match=r"plan must come from jf.plan, or be 'measure' or None, got plan=3",
+    ):
         jf.sweep(*given, **settings, plan=3)
 
 
@@ -109,14 +125,19 @@ def test_out_of_memory_halves_the_width_and_starts_again():
         def limited(*arguments):
             calls.append(queue.width)
             if queue.width == 8 and len(calls) > 10:
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+                raise jax.errors.JaxRuntimeError(
+                    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate"
+                )
             return segment(*arguments)
 
         return limited, lanes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_compiler.Compiler, "__call__", failing)
-        with pytest.warns(jf.JefficientWarning, match=r"out of memory with 8 lanes .* on with 4; \d+ configurations"):
+        with pytest.warns(
+            jf.JefficientWarning,
+            match=r"out of memory with 8 lanes .* on with 4; \d+ configurations",
+        ):
             halved = jf.sweep(*given, **settings, progress=False)
     widths = halved.dataset["block_width"].values
     assert set(widths) == {8, 4}
@@ -129,7 +150,9 @@ def test_out_of_memory_halves_the_width_and_starts_again():
     }
     for config, width in enumerate(widths):
         for name in ("train_loss", "steps_taken"):
-            np.testing.assert_array_equal(halved.dataset[name][config], expected[width].dataset[name][config])
+            np.testing.assert_array_equal(
+                halved.dataset[name][config], expected[width].dataset[name][config]
+            )
         chex.assert_trees_all_equal(halved.params(config), expected[width].params(config))
 
 
@@ -141,7 +164,10 @@ def test_a_block_that_is_known_not_to_fit_is_not_begun(monkeypatch):
         result = jf.sweep(*given, **settings, progress=False)
     assert set(result.dataset["block_width"].values) == {4}
     monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
-    with pytest.warns(jf.JefficientWarning), pytest.raises(jf.JefficientError, match=r"bytes must fit .*, got 10"):
+    with (
+        pytest.warns(jf.JefficientWarning),
+        pytest.raises(jf.JefficientError, match=r"bytes must fit .*, got 10"),
+    ):
         jf.sweep(*given, **settings, progress=False)
 
 
@@ -149,8 +175,16 @@ def test_a_program_that_does_not_fit_has_no_forecast(monkeypatch):
     given, settings = arguments(n=4)
     monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
     plan = jf.plan(*given, **settings)
-    assert plan.programs[0].block_bytes is plan.programs[0].seconds is plan.bytes is plan.seconds is None
-    with pytest.raises(jf.ArgumentTypeError, match=r"settings must be among .*, got \['directory'\]"):
+    assert (
+        plan.programs[0].block_bytes
+        is plan.programs[0].seconds
+        is plan.bytes
+        is plan.seconds
+        is None
+    )
+    with pytest.raises(
+        jf.ArgumentTypeError, match=r"settings must be among .*, got \['directory'\]"
+    ):
         jf.plan(*given, **settings, directory="x")
 
 
@@ -164,7 +198,9 @@ def planned(monkeypatch, space, task=None, trials=None, pieces=1, **changes):
 
 
 def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration(monkeypatch):
-    assert planned(monkeypatch, small.space(2), seeds=20) == 7  # 40 trials, in three rounds of two blocks
+    assert (
+        planned(monkeypatch, small.space(2), seeds=20) == 7
+    )  # 40 trials, in three rounds of two blocks
     assert planned(monkeypatch, small.space(2), seeds=20, stop=jf.median_stop()) == 10
 
 
@@ -178,14 +214,18 @@ def test_very_many_trials_of_a_small_model_get_wider_blocks(monkeypatch):
 
 def test_blocks_stay_narrow_where_they_would_not_be_filled(monkeypatch):
     many = small.space(1000)
-    assert planned(monkeypatch, many, pieces=4) == 30  # 250 trials a piece: four rounds of two blocks
+    assert (
+        planned(monkeypatch, many, pieces=4) == 30
+    )  # 250 trials a piece: four rounds of two blocks
     assert planned(monkeypatch, many, pieces=64) == 8
     assert planned(monkeypatch, many, trials=16) == 8  # a round of a search
     of_two_lengths = jf.grid(learning_rate=np.geomspace(1e-4, 1.0, 500), steps=[4, 40])
     assert planned(monkeypatch, of_two_lengths, steps=None) == 8
 
 
-@pytest.mark.parametrize("where", ["weights", "batch", "held-out rows", "activations of held-out rows"])
+@pytest.mark.parametrize(
+    "where", ["weights", "batch", "held-out rows", "activations of held-out rows"]
+)
 def test_blocks_stay_narrow_where_a_lane_works_on_much(monkeypatch, where):
     """200 kB of it: five of them are 1 MiB."""
     n = 50_000 if where == "held-out rows" else 500
@@ -199,7 +239,9 @@ def test_blocks_stay_narrow_where_a_lane_works_on_much(monkeypatch, where):
     task = small.task(loss=loss)
     changes = {}
     if where == "weights":
-        task = small.task(init=lambda key: small.init(key) | {"more": jnp.ones(17_000)})  # and Adam's two of them
+        task = small.task(
+            init=lambda key: small.init(key) | {"more": jnp.ones(17_000)}
+        )  # and Adam's two of them
     elif where == "batch":
         x = np.ones(50_000, np.float32)
         task, changes = small.task(loss=loss, data={"x": x, "y": x}), {"batch_size": 50_000}
@@ -225,14 +267,19 @@ def test_one_program_for_each_static_combination(monkeypatch):
     """However many configurations share it: counted where jax compiles."""
     compiled = []
     lower = jax.stages.Lowered.compile
-    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **o: compiled.append(1) or lower(self, **o))
+    monkeypatch.setattr(
+        jax.stages.Lowered, "compile", lambda self, **o: compiled.append(1) or lower(self, **o)
+    )
     space = jf.grid(learning_rate=np.geomspace(1e-3, 0.1, 40), batch_size=[4, 8])
     small.sweep(the_space=space, batch_size=None)
     assert len(compiled) == 2
 
 
 def test_settings_of_the_machine(tmp_path):
-    cache = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    cache = (
+        jax.config.jax_compilation_cache_dir,
+        jax.config.jax_persistent_cache_min_compile_time_secs,
+    )
     try:
         jf.use_compilation_cache(tmp_path / "cache")
         jax.jit(lambda x: jnp.sin(x) * 3)(jnp.ones(3)).block_until_ready()

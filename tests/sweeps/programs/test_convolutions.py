@@ -32,7 +32,10 @@ def convolution(case):
 
     def convolve(kernel, x):
         return lax.conv_general_dilated(
-            x, kernel, dimension_numbers=numbers, **{"padding": "VALID", "window_strides": (1, 1), **options}
+            x,
+            kernel,
+            dimension_numbers=numbers,
+            **{"padding": "VALID", "window_strides": (1, 1), **options},
         )
 
     return convolve, jax.random.normal(jax.random.key(1), shape), x
@@ -43,7 +46,9 @@ def dimension_numbers(jaxpr):
     for equation in jaxpr.eqns:
         if equation.primitive is lax.conv_general_dilated_p:
             yield equation.params["dimension_numbers"]
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
+        ):
             if hasattr(inner, "eqns"):
                 yield from dimension_numbers(getattr(inner, "jaxpr", inner))
 
@@ -60,7 +65,9 @@ def test_lanes(case):
     convolve, kernel, x = convolution(case)
     kernels = jnp.stack([kernel, 2 * kernel])
     lanes = jax.vmap(jax.grad(lambda kernel, x: (convolve(kernel, x) ** 2).mean()), (0, None))
-    chex.assert_trees_all_close(canonical(lanes)(kernels, x), lanes(kernels, x), rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(
+        canonical(lanes)(kernels, x), lanes(kernels, x), rtol=1e-4, atol=1e-6
+    )
 
 
 @jax.custom_vjp
@@ -74,7 +81,9 @@ INSIDE = {
     "jit": jax.jit,
     "checkpoint": jax.checkpoint,
     "scan": lambda f: lambda *a: lax.scan(lambda c, _: (c + f(*a), None), 0.0, None, length=2)[0],
-    "while": lambda f: lambda *a: lax.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, f(*a)), (0, 0.0))[1],
+    "while": lambda f: (
+        lambda *a: lax.while_loop(lambda c: c[0] < 2, lambda c: (c[0] + 1, f(*a)), (0, 0.0))[1]
+    ),
     "cond": lambda f: lambda *a: lax.cond(a[0].sum() > 0, f, lambda *a: 0.5 * f(*a), *a),
     "custom_vjp": lambda f: lambda *a: doubled(f(*a)),
 }
@@ -88,8 +97,12 @@ def test_functions_inside(inside):
     found = list(dimension_numbers(jax.make_jaxpr(canonical(function))(kernel, x).jaxpr))
     assert found
     assert set(found) == {CANONICAL}
-    chex.assert_trees_all_close(canonical(function)(kernel, x), function(kernel, x), rtol=1e-4, atol=1e-6)
-    chex.assert_trees_all_close(jax.jit(canonical(function))(kernel, x), function(kernel, x), rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(
+        canonical(function)(kernel, x), function(kernel, x), rtol=1e-4, atol=1e-6
+    )
+    chex.assert_trees_all_close(
+        jax.jit(canonical(function))(kernel, x), function(kernel, x), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_without_a_convolution():

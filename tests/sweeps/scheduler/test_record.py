@@ -3,17 +3,29 @@
 import numpy as np
 import pytest
 
-from jefficient.results import Score, Status, at_looks, last_look
-from jefficient.sweeps.programs._groups import Program
+from jefficient.results import Score, Status, at_evaluations, last_evaluation
+from jefficient.sweeps.programs._groups import Group
 from jefficient.sweeps.scheduler._record import Place, Record, Seen
 
 LOOKS, SEEDS, FOLDS = 4, 2, 3
 
 
 def program(configs):
-    looks = tuple(tuple(range(1, n + 1)) for n in np.random.default_rng(0).integers(1, LOOKS + 1, configs))
-    steps = np.array([x[-1] for x in looks], np.int32)
-    return Program(np.arange(configs), {}, {}, {"rate": np.ones(configs, np.float32)}, steps, looks, 1.0, SEEDS, FOLDS)
+    evaluations = tuple(
+        tuple(range(1, n + 1)) for n in np.random.default_rng(0).integers(1, LOOKS + 1, configs)
+    )
+    steps = np.array([x[-1] for x in evaluations], np.int32)
+    return Group(
+        np.arange(configs),
+        {},
+        {},
+        {"rate": np.ones(configs, np.float32)},
+        steps,
+        evaluations,
+        1.0,
+        SEEDS,
+        FOLDS,
+    )
 
 
 def record(part, keep, select="last"):
@@ -22,9 +34,12 @@ def record(part, keep, select="last"):
 
 
 def filled(part, keep, at_a_time, select="last", seed=0):
-    """A record whose trials are looked at in an order that is drawn, `at_a_time` of them at once; and what it saw."""
+    """A record whose trials are evaluated in an order that is drawn, `at_a_time` of them at once; and what it saw."""
     draw, it = np.random.default_rng(seed), record(part, keep, select)
-    at, values = np.zeros(part.trials, int), draw.normal(size=(part.trials, LOOKS)).astype(np.float32)
+    at, values = (
+        np.zeros(part.trials, int),
+        draw.normal(size=(part.trials, LOOKS)).astype(np.float32),
+    )
     diverges = draw.random(values.shape) < 0.1
     going = np.arange(part.trials)
     while len(going):
@@ -32,9 +47,17 @@ def filled(part, keep, at_a_time, select="last", seed=0):
         row, member_seed, fold = part.place(trials)
         index = at[trials]
         steps, is_lost = part.until(row, index), diverges[trials, index]
-        status = np.where(is_lost, Status.DIVERGED, np.where(steps == part.steps[row], Status.FINISHED, Status.RUNNING))
+        status = np.where(
+            is_lost,
+            Status.DIVERGED,
+            np.where(steps == part.steps[row], Status.FINISHED, Status.RUNNING),
+        )
         seen = {"valid_loss": np.where(is_lost, np.nan, values[trials, index])}
-        it.add(Place(row, member_seed, fold), Seen(index, seen, status, steps, np.where(is_lost, steps, -1)), 8)
+        it.add(
+            Place(row, member_seed, fold),
+            Seen(index, seen, status, steps, np.where(is_lost, steps, -1)),
+            8,
+        )
         for i in np.flatnonzero(status != Status.RUNNING):
             if it.wants(int(row[i])):
                 it.weights[int(row[i]), int(member_seed[i]), int(fold[i])] = trials[i]
@@ -44,17 +67,23 @@ def filled(part, keep, at_a_time, select="last", seed=0):
 
 
 def ranked(it, score):
-    """All configurations by their standing, each worked out alone."""
-    curves, standings = it.curves(), []
+    """All configurations by their rank, each worked out alone."""
+    curves, ranks = it.curves(), []
     for config in range(len(curves.step)):
-        values, status, taken = curves.looks["valid_loss"][config], curves.status[config], curves.steps_taken[config]
-        looks = score.looks(values, status, last_look(curves.step[config], taken))
-        [standing] = score.standing(*(x.reshape(1, -1) for x in (at_looks(values, looks), status, taken)))
-        standings.append((standing, config))
-    return sorted(standings)
+        values, status, taken = (
+            curves.evaluations["valid_loss"][config],
+            curves.status[config],
+            curves.steps_taken[config],
+        )
+        evaluations = score.evaluations(values, status, last_evaluation(curves.step[config], taken))
+        [rank] = score.rank(
+            *(x.reshape(1, -1) for x in (at_evaluations(values, evaluations), status, taken))
+        )
+        ranks.append((rank, config))
+    return sorted(ranks)
 
 
-@pytest.mark.parametrize("select", ["last", "best_look"])
+@pytest.mark.parametrize("select", ["last", "best"])
 @pytest.mark.parametrize("keep", [1, 5, 1000])
 @pytest.mark.parametrize("at_a_time", [1, 7, 500])
 def test_the_best_are_kept_with_all_their_weights_and_nobody_else_s(select, keep, at_a_time):
@@ -68,7 +97,7 @@ def test_the_best_are_kept_with_all_their_weights_and_nobody_else_s(select, keep
     assert it.progress().best == (min(finite) if finite else None)
 
 
-def test_a_record_that_is_restored_has_the_same_standings():
+def test_a_record_that_is_restored_has_the_same_ranks():
     part = program(40)
     it, other = filled(part, 5, 7), record(part, 5)
     everything = np.arange(40)
@@ -77,13 +106,13 @@ def test_a_record_that_is_restored_has_the_same_standings():
     assert not len(other.unfinished())
 
 
-@pytest.mark.parametrize("select", ["last", "best_look"])
+@pytest.mark.parametrize("select", ["last", "best"])
 def test_reports_of_many_are_those_of_each(select):
     part = program(40)
     together, alone = (filled(part, 5, 7, select) for _ in range(2))
     everything = np.arange(40)
-    counts = part.look_count(everything)
-    assert counts.tolist() == [len(looks) for looks in part.looks]
+    counts = part.evaluation_count(everything)
+    assert counts.tolist() == [len(evaluations) for evaluations in part.evaluations]
     found = together.unreported(everything, counts)
     assert found == [
         (config, *report[1:])
@@ -94,8 +123,12 @@ def test_reports_of_many_are_those_of_each(select):
     assert any(np.isinf(score) for _, _, score in found)
     assert any(np.isfinite(score) for _, _, score in found)
     curves = together.curves()
-    for config, look, score in found:
+    for config, evaluation, score in found:
         if (curves.status[config] == Status.FINISHED).all():
-            values = curves.looks["valid_loss"][config]
-            scores = values[..., : look + 1].min(axis=-1) if select == "best_look" else values[..., look]
+            values = curves.evaluations["valid_loss"][config]
+            scores = (
+                values[..., : evaluation + 1].min(axis=-1)
+                if select == "best"
+                else values[..., evaluation]
+            )
             assert score == float(scores.mean())

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from sweeps.tiny import lanes, sweep, task
 
 import jefficient as jf
-from jefficient.sweeps.programs._groups import Lengths
-from jefficient.sweeps.stopping._stop import Log, Report
+from jefficient.sweeps.programs._groups import TrialLength
+from jefficient.sweeps.stopping._stop import Observation, PrunerLog
 
-# The oracles. Both get everything that has been reported, in order, and work out all of it again for each answer.
+# The oracles. Both get everything that has been reported, in order, and work out all of it again
+# for each answer.
 
 
 class Told(NamedTuple):
@@ -33,10 +34,12 @@ class Told(NamedTuple):
 
 
 def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool:
-    """Whether asynchronous successive halving stops (Li et al. 2020, algorithm 2, in the form without resuming).
+    """Whether asynchronous successive halving stops (Li et al.
 
-    Of the |rung k| configurations that have come to first·etaᵏ, by the end of this round, ⌊|rung k| / eta⌋ are let
-    through, and one in any case.
+    2020, algorithm 2, in the form without resuming).
+
+    Of the |rung k| configurations that have come to first·etaᵏ, by the end of this round, ⌊|rung k|
+    / eta⌋ are let through, and one in any case.
     """
     known = [t for t in told if t.round <= now.round]
     rungs = [first * eta**k for k in range(60) if first * eta**k <= now.progress]
@@ -54,7 +57,9 @@ def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool
 
 
 def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> bool:
-    """Whether the median stopping rule does (Golovin et al. 2017, section 3.2.2); what has diverged goes at once.
+    """Whether the median stopping rule does (Golovin et al.
+
+    2017, section 3.2.2); what has diverged goes at once.
 
     In exact numbers: one that is as good as the median goes on.
     """
@@ -66,49 +71,57 @@ def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> boo
         of_config = [t for t in known if t.config == config]
         up_to_here = [t.score for t in of_config if t.progress <= now.progress]
         if up_to_here and max(t.progress for t in of_config) >= now.progress:
-            others.append(math.inf if math.inf in up_to_here else sum(map(Fraction, up_to_here)) / len(up_to_here))
+            others.append(
+                math.inf
+                if math.inf in up_to_here
+                else sum(map(Fraction, up_to_here)) / len(up_to_here)
+            )
     best = min(t.score for t in known if t.config == now.config and t.progress <= now.progress)
     return now.step >= min_steps and len(others) >= min_configs and best > statistics.median(others)
 
 
 class Runs(NamedTuple):
-    """Configurations as they would be recorded: a curve each, and when each comes to its looks."""
+    """Configurations as they would be recorded: a curve each, and when each comes to its evaluations."""
 
-    scores: np.ndarray  # (configs, looks), float32
-    steps: np.ndarray  # (configs, looks), rising
+    scores: np.ndarray  # (configs, evaluations), float32
+    steps: np.ndarray  # (configs, evaluations), rising
     per_epoch: list[Fraction]  # updates in an epoch, for each configuration
     order: np.random.Generator
 
     def rounds(self):
-        """Rounds of reports: some configurations with their next looks, at random; ``send`` says who has stopped."""
-        configs, looks = self.scores.shape
+        """Rounds of reports: some configurations with their next evaluations, at random; ``send`` says who has stopped."""
+        configs, evaluations = self.scores.shape
         at, going = np.zeros(configs, int), set(range(configs))
         while going:
             chosen = sorted(c for c in going if self.order.random() < 0.6)
             reports = []
             for c in chosen:
                 for _ in range(self.order.choice([1, 1, 1, 2, 3])):
-                    if at[c] < looks:
+                    if at[c] < evaluations:
                         reports.append((c, int(self.steps[c, at[c]]), float(self.scores[c, at[c]])))
                         at[c] += 1
             stopped = yield reports
-            going -= {*stopped, *(c for c in chosen if at[c] == looks)}
+            going -= {*stopped, *(c for c in chosen if at[c] == evaluations)}
 
 
 @st.composite
 def runs(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    configs, looks = draw(st.integers(1, 14)), draw(st.integers(1, 9))
-    level = rng.normal(size=(configs, 1)) + rng.exponential(1, size=(configs, 1)) * np.exp(-0.5 * np.arange(looks))
+    configs, evaluations = draw(st.integers(1, 14)), draw(st.integers(1, 9))
+    level = rng.normal(size=(configs, 1)) + rng.exponential(1, size=(configs, 1)) * np.exp(
+        -0.5 * np.arange(evaluations)
+    )
     scores = level + 0.2 * rng.normal(size=level.shape)
     if draw(st.booleans()):
         scores = np.round(scores, 1)  # ties
     if draw(st.booleans()):
-        diverges_at = rng.integers(0, 3 * looks, size=(configs, 1))
-        scores = np.where(np.arange(looks) >= diverges_at, np.inf, scores)
+        diverges_at = rng.integers(0, 3 * evaluations, size=(configs, 1))
+        scores = np.where(np.arange(evaluations) >= diverges_at, np.inf, scores)
     scores = scores.astype(np.float32)  # as the engine has them
-    if draw(st.booleans()):  # all look at the same updates
-        steps = np.cumsum(np.broadcast_to(rng.integers(1, 6, size=looks), scores.shape), axis=1)
+    if draw(st.booleans()):  # all evaluate the same updates
+        steps = np.cumsum(
+            np.broadcast_to(rng.integers(1, 6, size=evaluations), scores.shape), axis=1
+        )
     else:
         steps = np.cumsum(rng.integers(1, 6, size=scores.shape), axis=1)
     rows = draw(st.sampled_from([7, 9, 30]))
@@ -118,22 +131,36 @@ def runs(draw):
 
 def compare(rule, oracle, recorded: Runs, in_epochs: bool):
     """The rule and the oracle, side by side, on one history."""
-    log, told, source = Log(rule), [], recorded.rounds()
+    log, told, source = PrunerLog(rule), [], recorded.rounds()
     reports = next(source)
     for number in range(10_000):
         news = [
-            Told(number, c, step, step / recorded.per_epoch[c] if in_epochs else Fraction(step), score)
+            Told(
+                number,
+                c,
+                step,
+                step / recorded.per_epoch[c] if in_epochs else Fraction(step),
+                score,
+            )
             for c, step, score in reports
         ]
         told += news
         expected = [oracle(told, now) for now in news]
-        given_epochs = [now.step / float(recorded.per_epoch[now.config]) if in_epochs else math.nan for now in news]
+        given_epochs = [
+            now.step / float(recorded.per_epoch[now.config]) if in_epochs else math.nan
+            for now in news
+        ]
         answers = log.stops(
-            [Report(now.config, now.step, epoch, now.score) for now, epoch in zip(news, given_epochs, strict=True)]
+            [
+                Observation(now.config, now.step, epoch, now.score)
+                for now, epoch in zip(news, given_epochs, strict=True)
+            ]
         )
         assert answers == expected
         try:
-            reports = source.send({now.config for now, stops in zip(news, answers, strict=True) if stops})
+            reports = source.send(
+                {now.config for now, stops in zip(news, answers, strict=True) if stops}
+            )
         except StopIteration:
             return log, told
     raise AssertionError("never ends")
@@ -145,7 +172,9 @@ property_test = settings(max_examples=150, deadline=None)
 @property_test
 @given(runs(), st.sampled_from([2, 3, 4, Fraction(3, 2), Fraction(11, 10)]), st.integers(1, 6))
 def test_halving_in_updates_is_what_the_paper_says(recorded, eta, min_steps):
-    rule = jf.successive_halving(float(eta) if isinstance(eta, Fraction) else eta, min_steps=min_steps)
+    rule = jf.successive_halving(
+        float(eta) if isinstance(eta, Fraction) else eta, min_steps=min_steps
+    )
     oracle = functools.partial(halving, eta=Fraction(eta), first=Fraction(min_steps))
     compare(rule, oracle, recorded, in_epochs=False)
 
@@ -153,7 +182,7 @@ def test_halving_in_updates_is_what_the_paper_says(recorded, eta, min_steps):
 @property_test
 @given(runs(), st.sampled_from([2, 3]), st.sampled_from([Fraction(1), Fraction(1, 3), Fraction(7)]))
 def test_halving_in_epochs_compares_batch_sizes(recorded, eta, min_epochs):
-    """Epochs are fractions that floating point rounds: a look at epoch 7 is at epoch 7."""
+    """Epochs are fractions that floating point rounds: a evaluation of epoch 7 is at epoch 7."""
     rule = jf.successive_halving(eta, min_epochs=float(min_epochs))
     oracle = functools.partial(halving, eta=Fraction(eta), first=min_epochs)
     compare(rule, oracle, recorded, in_epochs=True)
@@ -172,7 +201,7 @@ def test_one_in_eta_goes_on(eta):
     """Also where n / eta is a whole number that floating point misses: 33 / 1.1."""
     for n in range(1, 120):
         judge = jf.successive_halving(eta, min_steps=10).judge()
-        stops = judge.stops([Report(c, 10, math.nan, c / n) for c in range(n)])
+        stops = judge.stops([Observation(c, 10, math.nan, c / n) for c in range(n)])
         best = max(1, math.floor(n / Fraction(str(eta))))
         assert stops == [c >= best for c in range(n)]
 
@@ -182,59 +211,83 @@ def test_a_look_at_an_epoch_reaches_the_rung_of_that_epoch():
     for rows in range(2, 40):
         for size in range(1, rows + 1):
             per_epoch = rows / size
-            looks = Lengths(steps=None, epochs=20, eval_every=None).looks(math.ceil(20 * per_epoch), per_epoch)
+            evaluations = TrialLength(steps=None, epochs=20, eval_every=None).evaluations(
+                math.ceil(20 * per_epoch), per_epoch
+            )
             for epoch in (1, 7, 15):
                 judge = jf.successive_halving(2, min_epochs=epoch).judge()
-                reached = looks[epoch - 1]
-                before = [Report(c, reached - 1, (reached - 1) / per_epoch, c) for c in range(2)]
-                at = [Report(c, reached, reached / per_epoch, c) for c in range(2)]
+                reached = evaluations[epoch - 1]
+                before = [
+                    Observation(c, reached - 1, (reached - 1) / per_epoch, c) for c in range(2)
+                ]
+                at = [Observation(c, reached, reached / per_epoch, c) for c in range(2)]
                 assert judge.stops(before) == [False, False]
                 assert judge.stops(at) == [False, True]
 
 
 def test_the_median_rule_passes_over_those_without_a_look_so_far():
-    """A batch size that looks at epoch 1.07 for the first time has nothing to compare with one at epoch 1."""
+    """A batch size that evaluates epoch 1.07 for the first time has nothing to compare with one at epoch 1."""
     judge = jf.median_stop(min_configs=1).judge()
-    assert judge.stops([Report(0, 16, 16 / 15, 0.0), Report(1, 1, 1.0, 9.0)]) == [False, False]
-    assert judge.stops([Report(1, 2, 2.0, 9.0)]) == [False]  # 0 has not got as far
-    assert judge.stops([Report(0, 32, 32 / 15, 0.0), Report(1, 3, 2.1, 9.0)]) == [False, True]
+    assert judge.stops([Observation(0, 16, 16 / 15, 0.0), Observation(1, 1, 1.0, 9.0)]) == [
+        False,
+        False,
+    ]
+    assert judge.stops([Observation(1, 2, 2.0, 9.0)]) == [False]  # 0 has not got as far
+    assert judge.stops([Observation(0, 32, 32 / 15, 0.0), Observation(1, 3, 2.1, 9.0)]) == [
+        False,
+        True,
+    ]
 
 
 def test_the_best_score_so_far_is_not_one_to_come():
-    """Of two looks that are reported together, the first is judged by what there was at the first."""
+    """Of two evaluations that are reported together, the first is judged by what there was at the first."""
     judge = jf.median_stop(min_configs=1).judge()
-    judge.stops([Report(0, 1, math.nan, 1.0), Report(0, 2, math.nan, 1.0)])
-    assert judge.stops([Report(1, 1, math.nan, 2.0), Report(1, 2, math.nan, 0.0)]) == [True, False]
+    judge.stops([Observation(0, 1, math.nan, 1.0), Observation(0, 2, math.nan, 1.0)])
+    assert judge.stops([Observation(1, 1, math.nan, 2.0), Observation(1, 2, math.nan, 0.0)]) == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("score", [0.1, 0.3, 0.7, -0.9, 1e-3])
 def test_curves_that_stay_at_one_score_are_as_good_as_each_other(score):
     """The engine's scores are float32: many of them add up exactly in float64."""
     judge = jf.median_stop(min_configs=1).judge()
-    for look in range(1, 100):
-        assert not any(judge.stops([Report(c, look, math.nan, float(np.float32(score))) for c in range(4)]))
+    for evaluation in range(1, 100):
+        assert not any(
+            judge.stops(
+                [Observation(c, evaluation, math.nan, float(np.float32(score))) for c in range(4)]
+            )
+        )
 
 
 def test_what_has_diverged_does_not_go_on():
     """Alone at a rung, or with others; it counts as one that came there, and is above every median."""
     judge = jf.successive_halving(2, min_steps=1).judge()
-    assert judge.stops([Report(0, 1, math.nan, math.inf)]) == [True]
-    assert judge.stops([Report(1, 1, math.nan, 5.0)]) == [False]  # the best of two
-    assert judge.stops([Report(2, 1, math.nan, 6.0)]) == [True]
-    assert judge.stops([Report(3, 1, math.nan, 7.0)]) == [True]
+    assert judge.stops([Observation(0, 1, math.nan, math.inf)]) == [True]
+    assert judge.stops([Observation(1, 1, math.nan, 5.0)]) == [False]  # the best of two
+    assert judge.stops([Observation(2, 1, math.nan, 6.0)]) == [True]
+    assert judge.stops([Observation(3, 1, math.nan, 7.0)]) == [True]
     judge = jf.median_stop(min_configs=2).judge()
-    batch = [Report(0, 1, math.nan, 1.0), Report(1, 1, math.nan, math.inf), Report(2, 1, math.nan, math.inf)]
+    batch = [
+        Observation(0, 1, math.nan, 1.0),
+        Observation(1, 1, math.nan, math.inf),
+        Observation(2, 1, math.nan, math.inf),
+    ]
     assert judge.stops(batch) == [False, True, True]  # though the median of 1 and inf is inf
-    assert judge.stops([Report(3, 1, math.nan, 1.0)]) == [False]
-    assert judge.stops([Report(4, 1, math.nan, 1.5)]) == [False]
-    assert judge.stops([Report(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
+    assert judge.stops([Observation(3, 1, math.nan, 1.0)]) == [False]
+    assert judge.stops([Observation(4, 1, math.nan, 1.5)]) == [False]
+    assert judge.stops([Observation(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
 
 
 def test_a_log_that_forgets_is_one_that_was_never_told():
     rule = jf.successive_halving(2, min_steps=1)
     rng = np.random.default_rng(0)
-    batches = [[Report(c, step, math.nan, rng.normal()) for c in rng.permutation(6)] for step in (1, 2, 4)]
-    log, other = Log(rule), Log(rule)
+    batches = [
+        [Observation(c, step, math.nan, rng.normal()) for c in rng.permutation(6)]
+        for step in (1, 2, 4)
+    ]
+    log, other = PrunerLog(rule), PrunerLog(rule)
     for batch in batches[:2]:
         log.stops(batch)
         other.stops([report for report in batch if report.config not in (1, 4)])
@@ -246,19 +299,40 @@ def test_a_log_that_forgets_is_one_that_was_never_told():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: jf.successive_halving(), "exactly one of min_steps and min_epochs must be given, got min_steps=None"),
-        (lambda: jf.successive_halving(min_steps=1, min_epochs=1), "exactly one .* got min_steps=1, min_epochs=1"),
+        (
+            lambda: jf.successive_halving(),
+            "exactly one of min_steps and min_epochs must be given, got min_steps=None",
+        ),
+        (
+            lambda: jf.successive_halving(min_steps=1, min_epochs=1),
+            "exactly one .* got min_steps=1, min_epochs=1",
+        ),
         (lambda: jf.successive_halving(1, min_steps=1), "eta > 1 must hold, got eta=1"),
-        (lambda: jf.successive_halving(math.inf, min_steps=1), "-inf < eta < inf must hold, got eta=inf"),
+        (
+            lambda: jf.successive_halving(math.inf, min_steps=1),
+            "-inf < eta < inf must hold, got eta=inf",
+        ),
         (lambda: jf.successive_halving(math.nan, min_steps=1), "got eta=nan"),
         (lambda: jf.successive_halving("3", min_steps=1), "eta must be a number, got eta='3'"),
         (lambda: jf.successive_halving(min_steps=0), "min_steps >= 1 must hold, got min_steps=0"),
-        (lambda: jf.successive_halving(min_steps=2.0), "min_steps must be a whole number, got min_steps=2.0"),
-        (lambda: jf.successive_halving(min_epochs=0), "0 < min_epochs < inf must hold, got min_epochs=0"),
+        (
+            lambda: jf.successive_halving(min_steps=2.0),
+            "min_steps must be a whole number, got min_steps=2.0",
+        ),
+        (
+            lambda: jf.successive_halving(min_epochs=0),
+            "0 < min_epochs < inf must hold, got min_epochs=0",
+        ),
         (lambda: jf.successive_halving(min_epochs=math.inf), "got min_epochs=inf"),
-        (lambda: jf.median_stop(min_steps=0), "jf.median_stop: min_steps >= 1 must hold, got min_steps=0"),
+        (
+            lambda: jf.median_stop(min_steps=0),
+            "jf.median_stop: min_steps >= 1 must hold, got min_steps=0",
+        ),
         (lambda: jf.median_stop(min_configs=0), "min_configs >= 1 must hold, got min_configs=0"),
-        (lambda: jf.median_stop(min_configs=2.5), "min_configs must be a whole number, got min_configs=2.5"),
+        (
+            lambda: jf.median_stop(min_configs=2.5),
+            "min_configs must be a whole number, got min_configs=2.5",
+        ),
     ],
 )
 def test_arguments(make, message):
@@ -267,15 +341,32 @@ def test_arguments(make, message):
 
 
 def test_a_sweep_takes_a_rule_and_nothing_else():
-    with pytest.raises(jf.JefficientError, match=r"stop must come from jf.successive_halving or jf.median_stop, got"):
+    with pytest.raises(
+        jf.JefficientError,
+        match=r"stop must come from jf.successive_halving or jf.median_stop, got",
+    ):
         sweep(task(), jf.grid(learning_rate=[0.1]), steps=1, stop=3)
-    trial = jf.Trial(init=lambda key: key, step=lambda x, data, t, key: (x, {}), evaluate=lambda x, data: {"a": 1.0})
-    with pytest.raises(jf.JefficientError, match=r"a jf.Trial must come without min_epochs, got min_epochs=1"):
-        jf.sweep(trial, space=jf.grid(steps=[1]), metric="a", mode="min", stop=jf.successive_halving(min_epochs=1))
+    trial = jf.Trial(
+        init=lambda key: key,
+        step=lambda x, data, t, key: (x, {}),
+        evaluate=lambda x, data: {"a": 1.0},
+    )
+    with pytest.raises(
+        jf.JefficientError, match=r"a jf.Trial must come without min_epochs, got min_epochs=1"
+    ):
+        jf.sweep(
+            trial,
+            space=jf.grid(steps=[1]),
+            metric="a",
+            mode="min",
+            stop=jf.successive_halving(min_epochs=1),
+        )
 
 
-# Whole sweeps. The oracle of the engine's order goes through what a sweep without stopping has recorded, trial after
-# trial and look after look, as lanes would, and says what the same sweep must record with stopping.
+# Whole sweeps. The oracle of the engine's order goes through what a sweep without stopping has
+# recorded, trial after
+# trial and evaluation after evaluation, as lanes would, and says what the same sweep must record
+# with stopping.
 
 
 @dataclasses.dataclass
@@ -285,18 +376,23 @@ class OnPaper:
     Trials are pairs (configuration, member); members are the seeds and folds of a configuration.
     """
 
-    score: np.ndarray  # (configs, members, looks), smaller is better
-    steps: np.ndarray  # (configs, looks): updates made at each look, -1 past the last one
+    score: np.ndarray  # (configs, members, evaluations), smaller is better
+    steps: (
+        np.ndarray
+    )  # (configs, evaluations): updates made at each evaluation, -1 past the last one
     ends: np.ndarray  # (configs, members): updates after which a trial has finished or diverged
-    diverges: np.ndarray  # (configs, members): at which look, -1 for never
+    diverges: np.ndarray  # (configs, members): at which evaluation, -1 for never
     decide: Callable[[list[Told], Told], bool]
     progress: Callable[[int, int], Fraction]  # of (configuration, updates)
 
     def __post_init__(self):
-        self.looks, self.taken = np.zeros(self.ends.shape, int), np.zeros(self.ends.shape, int)
+        self.evaluations, self.taken = (
+            np.zeros(self.ends.shape, int),
+            np.zeros(self.ends.shape, int),
+        )
         self.status = np.full(self.ends.shape, "running", object)
         self.told: list[Told] = []
-        self.known = np.zeros(len(self.ends), int)  # looks that have been judged
+        self.known = np.zeros(len(self.ends), int)  # evaluations that have been judged
         self.under_way: list[tuple[int, int]] = []  # when they were stopped
         self.offered = self.made = self.round = 0
 
@@ -324,19 +420,19 @@ class OnPaper:
         return [waiting.pop(0) if lane is None and waiting else lane for lane in lanes]
 
     def segment(self, lanes):
-        """All go to their next look; what was stopped since the last one has gone there for nothing."""
+        """All go to their next evaluation; what was stopped since the last one has gone there for nothing."""
         trials, made = [lane for lane in lanes if lane is not None], []
         for trial in trials:
-            step = min(self.steps[trial[0], self.looks[trial]], self.ends[trial])
+            step = min(self.steps[trial[0], self.evaluations[trial]], self.ends[trial])
             made.append(step - self.taken[trial])
             if self.status[trial] == "stopped":
                 self.under_way.append(trial)
             else:
                 self.made += made[-1]
-                self.taken[trial], self.looks[trial] = step, self.looks[trial] + 1
-                if self.looks[trial] - 1 == self.diverges[trial]:
+                self.taken[trial], self.evaluations[trial] = step, self.evaluations[trial] + 1
+                if self.evaluations[trial] - 1 == self.diverges[trial]:
                     self.status[trial] = "diverged"
-                elif self.looks[trial] == (self.steps[trial[0]] >= 0).sum():
+                elif self.evaluations[trial] == (self.steps[trial[0]] >= 0).sum():
                     self.status[trial] = "finished"
         self.offered += len(lanes) * max(made)
         self.judge(sorted({c for c, _ in trials}))
@@ -351,13 +447,16 @@ class OnPaper:
                 self.status[now.config][self.status[now.config] == "running"] = "stopped"
 
     def reports(self, c):
-        """Looks that all members have come to; one that has diverged keeps nobody waiting."""
+        """Evaluations that all members have come to; one that has diverged keeps nobody waiting."""
         while self.known[c] < (self.steps[c] >= 0).sum() and "stopped" not in self.status[c]:
-            look, diverged = self.known[c], self.status[c] == "diverged"
-            if not (diverged | (self.looks[c] > look)).all():
+            evaluation, diverged = self.known[c], self.status[c] == "diverged"
+            if not (diverged | (self.evaluations[c] > evaluation)).all():
                 return
             self.known[c] += 1
-            step, score = int(self.steps[c, look]), float(np.where(diverged, np.inf, self.score[c, :, look]).mean())
+            step, score = (
+                int(self.steps[c, evaluation]),
+                float(np.where(diverged, np.inf, self.score[c, :, evaluation]).mean()),
+            )
             yield Told(self.round, c, step, self.progress(c, step), score)
 
 
@@ -382,11 +481,11 @@ def check_stopped(whole, stopped, programs, blocks, decide, progress):
     data = stopped.dataset
     np.testing.assert_array_equal(flat(data["status"].values), paper.status)
     np.testing.assert_array_equal(flat(data["steps_taken"].values), paper.taken)
-    is_seen = np.arange(step.shape[1]) < paper.looks[..., None]
+    is_seen = np.arange(step.shape[1]) < paper.evaluations[..., None]
     for name in ("train_loss", "valid_loss", whole.score.metric):
         expected = np.where(is_seen, flat(whole.dataset[name].values), np.nan)
         np.testing.assert_array_equal(flat(data[name].values), expected)
-    assert data.attrs["busy"] == paper.made / paper.offered
+    assert data.attrs["utilization"] == paper.made / paper.offered
     return paper
 
 
@@ -394,14 +493,25 @@ def check_stopped(whole, stopped, programs, blocks, decide, progress):
 def halved():
     """The same sweep whole, with stopping, with stopping again, and what the second is on paper.
 
-    Six trials a configuration in blocks of four: blocks hold parts of configurations, and are refilled mid-way.
+    Six trials a configuration in blocks of four: blocks hold parts of configurations, and are
+    refilled mid-way.
     """
     rates = [0.3, 1e30, *np.random.default_rng(1).permutation(np.geomspace(1e-4, 0.25, 22))]
     space = jf.grid(learning_rate=rates)
-    arguments = {"folds": 3, "seeds": 2, "steps": 16, "eval_every": 2, "keep_configs": 99, "diverged_above": 38.0}
+    arguments = {
+        "folds": 3,
+        "seeds": 2,
+        "steps": 16,
+        "eval_every": 2,
+        "keep_configs": 99,
+        "diverged_above": 38.0,
+    }
     with lanes(4, blocks=2):
         whole = sweep(task(), space, **arguments)
-        one, again = (sweep(task(), space, stop=jf.successive_halving(2, min_steps=2), **arguments) for _ in range(2))
+        one, again = (
+            sweep(task(), space, stop=jf.successive_halving(2, min_steps=2), **arguments)
+            for _ in range(2)
+        )
     decide = functools.partial(halving, eta=Fraction(2), first=Fraction(2))
     paper = check_stopped(whole, one, [list(range(24))], 2, decide, lambda _, step: Fraction(step))
     return whole, one, again, paper
@@ -410,16 +520,23 @@ def halved():
 def test_a_sweep_stops_what_the_paper_says_and_whole_configurations(halved):
     _, _, _, paper = halved
     kinds = {frozenset(of_config) for of_config in paper.status}
-    assert kinds >= {frozenset(["finished"]), frozenset(["stopped"]), frozenset(["diverged", "stopped"])}
+    assert kinds >= {
+        frozenset(["finished"]),
+        frozenset(["stopped"]),
+        frozenset(["diverged", "stopped"]),
+    }
     for of_config, taken in zip(paper.status, paper.taken, strict=True):
         if "stopped" in of_config:  # the rest had come to its end, or was beyond help
-            assert all(s in ("stopped", "diverged") or t == 16 for s, t in zip(of_config, taken, strict=True))
+            assert all(
+                s in ("stopped", "diverged") or t == 16
+                for s, t in zip(of_config, taken, strict=True)
+            )
 
 
 def test_freed_lanes_are_used(halved):
     whole, one, _, paper = halved
-    assert whole.dataset.attrs["busy"] > 0.95
-    assert one.dataset.attrs["busy"] > 0.85
+    assert whole.dataset.attrs["utilization"] > 0.95
+    assert one.dataset.attrs["utilization"] > 0.85
     assert paper.offered < 0.6 * whole.dataset["steps_taken"].sum()
 
 
@@ -433,7 +550,10 @@ def test_what_was_stopped_ranks_behind_what_finished_and_before_what_diverged(ha
     stopped = [c for c, kind in zip(order, kinds, strict=True) if kind == 1]
     furthest = [int(paper.taken[c].min()) for c in stopped]
     assert furthest == sorted(furthest, reverse=True)
-    assert one.table()["stopped"].sort_index().tolist() == (paper.status == "stopped").sum(axis=1).tolist()
+    assert (
+        one.table()["stopped"].sort_index().tolist()
+        == (paper.status == "stopped").sum(axis=1).tolist()
+    )
 
 
 def test_decisions_repeat_exactly(halved):
@@ -447,21 +567,39 @@ def test_weights_of_what_was_stopped_are_those_of_its_last_look(halved):
     """A trial that was under way when its configuration was stopped has gone further than is recorded."""
     _, one, _, paper = halved
     (config, member), *_ = paper.under_way
-    others = [c for c in np.flatnonzero((paper.status == "stopped").all(axis=1)) if (c, 0) not in paper.under_way]
+    others = [
+        c
+        for c in np.flatnonzero((paper.status == "stopped").all(axis=1))
+        if (c, 0) not in paper.under_way
+    ]
     assert (config, *divmod(member, 3)) not in one.weights
     again = one.replay(others[0])
     np.testing.assert_array_equal(again.params, one.weights[others[0], 0, 0])
 
 
 def test_rules_in_epochs_over_batch_sizes():
-    """Two programs whose looks lie at other updates and, but for rounding up, at the same epochs."""
-    space = jf.grid(batch_size=[8, 6], learning_rate=np.random.default_rng(2).permutation(np.geomspace(1e-3, 0.2, 12)))
+    """Two programs whose evaluations lie at other updates and, but for rounding up, at the same epochs."""
+    space = jf.grid(
+        batch_size=[8, 6],
+        learning_rate=np.random.default_rng(2).permutation(np.geomspace(1e-3, 0.2, 12)),
+    )
     folds = [(np.arange(10, 30), np.arange(10)), (np.arange(17), np.arange(20, 30))]
-    arguments = {"folds": folds, "epochs": 8, "batch_size": None, "metric": "valid_near", "mode": "max", "keep": None}
+    arguments = {
+        "folds": folds,
+        "epochs": 8,
+        "batch_size": None,
+        "metric": "valid_near",
+        "mode": "max",
+        "keep": None,
+    }
     near = task(metrics={"near": lambda params, batch: -jnp.abs(batch[0] @ params - batch[1])})
     rules = {
-        jf.successive_halving(3, min_epochs=1): functools.partial(halving, eta=Fraction(3), first=Fraction(1)),
-        jf.median_stop(min_configs=3, min_steps=4): functools.partial(median, min_configs=3, min_steps=4),
+        jf.successive_halving(3, min_epochs=1): functools.partial(
+            halving, eta=Fraction(3), first=Fraction(1)
+        ),
+        jf.median_stop(min_configs=3, min_steps=4): functools.partial(
+            median, min_configs=3, min_steps=4
+        ),
     }
     with lanes(4):
         whole = sweep(near, space, **arguments)

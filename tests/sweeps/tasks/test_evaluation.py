@@ -11,11 +11,21 @@ from sweeps.tiny import X, Y, init, sweep, task
 import jefficient as jf
 from jefficient.sweeps.tasks._evaluation import means
 
-UNEQUAL = [(np.arange(12, 30), np.arange(11)), (np.arange(14), np.arange(14, 18)), (np.arange(20), np.arange(20, 30))]
+UNEQUAL = [
+    (np.arange(12, 30), np.arange(11)),
+    (np.arange(14), np.arange(14, 18)),
+    (np.arange(20), np.arange(20, 30)),
+]
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 13), st.integers(1, 13), st.integers(0, 13), st.integers(0, 2**32), st.sampled_from([0.0, 1e6]))
+@given(
+    st.integers(1, 13),
+    st.integers(1, 13),
+    st.integers(0, 13),
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 1e6]),
+)
 def test_means_are_those_of_all_rows(rows, batch_size, missing, seed, first):
     """Rows from `count` on are row 0 again, as in the shorter of two folds, and count for nothing."""
     values = np.random.default_rng(seed).normal(size=rows).astype(np.float32) + 3
@@ -42,7 +52,10 @@ def test_means_are_those_of_all_rows(rows, batch_size, missing, seed, first):
 def test_rows_that_are_not_there_may_be_anything_to_a_metric_of_rows():
     """Row 0 gives inf, so it is in the mean; the rows after the last one give it again and are not."""
     values = jnp.array([np.inf, 1.0, 2.0])
-    assert means({"x": lambda x: x}, lambda begin, size: values[:size], 3, 3, jnp.int32(2))["x"] == np.inf
+    assert (
+        means({"x": lambda x: x}, lambda begin, size: values[:size], 3, 3, jnp.int32(2))["x"]
+        == np.inf
+    )
     masked = jnp.array([1.0, 2.0, np.nan])
     batch_of = lambda begin, size: jax.lax.dynamic_slice_in_dim(masked, begin, size)  # noqa: E731
     assert float(means({"x": lambda x: x}, batch_of, 3, 3, jnp.int32(2))["x"]) == 1.5
@@ -67,7 +80,11 @@ def worst(params, batch, key="never"):
 
 def expected_means(params, x, y):
     errors = x.astype(float) @ params.astype(float) - y
-    return {"loss": (errors**2).mean(), "absolute": np.abs(errors).mean(), "worst": (np.abs(errors) > 1).mean()}
+    return {
+        "loss": (errors**2).mean(),
+        "absolute": np.abs(errors).mean(),
+        "worst": (np.abs(errors) > 1).mean(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -78,7 +95,10 @@ def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(held_out, eva
     valid = np.arange(12)
     folds, parts = {
         "unequal folds": (UNEQUAL, [valid for _, valid in UNEQUAL]),
-        "folds": ([(np.setdiff1d(np.arange(30), x), x) for x in (valid, valid + 18)], [valid, valid + 18]),
+        "folds": (
+            [(np.setdiff1d(np.arange(30), x), x) for x in (valid, valid + 18)],
+            [valid, valid + 18],
+        ),
         "rows": (None, [valid]),
     }[held_out]
     the_task = task(
@@ -89,11 +109,18 @@ def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(held_out, eva
     )
     space = jf.grid(l2=[0.0, 30.0], l1=[0.5], keep=[0.5])
     result = sweep(
-        the_task, space, jf.sgd(0.01), folds=folds, steps=3, eval_every=3, eval_batch_size=eval_batch_size, seeds=2
+        the_task,
+        space,
+        jf.sgd(0.01),
+        folds=folds,
+        steps=3,
+        eval_every=3,
+        eval_batch_size=eval_batch_size,
+        seeds=2,
     )
     assert len(parts) == result.dataset.sizes["fold"]
     for (config, seed, fold), params in result.weights.items():
-        trial = result.dataset.isel(config=config, seed=seed, fold=fold, look=-1)
+        trial = result.dataset.isel(config=config, seed=seed, fold=fold, evaluation=-1)
         for name, value in expected_means(params, X[parts[fold]], Y[parts[fold]]).items():
             np.testing.assert_allclose(trial[f"valid_{name}"], value, rtol=2e-6)
     assert len(result.weights) == 2 * 2 * len(parts)
@@ -102,14 +129,19 @@ def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(held_out, eva
     for seed in (0, 1):
         for fold in range(len(parts)):
             tested = result.test.isel(seed=seed, fold=fold)
-            for name, value in expected_means(result.params(winner, seed, fold), X[3:20], Y[3:20]).items():
+            for name, value in expected_means(
+                result.params(winner, seed, fold), X[3:20], Y[3:20]
+            ).items():
                 np.testing.assert_allclose(tested[f"test_{name}"], value, rtol=2e-6)
 
 
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        (lambda params, batch: batch[0], r"metrics\['m'\] must return shape \(\) or \(n,\), got shape \(30, 3\) for a"),
+        (
+            lambda params, batch: batch[0],
+            r"metrics\['m'\] must return shape \(\) or \(n,\), got shape \(30, 3\) for a",
+        ),
         (
             lambda params, batch: params,
             r"metrics\['m'\] must return shape \(\) or \(n,\), got shape \(3,\) for a batch of",
@@ -121,7 +153,9 @@ def test_metrics_that_break_a_rule(metric, message):
         sweep(task(metrics={"m": metric}, validation=(X, Y)), jf.grid(learning_rate=[0.1]), steps=1)
 
 
-@pytest.mark.parametrize(("size", "message"), [(0, "eval_batch_size >= 1"), (2.5, "eval_batch_size must be a whole")])
+@pytest.mark.parametrize(
+    ("size", "message"), [(0, "eval_batch_size >= 1"), (2.5, "eval_batch_size must be a whole")]
+)
 def test_arguments(size, message):
     with pytest.raises(jf.JefficientError, match=message):
         sweep(task(), jf.grid(learning_rate=[0.1]), steps=1, eval_batch_size=size)
@@ -134,4 +168,6 @@ def test_a_fold_s_mean_does_not_depend_on_the_other_folds():
     result = sweep(fixed, jf.grid(learning_rate=[0.0]), folds=UNEQUAL, steps=1, eval_batch_size=3)
     for fold, (_, valid) in enumerate(UNEQUAL):
         value = result.dataset["valid_absolute"].values[0, 0, fold, -1]
-        np.testing.assert_allclose(value, expected_means(params, X[valid], Y[valid])["absolute"], rtol=2e-6)
+        np.testing.assert_allclose(
+            value, expected_means(params, X[valid], Y[valid])["absolute"], rtol=2e-6
+        )

@@ -41,7 +41,11 @@ def pairs_of(kind):
     if kind == "number":
         drawn = folds_of(folds, DATA, ROWS, SPLIT_KEY)
         return list(zip(drawn.train, drawn.valid, strict=True))
-    return folds if kind == "pairs" else list(folds.split(X, CLASSES, GROUPS if kind == "GroupKFold" else None))
+    return (
+        folds
+        if kind == "pairs"
+        else list(folds.split(X, CLASSES, GROUPS if kind == "GroupKFold" else None))
+    )
 
 
 @every_kind
@@ -94,9 +98,14 @@ def test_each_fold_trains_on_its_rows_in_epochs(kind):
         init=lambda key: jnp.zeros(ROWS),
         loss=lambda seen, batch: -jnp.sum(seen[batch["row"]]),
         data=DATA,
-        metrics={"row": lambda seen, batch: batch["row"], "square": lambda seen, batch: jnp.mean(batch["row"] ** 2)},
+        metrics={
+            "row": lambda seen, batch: batch["row"],
+            "square": lambda seen, batch: jnp.mean(batch["row"] ** 2),
+        },
     )
-    result = sweep(spy, jf.grid(batch_size=[6]), jf.sgd(1.0), batch_size=None, folds=KINDS[kind], epochs=3)
+    result = sweep(
+        spy, jf.grid(batch_size=[6]), jf.sgd(1.0), batch_size=None, folds=KINDS[kind], epochs=3
+    )
     pairs = pairs_of(kind)
     most = max(len(train) for train, _ in pairs)
     assert result.dataset["training_rows"].values.tolist() == [len(train) for train, _ in pairs]
@@ -108,7 +117,7 @@ def test_each_fold_trains_on_its_rows_in_epochs(kind):
         assert (counts[np.setdiff1d(np.arange(ROWS), train)] == 0).all()
         assert counts.sum() == steps * 6
         assert np.ptp(counts[train]) <= 1
-        trial = result.dataset.isel(config=0, seed=0, fold=fold, look=-1)
+        trial = result.dataset.isel(config=0, seed=0, fold=fold, evaluation=-1)
         np.testing.assert_allclose(trial["valid_row"], valid.mean(), rtol=1e-6)
         np.testing.assert_allclose(trial["valid_square"], (valid**2.0).mean(), rtol=1e-6)
 
@@ -155,26 +164,38 @@ def by_hand(x, y, train, valid, fold, seed, rate):
         params, state, value = step_by_hand()(params, state, x[rows], y[rows], np.float32(rate))
         train_losses.append(float(value))
         if t + 1 in (4, 8, 10):
-            curves.append((np.mean(train_losses), np.mean((x[valid].astype(float) @ params - y[valid]) ** 2)))
+            curves.append(
+                (np.mean(train_losses), np.mean((x[valid].astype(float) @ params - y[valid]) ** 2))
+            )
             train_losses = []
     return params, np.array(curves).T
 
 
-@pytest.mark.parametrize(("kind", "is_prepared"), [("number", False), ("TimeSeriesSplit", True), ("pairs", True)])
+@pytest.mark.parametrize(
+    ("kind", "is_prepared"), [("number", False), ("TimeSeriesSplit", True), ("pairs", True)]
+)
 def test_a_fold_is_the_loop_by_hand_on_its_rows(kind, is_prepared):
     """Prepared: on rows that scikit-learn has standardised by the fold's training rows."""
-    result = cross_validated(KINDS[kind], prepare=(standardise, standardised) if is_prepared else None)
+    result = cross_validated(
+        KINDS[kind], prepare=(standardise, standardised) if is_prepared else None
+    )
     for fold, (train, valid) in enumerate(pairs_of(kind)):
         x = StandardScaler().fit(X[train]).transform(X).astype(np.float32) if is_prepared else X
         for seed, config in ((0, 1), (1, 0)):
-            params, curves = by_hand(x, Y, train, valid, fold, seed, result.space["learning_rate"][config])
+            params, curves = by_hand(
+                x, Y, train, valid, fold, seed, result.space["learning_rate"][config]
+            )
             trial = result.dataset.isel(config=config, seed=seed, fold=fold)
-            np.testing.assert_allclose(result.params(config, seed, fold), params, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(
+                result.params(config, seed, fold), params, rtol=1e-4, atol=1e-5
+            )
             np.testing.assert_allclose(trial["train_loss"], curves[0], rtol=1e-4)
             np.testing.assert_allclose(trial["valid_loss"], curves[1], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("kind", "is_prepared"), [("number", False), *((kind, True) for kind in KINDS)])
+@pytest.mark.parametrize(
+    ("kind", "is_prepared"), [("number", False), *((kind, True) for kind in KINDS)]
+)
 def test_poison_in_what_a_fold_holds_out_changes_no_bit_of_its_training(kind, is_prepared):
     """Its rows are NaN; other folds, which train on them, diverge beside it."""
     prepare = (standardise, standardised) if is_prepared else None
@@ -186,13 +207,17 @@ def test_poison_in_what_a_fold_holds_out_changes_no_bit_of_its_training(kind, is
     assert (clean.dataset["status"] == "finished").all()
     for fold, (train, _) in enumerate(pairs):
         is_poisoned = bool(np.intersect1d(train, pairs[1][1]).size)
-        assert set(ill.dataset["status"].values[:, :, fold].ravel()) == {"diverged" if is_poisoned else "finished"}
+        assert set(ill.dataset["status"].values[:, :, fold].ravel()) == {
+            "diverged" if is_poisoned else "finished"
+        }
     one, other = (x.dataset["train_loss"].isel(fold=1).values for x in (clean, ill))
     np.testing.assert_array_equal(one, other)
     assert np.isfinite(other).all()
     for config in (0, 1):
         for seed in (0, 1):
-            np.testing.assert_array_equal(clean.params(config, seed, 1), ill.params(config, seed, 1))
+            np.testing.assert_array_equal(
+                clean.params(config, seed, 1), ill.params(config, seed, 1)
+            )
 
 
 def test_poison_that_evaluation_sees_comes_too_late_for_the_weights():
@@ -249,14 +274,23 @@ class Stubborn:
         ([], "folds must hold at least one pair of rows, got none"),
         ([[1, 2, 3]], r"each fold must be a pair \(train rows, held-out rows\), got \[1, 2, 3\]"),
         ([3], r"each fold must be a pair \(train rows, held-out rows\), got 3"),
-        ([([0.0, 1.0], [2])], r"the train rows of fold 0 must be row numbers, .* got dtype float64, shape \(2,\)"),
+        (
+            [([0.0, 1.0], [2])],
+            r"the train rows of fold 0 must be row numbers, .* got dtype float64, shape \(2,\)",
+        ),
         ([([0, 1], [])], "the held-out rows of fold 0 must be row numbers, .* got dtype float64"),
-        ([PAIRS[0], (np.zeros(30, bool), [2])], "the train rows of fold 1 .* got dtype bool.* A mask goes through"),
+        (
+            [PAIRS[0], (np.zeros(30, bool), [2])],
+            "the train rows of fold 1 .* got dtype bool.* A mask goes through",
+        ),
         ([([[0, 1]], [2])], r"got dtype int64, shape \(1, 2\)"),
         ([([-1, 0], [2])], "the train rows of fold 0 must be among 0 … 29, got -1 … 0"),
         ([([0, 1], [30])], "the held-out rows of fold 0 must be among 0 … 29, got 30 … 30"),
         ([([0, 1, 0], [2])], "the train rows of fold 0 must differ, got some twice"),
-        ([([0, 1, 5], [2, 1, 5])], "fold 0 must not train on what it holds out, got 2 rows on both sides, row 1 for"),
+        (
+            [([0, 1, 5], [2, 1, 5])],
+            "fold 0 must not train on what it holds out, got 2 rows on both sides, row 1 for",
+        ),
         (
             Stubborn(),
             r"folds must be able to split the data, got .*Stubborn.* which raised: never Its y and groups are",
@@ -267,7 +301,10 @@ class Stubborn:
             "folds must be able to split the data, got GroupKFold.* data.'groups'. or the second of a pair|got",
         ),
         (KFold(31), "folds must be able to split the data, got KFold"),
-        ([(np.arange(5), np.arange(5, 30))], r"1 <= batch_size <= 5 \(the training rows\) must hold, got batch_size=8"),
+        (
+            [(np.arange(5), np.arange(5, 30))],
+            r"1 <= batch_size <= 5 \(the training rows\) must hold, got batch_size=8",
+        ),
     ],
 )
 def test_folds_that_break_a_rule(folds, message):
@@ -276,14 +313,19 @@ def test_folds_that_break_a_rule(folds, message):
 
 
 def test_rows_are_held_out_once():
-    with pytest.raises(jf.JefficientError, match=r"folds and Task\(validation=…\) must not both be given"):
+    with pytest.raises(
+        jf.JefficientError, match=r"folds and Task\(validation=…\) must not both be given"
+    ):
         sweep(task(validation=0.2), jf.grid(learning_rate=[0.1]), folds=3, steps=1)
 
 
 @pytest.mark.parametrize(
     ("fit", "message"),
     [
-        (lambda rows: jnp.unique(rows["row"]), "prepare's fit must return alike in every fold, got"),
+        (
+            lambda rows: jnp.unique(rows["row"]),
+            "prepare's fit must return alike in every fold, got",
+        ),
         (
             lambda rows: {"a": 1} if len(rows["row"]) > 12 else {"b": 1},
             "prepare's fit must return alike in every fold, got",
@@ -303,12 +345,17 @@ def test_what_is_fitted_may_be_of_a_class_of_one_s_own():
     prepared = cross_validated(PAIRS, prepare=(fit, apply), seeds=1, steps=1)
     for fold, (train, _) in enumerate(PAIRS):
         data = {**DATA, "x": X - X[train].mean(axis=0)}
-        by_hand = cross_validated(PAIRS, data, prepare=(lambda rows: Box(jnp.zeros(3)), apply), seeds=1, steps=1)
+        by_hand = cross_validated(
+            PAIRS, data, prepare=(lambda rows: Box(jnp.zeros(3)), apply), seeds=1, steps=1
+        )
         one, other = (x.dataset["valid_loss"].values[:, :, fold] for x in (prepared, by_hand))
         np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 @pytest.mark.parametrize("prepare", [standardise, (standardise,), (standardise, 3), 3])
 def test_preparation_is_a_pair_of_functions(prepare):
-    with pytest.raises(jf.JefficientError, match=r"jf.Task: prepare must be a pair of functions \(fit, apply\), got"):
+    with pytest.raises(
+        jf.JefficientError,
+        match=r"jf.Task: prepare must be a pair of functions \(fit, apply\), got",
+    ):
         task(prepare=prepare)

@@ -9,10 +9,10 @@ import pytest
 from jax.core import Tracer
 
 import jefficient as jf
-from jefficient.sweeps.planning._prepared import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.programs._groups import Rows
-from jefficient.sweeps.tasks._notes import each_named
+from jefficient.sweeps.planning._spec import prepare
+from jefficient.sweeps.programs._groups import HyperparameterTable
+from jefficient.sweeps.tasks._notes import check_each
 from jefficient.sweeps.tasks._watched import is_read
 
 X = jnp.ones((4, 3))
@@ -76,7 +76,13 @@ def test_what_is_looked_at_is_read(name):
 
 
 @pytest.mark.parametrize(
-    "read", [lambda n, x: x[: int(n)], lambda n, x: jnp.zeros(n), lambda n, x: x * n, lambda n, x: x / (n - 1)]
+    "read",
+    [
+        lambda n, x: x[: int(n)],
+        lambda n, x: jnp.zeros(n),
+        lambda n, x: x * n,
+        lambda n, x: x / (n - 1),
+    ],
 )
 def test_whole_numbers_count_as_read_where_they_are_asked_for(read):
     with jax.numpy_dtype_promotion("standard"):
@@ -96,7 +102,7 @@ def test_a_watched_number_is_the_number():
 
 def rows(n):
     a, b = np.arange(n, dtype=np.float32), np.repeat(np.arange(n // 2, dtype=np.float32), 2)
-    return Rows({"a": a, "b": b, "steps": np.full(n, 10, np.int32)})
+    return HyperparameterTable({"a": a, "b": b, "steps": np.full(n, 10, np.int32)})
 
 
 def calls(check, names, given, is_traced=True):
@@ -108,7 +114,7 @@ def calls(check, names, given, is_traced=True):
             made.append(tuple(float(hp[name]) for name in names))
         check(hp)
 
-    each_named(recorded, names, given, {}, is_traced=is_traced)
+    check_each(recorded, names, given, {}, is_traced=is_traced)
     return made
 
 
@@ -128,10 +134,17 @@ def test_what_is_not_traced_is_called_for_each_distinct_set():
 
 
 def test_an_optimizer_s_numbers_may_come_out_of_jax():
-    task = jf.Task(lambda key: jnp.ones(()), lambda w, batch: ((batch * w) ** 2).mean(), np.ones(8, np.float32))
+    task = jf.Task(
+        lambda key: jnp.ones(()), lambda w, batch: ((batch * w) ** 2).mean(), np.ones(8, np.float32)
+    )
     space = jf.grid(angle=np.linspace(0.1, 9.0, 30).astype(np.float32))
     with pytest.raises(jf.JefficientError, match="got learning_rate=-0") as caught:
-        prepare(task, lambda angle: jf.sgd(jnp.sin(angle)), space, Settings(steps=2, metric="train_loss"))
+        prepare(
+            task,
+            lambda angle: jf.sgd(jnp.sin(angle)),
+            space,
+            Settings(steps=2, metric="train_loss"),
+        )
     assert "'angle': 3." in caught.value.__notes__[-1]
 
 
@@ -141,7 +154,7 @@ def test_what_is_raised_for_one_in_the_middle_is_raised_and_named():
             raise ValueError("seven")
 
     with pytest.raises(ValueError, match="seven") as caught:
-        each_named(check, ("b",), rows(20), {"kind": "x"}, is_traced=True)
+        check_each(check, ("b",), rows(20), {"kind": "x"}, is_traced=True)
     assert caught.value.__notes__ == [
         "jf.sweep: raised for the hyperparameters {'kind': 'x', 'a': 14.0, 'b': 7.0, 'steps': 10}."
     ]
@@ -149,7 +162,7 @@ def test_what_is_raised_for_one_in_the_middle_is_raised_and_named():
 
 def test_numbers_are_told_apart_bit_for_bit():
     b = np.array([0.0, -0.0, np.nan, np.nan, 0.0], np.float32)
-    given = Rows({"b": b, "steps": np.full(5, 1, np.int32)})
+    given = HyperparameterTable({"b": b, "steps": np.full(5, 1, np.int32)})
     assert given.distinct(("b",)).tolist() == [0, 1, 2]
     assert given.distinct(("steps", "b")).tolist() == [0, 1, 2]
     assert given.distinct(("none of them",)).tolist() == [0]
@@ -167,4 +180,7 @@ def test_a_loss_is_traced_a_few_times_however_many_configurations_there_are():
     space = jf.grid(scale=np.linspace(0.1, 1, 200).astype(np.float32))
     prepare(task, jf.sgd(0.1), space, Settings(steps=2))
     assert len(traces) == 3  # one that is watched, and the extremes
-    assert {float(x) for x in traces} == {space.numbers("scale").min(), space.numbers("scale").max()}
+    assert {float(x) for x in traces} == {
+        space.numbers("scale").min(),
+        space.numbers("scale").max(),
+    }

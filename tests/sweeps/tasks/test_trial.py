@@ -51,7 +51,9 @@ def play(players, data, t, key, rate, steps, decay=0.1):
     value, gradient = jax.value_and_grad(critic_loss)(players.critic)
     update, critic_state = jf.sgd(rate).update(gradient, players.critic_state, players.critic)
     critic = players.critic + update
-    gradient = jax.grad(lambda shift: -jnp.mean(critic * (shift + made - players.shift)))(players.shift)
+    gradient = jax.grad(lambda shift: -jnp.mean(critic * (shift + made - players.shift)))(
+        players.shift
+    )
     update, shift_state = jf.adam(rate, b1=0.5).update(gradient, players.shift_state, players.shift)
     shift = players.shift + update
     closest = jnp.minimum(players.closest, jnp.abs(shift - data.mean()))
@@ -59,20 +61,22 @@ def play(players, data, t, key, rate, steps, decay=0.1):
     return Players(shift, critic, shift_state, critic_state, players.key, closest), metrics
 
 
-def look(players, data):
+def evaluation(players, data):
     return {"bias": players.shift - data.mean(), "closest": players.closest}
 
 
-def by_hand(init, step, evaluate, data, looks, seed=0, **hyperparameters):
+def by_hand(init, step, evaluate, data, evaluations, seed=0, **hyperparameters):
     """A plain loop over a jitted step: the curves, and the state it ends with."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), 0)
     state, curves, sums = init(key), [], []
-    for t in range(looks[-1]):
+    for t in range(evaluations[-1]):
         state, metrics = step(state, data, jnp.int32(t), key, **hyperparameters)
         sums.append(metrics)
-        if t + 1 in looks:
+        if t + 1 in evaluations:
             means = {f"train_{name}": np.mean([float(m[name]) for m in sums]) for name in metrics}
-            curves.append({**means, **{name: float(x) for name, x in evaluate(state, data).items()}})
+            curves.append(
+                {**means, **{name: float(x) for name, x in evaluate(state, data).items()}}
+            )
             sums = []
     return state, curves
 
@@ -80,32 +84,42 @@ def by_hand(init, step, evaluate, data, looks, seed=0, **hyperparameters):
 @pytest.fixture(scope="module")
 def played():
     """Trials of three lengths, whose lanes are refilled while others go on."""
-    trial = jf.Trial(init=begin, step=play, evaluate=look, data=jnp.asarray(TARGET))
+    trial = jf.Trial(init=begin, step=play, evaluate=evaluation, data=jnp.asarray(TARGET))
     space = jf.grid(rate=[0.03, 0.1, 0.3], steps=[7, 20, 13])
     with lanes(4):
         return jf.sweep(
-            trial, space=space, seeds=2, eval_every=5, metric="closest", mode="min", keep_configs=99, progress=False
+            trial,
+            space=space,
+            seeds=2,
+            eval_every=5,
+            metric="closest",
+            mode="min",
+            keep_configs=99,
+            progress=False,
         )
 
 
 def test_a_loop_of_two_players_is_the_loop_by_hand(played):
     data = played.dataset
-    assert data.attrs["busy"] < 1
+    assert data.attrs["utilization"] < 1
     assert data["block_width"].values.tolist() == [4] * 9
     assert (data["status"] == "finished").all()
     assert data["steps_taken"].values[:, 0, 0].tolist() == [7, 20, 13] * 3
     assert data["step"].values[:3].tolist() == [[5, 7, -1, -1], [5, 10, 15, 20], [5, 10, 13, -1]]
     step = jax.jit(play)
     for config in range(9):
-        rate, steps = np.float32(played.space["rate"][config]), np.int32(played.space["steps"][config])
-        looks = [x for x in data["step"].values[config] if x > 0]
+        rate, steps = (
+            np.float32(played.space["rate"][config]),
+            np.int32(played.space["steps"][config]),
+        )
+        evaluations = [x for x in data["step"].values[config] if x > 0]
         for seed in (0, 1):
             state, curves = by_hand(
                 functools.partial(begin, rate=rate),
                 step,
-                look,
+                evaluation,
                 jnp.asarray(TARGET),
-                looks,
+                evaluations,
                 seed,
                 rate=rate,
                 steps=steps,
@@ -113,8 +127,10 @@ def test_a_loop_of_two_players_is_the_loop_by_hand(played):
             for name in curves[0]:
                 values = data[name].values[config, seed, 0]
                 expected = [curve[name] for curve in curves]
-                np.testing.assert_allclose(values[: len(looks)], expected, rtol=2e-4, atol=1e-5)
-                assert np.isnan(values[len(looks) :]).all()
+                np.testing.assert_allclose(
+                    values[: len(evaluations)], expected, rtol=2e-4, atol=1e-5
+                )
+                assert np.isnan(values[len(evaluations) :]).all()
             kept = played.params(config, seed)
             assert (jax.random.key_data(kept.key) == jax.random.key_data(state.key)).all()
             np.testing.assert_allclose(kept.shift, state.shift, rtol=1e-4)
@@ -125,7 +141,7 @@ def test_there_is_a_best_one_though_nobody_has_a_loss(played):
     scores = [np.nanmin(x) for x in played.dataset["closest"].values.mean(axis=1)[:, 0]]
     assert played.best().config == int(np.argmin(scores))
     assert "train_loss" not in played.dataset
-    assert played.dataset["train_distance"].dims == ("config", "seed", "fold", "look")
+    assert played.dataset["train_distance"].dims == ("config", "seed", "fold", "evaluation")
 
 
 def test_a_bandit_counts_in_whole_numbers():
@@ -142,8 +158,16 @@ def test_a_bandit_counts_in_whole_numbers():
         arm = jnp.where(explores, jax.random.randint(arm_key, (), 0, 3), greedy.astype(jnp.int32))
         reward = (jax.random.uniform(reward_key) < data[arm]).astype(jnp.float32)
         pulls = state["pulls"].at[arm].add(1)
-        value = state["value"].at[arm].add((reward - state["value"][arm]) / pulls[arm].astype(jnp.float32))
-        return {"pulls": pulls, "value": value}, {"regret": data.max() - data[arm], "explored": explores, "one": 1}
+        value = (
+            state["value"]
+            .at[arm]
+            .add((reward - state["value"][arm]) / pulls[arm].astype(jnp.float32))
+        )
+        return {"pulls": pulls, "value": value}, {
+            "regret": data.max() - data[arm],
+            "explored": explores,
+            "one": 1,
+        }
 
     def evaluate(state, data):
         return {"best_arm": state["pulls"][2] / state["pulls"].sum(), "pulls": state["pulls"].sum()}
@@ -152,15 +176,26 @@ def test_a_bandit_counts_in_whole_numbers():
     space = jf.grid(optimism=[0.0, 1.0], epsilon=[0.0, 0.3, 1.0])
     with lanes(2):
         result = jf.sweep(
-            trial, space=space, steps=40, eval_every=20, metric="best_arm", mode="max", keep_configs=9, progress=False
+            trial,
+            space=space,
+            steps=40,
+            eval_every=20,
+            metric="best_arm",
+            mode="max",
+            keep_configs=9,
+            progress=False,
         )
     jitted = jax.jit(step)
     for config, hp in enumerate(space):
         begin = functools.partial(init, optimism=hp["optimism"])
-        state, curves = by_hand(begin, jitted, evaluate, jnp.asarray(arms), (20, 40), epsilon=np.float32(hp["epsilon"]))
+        state, curves = by_hand(
+            begin, jitted, evaluate, jnp.asarray(arms), (20, 40), epsilon=np.float32(hp["epsilon"])
+        )
         np.testing.assert_array_equal(result.params(config), state["pulls"])
         for name in curves[0]:
-            np.testing.assert_allclose(result.dataset[name].values[config, 0, 0], [c[name] for c in curves], rtol=1e-6)
+            np.testing.assert_allclose(
+                result.dataset[name].values[config, 0, 0], [c[name] for c in curves], rtol=1e-6
+            )
     assert (result.dataset["pulls"].values[:, 0, 0] == [20, 40]).all()
 
 
@@ -177,7 +212,9 @@ def shrink(**changes):
 def sweep(trial, space=None, **changes):
     space = jf.grid(rate=[0.1, 0.2]) if space is None else space
     return jf.sweep(
-        trial, space=space, **{"steps": 4, "metric": "distance", "mode": "min", "progress": False, **changes}
+        trial,
+        space=space,
+        **{"steps": 4, "metric": "distance", "mode": "min", "progress": False, **changes},
     )
 
 
@@ -190,7 +227,12 @@ def test_names_go_where_they_are_asked_for():
         return jnp.ones(())
 
     def step(x, data, t, key, rate, steps, fold, name, absent="default"):
-        seen["step"] = {"name": name, "absent": absent, "steps": steps.dtype, "fold": jnp.shape(fold)}
+        seen["step"] = {
+            "name": name,
+            "absent": absent,
+            "steps": steps.dtype,
+            "fold": jnp.shape(fold),
+        }
         return x - rate * x, {"loss": x**2}
 
     def evaluate(x, data, *, scale, **rest):
@@ -219,7 +261,9 @@ def test_trials_of_any_length_share_a_program():
     sweep(shrink(step=step), jf.grid(rate=[0.5], steps=[3]), steps=None, eval_every=1)
     few = len(traces)
     with lanes(2):
-        result = sweep(shrink(step=step), jf.grid(rate=[0.5], steps=range(1, 13)), steps=None, eval_every=1)
+        result = sweep(
+            shrink(step=step), jf.grid(rate=[0.5], steps=range(1, 13)), steps=None, eval_every=1
+        )
     assert len(traces) == 2 * few
     np.testing.assert_array_equal(
         result.dataset["distance"].values[:, 0, 0],
@@ -239,15 +283,23 @@ def test_a_loss_that_fails_ends_a_trial_and_nothing_else_does():
         return (x, state[1]), {"loss": loss}
 
     def evaluate(state, data, kind):
-        return {"distance": jnp.where(kind == 4, jnp.nan, jnp.where(kind == 1, 2.0, 1.0) * state[0])}
+        return {
+            "distance": jnp.where(kind == 4, jnp.nan, jnp.where(kind == 1, 2.0, 1.0) * state[0])
+        }
 
     arguments = {"steps": 6, "eval_every": 2, "diverged_above": 8.0}
     trial, space = jf.Trial(init, step, evaluate), jf.grid(kind=[1, 4, 2, 3, 0])
     result = sweep(trial, space, **arguments)
-    assert result.dataset["status"].values.ravel().tolist() == [*2 * ["finished"], *2 * ["diverged"], "finished"]
+    assert result.dataset["status"].values.ravel().tolist() == [
+        *2 * ["finished"],
+        *2 * ["diverged"],
+        "finished",
+    ]
     assert result.dataset["diverged_at"].values.ravel().tolist() == [-1, -1, 3, 3, -1]
     assert result.best().config == 4
-    np.testing.assert_array_equal(result.dataset["distance"].values[2, 0, 0], [0.25, np.nan, np.nan])
+    np.testing.assert_array_equal(
+        result.dataset["distance"].values[2, 0, 0], [0.25, np.nan, np.nan]
+    )
     with lanes(1):
         stopped = sweep(trial, space, stop=jf.successive_halving(2, min_steps=2), **arguments)
     status = stopped.dataset["status"].values.ravel().tolist()
@@ -262,10 +314,18 @@ def test_numbers_of_python_are_scalars_too():
                 shrink(
                     init=lambda key: (jnp.ones(()), 0.0),
                     step=lambda x, data, t, key, rate: ((x[0] - rate, x[1]), {"loss": 0.5}),
-                    evaluate=lambda x, data: {"distance": 2.0, "half": np.float64(0.5), "whole": 3, "flag": x[0] > 0},
+                    evaluate=lambda x, data: {
+                        "distance": 2.0,
+                        "half": np.float64(0.5),
+                        "whole": 3,
+                        "flag": x[0] > 0,
+                    },
                 )
             )
-        assert [float(result.dataset[name].values[0, 0, 0, -1]) for name in ("distance", "half", "whole", "flag")] == [
+        assert [
+            float(result.dataset[name].values[0, 0, 0, -1])
+            for name in ("distance", "half", "whole", "flag")
+        ] == [
             2.0,
             0.5,
             3.0,
@@ -277,7 +337,10 @@ def test_a_state_may_be_a_class_of_one_s_own():
     """One that has no equality to compare it by."""
     trial = shrink(
         init=lambda key: tiny.Box(jnp.ones(())),
-        step=lambda box, data, t, key, rate: (tiny.Box(box.content - rate * box.content), {"loss": box.content}),
+        step=lambda box, data, t, key, rate: (
+            tiny.Box(box.content - rate * box.content),
+            {"loss": box.content},
+        ),
         evaluate=lambda box, data: {"distance": box.content},
     )
     result = sweep(trial, jf.grid(rate=[0.5]))
@@ -302,19 +365,34 @@ def test_trials(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step": lambda x, data, t, key, rate: x}, r"step must return a pair \(state, metrics\), got an array"),
-        ({"step": lambda x, data, t, key, rate: (x, x)}, "what step measures must be a dict of scalars, got an array"),
-        ({"evaluate": lambda x, data: [x]}, "what evaluate measures must be a dict of scalars, got list"),
+        (
+            {"step": lambda x, data, t, key, rate: x},
+            r"step must return a pair \(state, metrics\), got an array",
+        ),
+        (
+            {"step": lambda x, data, t, key, rate: (x, x)},
+            "what step measures must be a dict of scalars, got an array",
+        ),
+        (
+            {"evaluate": lambda x, data: [x]},
+            "what evaluate measures must be a dict of scalars, got list",
+        ),
         (
             {"step": lambda x, data, t, key, rate: (x, {"loss": jnp.ones(2)})},
             r"loss must be a scalar, got shape \(2,\)",
         ),
-        ({"evaluate": lambda x, data: {"distance": jnp.ones((1,))}}, r"distance must be a scalar, got shape \(1,\)"),
+        (
+            {"evaluate": lambda x, data: {"distance": jnp.ones((1,))}},
+            r"distance must be a scalar, got shape \(1,\)",
+        ),
         (
             {"step": lambda x, data, t, key, rate: ((x, x), {})},
             "step must return a state like the one it is given, got",
         ),
-        ({"step": lambda x, data, t, key, rate: (jnp.int32(1), {})}, r"got int32\[\] for float32\[\]"),
+        (
+            {"step": lambda x, data, t, key, rate: (jnp.int32(1), {})},
+            r"got int32\[\] for float32\[\]",
+        ),
         (
             {"evaluate": lambda x, data: {"train_loss": x}},
             "must have a name without train_ before it, got 'train_loss'",
@@ -324,11 +402,23 @@ def test_trials(changes, message):
             {"evaluate": lambda x, data: {"distance": x, "status": x}},
             "name of the space or of the result, got 'status'",
         ),
-        ({"evaluate": lambda x, data: {"distance": x, "look": x}}, "name of the space or of the result, got 'look'"),
-        ({"evaluate": lambda x, data: {"distance": x, "rate": x}}, "name of the space or of the result, got 'rate'"),
-        ({"evaluate": lambda x, data, other: {"distance": x}}, r"evaluate requires \['other'\], which the space must"),
+        (
+            {"evaluate": lambda x, data: {"distance": x, "evaluation": x}},
+            "name of the space or of the result, got 'evaluation'",
+        ),
+        (
+            {"evaluate": lambda x, data: {"distance": x, "rate": x}},
+            "name of the space or of the result, got 'rate'",
+        ),
+        (
+            {"evaluate": lambda x, data, other: {"distance": x}},
+            r"evaluate requires \['other'\], which the space must",
+        ),
         ({"init": lambda key, steps_per_epoch: key}, r"init requires \['steps_per_epoch'\]"),
-        ({"step": lambda x, data, t, key: (x, {})}, "got 'rate'; init asks for nothing; step asks for nothing"),
+        (
+            {"step": lambda x, data, t, key: (x, {})},
+            "got 'rate'; init asks for nothing; step asks for nothing",
+        ),
     ],
 )
 def test_functions_that_break_a_rule(changes, message):
@@ -341,17 +431,38 @@ def test_functions_that_break_a_rule(changes, message):
     [
         ({"folds": 3}, "a jf.Trial must come without folds, got folds=3"),
         ({"epochs": 3, "steps": None}, "a jf.Trial must come without epochs, got epochs=3"),
-        ({"optimizer": jf.sgd}, "a jf.Trial must come without optimizer, got optimizer=<function sgd"),
-        ({"eval_batch_size": 3}, "a jf.Trial must come without eval_batch_size, got eval_batch_size=3"),
+        (
+            {"optimizer": jf.sgd},
+            "a jf.Trial must come without optimizer, got optimizer=<function sgd",
+        ),
+        (
+            {"eval_batch_size": 3},
+            "a jf.Trial must come without eval_batch_size, got eval_batch_size=3",
+        ),
         ({"batch_size": 3}, "batch_size belongs to a jf.Task, got batch_size=3"),
         ({"steps": None}, "exactly one of steps and epochs must be given"),
-        ({"metric": "valid_loss", "mode": None}, r"metric must be one of \['train_loss', 'distance'\], got metric="),
+        (
+            {"metric": "valid_loss", "mode": None},
+            r"metric must be one of \['train_loss', 'distance'\], got metric=",
+        ),
         ({"mode": None}, "mode must say whether the best distance is the 'min' or the 'max'"),
-        ({"space": jf.grid(rate=[0.1], foo=[1])}, "someone must ask for every name of the space, got 'foo'; init asks"),
+        (
+            {"space": jf.grid(rate=[0.1], foo=[1])},
+            "someone must ask for every name of the space, got 'foo'; init asks",
+        ),
         ({"space": jf.grid(rate=[0.1], steps=[3])}, "got steps=4, epochs=None and an axis"),
-        ({"space": jf.grid(rate=[0.1], steps=[3.5, 5]), "steps": None}, "steps must be a whole number, got steps=3.5"),
-        ({"space": jf.grid(rate=[0.1], steps=["3"]), "steps": None}, "steps must be a whole number, got steps='3'"),
-        ({"space": jf.grid(rate=[0.1], steps=[0]), "steps": None}, "steps >= 1 must hold, got steps=0"),
+        (
+            {"space": jf.grid(rate=[0.1], steps=[3.5, 5]), "steps": None},
+            "steps must be a whole number, got steps=3.5",
+        ),
+        (
+            {"space": jf.grid(rate=[0.1], steps=["3"]), "steps": None},
+            "steps must be a whole number, got steps='3'",
+        ),
+        (
+            {"space": jf.grid(rate=[0.1], steps=[0]), "steps": None},
+            "steps >= 1 must hold, got steps=0",
+        ),
         *(
             ({"space": jf.grid(rate=[0.1], **{name: [1]})}, f"the space must not name '{name}'")
             for name in ("key", "data", "fold", "seed", "status", "train_loss")
@@ -364,13 +475,17 @@ def test_arguments(changes, message):
 
 
 def test_a_bound_without_a_loss_bounds_nothing():
-    with pytest.raises(jf.JefficientError, match="diverged_above bounds the metric 'loss' of the trial's step, got"):
+    with pytest.raises(
+        jf.JefficientError, match="diverged_above bounds the metric 'loss' of the trial's step, got"
+    ):
         sweep(shrink(step=lambda x, data, t, key, rate: (x, {"other": x})), diverged_above=1.0)
 
 
 def test_what_is_measured_is_the_same_for_every_program():
     trial = shrink(evaluate=lambda x, data, kind: {"distance": x, kind: x})
-    with pytest.raises(jf.JefficientError, match=r"all configurations must measure the same, got .*'a'.*'b', 'dist"):
+    with pytest.raises(
+        jf.JefficientError, match=r"all configurations must measure the same, got .*'a'.*'b', 'dist"
+    ):
         sweep(trial, jf.grid(rate=[0.1], kind=["a", "b"]))
 
 

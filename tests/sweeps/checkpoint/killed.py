@@ -18,7 +18,9 @@ def main(directory, output, seconds):
             timer.start()
 
     result = small.sweep(n=96, directory=directory, snapshot_every=0.0, progress=killed_later)
-    arrays = {str(name): x.values for name, x in result.dataset.drop_vars("seconds").variables.items()}
+    arrays = {
+        str(name): x.values for name, x in result.dataset.drop_vars("seconds").variables.items()
+    }
     output.write_bytes(pickle.dumps((arrays, dict(result.weights))))
 
 

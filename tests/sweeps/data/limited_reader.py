@@ -34,7 +34,13 @@ def main(path, where):
         validation=0.1,
     )
     result = jf.sweep(
-        task, jf.sgd, jf.grid(learning_rate=[1e-3, 1e-2]), epochs=1, batch_size=1_000, progress=False, keep=None
+        task,
+        jf.sgd,
+        jf.grid(learning_rate=[1e-3, 1e-2]),
+        epochs=1,
+        batch_size=1_000,
+        progress=False,
+        keep=None,
     )
     read = int(result.dataset["steps_taken"].max()) * 1_000 * FEATURES * 4
     assert read > 2 * ROOM
