@@ -1,5 +1,6 @@
-"""Two settings of the machine that a sweep profits from; both are jax's own, gathered here."""
+"""The machine: what planning needs to know of it, and two settings of jax that sweeps profit from."""
 
+import dataclasses
 import math
 import os
 from pathlib import Path
@@ -75,24 +76,73 @@ def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     compilation_cache.reset_cache()  # one in another folder may be open
 
 
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What decisions about a sweep's layout depend on, read once.
+
+    Attributes:
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+        device_kind: what jax calls the devices.
+        devices: local devices.
+        cores: CPU cores that the process may use.
+        device_memory: bytes of one device, inf where jax does not tell (a CPU).
+        host_memory: bytes of the host.
+        widest: lanes in a block at most.
+        widest_small: lanes in a block at most where there are very many trials of a small model.
+    """
+
+    platform: str
+    device_kind: str
+    devices: int
+    cores: int
+    device_memory: float
+    host_memory: int
+    widest: int
+    widest_small: int
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """Read the machine that this process runs on.
+
+        On a CPU wider blocks than these are no faster (``tests/benchmarks/width.py``).
+        """
+        devices = jax.local_devices()
+        is_cpu = jax.default_backend() == "cpu"
+        return cls(
+            platform=jax.default_backend(),
+            device_kind=devices[0].device_kind,
+            devices=len(devices),
+            cores=cores(),
+            device_memory=_device_memory(devices[0]),
+            host_memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            widest=8 if is_cpu else 1024,
+            widest_small=256 if is_cpu else 1024,
+        )
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that run side by side on a device.
+
+        On a CPU one for each core, since a program keeps one core busy; elsewhere two, so that one
+        is computed while the host observes the other.
+        """
+        return max(1, self.cores // self.devices) if self.platform == "cpu" else 2
+
+
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def memory_of(device: Device) -> float:
-    """Bytes that a device has, inf where it does not say (a CPU)."""
+def _device_memory(device: Device) -> float:
     return (device.memory_stats() or {}).get("bytes_limit", math.inf)
 
 
 def host_device() -> Device:
-    """A CPU as a device, beside accelerators too; the first device where jax was told to have none."""
+    """Return a CPU device, beside accelerators too; the first device where jax has no CPU."""
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:  # JAX_PLATFORMS names no cpu
         return jax.local_devices()[0]
-
-
-def host_memory() -> int:
-    """Bytes of memory that the machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

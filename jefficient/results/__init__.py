@@ -13,6 +13,7 @@ from ._files import read as read
 from ._join import concatenated as concatenated
 from ._result import Replay as Replay
 from ._result import Result as Result
+from ._score import Rank as Rank
 from ._score import Score as Score
 from ._score import Status as Status
 from ._score import at_evaluations as at_evaluations

@@ -7,26 +7,26 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):
-    """The sweep is to end here."""
-
-
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Inside, Ctrl-C makes the given function True; where signals cannot be had (another thread), it stays False."""
-    is_asked = threading.Event()
+    """Yield a function that tells whether Ctrl-C has been pressed inside.
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if is_asked.is_set():
+    It stays False where signals cannot be handled: in other threads than the main one, and where
+    the program handles them itself.
+    """
+    is_requested = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if is_requested.is_set():
             signal.default_int_handler(number, frame)
-        is_asked.set()
+        is_requested.set()
 
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield is_asked.is_set
+        yield is_requested.is_set
         return
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, note)
     try:
-        yield is_asked.is_set
+        yield is_requested.is_set
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,101 +1,95 @@
-"""A sweep on this machine, until all is done or until Ctrl-C."""
+"""A sweep on the devices of this process."""
 
-import dataclasses
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import jax
-
-from .._core.errors import JefficientWarning
+from .._core.devices import Machine
+from .._core.warn import warn
 from ..results import Result
-from ._interrupt import Interrupted, interruptible
-from ._retrain import Trained
-from ._test_set import tested
+from ._finish import finish
+from ._interrupt import interruptible
 from .checkpoint import Checkpointer, attributes, dataset_of
-from .planning import Plan, RunOptions, SweepSpec, assemble, checked, forecast, plan_of
+from .planning import Plan, RunOptions, SweepSpec, assemble, checked_plan, plan_of, timed_plan
 from .scheduler import Scheduler, reporter
 from .tasks import WHERE
 
 
-def run_locally(spec: SweepSpec, options: RunOptions) -> Result:
-    """Run a sweep on the devices of this process; see `jf.sweep`."""
+def run_locally(spec: SweepSpec, options: RunOptions, machine: Machine) -> Result:
+    """Run a sweep until every trial is over, or until Ctrl-C; see `jf.sweep`."""
     with ExitStack() as stack:
         checkpointer = None
         if options.directory is not None:
             checkpointer = Checkpointer(spec, options.directory, options.snapshot_every)
             stack.callback(checkpointer.close)
-        plan = choose_plan(spec, options, checkpointer)
-        report, close = reporter(WHERE, options.progress)
+        plan = choose_plan(spec, options, machine, checkpointer)
+        on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        slots = jax.local_devices() * plan.blocks
-        widths = [program.width for program in plan.programs]
-        scheduler = assemble(spec, widths, slots, report, stack, in_step=plan.in_step)
+        scheduler = assemble(spec, plan, machine, on_progress, stack)
         if checkpointer is not None:
             checkpointer.begin(scheduler, plan)
-        report(scheduler.record.progress())
-        with interruptible() as is_asked:
-            if until_done(scheduler, checkpointer, is_asked) and is_asked():
-                warnings.warn(
-                    f"{WHERE}: interrupted too late: the sweep is whole.",
-                    JefficientWarning,
-                    stacklevel=4,
-                )
-    dataset = dataset_of(
-        spec,
-        scheduler.record,
-        attributes(spec, plan, scheduler.record.seconds, scheduler.record.utilization),
-    )
-    programs = Trained(spec)
-    result = Result(dataset, dict(spec.space.columns), scheduler.record.weights, programs=programs)
-    return dataclasses.replace(result, test=tested(spec, result))
+        on_progress(scheduler.record.progress())
+        with interruptible() as is_interrupted:
+            is_whole = train(scheduler, is_interrupted, checkpointer)
+            if is_whole and is_interrupted():
+                warn(f"{WHERE}: interrupted too late: every trial is over.")
+
+    record = scheduler.record
+    about = attributes(spec, plan, record.seconds, record.utilization)
+    return finish(spec, dataset_of(spec, record, about), record.weights)
 
 
 def choose_plan(
-    spec: SweepSpec, options: RunOptions, checkpointer: Checkpointer | None, pieces: int = 1
+    spec: SweepSpec,
+    options: RunOptions,
+    machine: Machine,
+    checkpointer: Checkpointer | None = None,
+    parts: int = 1,
 ) -> Plan:
-    """The user's plan; or the directory's, where the sweep can go on exactly; or what measuring or the rules give."""
+    """Choose the user's plan; or the directory's, if the sweep can go on exactly; or make one."""
     is_measured = isinstance(options.plan, str) and options.plan == "measure"
     if options.plan is not None and not is_measured:
-        return checked(spec, options.plan)
+        return checked_plan(spec, machine, options.plan)
     found = None if checkpointer is None else checkpointer.plan()
     if found is not None:
         return found
     if is_measured:
-        return forecast(spec, measure=True)
-    return plan_of(spec, pieces=pieces)
+        return timed_plan(spec, machine, measure=True)
+    return plan_of(spec, machine, parts=parts)
 
 
-def until_done(
-    scheduler: Scheduler, checkpointer: Checkpointer | None, is_asked: Callable[[], bool]
+class _InterruptedError(Exception):
+    """Ends a scheduler's loop."""
+
+
+def train(
+    scheduler: Scheduler,
+    is_interrupted: Callable[[], bool],
+    checkpointer: Checkpointer | None = None,
 ) -> bool:
-    """Until all is done, True; or until it is asked to end: then what is not over is interrupted, False."""
+    """Run a scheduler until every trial is over; return False if it was interrupted before.
 
-    def between(scheduler: Scheduler) -> None:
-        is_ending = is_asked()
+    Trials that are not over then have the status `interrupted`.
+    """
+
+    def at_boundary(scheduler: Scheduler) -> None:
+        is_ending = is_interrupted()
         if checkpointer is not None:
-            checkpointer.between(scheduler, is_ending=is_ending)
+            checkpointer.at_boundary(scheduler, is_ending=is_ending)
         if is_ending:
-            raise Interrupted
+            raise _InterruptedError
 
-    scheduler.between = between
+    scheduler.at_boundary = at_boundary
     try:
         scheduler.run()
-    except Interrupted:
-        _say_interrupted(scheduler, checkpointer)
+    except _InterruptedError:
+        progress = scheduler.record.progress()
+        scheduler.record.interrupt()
+        more = "" if checkpointer is None else " The same call goes on from here."
+        warn(
+            f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; "
+            f"the others have the status 'interrupted'.{more}"
+        )
         return False
     if checkpointer is not None:
-        checkpointer.between(scheduler, is_ending=True)
+        checkpointer.at_boundary(scheduler, is_ending=True)
     return True
-
-
-def _say_interrupted(scheduler: Scheduler, checkpointer: Checkpointer | None) -> None:
-    progress = scheduler.record.progress()
-    scheduler.record.interrupt()
-    more = "" if checkpointer is None else " The same call goes on from here."
-    warnings.warn(
-        f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; the result says "
-        f"'interrupted' of the others.{more}",
-        JefficientWarning,
-        stacklevel=6,
-    )

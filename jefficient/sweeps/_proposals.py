@@ -8,18 +8,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
+from .._core.devices import Machine
 from .._core.errors import ArgumentError, JefficientWarning
 from .._core.typing import Tree
 from ..results import Result, concatenated, ranking
+from ._finish import finish
 from ._interrupt import interruptible
-from ._local import until_done
-from ._retrain import Trained
+from ._local import train
 from ._search import Goal, Search
-from ._test_set import tested
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
 from .scheduler import ProgramCache, Progress, reporter
@@ -30,7 +29,11 @@ _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop"
 
 
 def run_search(
-    given: tuple[Any, Any], search: Search, settings: Settings, options: RunOptions
+    given: tuple[Any, Any],
+    search: Search,
+    settings: Settings,
+    options: RunOptions,
+    machine: Machine,
 ) -> Result:
     """Ask, train, tell, until the search ends; see `jf.sweep`."""
     _check(options)
@@ -39,9 +42,9 @@ def run_search(
         report, close = reporter(WHERE, options.progress)
         stack.callback(close)
         stack.callback(search.close)
-        search.begin(_goal(example))
+        search.begin(_goal(example, machine))
         is_asked = stack.enter_context(interruptible())
-        rounds = _Rounds(given, search, settings, example, report)
+        rounds = _Rounds(given, search, settings, example, report, machine)
         while not is_asked() and (space := search.ask()) is not None:
             search.tell(rounds.run(space, is_asked))
         rounds.report_end()
@@ -72,7 +75,9 @@ class _Rounds:
         settings: Settings,
         example: SweepSpec,
         report: Callable,
+        machine: Machine,
     ):
+        self._machine = machine
         self._given, self._search, self._settings, self._report = given, search, settings, report
         task, optimizer = given
         if isinstance(task, Task):  # the test rows are evaluated once, at the end
@@ -94,13 +99,13 @@ class _Rounds:
         with ExitStack() as stack:
             scheduler = assemble(
                 spec,
-                [program.width for program in plan.programs],
-                jax.local_devices() * plan.blocks,
+                plan,
+                self._machine,
                 lambda progress: self._report_sum(spec, before, progress),
                 stack,
                 self._built,
             )
-            until_done(scheduler, None, is_asked)
+            train(scheduler, is_asked)
             self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}
         record = scheduler.record
         self._progress = self._sum(spec, before, record.progress())
@@ -141,13 +146,12 @@ class _Rounds:
         }
         dataset = self._search.labelled(concatenated(self._datasets).assign_attrs(about))
         weights = {} if self._best is None else self._best.weights
-        result = Result(dataset, dict(spec.space.columns), weights, programs=Trained(spec))
-        return dataclasses.replace(result, test=tested(spec, result))
+        return finish(spec, dataset, weights)
 
     def _plan(self, spec: SweepSpec) -> Plan:
         """The rules' for an even share of a round; programs that have run keep their width."""
         share = -(-self._search.batch * self._trials_each // self._search.combinations)
-        plan = plan_of(spec, share)
+        plan = plan_of(spec, self._machine, share)
         programs = [
             dataclasses.replace(x, width=self._widths.get(x.static, x.width)) for x in plan.programs
         ]
@@ -205,8 +209,8 @@ def _check(options: RunOptions) -> None:
             )
 
 
-def _goal(spec: SweepSpec) -> Goal:
-    attrs = attributes(spec, plan_of(spec), 0.0, 0.0)
+def _goal(spec: SweepSpec, machine: Machine) -> Goal:
+    attrs = attributes(spec, plan_of(spec, machine), 0.0, 0.0)
     call = json.loads(attrs["call"])
     about = {**{name: attrs[name] for name in _ATTRIBUTES}, **{name: call[name] for name in _CALL}}
     return Goal(spec.score.mode, {**about, "diverged_above": repr(attrs["diverged_above"])})

@@ -1,11 +1,13 @@
-"""Which way a sweep runs: on this machine, in parts on an executor, or in batches that a search proposes."""
+"""Which way a sweep runs: on this machine, in parts on an executor, or as a search proposes it."""
 
 from contextlib import ExitStack
 from typing import Any
 
+from .._core.devices import Machine
 from ..results import Result
-from ._executor import DEFAULT, check_whole, run_in_parts
+from ._executor import DEFAULT_PARTS, run_in_parts
 from ._local import choose_plan, run_locally
+from ._part_folders import check_whole
 from ._proposals import run_search
 from ._search import Search
 from .planning import RunOptions, Settings, prepare
@@ -15,15 +17,17 @@ from .tasks import WHERE
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
     """Run a sweep; see `jf.sweep`."""
+    machine = Machine.here()
     if isinstance(space, Search):
-        return run_search((task, optimizer), space, settings, options)
+        return run_search((task, optimizer), space, settings, options, machine)
     spec = prepare(task, optimizer, space, settings)
     if options.executor is None:
         if options.directory is not None:
             check_whole(options.directory)
-        return run_locally(spec, options)
-    plan = choose_plan(spec, options, None, pieces=options.parts or DEFAULT)
+        return run_locally(spec, options, machine)
+
+    plan = choose_plan(spec, options, machine, parts=options.parts or DEFAULT_PARTS)
     with ExitStack() as stack:
-        report, close = reporter(WHERE, options.progress)
+        on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), spec, settings, options, plan, report)
+        return run_in_parts((task, optimizer), spec, options, plan, on_progress)

@@ -28,12 +28,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jefficient.sweeps.checkpoint._resume import Checkpointer
 from timing import machine
 
 import jefficient as jf
 from jefficient.results import Result, concatenated
 from jefficient.sweeps.checkpoint._labels import attributes, dataset_of
-from jefficient.sweeps.checkpoint._resume import Checkpointer
 from jefficient.sweeps.planning._assemble import assemble
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings

@@ -1,4 +1,4 @@
-"""What a sweep hands to its readers: names of the axes, and what was asked for, where and when."""
+"""A record as a labelled dataset: names along its axes, and what was asked for, where and when."""
 
 import datetime
 import json
@@ -26,27 +26,29 @@ _CALL = (
     "eval_batch_size",
     "stop",
     "keep",
+    "keep_configs",
     "layers",
 )
+"""Arguments of `jf.sweep` that a dataset records."""
 
 
 def dataset_of(spec: SweepSpec, record: Record, attributes: dict[str, Any]) -> xr.Dataset:
-    """The arrays of a record, labelled."""
-    return to_dataset(labels(spec), record.curves(), attributes)
+    """Label the arrays of a record."""
+    return to_dataset(labels(spec), record.curves, attributes)
 
 
 def labels(spec: SweepSpec) -> Labels:
-    """Names along the axes."""
+    """Return the names along the axes."""
     training, validation = spec.problem.rows
     return Labels(spec.space.shown, spec.space.hashes, training, validation, spec.problem.layers)
 
 
 def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:
-    """Labels as a snapshot keeps them."""
+    """Return the labels as a snapshot holds them."""
     names = labels(spec)
     return {
         **{f"columns/{name}": np.array(column) for name, column in names.columns.items()},
-        "configurations": np.array(names.hashes, "S"),  # a quarter of what NumPy's texts take
+        "configurations": np.array(names.hashes, "S"),  # a quarter of the size of NumPy's text
         "training_rows": np.array(names.training_rows),
         "validation_rows": np.array(names.validation_rows),
         "layers": np.array(names.layers, dtype=str),
@@ -54,31 +56,30 @@ def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:
 
 
 def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
-    """What `labels_as_arrays` was given."""
+    """Return the labels that `labels_as_arrays` stored."""
+    begin = "columns/"
     columns = {
-        name.removeprefix("columns/"): tuple(x.tolist())
+        name.removeprefix(begin): tuple(x.tolist())
         for name, x in arrays.items()
-        if name.startswith("columns/")
+        if name.startswith(begin)
     }
     others = (arrays[name].tolist() for name in ("training_rows", "validation_rows", "layers"))
     return Labels(columns, hashes_in(arrays), *others)
 
 
 def hashes_in(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """The hashes of the configurations in a snapshot."""
+    """Return the hashes of the configurations in a snapshot."""
     return arrays["configurations"].astype(str).tolist()
 
 
 def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) -> dict[str, Any]:
-    """What a dataset keeps beside its arrays: numbers and texts, JSON where they have parts."""
-    score, settings = spec.score, spec.settings
-    call = {name: getattr(settings, name) for name in _CALL} | {
-        "keep_configs": settings.keep_configs
-    }
-    key = {
-        "impl": str(jax.random.key_impl(settings.key)),
-        "data": jax.random.key_data(settings.key).tolist(),
-    }
+    """Return what a dataset records beside its arrays: numbers and texts, some of them JSON."""
+    score = spec.score
+    settings = spec.settings
+    call = {name: getattr(settings, name) for name in _CALL}
+    key_data = jax.random.key_data(settings.key).tolist()
+    call["key"] = {"impl": str(jax.random.key_impl(settings.key)), "data": key_data}
+    now = datetime.datetime.now(datetime.UTC)
     return {
         "metric": score.metric,
         "mode": score.mode,
@@ -91,18 +92,17 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),
         "plan": json.dumps(plan.to_json()),
-        "call": json.dumps({**call, "key": key}, default=_shown),
+        "call": json.dumps(call, default=_shown),
         "space": repr(spec.space),
         "optimizer": spec.problem.optimizer_name,
-        "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "ended": now.isoformat(timespec="seconds"),
     }
 
 
 def programs_of(spec: SweepSpec) -> dict[str, str]:
-    """A digest of what each program does; comparable between the same versions alone."""
-    return {
-        group_key(group): costs.digest for group, costs in zip(spec.groups, spec.costs, strict=True)
-    }
+    """Return a digest of what each program does; only equal versions can be compared."""
+    pairs = zip(spec.groups, spec.costs, strict=True)
+    return {group_key(group): costs.digest for group, costs in pairs}
 
 
 def _versions() -> dict[str, str]:
@@ -111,6 +111,6 @@ def _versions() -> dict[str, str]:
 
 
 def _shown(x: Any) -> str:
-    """What JSON does not know, without addresses."""
+    """Return a text for what JSON cannot hold, without addresses."""
     text = repr(x)
     return type(x).__name__ if " at 0x" in text or len(text) > 200 else text

@@ -1,12 +1,13 @@
-"""What is decided before anything runs: a sweep as it was called enters; settings, groups, widths and a plan leave."""
+"""What is decided before anything runs: the arguments of a sweep enter; its groups and plan leave."""
 
 from ._assemble import assemble as assemble
 from ._plan import Plan as Plan
-from ._plan import checked as checked
+from ._plan import ProgramPlan as ProgramPlan
+from ._plan import checked_plan as checked_plan
 from ._plan import group_key as group_key
 from ._plan import plan_of as plan_of
 from ._settings import RunOptions as RunOptions
 from ._settings import Settings as Settings
 from ._spec import SweepSpec as SweepSpec
 from ._spec import prepare as prepare
-from ._timing import forecast as forecast
+from ._timing import timed_plan as timed_plan

@@ -1,89 +1,101 @@
-"""A prepared sweep as an engine that is ready to run."""
+"""A sweep and its plan as a scheduler that is ready to run."""
 
-import functools
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from functools import partial
 
 import jax
 import numpy as np
 
-from ..._core.devices import host_device
-from ..._core.typing import Device
+from ..._core.devices import Machine, host_device
 from ..programs import Shared
 from ..scheduler import (
     Compiler,
     ContinuousScheduler,
     LockstepScheduler,
     ProgramCache,
+    Progress,
     Queue,
     Record,
     Scheduler,
 )
 from ..stopping import PrunerLog
 from ..tasks import ORDER
-from ._plan import blocks_in_memory, group_key
+from ._plan import Plan, group_key
 from ._spec import SweepSpec
+from ._widths import blocks_in_step
 
 
 def assemble(
     spec: SweepSpec,
-    widths: list[int],
-    slots: list[Device],
-    report: Callable,
+    plan: Plan,
+    machine: Machine,
+    on_progress: Callable[[Progress], None],
     stack: ExitStack,
-    built: ProgramCache | None = None,
-    in_step: int | None = None,
+    cache: ProgramCache | None = None,
 ) -> Scheduler:
-    """The engine for blocks of these widths on these slots, `in_step` of them at most at a time where that counts.
+    """Make the scheduler that follows the plan.
 
-    `stack` closes what it opens, `built` saves compiling.
+    Args:
+        spec: the sweep.
+        plan: how it is laid out.
+        machine: where it runs.
+        on_progress: called after every segment.
+        stack: closes what is opened here.
+        cache: programs that an earlier batch of proposals has compiled.
     """
-    built = ProgramCache() if built is None else built
-    shared = {
-        device: jax.device_put(Shared(spec.data, spec.settings.key), device)
-        for device in set(slots)
-    }
-    queues = []
-    for i, group in enumerate(spec.groups):
-        chunk = None if spec.stream is None else spec.batches(group.static["batch_size"])
-        key = group_key(group), widths[i], tuple(spec.problem.layers), chunk
-        queues.append(
-            Queue.of(group, built.program(key, functools.partial(spec.lane_program, i, widths[i])))
-        )
-    compiler = Compiler(queues, shared, len(slots), built)
-    stack.callback(compiler.close)
     settings = spec.settings
+    slots = jax.local_devices()[: plan.devices] * plan.blocks
+    shared = {
+        device: jax.device_put(Shared(spec.data, settings.key), device) for device in set(slots)
+    }
+    cache = ProgramCache() if cache is None else cache
+    queues = _queues(spec, plan.widths, cache)
+    compiler = Compiler(queues, shared, len(slots), cache, machine.device_memory)
+    stack.callback(compiler.close)
     record = Record(
         len(spec.space),
         spec.groups,
-        widths,
+        plan.widths,
         spec.score,
         spec.measured,
         spec.diagnostics,
         settings.keep_configs,
     )
-    given: dict[str, Any] = {
-        "queues": queues,
-        "compiled": compiler,
-        "devices": slots,
-        "shared": shared,
-        "record": record,
-        "log": None if settings.stop is None else PrunerLog(settings.stop),
-        "keeps": settings.keep is not None,
-        "report": lambda: report(record.progress()),
-        "between": lambda _: None,
-    }
-    if spec.stream is None:
-        return ContinuousScheduler(**given)
-    most = max(len(slots), in_step or blocks_in_memory(spec, widths))
-    return LockstepScheduler(
-        **given, stream=spec.stream, order_key=_order_key(settings.key), most=most
+    policy = ContinuousScheduler
+    if spec.stream is not None:
+        in_step = plan.in_step or blocks_in_step(spec, machine, plan.widths)
+        policy = partial(
+            LockstepScheduler,
+            stream=spec.stream,
+            order_key=_order_key(settings.key),
+            most_blocks=max(len(slots), in_step),
+        )
+    return policy(
+        queues=queues,
+        compiler=compiler,
+        devices=slots,
+        shared=shared,
+        record=record,
+        pruner=None if settings.stop is None else PrunerLog(settings.stop),
+        keeps_weights=settings.keep is not None,
+        on_segment=lambda: on_progress(record.progress()),
+        at_boundary=lambda _: None,
     )
 
 
+def _queues(spec: SweepSpec, widths: list[int], cache: ProgramCache) -> list[Queue]:
+    queues = []
+    for i, group in enumerate(spec.groups):
+        chunk = None if spec.stream is None else spec.batches(group.static["batch_size"])
+        key = group_key(group), widths[i], tuple(spec.problem.layers), chunk
+        program = cache.program(key, partial(spec.lane_program, i, widths[i]))
+        queues.append(Queue.of(group, program))
+    return queues
+
+
 def _order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:
-    """What the order of the rows is drawn from, on the CPU: where they are read, not where they are trained on."""
+    """Return what derives the key of an order, on the CPU: where examples are read."""
 
     def of(seed: int, fold: int) -> jax.Array:
         cpu = host_device()

@@ -41,60 +41,64 @@ class Settings:
         if self.key is None:
             object.__setattr__(self, "key", jax.random.key(0, impl="threefry2x32"))
         for name, x in vars(self).items():
-            if isinstance(x, np.generic):  # a file would not know it from a text
+            if isinstance(x, np.generic):  # in a file it would become a text
                 object.__setattr__(self, name, x.item())
-        names = ("steps", "batch_size", "eval_every", "eval_batch_size")
-        given = {name: getattr(self, name) for name in names}
-        checks.check_count(WHERE, **{name: x for name, x in given.items() if x is not None})
+        self._check_numbers()
+        self._check_key()
+        if not isinstance(self.stop, StopRule | None):
+            raise ArgumentTypeError(
+                f"{WHERE}: stop must be a jf.StopRule, such as jf.successive_halving gives, got "
+                f"stop={self.stop!r}."
+            )
+        if self.keep not in ("last", "best", None):
+            raise ArgumentError(
+                f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}."
+            )
+
+    def _check_numbers(self) -> None:
         checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
+        for name in ("steps", "batch_size", "eval_every", "eval_batch_size"):
+            x = getattr(self, name)
+            if x is not None:
+                checks.check_count(WHERE, **{name: x})
         if not isinstance(self.layers, tuple):
             checks.check_flag(WHERE, layers=self.layers)
         if self.epochs is not None:
             checks.check_positive_finite(WHERE, epochs=self.epochs)
         if self.diverged_above is not None:
             checks.check_positive(WHERE, diverged_above=self.diverged_above)
-        if not isinstance(self.stop, StopRule | None):
-            raise ArgumentTypeError(
-                f"{WHERE}: stop must come from jf.successive_halving or jf.median_stop, got stop={self.stop!r}."
-            )
-        if self.keep not in ("last", "best", None):
-            raise ArgumentError(
-                f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}."
-            )
-        self._check_key()
 
     def _check_key(self) -> None:
         key = self.key
-        if not (
-            isinstance(key, jax.Array)
-            and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-            and key.shape == ()
-        ):
+        is_typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if not is_typed or key.shape != ():
             raise ArgumentTypeError(
                 f"{WHERE}: key must be a typed key such as jax.random.key(0), got key={key!r}."
             )
-        if str(jax.random.key_impl(key)) in ("rbg", "unsafe_rbg"):
+        impl = str(jax.random.key_impl(key))
+        if impl in ("rbg", "unsafe_rbg"):
             raise ArgumentError(
-                f"{WHERE}: key must draw the same numbers under vmap as alone, got one of {jax.random.key_impl(key)}, "
-                f"whose numbers depend on the neighbours. Take jax.random.key(0, impl='threefry2x32')."
+                f"{WHERE}: key must draw the same numbers under vmap as alone, got one of {impl}, "
+                f"whose numbers depend on other lanes. Take "
+                f"jax.random.key(0, impl='threefry2x32')."
             )
 
     @property
     def divergence_threshold(self) -> float:
-        """A training loss above it is a divergence."""
+        """The training loss above which a trial has diverged."""
         return float("inf") if self.diverged_above is None else float(self.diverged_above)
 
     def check_with(self, space: Space) -> None:
-        """Steps come from one place, and so does the batch size."""
+        """Check that the number of steps and the batch size are each given once."""
         if not isinstance(space, Space):
             raise ArgumentTypeError(
                 f"{WHERE}: space must come from jf.grid, jf.sobol or jf.random, got {space!r}."
             )
-        sources = (self.steps is not None, self.epochs is not None, "steps" in space.names)
-        if sum(sources) != 1:
+        has_axis = "steps" in space.names
+        if sum((self.steps is not None, self.epochs is not None, has_axis)) != 1:
             raise ArgumentError(
                 f"{WHERE}: exactly one of steps and epochs must be given, got steps={self.steps}, "
-                f"epochs={self.epochs}{' and an axis' if 'steps' in space.names else ''}."
+                f"epochs={self.epochs}{' and an axis' if has_axis else ''}."
             )
         for x in space.columns.get("steps", ()):
             checks.check_count(WHERE, steps=x)
@@ -106,7 +110,10 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """Arguments of `jf.sweep` that decide how it runs, and leave its numbers as they are at equal width."""
+    """Arguments of `jf.sweep` that decide how it runs.
+
+    At equal width they leave its numbers as they are.
+    """
 
     plan: Any = None
     directory: Any = None

@@ -18,7 +18,7 @@ from ...spaces import Space
 from ...training import TrainState
 from ...transforms import clipped
 from ..data import EvaluationBatch, PrefetchChunk, Stream
-from ..programs import Group, LaneProgram, StreamProgram, TrialLength, programs
+from ..programs import Group, LaneProgram, StreamedProgram, TrialLength, groups_of
 from ..stopping import SuccessiveHalving
 from ..tasks import (
     COLUMNS,
@@ -110,15 +110,25 @@ class SweepSpec:
         """What all lanes read."""
         return self.problem.data
 
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the data in memory."""
+        return sum(x.nbytes for x in jax.tree.leaves(self.data) if hasattr(x, "nbytes"))
+
+    def find(self, config: int) -> tuple[int, int]:
+        """Return which group has a configuration, and its row in the group."""
+        index = next(i for i, group in enumerate(self.groups) if config in group.configs)
+        return index, int(np.flatnonzero(self.groups[index].configs == config)[0])
+
     def lane_program(self, index: int, width: int) -> LaneProgram:
         """Program `index` in blocks of `width` lanes."""
         settings, costs = self.settings, self.costs[index]
-        sums: dict[str, tuple[str, tuple[int, ...]]] = {
+        step_metrics: dict[str, tuple[str, tuple[int, ...]]] = {
             name.removeprefix("train_"): (name, ())
             for name in self.measured
             if name.startswith("train_")
         }
-        sums |= {
+        step_metrics |= {
             name: (name, self.diagnostics[name])
             for name in self.problem.step_diagnostics(costs.has_clip)
         }
@@ -128,7 +138,7 @@ class SweepSpec:
             divergence_threshold=settings.divergence_threshold,
             keep=settings.keep,
             width=width,
-            sums=sums,
+            step_metrics=step_metrics,
             are_weights_finite=isinstance(self.problem, TaskProblem),
             has_convolution=costs.has_convolution,
         )
@@ -138,12 +148,12 @@ class SweepSpec:
             else self._streamed(program, self.groups[index], self.stream)
         )
 
-    def _streamed(self, program: LaneProgram, group: Group, stream: Stream) -> StreamProgram:
+    def _streamed(self, program: LaneProgram, group: Group, stream: Stream) -> StreamedProgram:
         """The same program, whose rows come while it runs."""
         problem, weights = self.problem, program.trial.weights
         assert isinstance(problem, TaskProblem)
 
-        def sums_over(
+        def accumulate(
             state: Any, piece: EvaluationBatch, data: Tree, fold: jax.Array, /, **given: Any
         ) -> dict[str, jax.Array]:
             piece = piece._replace(count=None) if stream.is_even else piece
@@ -153,12 +163,12 @@ class SweepSpec:
 
         batch_size, whole = group.static["batch_size"], jax.ShapeDtypeStruct((), jnp.int32)
         rows = stream.source.batch(self.batches(batch_size), batch_size)
-        return StreamProgram(
+        return StreamedProgram(
             **{field.name: getattr(program, field.name) for field in dataclasses.fields(program)},
-            sums_over=sums_over,
-            names=tuple(name for name in self.measured if name.startswith("valid_")),
+            accumulate=accumulate,
+            accumulated=tuple(name for name in self.measured if name.startswith("valid_")),
             chunk=PrefetchChunk(rows, whole, whole),
-            piece=EvaluationBatch(stream.valid[0].source.batch(stream.piece), whole)
+            evaluation_batch=EvaluationBatch(stream.valid[0].source.batch(stream.piece), whole)
             if stream.valid
             else None,
         )
@@ -263,8 +273,8 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> SweepS
         problem, TaskProblem
     ):  # its names are known: a bad metric need not wait for anything
         _score(settings, problem.measured)
-    lengths = TrialLength(settings.steps, settings.epochs, settings.eval_every)
-    groups = programs(space, problem, lengths, settings.batch_size, settings.seeds)
+    length = TrialLength(settings.steps, settings.epochs, settings.eval_every)
+    groups = groups_of(space, problem, length, settings.batch_size, settings.seeds)
     if isinstance(settings.layers, tuple) and isinstance(problem, TaskProblem):
         problem = dataclasses.replace(problem, layers=settings.layers)
     elif settings.layers and isinstance(problem, TaskProblem):

@@ -1,4 +1,4 @@
-"""A sweep cut into programs, one for each static combination, and a program's trials in the order they are queued."""
+"""The groups of a sweep: the configurations that share one compiled program."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from ...spaces import Space
 from ..tasks import WHERE, HyperparameterTable, Problem
 
 MOST_EVALUATIONS = 50
-"""Evaluations that `eval_every=None` makes at most."""
+"""Evaluations of a trial at most, where `eval_every` is None."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TrialLength:
     eval_every: int | None
 
     def total(self, steps_per_epoch: float, own: int | None) -> int:
-        """Updates of a trial; `own` where it is a hyperparameter."""
+        """Return the updates of a trial; `own` where `steps` is a hyperparameter."""
         if own is not None:
             total = own
         elif self.steps is not None:
@@ -34,25 +34,24 @@ class TrialLength:
             total = _ceil(self.epochs * steps_per_epoch)
         if not 1 <= total <= np.iinfo(np.int32).max:
             raise ArgumentError(
-                f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, got {total}."
+                f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, "
+                f"got {total}."
             )
         return total
 
     def evaluations(self, total: int, steps_per_epoch: float) -> tuple[int, ...]:
-        """Updates made at each evaluation, rising; the last one ends the trial."""
+        """Return the updates made at each evaluation, rising; the last one ends the trial."""
         if self.eval_every is not None:
-            evaluations = list(range(self.eval_every, total, self.eval_every))
+            steps = list(range(self.eval_every, total, self.eval_every))
         else:
             period = steps_per_epoch if math.isfinite(steps_per_epoch) else 1.0
-            between = math.ceil(
-                total / period / MOST_EVALUATIONS
-            )  # whole epochs from evaluation to evaluation
-            evaluations = [_ceil(k * between * period) for k in range(1, MOST_EVALUATIONS + 1)]
-        return (*(evaluation for evaluation in evaluations if evaluation < total), total)
+            epochs_between = math.ceil(total / period / MOST_EVALUATIONS)
+            steps = [_ceil(k * epochs_between * period) for k in range(1, MOST_EVALUATIONS + 1)]
+        return (*(step for step in steps if step < total), total)
 
 
 def _ceil(x: float) -> int:
-    """⌈x⌉, but a whole number that rounding has lifted a little stays what it is."""
+    """Return ⌈x⌉, where a whole number that rounding has lifted a little stays what it is."""
     return math.ceil(x - 1e-12 * abs(x))
 
 
@@ -60,17 +59,19 @@ def _ceil(x: float) -> int:
 class Group:
     """The configurations that share one compiled program.
 
+    Its configurations are numbered by *row*; its trials from 0 in the order of (row, seed, fold).
+
     Attributes:
-        configs: their numbers in the space.
+        configs: the numbers of its configurations in the space, int array (rows,).
         static: hyperparameters that the program is compiled for.
         labels: what tables show of them.
-        numbers: traced hyperparameters, name to array (configs,).
-        steps: updates of a trial of each configuration, int32 (configs,).
+        numbers: traced hyperparameters, name to array (rows,).
+        steps: updates of a trial of each configuration, int32 (rows,).
         evaluations: updates made at each evaluation, for each configuration; the last one ends the
             trial.
-        steps_per_epoch: updates in a pass over the training rows, NaN where there are none.
+        steps_per_epoch: updates in a pass over the training examples, NaN for a `jf.Trial`.
         seeds: repetitions.
-        folds: how many there are.
+        folds: folds, 1 without cross-validation.
     """
 
     configs: np.ndarray
@@ -85,76 +86,83 @@ class Group:
 
     @property
     def trials(self) -> int:
-        """All of them; trial i is (configuration, seed, fold) by `place`."""
+        """Configurations × seeds × folds."""
         return len(self.configs) * self.seeds * self.folds
 
     def place(self, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row in this program, seed and fold of trials: those of a configuration come one after another."""
+        """Return the row, the seed and the fold of trials."""
         row, member = np.divmod(trials, self.seeds * self.folds)
-        return row, *np.divmod(member, self.folds)
+        seed, fold = np.divmod(member, self.folds)
+        return row, seed, fold
 
     def until(self, rows: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
-        """Updates made at evaluation `evaluations` of the configurations in these rows, int32 array; 0 past the last one."""
+        """Return the updates made at these evaluations, int32 array; 0 past the last one."""
         kind, steps, _ = self._schedule
         return steps[kind[rows], evaluations]
 
     def evaluation_count(self, rows: np.ndarray) -> np.ndarray:
-        """Evaluations that trials of the configurations in these rows come to, int array."""
+        """Return how many evaluations the trials of these configurations have, int array."""
         kind, _, counts = self._schedule
         return counts[kind[rows]]
 
     @functools.cached_property
     def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which row of the evaluations that there are each configuration has; those, padded; and how many each row has."""
-        known = {
-            id(evaluations): evaluations for evaluations in self.evaluations
-        }  # configurations share them
-        place = {key: i for i, key in enumerate(known)}
-        counts = np.array([len(evaluations) for evaluations in known.values()])
-        steps = np.zeros((len(known), counts.max() + 1), np.int32)
-        for row, evaluations in zip(steps, known.values(), strict=True):
-            row[: len(evaluations)] = evaluations
-        return np.array([place[id(evaluations)] for evaluations in self.evaluations]), steps, counts
+        """The distinct tuples of `evaluations`: which one each row has; those, padded; lengths."""
+        distinct = {id(steps): steps for steps in self.evaluations}  # configurations share them
+        number = {key: i for i, key in enumerate(distinct)}
+        counts = np.array([len(steps) for steps in distinct.values()])
+        padded = np.zeros((len(distinct), counts.max() + 1), np.int32)
+        for row, steps in zip(padded, distinct.values(), strict=True):
+            row[: len(steps)] = steps
+        return np.array([number[id(steps)] for steps in self.evaluations]), padded, counts
 
-    def rows(self) -> "HyperparameterTable":
-        """The traced hyperparameters of each configuration, with what the engine injects."""
+    def rows(self) -> HyperparameterTable:
+        """Return the traced hyperparameters of each configuration, `steps` among them."""
         return HyperparameterTable({**self.numbers, "steps": self.steps})
 
+    def shortened(self, row: int, steps: int) -> "Group":
+        """Return the group with one configuration ending after so many updates.
 
-def programs(
-    space: Space, problem: Problem, lengths: TrialLength, batch_size: int | None, seeds: int
+        Its schedules still know its whole length.
+        """
+        evaluations = list(self.evaluations)
+        before = tuple(step for step in evaluations[row] if step <= steps)
+        evaluations[row] = before if steps in before else (*before, steps)
+        return dataclasses.replace(self, evaluations=tuple(evaluations))
+
+
+def groups_of(
+    space: Space, problem: Problem, length: TrialLength, batch_size: int | None, seeds: int
 ) -> list[Group]:
-    """The static combinations of a space, in the order in which they come."""
-    names = [
-        name
-        for name in space.names
-        if name not in ("batch_size", "steps") and space.is_number(name)
-    ]
-    numbers = {name: space.numbers(name) for name in names}
-    statics = [name for name in space.names if name not in (*names, "steps")]
+    """Group the configurations of a space by their static hyperparameters, in order."""
+    traced = [x for x in space.names if x not in ("batch_size", "steps") and space.is_number(x)]
+    numbers = {name: space.numbers(name) for name in traced}
+    statics = [name for name in space.names if name not in (*traced, "steps")]
     contents = [space.contents(name) for name in statics]
-    groups: dict[tuple, list[int]] = {}
+    members_by_content: dict[tuple, list[int]] = {}
     for i in range(len(space)):
-        groups.setdefault(tuple(column[i] for column in contents), []).append(i)
-    own = space.numbers("steps").tolist() if "steps" in space.names else [None] * len(space)
-    result = []
-    for members in groups.values():
-        static = {name: space.columns[name][members[0]] for name in statics}
+        members_by_content.setdefault(tuple(column[i] for column in contents), []).append(i)
+
+    own_steps = space.numbers("steps").tolist() if "steps" in space.names else [None] * len(space)
+    groups = []
+    for members in members_by_content.values():
+        first = members[0]
+        static = {name: space.columns[name][first] for name in statics}
         static = problem.with_defaults(static, batch_size)
-        per_epoch, configs = problem.steps_per_epoch(static), np.array(members)
-        totals = [lengths.total(per_epoch, own[i]) for i in members]
-        evaluations = {total: lengths.evaluations(total, per_epoch) for total in set(totals)}
-        result.append(
+        steps_per_epoch = problem.steps_per_epoch(static)
+        totals = [length.total(steps_per_epoch, own_steps[i]) for i in members]
+        evaluations = {x: length.evaluations(x, steps_per_epoch) for x in set(totals)}
+        groups.append(
             Group(
-                configs,
-                static,
-                {**static, **{name: space.labels(name)[members[0]] for name in statics}},
-                {n: x[configs] for n, x in numbers.items()},
-                np.array(totals, np.int32),
-                tuple(evaluations[total] for total in totals),
-                per_epoch,
-                seeds,
-                problem.folds,
+                configs=np.array(members),
+                static=static,
+                labels={**static, **{name: space.labels(name)[first] for name in statics}},
+                numbers={name: x[members] for name, x in numbers.items()},
+                steps=np.array(totals, np.int32),
+                evaluations=tuple(evaluations[total] for total in totals),
+                steps_per_epoch=steps_per_epoch,
+                seeds=seeds,
+                folds=problem.folds,
             )
         )
-    return result
+    return groups

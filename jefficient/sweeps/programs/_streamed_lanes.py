@@ -1,10 +1,12 @@
-"""The device program of lanes that train in step on the same batches, which are read while they train.
+"""The device program where the data are read while lanes train.
 
-The same lanes as in `_lanes`, in four calls instead of one: begin the trials of a block, train on a
-chunk of batches, add up what is measured on a piece of the held-out rows, and evaluation. A block
-trains on one (seed, fold): its lanes share the batches, and every lane that runs is at the same
-step. On a CPU each lane gets a copy of the batch, as lanes with orders of their own have one: a
-product of all lanes with one batch has its results transposed, which takes longer.
+The three stages of `_lane_program`, each compiled by itself: begin the trials of a block, train on
+a prefetch chunk of batches, evaluate; and between the last two add up the metrics of evaluation
+batches. All lanes of a block share their batches, so they belong to one seed and fold, and every
+lane that runs is at the same step.
+
+On a CPU each lane gets a copy of the batch, as lanes with an order of their own have one: a product
+of all lanes with one shared batch comes out transposed, which takes longer.
 """
 
 import dataclasses
@@ -16,47 +18,46 @@ import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
 from ..._core.typing import Device, Tree
-from ...results import Status
 from ..data import EvaluationBatch, PrefetchChunk
-from ._convolutions import canonical
-from ._lanes import Commands, Evaluation, Lane, LaneProgram, Shared
+from ._lane_program import LaneProgram, hyperparameters_of, is_any_training
+from ._lanes import Commands, Evaluation, Lane, Shared
 
-Sums = dict[str, jax.Array]
-"""Of each lane, over held-out rows: float32 (lanes,)."""
+Accumulators = dict[str, jax.Array]
+"""Sums of metrics over validation examples, for each lane: float32 (lanes,)."""
 
 
 class StreamedCalls(NamedTuple):
-    """The four calls, lowered or compiled.
+    """The stages, lowered or compiled.
 
-    `begin`: ``(orders, shared) -> lanes``; `train`: ``(lanes, until, chunk, shared) -> (lanes,
-        goes_on)``, the last a
-    bool for the whole block; `add`: ``(sums, lanes, piece, fold, shared) -> sums``, None where
-    nothing is held out; `evaluation`: ``(lanes, is_due, begun_at, sums, rows, shared) -> (lanes,
-    evaluation)``, the sums being over so many `rows`.
+    `begin`: ``(commands, shared) -> lanes``.
+    `train`: ``(lanes, until, chunk, shared) -> (lanes, goes_on)``, the last a bool for the block.
+    `accumulate`: ``(accumulators, lanes, batch, fold, shared) -> accumulators``; None without
+    validation.
+    `evaluate`: ``(lanes, is_due, begun_at, accumulators, examples, shared) -> (lanes,
+    evaluation)``, the accumulators being over so many `examples`.
     """
 
     begin: Any
     train: Any
-    add: Any
-    evaluation: Any
+    accumulate: Any
+    evaluate: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class StreamProgram(LaneProgram):
-    """The program of one static combination whose rows are not in memory.
+class StreamedProgram(LaneProgram):
+    """The program of one group whose data are not in memory.
 
     Attributes:
-        sums_over: ``(state, piece, data, fold, **given) -> sums``, what is measured on held-out
-            rows.
-        names: of what `sums_over` gives.
-        chunk: a chunk, as shapes and dtypes.
-        piece: a piece of held-out rows, as shapes and dtypes, or None.
+        accumulate: ``(state, batch, data, fold, **hyperparameters) -> accumulators``.
+        accumulated: the names of what it gives.
+        chunk: a prefetch chunk, as shapes and dtypes.
+        evaluation_batch: validation examples, as shapes and dtypes; None without validation.
     """
 
-    sums_over: Callable = dataclasses.field(kw_only=True)
-    names: tuple[str, ...] = dataclasses.field(kw_only=True)
+    accumulate: Callable[..., Accumulators] = dataclasses.field(kw_only=True)
+    accumulated: tuple[str, ...] = dataclasses.field(kw_only=True)
     chunk: PrefetchChunk = dataclasses.field(kw_only=True)
-    piece: EvaluationBatch | None = dataclasses.field(kw_only=True)
+    evaluation_batch: EvaluationBatch | None = dataclasses.field(kw_only=True)
 
     @property
     def batches(self) -> int:
@@ -64,39 +65,41 @@ class StreamProgram(LaneProgram):
         return jax.tree.leaves(self.chunk.rows)[0].shape[0]
 
     def single(self) -> LaneProgram:
-        """What stands for it wherever it runs: one lane, a batch at a time."""
+        """Return the program of one lane and one batch at a time."""
         rows = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), self.chunk.rows
         )
         return dataclasses.replace(self, width=1, chunk=self.chunk._replace(rows=rows))
 
     def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> StreamedCalls:
-        """The calls, lowered for the device that the arguments are on.
-
-        Lanes and sums are donated.
-        """
-        is_rewritten = self.has_convolution and jax.default_backend() == "cpu"
+        """Lower the stages for the device of the arguments; lanes and accumulators are donated."""
         device = shared.key.device
-        here: Callable[[Tree], Tree] = lambda tree: _on(device, tree)  # noqa: E731
-        lanes = here(lanes)
-        sums = {name: here(jax.ShapeDtypeStruct((self.width,), jnp.float32)) for name in self.names}
-        is_due = here(jax.ShapeDtypeStruct((self.width,), bool))
-        train = canonical(self._train) if is_rewritten else self._train
-        add, fold = jax.jit(self._add, donate_argnums=0), here(self.chunk.fold)
+        lanes = _on(device, lanes)
+        chunk = _on(device, self.chunk)
+        one = jax.ShapeDtypeStruct((self.width,), jnp.float32)
+        accumulators = _on(device, dict.fromkeys(self.accumulated, one))
+        is_due = _on(device, jax.ShapeDtypeStruct((self.width,), bool))
+
+        train = jax.jit(self.for_this_backend(self._train), donate_argnums=0)
+        evaluate = jax.jit(self._evaluate_due, donate_argnums=0)
         return StreamedCalls(
             jax.jit(self._begin).lower(commands, shared),
-            jax.jit(train, donate_argnums=0).lower(lanes, commands.until, here(self.chunk), shared),
-            None if self.piece is None else add.lower(sums, lanes, here(self.piece), fold, shared),
-            jax.jit(self._evaluate_due, donate_argnums=0).lower(
-                lanes, is_due, commands.until, sums, fold, shared
-            ),
+            train.lower(lanes, commands.until, chunk, shared),
+            self._lower_accumulate(accumulators, lanes, chunk.fold, shared),
+            evaluate.lower(lanes, is_due, commands.until, accumulators, chunk.fold, shared),
         )
 
+    def _lower_accumulate(
+        self, accumulators: Accumulators, lanes: Lane, fold: jax.Array, shared: Shared
+    ) -> Any:
+        if self.evaluation_batch is None:
+            return None
+        batch = _on(shared.key.device, self.evaluation_batch)
+        accumulate = jax.jit(self._accumulate, donate_argnums=0)
+        return accumulate.lower(accumulators, lanes, batch, fold, shared)
+
     def _begin(self, commands: Commands, shared: Shared) -> Lane:
-        """All lanes of a block begin. On a CPU one after another: that compiles in half the time."""
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda own: self._start(own, shared), commands)
-        return self._each(lambda own: self._start(own, shared), 0)(commands)
+        return self.one_by_one(lambda own: self.begin_lane(own, shared))(commands)
 
     def _train(
         self, lanes: Lane, until: jax.Array, chunk: PrefetchChunk, shared: Shared
@@ -104,10 +107,8 @@ class StreamProgram(LaneProgram):
         on_cpu = jax.default_backend() == "cpu"
 
         def update(lane: Lane, until: jax.Array, batch: Tree) -> Lane:
-            return self._update(lane, until, {**shared.data, "batch": batch, "fold": chunk.fold})
-
-        def goes_on(lanes: Lane) -> jax.Array:
-            return jnp.any((lanes.status == Status.RUNNING) & (lanes.step < until))
+            data = {**shared.data, "batch": batch, "fold": chunk.fold}
+            return self.update_lane(lane, until, data)
 
         def batch_at(i: jax.Array) -> Tree:
             batch = jax.tree.map(
@@ -120,52 +121,69 @@ class StreamProgram(LaneProgram):
 
         def step(carry: tuple[jax.Array, Lane]) -> tuple[jax.Array, Lane]:
             i, lanes = carry
-            return i + 1, self._each(update, 0, 0, 0 if on_cpu else None)(lanes, until, batch_at(i))
+            update_each = self.each(update, 0, 0, 0 if on_cpu else None)
+            return i + 1, update_each(lanes, until, batch_at(i))
 
-        begin = jnp.zeros((), jnp.int32), lanes
         _, lanes = jax.lax.while_loop(
-            lambda carry: (carry[0] < chunk.count) & goes_on(carry[1]), step, begin
+            lambda carry: (carry[0] < chunk.count) & is_any_training(carry[1], until),
+            step,
+            (jnp.zeros((), jnp.int32), lanes),
         )
-        return lanes, goes_on(lanes)
+        return lanes, is_any_training(lanes, until)
 
-    def _add(
-        self, sums: Sums, lanes: Lane, piece: EvaluationBatch, fold: jax.Array, shared: Shared
-    ) -> Sums:
-        def of(lane: Lane, piece: EvaluationBatch, fold: jax.Array, data: Tree) -> Sums:
-            return self.sums_over(lane.state, piece, data, fold, **self._given(lane))
+    def _accumulate(
+        self,
+        accumulators: Accumulators,
+        lanes: Lane,
+        batch: EvaluationBatch,
+        fold: jax.Array,
+        shared: Shared,
+    ) -> Accumulators:
+        def of(lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: Tree) -> Accumulators:
+            return self.accumulate(lane.state, batch, data, fold, **hyperparameters_of(lane))
 
-        here = self._each(of, 0, None, None, None)(lanes, piece, fold, shared.data)
-        return {name: sums[name] + here[name] for name in self.names}
+        here = self.each(of, 0, None, None, None)(lanes, batch, fold, shared.data)
+        return {name: accumulators[name] + here[name] for name in self.accumulated}
 
     def _evaluate_due(
         self,
         lanes: Lane,
         is_due: jax.Array,
         begun_at: jax.Array,
-        sums: Sums,
-        rows: jax.Array,
+        accumulators: Accumulators,
+        examples: jax.Array,
         shared: Shared,
     ) -> tuple[Lane, Evaluation]:
         """Evaluate all lanes; those that are not due stay as they were."""
 
-        def evaluation(
-            lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Sums, data: Tree
+        def evaluate(
+            lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Accumulators, data: Tree
         ) -> tuple[Lane, Evaluation]:
-            after, evaluation = self._evaluate(lane, begun_at, {**data, "held_out": means})
-            after = after._replace(sums=jax.tree.map(jnp.zeros_like, lane.sums))
-            seen = {
-                name: getattr(after, name) for name in ("status", "diverged_at", "sums", "kept")
-            }
-            mine = {name: getattr(lane, name) for name in seen}
-            return lane._replace(
-                **jax.tree.map(lambda x, y: jnp.where(is_due, x, y), seen, mine)
-            ), evaluation
+            after, evaluation = self.evaluate_lane(lane, begun_at, {**data, "held_out": means})
+            after = after._replace(accumulators=jax.tree.map(jnp.zeros_like, lane.accumulators))
+            chosen = jax.tree.map(
+                lambda x, y: jnp.where(is_due, x, y), _changed(after), _changed(lane)
+            )
+            diverged_at, checkpoint, status, accumulators = chosen
+            kept = lane._replace(
+                diverged_at=diverged_at,
+                checkpoint=checkpoint,
+                status=status,
+                accumulators=accumulators,
+            )
+            return kept, evaluation
 
-        means = {name: x / rows.astype(jnp.float32) for name, x in sums.items()}
-        return self._each(evaluation, 0, 0, 0, 0, None)(lanes, is_due, begun_at, means, shared.data)
+        means = {name: x / examples.astype(jnp.float32) for name, x in accumulators.items()}
+        evaluate_each = self.each(evaluate, 0, 0, 0, 0, None)
+        return evaluate_each(lanes, is_due, begun_at, means, shared.data)
+
+
+def _changed(lane: Lane) -> tuple[Any, ...]:
+    """Return what an evaluation changes."""
+    return lane.diverged_at, lane.checkpoint, lane.status, lane.accumulators
 
 
 def _on(device: Device, tree: Tree) -> Tree:
-    """Shapes and dtypes on a device."""
+    """Place shapes and dtypes on a device."""
     where = SingleDeviceSharding(device)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree)

@@ -5,10 +5,10 @@ from ._compiler import ProgramCache as ProgramCache
 from ._compiler import block_bytes as block_bytes
 from ._continuous import ContinuousScheduler as ContinuousScheduler
 from ._lockstep import LockstepScheduler as LockstepScheduler
+from ._memory import MEMORY_ERRORS as MEMORY_ERRORS
+from ._memory import is_out_of_memory as is_out_of_memory
 from ._progress import Progress as Progress
 from ._progress import reporter as reporter
 from ._queue import Queue as Queue
 from ._record import Record as Record
-from ._scheduler import MEMORY_ERRORS as MEMORY_ERRORS
 from ._scheduler import Scheduler as Scheduler
-from ._scheduler import is_out_of_memory as is_out_of_memory

@@ -1,4 +1,4 @@
-"""Which blocks begin together, where lanes are kept in step: decided from the trials that wait alone."""
+"""Which cohorts begin next, where lanes are kept in step: decided from the waiting trials alone."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,67 +9,67 @@ from ._queue import Queue
 
 
 class CohortKey(NamedTuple):
-    """Whose batches they are."""
+    """What trials that train on the same batches have in common."""
 
     batch_size: int
     seed: int
     fold: int
 
 
-Waiting = tuple[CohortKey, Queue, np.ndarray]
-"""The trials of a block that waits."""
+WaitingBlock = tuple[CohortKey, Queue, np.ndarray]
+"""The trials of a block that is to begin."""
 
 
-def next_blocks(queues: list[Queue], slots: int, most: int, is_judged: bool) -> list[Waiting]:
-    """Whole cohorts, as many as keep all slots busy, or as much of one as there is room for.
+def next_blocks(queues: list[Queue], slots: int, most: int, is_pruned: bool) -> list[WaitingBlock]:
+    """Choose whole cohorts, as many as keep all slots busy, or as much of one as fits.
 
-    Where configurations are judged, those of all their seeds and folds, and as many as there is
-    room for.
+    Where configurations are pruned, those of all their seeds and folds, and as many as fit.
 
     Args:
         queues: where trials wait.
         slots: blocks that run side by side.
-        most: blocks that there is room for.
-        is_judged: whether configurations are stopped early.
+        most: blocks that fit into memory.
+        is_pruned: whether configurations may be stopped early.
     """
-    chosen: list[Waiting] = []
-    for unit in _judged_units(queues) if is_judged else _units(queues):
+    chosen: list[WaitingBlock] = []
+    for unit in _units_by_configuration(queues) if is_pruned else _units_by_cohort(queues):
         if chosen and len(chosen) + len(unit) > most:
             break
-        chosen += unit if is_judged else unit[:most]
-        if len(chosen) >= (most if is_judged else slots):
+        chosen += unit if is_pruned else unit[:most]
+        if len(chosen) >= (most if is_pruned else slots):
             break
     return chosen
 
 
-def _units(queues: list[Queue]) -> Iterator[list[Waiting]]:
-    """The trials that wait, in blocks, cohort by cohort."""
-    cohorts: dict[CohortKey, list[Waiting]] = {}
+def _units_by_cohort(queues: list[Queue]) -> Iterator[list[WaitingBlock]]:
+    """Yield the waiting trials in blocks, cohort by cohort."""
+    cohorts: dict[CohortKey, list[WaitingBlock]] = {}
     for queue in queues:
-        for who, trials in _cohorts(queue):
+        for key, trials in _cohorts(queue):
             blocks = np.split(trials, range(queue.width, len(trials), queue.width))
-            cohorts.setdefault(who, []).extend((who, queue, block) for block in blocks)
-    yield from (cohorts[who] for who in sorted(cohorts, key=lambda who: who[1:]))
+            cohorts.setdefault(key, []).extend((key, queue, block) for block in blocks)
+    yield from (cohorts[key] for key in sorted(cohorts, key=lambda key: (key.seed, key.fold)))
 
 
-def _judged_units(queues: list[Queue]) -> Iterator[list[Waiting]]:
-    """The trials that wait, in blocks, those of the same configurations together."""
+def _units_by_configuration(queues: list[Queue]) -> Iterator[list[WaitingBlock]]:
+    """Yield the waiting trials in blocks, those of the same configurations together."""
     for queue in queues:
-        cohorts = [(who, trials, queue.group.place(trials)[0]) for who, trials in _cohorts(queue)]
+        cohorts = [(key, x, queue.group.place(x)[0]) for key, x in _cohorts(queue)]
         if not cohorts:
             continue
-        rows = np.unique(np.concatenate([x for _, _, x in cohorts]))
-        for some in np.split(rows, range(queue.width, len(rows), queue.width)):
-            here = [(who, queue, trials[np.isin(of, some)]) for who, trials, of in cohorts]
-            yield [x for x in here if len(x[2])]
+        rows = np.unique(np.concatenate([rows for _, _, rows in cohorts]))
+        for chosen in np.split(rows, range(queue.width, len(rows), queue.width)):
+            here = [(key, queue, x[np.isin(rows, chosen)]) for key, x, rows in cohorts]
+            yield [block for block in here if len(block[2])]
 
 
 def _cohorts(queue: Queue) -> list[tuple[CohortKey, np.ndarray]]:
-    """The trials of a queue that wait, by whose batches they train on."""
+    """Return the waiting trials of a queue by the batches that they train on."""
     waiting = np.array(queue.waiting, int)
     _, seeds, folds = queue.group.place(waiting)
+    batch_size = queue.group.static["batch_size"]
     pairs = sorted(set(zip(seeds.tolist(), folds.tolist(), strict=True)))
-    size = queue.group.static["batch_size"]
     return [
-        (CohortKey(size, *pair), waiting[(seeds == pair[0]) & (folds == pair[1])]) for pair in pairs
+        (CohortKey(batch_size, seed, fold), waiting[(seeds == seed) & (folds == fold)])
+        for seed, fold in pairs
     ]

@@ -1,59 +1,19 @@
-"""Lanes in step: blocks that train on the same batches at the same time."""
+"""Cohorts: blocks that train on the same batches at the same time, which are read for them."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._core.typing import Device
-from ..data import EpochOrder, Prefetch
-from ..programs import Lane, StreamedCalls
+from ..._core.typing import Device, Tree
+from ..data import EpochOrder, Prefetch, Stream
+from ..programs import Lane
+from ._block import Block
 from ._cohort_queue import CohortKey
+from ._memory import MEMORY_ERRORS
 from ._queue import IDLE, Queue
-from ._scheduler import MEMORY_ERRORS
-
-
-@dataclasses.dataclass(eq=False)
-class Band:
-    """A block of lanes in step.
-
-    Attributes:
-        queue: where its trials come from.
-        calls: the compiled program.
-        device: where it runs.
-        lanes: on the device.
-        trials: which trial each lane trains, int array (width,), `IDLE` for none.
-        evaluations: which evaluation each lane comes to next.
-        begun_at: updates made at each lane's last evaluation, int32.
-        until: updates made at its next one, int32; 0 where nobody is.
-    """
-
-    queue: Queue
-    calls: StreamedCalls
-    device: Device
-    lanes: Lane
-    trials: np.ndarray
-    evaluations: np.ndarray
-    begun_at: np.ndarray
-
-    until: np.ndarray = dataclasses.field(init=False)
-
-    def __post_init__(self):
-        self.update()
-
-    def update(self) -> None:
-        """`until` follows from the rest."""
-        self.until = self.queue.until(self.trials, self.evaluations)
-
-    @property
-    def occupied(self) -> np.ndarray:
-        """The lanes with a trial."""
-        return np.flatnonzero(self.trials != IDLE)
-
-    def due(self, step: int) -> np.ndarray:
-        """The lanes that are evaluated after so many updates."""
-        return np.flatnonzero((self.trials != IDLE) & (self.until == step))
 
 
 @dataclasses.dataclass(eq=False)
@@ -61,84 +21,128 @@ class Cohort:
     """Blocks that train on the same batches.
 
     Attributes:
-        who: what they have in common.
-        bands: the blocks.
-        order: of the rows.
+        key: the batch size, seed and fold that they have in common.
+        blocks: their lanes are all at the same step.
+        order: in which examples are read.
         step: updates made.
-        ahead: what is being read for them.
+        stream: where examples come from.
+        prefetch: what is being read.
     """
 
-    who: CohortKey
-    bands: list[Band]
+    key: CohortKey
+    blocks: list[Block]
     order: EpochOrder
     step: int
-    ahead: Prefetch
+    stream: Stream
+    prefetch: Prefetch
 
     @property
     def until(self) -> int:
-        """Updates made when somebody is evaluated next."""
-        return min(int(band.until[band.occupied].min()) for band in self.bands)
+        """Updates made at the next evaluation of a lane."""
+        return min(int(block.until[block.occupied].min()) for block in self.blocks)
 
     @property
-    def bands_due(self) -> list[Band]:
-        """The blocks in which somebody is evaluated now."""
-        return [band for band in self.bands if len(band.due(self.step))]
-
-    @property
-    def until_after(self) -> int | None:
-        """Updates made when somebody is evaluated after the evaluation that is due now, if all go on; None for never."""
-        later = [
-            band.queue.until(band.trials, band.evaluations + (band.until == self.step))
-            for band in self.bands
-        ]
-        coming = np.concatenate(later)
-        return int(coming[coming > self.step].min()) if (coming > self.step).any() else None
+    def due(self) -> list[Block]:
+        """The blocks with a lane that is evaluated now."""
+        return [block for block in self.blocks if len(block.due(self.step))]
 
     @property
     def devices(self) -> list[Device]:
-        """Those that its blocks run on."""
-        return list(dict.fromkeys(band.device for band in self.bands))
+        """The devices that its blocks run on."""
+        return list(dict.fromkeys(block.device for block in self.blocks))
+
+    @property
+    def validation_size(self) -> int:
+        """Validation examples, 1 where there are none: what accumulators are divided by."""
+        return len(self.stream.valid[self.key.fold]) if self.stream.valid else 1
+
+    @property
+    def evaluation_batches(self) -> int:
+        """Batches in which the validation set is evaluated."""
+        return len(self.stream.begins(self.key.fold))
+
+    def prefetch_chunk(self, until: int) -> int:
+        """Have the next batches read, up to update `until` at most; return how many they are."""
+        count = min(self.order.batches, until - self.step)
+        name = "chunk", self.step, count
+        if not self.prefetch.has(name):
+            rows = self.order.rows(self.step, count)
+            read = self.stream.read_chunk
+            self.prefetch.begin(name, read, self.key.fold, rows, self.order.batches)
+        return count
+
+    def prefetch_evaluation_batch(self, index: int) -> None:
+        """Have a batch of the validation set read."""
+        begin = self.stream.begins(self.key.fold)[index]
+        name = "evaluation batch", begin
+        if not self.prefetch.has(name):
+            self.prefetch.begin(name, self.stream.read_piece, self.key.fold, begin)
+
+    def prefetch_after_training(self, until: int) -> None:
+        """Have read what is needed after the chunk at hand."""
+        if self.step < until:
+            self.prefetch_chunk(until)
+        elif self.stream.valid:
+            self.prefetch_evaluation_batch(0)
+        else:
+            self.prefetch_after_evaluation()
+
+    def prefetch_after_evaluation(self) -> None:
+        """Have read what follows the evaluation that is due, as if no trial ended with it."""
+        following = [
+            block.queue.until(block.trials, block.evaluations + (block.until == self.step))
+            for block in self.blocks
+        ]
+        coming = np.concatenate(following)
+        coming = coming[coming > self.step]
+        if len(coming):
+            self.prefetch_chunk(int(coming.min()))
+
+    def take(self) -> Callable[[Device], Tree]:
+        """Wait for what is being read, and copy it to every device of the cohort."""
+        read = self.prefetch.take()
+        copies = {device: jax.device_put(read, device) for device in self.devices}
+        return copies.__getitem__
 
 
-def packed(bands: list[Band]) -> list[Band]:
-    """The same trials in as few blocks as hold them: those of one program on one device move together."""
-    groups: dict[tuple[Queue, Device], list[Band]] = {}
-    for band in bands:
-        groups.setdefault((band.queue, band.device), []).append(band)
-    return [band for group in groups.values() for band in _packed(group)]
+def packed(blocks: list[Block]) -> list[Block]:
+    """Return the same trials in as few blocks as hold them, by program and device."""
+    groups: dict[tuple[Queue, Device], list[Block]] = {}
+    for block in blocks:
+        groups.setdefault((block.queue, block.device), []).append(block)
+    return [block for group in groups.values() for block in _packed(group)]
 
 
-def _packed(bands: list[Band]) -> list[Band]:
-    """Of one program on one device: lanes of the emptiest blocks move into the free lanes of the fullest."""
-    needed = -(-sum(len(band.occupied) for band in bands) // len(bands[0].trials))
-    fullest = sorted(bands, key=lambda band: -len(band.occupied))
+def _packed(blocks: list[Block]) -> list[Block]:
+    """Move lanes of the emptiest blocks into the free lanes of the fullest."""
+    needed = -(-sum(len(block.occupied) for block in blocks) // blocks[0].width)
+    fullest = sorted(blocks, key=lambda block: -len(block.occupied))
     for source in fullest[needed:]:
-        for band in fullest[:needed]:
-            _move(source, band)
-    return [band for band in bands if len(band.occupied)]
+        for target in fullest[:needed]:
+            _move(source, target)
+    return [block for block in blocks if len(block.occupied)]
 
 
-def _move(source: Band, band: Band) -> None:
-    """As many lanes as there are trials in the one block and room in the other."""
-    free, width = np.flatnonzero(band.trials == IDLE), len(band.trials)
+def _move(source: Block, target: Block) -> None:
+    """Move as many lanes as there are trials in `source` and room in `target`."""
+    free = np.flatnonzero(target.trials == IDLE)
     moving = source.occupied[: len(free)]
     free = free[: len(moving)]
     if not len(moving):
         return
-    places = np.arange(width)
-    places[free] = width + moving
+
+    places = np.arange(target.width)
+    places[free] = target.width + moving
     try:
-        band.lanes = _merged(band.lanes, source.lanes, places)
-    except MEMORY_ERRORS:  # there is no room to save room: they stay where they are
+        target.lanes = _merged(target.lanes, source.lanes, places)
+    except MEMORY_ERRORS:  # packing is there to save memory: without any to spare it is left out
         return
-    for name in ("trials", "evaluations", "begun_at"):
-        getattr(band, name)[free] = getattr(source, name)[moving]
+    target.trials[free] = source.trials[moving]
+    target.evaluations[free] = source.evaluations[moving]
     source.trials[moving] = IDLE
-    band.update()
-    source.update()
 
 
 @jax.jit
 def _merged(lanes: Lane, others: Lane, places: jax.Array) -> Lane:
-    """The lanes at these places of two blocks, one after the other."""
+    """Return the lanes at these places of two blocks, one after the other."""
     return jax.tree.map(lambda x, y: jnp.concatenate([x, y])[places], lanes, others)

@@ -1,4 +1,4 @@
-"""Programs are lowered one after another and compiled in threads, ahead of the blocks that need them."""
+"""Programs are lowered one after another and compiled in threads, ahead of the blocks' need."""
 
 import dataclasses
 import os
@@ -8,23 +8,22 @@ from typing import Any
 
 import jax
 
-from ..._core.devices import memory_of
 from ..._core.typing import Device
 from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
 from ..tasks import WHERE, note_traced
+from ._memory import TooLargeError
 from ._queue import Queue
-from ._scheduler import TooLargeError
 
 _LEVEL = "xla_backend_optimization_level"
 
 
 @dataclasses.dataclass(frozen=True)
 class ProgramCache:
-    """What has been built and compiled: sweeps of one task that follow each other share it.
+    """What has been built and compiled; batches of proposals of one search share it.
 
     Attributes:
         programs: by what makes them differ.
-        segments: compiled, and the lanes they take.
+        segments: compiled, and the shapes of the lanes they take.
     """
 
     programs: dict[Hashable, LaneProgram] = dataclasses.field(default_factory=dict)
@@ -33,66 +32,79 @@ class ProgramCache:
     )
 
     def program(self, key: Hashable, build: Callable[[], LaneProgram]) -> LaneProgram:
-        """The program with this key, built where it is new."""
+        """Return the program with this key, built if it is new."""
         if key not in self.programs:
             self.programs[key] = build()
         return self.programs[key]
 
 
 class Compiler:
-    """Compiled segments, and the lanes they take, by queue and device.
+    """Compiled programs, and the shapes of the lanes they take, by queue and device.
 
-    Lowering calls the user's functions, so it is done by the caller's thread, whose settings of jax
-    they are; that thread goes on while the rest is compiled in others.
+    Lowering calls the user's functions, so the caller's thread does it, whose jax settings apply;
+    other threads compile meanwhile.
     """
 
     def __init__(
-        self, queues: list[Queue], shared: dict[Device, Shared], ahead: int, built: ProgramCache
+        self,
+        queues: list[Queue],
+        shared: dict[Device, Shared],
+        ahead: int,
+        cache: ProgramCache,
+        device_memory: float,
     ):
-        self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(next(iter(shared.values())).data))
-        self._queues, self._shared, self._ahead = queues, shared, ahead
+        any_shared = next(iter(shared.values()))
+        self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(any_shared.data))
+        self._queues = queues
+        self._shared = shared
+        self._ahead = ahead
         self._pool = ThreadPoolExecutor(ahead)
-        self._segments = built.segments
+        self._segments = cache.segments
+        self._device_memory = device_memory
 
-    def __call__(self, queue: Queue, device: Device) -> tuple[Segment, Lane]:
-        """The program of a queue for a device, and its lanes; those that come after it begin to be compiled."""
-        first = next(i for i, known in enumerate(self._queues) if known is queue)
-        for index in range(first, min(first + self._ahead, len(self._queues))):
+    def __call__(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
+        """Return a queue's program and its lanes; the programs after it begin to be compiled."""
+        programs = [known.program for known in self._queues]
+        first = programs.index(queue.program)
+        for following in self._queues[first : first + self._ahead]:
             for each in self._shared:
-                self._begin(self._queues[index], each)
+                self._begin(following, each)
         segment, lanes = self._segments[queue.program, device]
-        self._check_memory(segment.result(), device)
+        self._check_memory(segment.result())
         return segment.result(), lanes
 
     def close(self) -> None:
-        """What has not begun is not compiled."""
+        """Cancel compilations that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _check_memory(self, segment: Segment, device: Device) -> None:
-        """Blocks that are known not to fit are not begun."""
-        limit, blocks = memory_of(device), self._ahead // len(self._shared)
+    def _check_memory(self, segment: Segment) -> None:
+        """Refuse blocks that are predicted not to fit."""
+        blocks = self._ahead // len(self._shared)
         needed = self._data_bytes + blocks * block_bytes(segment, self._data_bytes)
-        if needed > limit:
-            raise TooLargeError(f"{WHERE}: {needed:,} bytes must fit the device, got {limit:,}.")
+        if needed > self._device_memory:
+            raise TooLargeError(
+                f"{WHERE}: {needed:,} bytes must fit the device, got {self._device_memory:,}."
+            )
 
     def _begin(self, queue: Queue, device: Device) -> None:
-        place = queue.program, device
-        if place in self._segments:
-            return
-        lowered, lanes = self._lower(queue, device)
-        self._segments[place] = self._pool.submit(compiled, lowered), lanes
+        key = queue.program, device
+        if key not in self._segments:
+            lowered, lanes = self._lower(queue, device)
+            self._segments[key] = self._pool.submit(compiled, lowered), lanes
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
-        commands, shared = jax.device_put(queue.idle_commands(), device), self._shared[device]
+        commands = jax.device_put(queue.idle_commands(), device)
+        shared = self._shared[device]
         with note_traced(queue.group.static, queue.group.numbers):
             lanes = queue.program.empty(commands, shared)
             return queue.program.lower(lanes, commands, shared), lanes
 
 
 def compiled(lowered: Any) -> Any:
-    """A lowered segment or calls, compiled; on a CPU with fewer passes than by default, in half the time and as fast.
+    """Compile what a program's `lower` returned.
 
-    Where ``XLA_FLAGS`` says how many, it is done so.
+    On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
+    takes half the time, and the programs are as fast.
     """
     options: Any = None
     if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
@@ -101,17 +113,16 @@ def compiled(lowered: Any) -> Any:
 
 
 def block_bytes(segment: Segment | StreamedCalls, data_bytes: int) -> int:
-    """Memory that a compiled program says a block takes, the data that blocks share left out; 0 if it does not say.
+    """Return the memory that a compiled program says a block takes, 0 if it does not say.
 
-    Where rows are read while lanes train, those at hand are counted.
+    Data in memory are left out, since blocks share them; chunks of streamed data are counted.
     """
     if isinstance(segment, StreamedCalls):
-        return max(
-            block_bytes(call, data_bytes)
-            for call in (segment.train, segment.add)
-            if call is not None
-        )
-    if (memory := segment.memory_analysis()) is None:
+        stages = [x for x in (segment.train, segment.accumulate) if x is not None]
+        return max(block_bytes(stage, data_bytes) for stage in stages)
+    memory = segment.memory_analysis()
+    if memory is None:
         return 0
-    total = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return max(0, total + memory.temp_size_in_bytes - data_bytes)
+    total = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    total += memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    return max(0, total - data_bytes)

@@ -107,16 +107,16 @@ def _bar() -> tuple[Reporter, Callable[[], None]]:
 
 
 def _lines(seconds_between: float = 5.0) -> tuple[Reporter, Callable[[], None]]:
-    """A line now and then, and always the last."""
-    last_line, is_ended = time.monotonic(), False
+    """Print a line now and then, and always the last one."""
+    last_line = time.monotonic()
+    is_ended = False
 
     def report(progress: Progress) -> None:
         nonlocal last_line, is_ended
-        is_last, is_ended = (
-            progress.trials_done == progress.trials and not is_ended,
-            progress.trials_done == progress.trials,
-        )
-        if is_last or time.monotonic() - last_line >= seconds_between:
+        was_ended = is_ended
+        is_ended = progress.trials_done == progress.trials
+        is_due = time.monotonic() - last_line >= seconds_between
+        if is_due or (is_ended and not was_ended):
             last_line = time.monotonic()
             print(f"jf.sweep: {_with_time_left(progress)}", file=sys.stderr, flush=True)
 

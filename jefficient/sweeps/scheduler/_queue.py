@@ -1,4 +1,4 @@
-"""The trials of a program that wait, and what is told to the lanes that train them."""
+"""The trials of a group that wait to be trained, and the commands for the lanes that train them."""
 
 import dataclasses
 from collections import deque
@@ -13,16 +13,14 @@ from ..programs import Commands, Group, Lane, LaneProgram
 from ._record import Place
 
 IDLE = -1
+"""The trial of a lane that has none."""
 
 
 @dataclasses.dataclass(eq=False)
 class Queue:
-    """The trials of a program: those that wait, and what runs them.
+    """The trials of a group that have not begun, in order, and the program that trains them.
 
-    Attributes:
-        part: the program's configurations.
-        program: what its lanes do.
-        waiting: trials that have not been started, in order.
+    Trials are numbered as in the group, evaluations of a trial from 0.
     """
 
     group: Group
@@ -31,7 +29,7 @@ class Queue:
 
     @classmethod
     def of(cls, group: Group, program: LaneProgram) -> "Queue":
-        """All trials of a program."""
+        """Queue all trials of a group."""
         return cls(group, program, deque(range(group.trials)))
 
     @property
@@ -39,11 +37,18 @@ class Queue:
         """Lanes in a block."""
         return self.program.width
 
+    def take(self) -> int:
+        """Remove the next trial and return it, `IDLE` where none waits."""
+        return self.waiting.popleft() if self.waiting else IDLE
+
+    def refill(self, rows: np.ndarray) -> None:
+        """Let all trials of the configurations in these rows of the group wait again."""
+        self.waiting = deque(self.trials_of(rows).tolist())
+
     def commands(self, trials: np.ndarray, fresh: np.ndarray, evaluations: np.ndarray) -> Commands:
-        """What lanes with these trials (`IDLE` for none) are told, `evaluations` saying which evaluation comes next."""
+        """Return the commands of lanes with these trials, up to these evaluations."""
         group = self.group
-        is_occupied = trials != IDLE
-        row, seed, fold = group.place(np.where(is_occupied, trials, 0))
+        row, seed, fold = group.place(np.where(trials == IDLE, 0, trials))
         return Commands(
             fresh=fresh,
             hyperparameters={name: x[row] for name, x in group.numbers.items()},
@@ -53,42 +58,37 @@ class Queue:
             until=self.until(trials, evaluations),
         )
 
+    def idle_commands(self) -> Commands:
+        """Return the commands of a block without trials."""
+        idle = np.full(self.width, IDLE)
+        return self.commands(idle, np.zeros(self.width, bool), np.zeros(self.width, int))
+
     def until(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
-        """Updates made at these evaluates these trials, int32; 0 for `IDLE`, and past the last evaluation."""
+        """Return the updates made at these evaluations, int32; 0 if `IDLE` or past the last."""
         is_occupied = trials != IDLE
         rows = self.group.place(np.where(is_occupied, trials, 0))[0]
-        return np.where(
-            is_occupied, self.group.until(rows, np.where(is_occupied, evaluations, 0)), 0
-        )
+        until = self.group.until(rows, np.where(is_occupied, evaluations, 0))
+        return np.where(is_occupied, until, 0)
 
-    def idle_commands(self) -> Commands:
-        """What lanes without a trial are told."""
-        nobody = np.full(self.width, IDLE)
-        return self.commands(nobody, np.zeros(self.width, bool), np.zeros(self.width, int))
-
-    def take(self) -> int:
-        """The next trial that waits, `IDLE` where none does."""
-        return self.waiting.popleft() if self.waiting else IDLE
+    def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+        """Return whether each trial ends with this evaluation, bool."""
+        return evaluations + 1 == self.group.evaluation_count(self.group.place(trials)[0])
 
     def place(self, trials: np.ndarray) -> Place:
-        """Where trials stand in the arrays."""
+        """Return where trials stand in the arrays of a record."""
         row, seed, fold = self.group.place(trials)
         return Place(self.group.configs[row], seed, fold)
 
-    def weights_of(self, lanes: Lane, lane: int) -> Tree:
-        """The weights that one lane keeps, on the host: no other's leave the device."""
-        return jax.tree.map(_on_host, self.program.pick(lanes, lane))
-
-    def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
-        """Whether each trial ends with this evaluation, bool."""
-        return evaluations + 1 == self.group.evaluation_count(self.group.place(trials)[0])
-
-    def members(self, rows: np.ndarray) -> np.ndarray:
-        """The trials of the configurations in these rows."""
+    def trials_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the trials of the configurations in these rows of the group."""
         each = self.group.seeds * self.group.folds
         return (rows[:, None] * each + np.arange(each)).ravel()
 
+    def weights_of(self, lanes: Lane, lane: int) -> Tree:
+        """Return the weights that one lane keeps, on the host; no other's leave the device."""
+        return jax.tree.map(_on_host, self.program.weights_of_lane(lanes, lane))
+
 
 def _on_host(x: Any) -> Any:
-    """A copy as a NumPy array; a key, which NumPy does not know, as it is."""
+    """Copy to a NumPy array; keys, for which NumPy has no dtype, pass through."""
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x)

@@ -1,7 +1,5 @@
-"""The arrays of a sweep as they fill up, and the weights that are worth keeping so far."""
+"""The arrays of a sweep as they fill up."""
 
-import bisect
-import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,47 +9,42 @@ import numpy as np
 
 from ..._core.typing import Tree
 from ...results import Curves, Score, Status, at_evaluations, last_evaluation
-from ..programs import Group
+from ..programs import Evaluation, Group
+from ._leaderboard import Leaderboard
 from ._progress import Progress
 
-_RUNNING = int(
-    Status.RUNNING
-)  # NumPy takes its time to find out what a member of an enumeration is
-_DIVERGED, _STOPPED = int(Status.DIVERGED), int(Status.STOPPED)
-_AT_ONCE = 2**16
-"""Configurations whose standings are worked out together, so that little memory is taken beside the arrays."""
+_RUNNING = int(Status.RUNNING)  # comparing arrays with a member of an enumeration is slow
+_DIVERGED = int(Status.DIVERGED)
+_STOPPED = int(Status.STOPPED)
 
-_STATE = ("status", "steps_taken", "diverged_at", "width", "reported")
-"""The arrays of a record, beside what was measured, from which all else follows."""
+_AT_ONCE = 2**16
+"""Configurations that are ranked together, so that little memory is taken beside the arrays."""
+
+_STATE = ("status", "steps_taken", "diverged_at", "block_width")
+"""The arrays of `Curves`, beside what was measured, that a checkpoint holds."""
 
 
 class Place(NamedTuple):
-    """Where some trials stand in the arrays: configuration, seed and fold of each, int arrays of one length."""
+    """Where trials stand in the arrays: configuration, seed and fold, int arrays (n,)."""
 
     config: np.ndarray
     seed: np.ndarray
     fold: np.ndarray
 
-
-class Seen(NamedTuple):
-    """One evaluation of some trials. `values`: name to float32 array; the others int arrays; `index`: which evaluation it is."""
-
-    index: np.ndarray
-    values: dict[str, np.ndarray]
-    status: np.ndarray
-    step: np.ndarray
-    diverged_at: np.ndarray
+    def take(self, which: np.ndarray) -> "Place":
+        """Return some of them."""
+        return Place(*(x[which] for x in self))
 
 
 class Record:
-    """What blocks have handed over.
+    """What blocks have handed over, and what follows from it.
 
-    Each evaluation costs what its block holds, not what the sweep does: standings are kept up as
-    configurations complete.
+    An evaluation costs in proportion to its block, not to the sweep: counts and ranks are kept up
+    to date as configurations complete.
 
     Attributes:
-        weights: (config, seed, fold) to the weights of the best configurations so far, and of
-            incomplete ones.
+        curves: all arrays, NaN where nothing has been evaluated yet.
+        leaderboard: the best configurations and their weights.
     """
 
     def __init__(
@@ -64,245 +57,224 @@ class Record:
         diagnostics: Mapping[str, tuple[int, ...]],
         keep_configs: int,
     ):
-        shape = (configs, groups[0].seeds, groups[0].folds)
-        evaluations = max(len(x) for group in groups for x in group.evaluations)
-        self._score, self._keep_configs = score, keep_configs
-        shapes = {**dict.fromkeys(measured, ()), **diagnostics}
-        self._measured, self._diagnostics = measured, tuple(diagnostics)
-        self._evaluations = {
-            name: np.full((*shape, evaluations, *more), np.nan, np.float32)
-            for name, more in shapes.items()
-        }
-        self._seconds = np.full((*shape, evaluations), np.nan)
-        self._status = np.full(shape, _RUNNING, int)
-        self._steps_taken = np.zeros(shape, int)
-        self._diverged_at = np.full(shape, -1)
-        self._step = np.full((configs, evaluations), -1)
-        self._steps_per_epoch, self._width, self._steps = (
-            np.ones(configs),
-            np.zeros(configs, int),
-            np.zeros(configs, int),
-        )
+        seeds = groups[0].seeds
+        folds = groups[0].folds
+        self._score = score
+        self.curves = _empty_curves((configs, seeds, folds), groups, measured, diagnostics)
+        self.leaderboard = Leaderboard(score, keep_configs, seeds, folds)
+        self._steps = np.zeros(configs, int)
         for group, width in zip(groups, widths, strict=True):
-            for config, seen in zip(group.configs, group.evaluations, strict=True):
-                self._step[config, : len(seen)] = seen
-            self._steps_per_epoch[group.configs], self._width[group.configs] = (
-                group.steps_per_epoch,
-                width,
-            )
             self._steps[group.configs] = group.steps
-        self._reported = np.zeros(
-            configs, int
-        )  # evaluations that the judge knows, by configuration
-        self._missing = np.full(
-            configs, shape[1] * shape[2]
-        )  # trials that are not over, by configuration
-        self._best: list[tuple[Any, int]] = []  # (standing, config), of complete ones, sorted
-        self._kept: set[int] = set()  # the configurations in it
-        self._best_score: float | None = None
+            self.curves.block_width[group.configs] = width
+
+        self._observed = np.zeros(configs, int)  # evaluations that the pruner has been told of
+        self._missing = np.full(configs, seeds * folds)  # trials that are not over
         self._counts: Counter[int] = Counter()  # trials that are over, by status
-        self._steps_made = self._steps_offered = 0
-        self._steps_left = int(self._steps.sum()) * shape[1] * shape[2]
+        self._steps_made = 0
+        self._steps_offered = 0  # those that lanes computed, idle ones included
+        self._steps_left = int(self._steps.sum()) * seeds * folds
         self._begun = time.monotonic()
-        self.weights: dict[tuple[int, int, int], Tree] = {}
+
+    @property
+    def weights(self) -> dict[tuple[int, int, int], Tree]:
+        """(config, seed, fold) to the weights that are kept."""
+        return self.leaderboard.weights
 
     @property
     def seconds(self) -> float:
-        """Since the sweep began."""
+        """Wall time since the sweep began."""
         return time.monotonic() - self._begun
 
     @property
     def utilization(self) -> float:
-        """The share of lane-steps in which a trial was trained, of all those that were computed."""
+        """The share of computed lane-steps in which a trial was trained."""
         return self._steps_made / max(self._steps_offered, 1)
 
     def is_running(self, place: Place) -> np.ndarray:
-        """Whether each trial is neither over nor stopped, bool."""
-        return self._status[place] == _RUNNING
+        """Return whether each trial is neither over nor stopped, bool."""
+        return self.curves.status[place] == _RUNNING
 
-    def add(self, place: Place, seen: Seen, width: int) -> None:
-        """One evaluation of the trials of a block of `width` lanes; those that were stopped meanwhile stay what they are."""
-        steps_made = seen.step - self._steps_taken[place]
+    def add(self, place: Place, index: np.ndarray, evaluation: Evaluation, width: int) -> None:
+        """Record evaluation number `index` of trials that a block of `width` lanes trains.
+
+        Trials that were stopped while it was computed stay as they were.
+        """
+        curves = self.curves
+        values: Any = evaluation.values
+        step, status, diverged_at = (
+            np.asarray(x) for x in (evaluation.step, evaluation.status, evaluation.diverged_at)
+        )
+        steps_made = step - curves.steps_taken[place]
         self._steps_offered += width * int(steps_made.max(initial=0))
+
         going = self.is_running(place)
-        place, steps_made = Place(*(x[going] for x in place)), steps_made[going]
-        for name, values in seen.values.items():
-            self._evaluations[name][*place, seen.index[going]] = values[going]
-        self._seconds[*place, seen.index[going]] = self.seconds
+        place = place.take(going)
+        steps_made = steps_made[going]
+        at = (*place, index[going])
+        for name, x in values.items():
+            self._measured(name)[at] = x[going]
+        curves.seconds[at] = self.seconds
+        curves.steps_taken[place] = step[going]
+        curves.diverged_at[place] = diverged_at[going]
         self._steps_made += int(steps_made.sum())
         self._steps_left -= int(steps_made.sum())
-        self._steps_taken[place] = seen.step[going]
-        self._diverged_at[place] = seen.diverged_at[going]
-        self._end(place, seen.status[going])
+        self._end(place, status[going])
+
+    def _measured(self, name: str) -> np.ndarray:
+        curves = self.curves
+        return curves.evaluations[name] if name in curves.evaluations else curves.diagnostics[name]
 
     def stop(self, place: Place) -> None:
-        """Those of these trials that are not over are stopped."""
-        going = self.is_running(place)
-        self._end(Place(*(x[going] for x in place)), np.full(going.sum(), Status.STOPPED))
+        """Stop those of these trials that are not over."""
+        going = place.take(self.is_running(place))
+        self._end(going, np.full(len(going.config), Status.STOPPED))
 
     def interrupt(self) -> None:
-        """What is not over is interrupted, for good."""
-        self._status[self._status == _RUNNING] = Status.INTERRUPTED
+        """Mark all trials that are not over as interrupted, for good."""
+        self.curves.status[self.curves.status == _RUNNING] = Status.INTERRUPTED
 
     def restart(self, configs: np.ndarray, width: int) -> None:
-        """All trials of these configurations, none of which is complete, start again, in blocks of `width` lanes."""
-        for values in self._evaluations.values():
+        """Reset incomplete configurations, whose trials start again in blocks of `width` lanes."""
+        curves = self.curves
+        for values in (*curves.evaluations.values(), *curves.diagnostics.values(), curves.seconds):
             values[configs] = np.nan
-        self._seconds[configs] = np.nan
-        self._status[configs], self._steps_taken[configs], self._diverged_at[configs] = (
-            Status.RUNNING,
-            0,
-            -1,
-        )
-        self._reported[configs], self._width[configs] = 0, width
-        again = set(configs.tolist())
-        self.weights = {place: w for place, w in self.weights.items() if place[0] not in again}
-        self._count()
+        curves.status[configs] = Status.RUNNING
+        curves.steps_taken[configs] = 0
+        curves.diverged_at[configs] = -1
+        curves.block_width[configs] = width
+        self._observed[configs] = 0
+        self._recount(set(configs.tolist()))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that `restore` needs, but for the weights."""
-        state = {name: getattr(self, f"_{name}") for name in _STATE}
-        evaluations = {"seconds": self._seconds, **self._evaluations}
-        work = np.array([self._steps_made, self._steps_offered, self.seconds])
+        """Return what `restore` needs, but for the weights."""
+        curves = self.curves
+        by_evaluation = {**curves.evaluations, **curves.diagnostics, "seconds": curves.seconds}
         return {
-            **state,
-            **{f"evaluations/{name}": x for name, x in evaluations.items()},
-            "work": work,
+            **{name: getattr(curves, name) for name in _STATE},
+            **{f"evaluations/{name}": x for name, x in by_evaluation.items()},
+            "observed": self._observed,
+            "work": np.array([self._steps_made, self._steps_offered, self.seconds]),
         }
 
-    def fixed(self) -> dict[str, np.ndarray]:
-        """The arrays that are known before anything is trained: when evaluations are."""
-        return {"step": self._step, "steps_per_epoch": self._steps_per_epoch}
-
     def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
-        """Take configurations `old` of another record's arrays as configurations `new`, and count anew."""
+        """Take configurations `old` of another record's arrays as configurations `new`."""
+        curves = self.curves
         for name in _STATE:
-            getattr(self, f"_{name}")[new] = arrays[name][old]
-        for name, values in {"seconds": self._seconds, **self._evaluations}.items():
-            there = arrays[f"evaluations/{name}"]
-            evaluations = min(
-                values.shape[3], there.shape[3]
-            )  # those of the configurations in both fit
-            values[new, :, :, :evaluations] = there[old, :, :, :evaluations]
-        self._steps_made, self._steps_offered = (int(x) for x in arrays["work"][:2])
-        self._begun = time.monotonic() - float(arrays["work"][2])
-        self._count()
+            getattr(curves, name)[new] = arrays[name][old]
+        self._observed[new] = arrays["observed"][old]
+
+        by_evaluation = {**curves.evaluations, **curves.diagnostics, "seconds": curves.seconds}
+        for name, values in by_evaluation.items():
+            stored = arrays[f"evaluations/{name}"]
+            # The widest configuration may be another one; those that are in both fit.
+            count = min(values.shape[3], stored.shape[3])
+            values[new, :, :, :count] = stored[old, :, :, :count]
+
+        steps_made, steps_offered, seconds = arrays["work"]
+        self._steps_made = int(steps_made)
+        self._steps_offered = int(steps_offered)
+        self._begun = time.monotonic() - float(seconds)
+        self._recount(set())
 
     def unfinished(self) -> np.ndarray:
-        """The configurations with a trial that is not over."""
+        """Return the configurations with a trial that is not over."""
         return np.flatnonzero(self._missing)
 
-    def _count(self) -> None:
-        """Work out from the arrays what is otherwise kept up."""
-        is_over = self._status != _RUNNING
-        self._counts = Counter(self._status[is_over].tolist())
+    def _recount(self, forgotten: set[int]) -> None:
+        """Derive from the arrays what is otherwise kept up to date."""
+        curves = self.curves
+        is_over = curves.status != _RUNNING
+        self._counts = Counter(curves.status[is_over].tolist())
         self._missing = (~is_over).sum(axis=(1, 2))
-        self._steps_left = int(
-            np.where(is_over, 0, self._steps[:, None, None] - self._steps_taken).sum()
-        )
-        self._best, self._kept, self._best_score = [], set(), None
+        left = self._steps[:, None, None] - curves.steps_taken
+        self._steps_left = int(np.where(is_over, 0, left).sum())
+
+        self.leaderboard.clear(forgotten)
         complete = np.flatnonzero(self._missing == 0)
         for begin in range(0, len(complete), _AT_ONCE):
-            self._complete(complete[begin : begin + _AT_ONCE])
+            self._rank(complete[begin : begin + _AT_ONCE])
 
     def _end(self, place: Place, status: np.ndarray) -> None:
-        """The trials have this status now; those that are over complete their configurations."""
+        """Set the status of trials; the last one that is over completes its configuration."""
         is_over = status != _RUNNING
         if not is_over.any():
             return
-        self._status[place] = status
-        ended = Place(*(x[is_over] for x in place))
+        self.curves.status[place] = status
+        ended = place.take(is_over)
         self._counts.update(status[is_over].tolist())
-        self._steps_left -= int((self._steps[ended.config] - self._steps_taken[ended]).sum())
+        self._steps_left -= int((self._steps[ended.config] - self.curves.steps_taken[ended]).sum())
+
         np.subtract.at(self._missing, ended.config, 1)
         configs = np.unique(ended.config)
         complete = configs[self._missing[configs] == 0]
         if len(complete):
-            self._complete(complete)
+            self._rank(complete)
 
-    def unreported(
-        self, configs: np.ndarray, evaluations: np.ndarray
-    ) -> list[tuple[int, int, float]]:
-        """Evaluations that all trials of configurations have come to since this was last asked, of `evaluations` that each makes.
+    def _rank(self, configs: np.ndarray) -> None:
+        """Enter complete configurations on the leaderboard."""
+        curves = self.curves
+        values = curves.evaluations[self._score.metric][configs]
+        status = curves.status[configs]
+        taken = curves.steps_taken[configs]
+        last = last_evaluation(curves.step[configs, None, None], taken)
+        scores = at_evaluations(values, self._score.evaluations(values, status, last))
+        by_trial = (x.reshape(len(configs), -1) for x in (scores, status, taken))
+        self.leaderboard.enter(configs, self._score.rank(*by_trial))
+
+    def unobserved(self, configs: np.ndarray, counts: np.ndarray) -> list[tuple[int, int, float]]:
+        """Return the evaluations that all trials of configurations have reached since the last call.
+
+        Args:
+            configs: the configurations, int array (n,).
+            counts: how many evaluations each of them has, int array (n,).
 
         Returns:
-            In rising order: which of the configurations (its place in `configs`), which evaluation,
-            and the mean score, signed so that smaller is better; inf where a trial has diverged.
+            In rising order: the configuration, as its index in `configs`; the evaluation; and the
+            mean score, signed so that smaller is better, inf where a trial has diverged.
         """
         found: list[tuple[int, int, float]] = []
         places = np.arange(len(configs))
         while len(places):
-            places = places[self._reported[configs[places]] < evaluations[places]]
-            index = self._reported[configs[places]]
-            scores = self._scores_at(configs[places], index).reshape(
-                len(places), np.prod(self._status.shape[1:])
+            places = places[self._observed[configs[places]] < counts[places]]
+            index = self._observed[configs[places]]
+            scores = self._scores_at(configs[places], index)
+            scores = scores.reshape(len(places), np.prod(self.curves.status.shape[1:]))
+            is_stopped = (self.curves.status[configs[places]] == _STOPPED).any(axis=(1, 2))
+            is_reached = ~(np.isnan(scores).any(axis=1) | is_stopped)
+
+            places = places[is_reached]
+            means = scores[is_reached].mean(axis=1)
+            self._observed[configs[places]] += 1
+            found.extend(
+                zip(places.tolist(), index[is_reached].tolist(), means.tolist(), strict=True)
             )
-            is_stopped = (self._status[configs[places]] == _STOPPED).any(axis=(1, 2))
-            is_there = ~(np.isnan(scores).any(axis=1) | is_stopped)
-            places, index, means = places[is_there], index[is_there], scores[is_there].mean(axis=1)
-            self._reported[configs[places]] += 1
-            found.extend(zip(places.tolist(), index.tolist(), means.tolist(), strict=True))
         return sorted(found)
 
     def _scores_at(self, configs: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """The signed score of each trial (configs, seeds, folds) by evaluation `index` of each configuration.
+        """Return the signed score of each trial (n, seeds, folds) up to evaluation `index`.
 
-        It is inf for one that has diverged, NaN for one not evaluated.
+        It is inf for a trial that has diverged, NaN for one that has not been evaluated there.
         """
-        is_diverged = self._status[configs] == _DIVERGED
-        is_seen = is_diverged | (
-            self._steps_taken[configs] >= self._step[configs, index][:, None, None]
-        )
-        values = self._evaluations[self._score.metric]
+        curves = self.curves
+        is_diverged = curves.status[configs] == _DIVERGED
+        step = curves.step[configs, index][:, None, None]
+        is_reached = is_diverged | (curves.steps_taken[configs] >= step)
+
+        values = curves.evaluations[self._score.metric]
         if self._score.select == "best":
-            seen = np.arange(values.shape[-1]) <= index[:, None, None, None]
-            best = _bounded(self._score.sign * values[configs], seen).min(axis=-1)
+            so_far = np.arange(values.shape[-1]) <= index[:, None, None, None]
+            signed = self._score.sign * values[configs]
+            best = np.where(np.isfinite(signed) & so_far, signed, np.inf).min(axis=-1)
         else:
-            best = _bounded(self._score.sign * values[configs, :, :, index])
-        return np.where(is_seen, np.where(is_diverged, np.inf, best), np.nan)
-
-    def _complete(self, configs: np.ndarray) -> None:
-        """Place configurations among the best, and let go of the weights of those that are pushed out."""
-        values, status, taken = (
-            self._evaluations[self._score.metric][configs],
-            self._status[configs],
-            self._steps_taken[configs],
-        )
-        evaluations = self._score.evaluations(
-            values, status, last_evaluation(self._step[configs, None, None], taken)
-        )
-        each = (
-            x.reshape(len(configs), -1)
-            for x in (at_evaluations(values, evaluations), status, taken)
-        )
-        for rank, config in zip(self._score.rank(*each), configs.tolist(), strict=True):
-            without, short, mean = rank
-            is_scored = without == 0 and short == -np.inf
-            if is_scored and (
-                self._best_score is None or mean < self._score.sign * self._best_score
-            ):
-                self._best_score = self._score.sign * mean
-            bisect.insort(self._best, (rank, config))
-            self._kept.add(config)
-            if len(self._best) > self._keep_configs:
-                self._let_go(self._best.pop()[1])
-
-    def _let_go(self, config: int) -> None:
-        self._kept.remove(config)
-        if self.weights:
-            _, seeds, folds = self._status.shape
-            for seed, fold in itertools.product(range(seeds), range(folds)):
-                self.weights.pop((config, seed, fold), None)
-
-    def wants(self, config: int) -> bool:
-        """Whether the weights of a configuration may be among those that are kept."""
-        return bool(self._missing[config]) or config in self._kept
+            signed = self._score.sign * values[configs, :, :, index]
+            best = np.where(np.isfinite(signed), signed, np.inf)
+        return np.where(is_reached, np.where(is_diverged, np.inf, best), np.nan)
 
     def progress(self) -> Progress:
-        """Where the sweep stands."""
+        """Return how far the sweep is."""
         return Progress(
             trials_done=sum(self._counts.values()),
-            trials=self._status.size,
+            trials=self.curves.status.size,
             steps_done=self._steps_made,
             steps=self._steps_made + self._steps_left,
             seconds=self.seconds,
@@ -310,24 +282,37 @@ class Record:
             stopped=self._counts[Status.STOPPED],
             utilization=self.utilization,
             metric=self._score.metric,
-            best=self._best_score,
-        )
-
-    def curves(self) -> Curves:
-        """All arrays, for the dataset."""
-        return Curves(
-            {name: self._evaluations[name] for name in self._measured},
-            {name: self._evaluations[name] for name in self._diagnostics},
-            self._seconds,
-            self._status,
-            self._steps_taken,
-            self._diverged_at,
-            self._step,
-            self._steps_per_epoch,
-            self._width,
+            best=self.leaderboard.best_score,
         )
 
 
-def _bounded(values: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
-    """Infinity for what is not finite, or elsewhere."""
-    return np.where(np.isfinite(values) & where, values, np.inf)
+def _empty_curves(
+    shape: tuple[int, int, int],
+    groups: Sequence[Group],
+    measured: tuple[str, ...],
+    diagnostics: Mapping[str, tuple[int, ...]],
+) -> Curves:
+    """Return the arrays of a sweep in which nothing has been evaluated yet."""
+    configs = shape[0]
+    evaluations = max(len(steps) for group in groups for steps in group.evaluations)
+    step = np.full((configs, evaluations), -1)
+    steps_per_epoch = np.ones(configs)
+    for group in groups:
+        steps_per_epoch[group.configs] = group.steps_per_epoch
+        for config, steps in zip(group.configs, group.evaluations, strict=True):
+            step[config, : len(steps)] = steps
+
+    def nothing(*more: int) -> np.ndarray:
+        return np.full((*shape, evaluations, *more), np.nan, np.float32)
+
+    return Curves(
+        evaluations={name: nothing() for name in measured},
+        diagnostics={name: nothing(*more) for name, more in diagnostics.items()},
+        seconds=np.full((*shape, evaluations), np.nan),
+        status=np.full(shape, _RUNNING, int),
+        steps_taken=np.zeros(shape, int),
+        diverged_at=np.full(shape, -1),
+        step=step,
+        steps_per_epoch=steps_per_epoch,
+        block_width=np.zeros(configs, int),
+    )

@@ -1,146 +1,176 @@
-"""What the host decides, however lanes are run: what an evaluation says, who is stopped, whose weights are kept."""
+"""What every scheduler does: observe evaluations, prune configurations, free lanes.
+
+A policy decides which blocks are trained when (`_continuous`, `_lockstep`). What it hands to
+`Scheduler.observe` is a function of how far blocks have got, never of wall time, so a sweep repeats
+exactly.
+"""
 
 import abc
 import dataclasses
-import warnings
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from ..._core.errors import JefficientError, JefficientWarning
 from ..._core.typing import Device
-from ..programs import Evaluation, Lane, Shared
+from ..._core.warn import warn
+from ..programs import Evaluation, Shared
 from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE
-from ._queue import Queue
-from ._record import Place, Record, Seen
+from ._block import Block
+from ._compiler import Compiler
+from ._memory import is_out_of_memory
+from ._queue import IDLE, Queue
+from ._record import Record
+
+
+class Evaluated(NamedTuple):
+    """Lanes of a block, int array (n,), and their evaluation, arrays (n, …)."""
+
+    block: Block
+    lanes: np.ndarray
+    evaluation: Evaluation
 
 
 @dataclasses.dataclass(eq=False)
 class Scheduler(abc.ABC):
-    """Queues of trials, the machine they run on, and what has become of them.
+    """Queues of trials, the devices they run on, and the record of what has become of them.
 
     Attributes:
-        queues: one for each program, in order.
-        compiled: ``(queue, device) -> (segment, lanes)``, the lanes as shapes and dtypes.
-        devices: one for each slot.
+        queues: one for each group, in order.
+        compiler: compiled programs, by queue and device.
+        devices: one for each block that runs side by side.
         shared: what lanes read, on each device.
         record: where evaluations and weights go.
-        log: who stops configurations, and what it has been told; or None.
-        keeps: whether weights are kept.
-        report: called after every segment.
-        between: called before every round of segments.
+        pruner: which configurations are stopped, and all that it has observed; or None.
+        keeps_weights: whether weights are kept.
+        on_segment: called after every segment.
+        at_boundary: called with the scheduler where it can be checkpointed.
     """
 
     queues: list[Queue]
-    compiled: Callable[[Queue, Device], tuple[Any, Lane]]
+    compiler: Compiler
     devices: list[Device]
     shared: dict[Device, Shared]
     record: Record
-    log: PrunerLog | None
-    keeps: bool
-    report: Callable[[], None]
-    between: Callable[[Any], None]
+    pruner: PrunerLog | None
+    keeps_weights: bool
+    on_segment: Callable[[], None]
+    at_boundary: "Callable[[Scheduler], None]"
 
     @abc.abstractmethod
     def run(self) -> None:
-        """Until every trial is over."""
+        """Train until every trial is over."""
+
+    @abc.abstractmethod
+    def probe(self, queue: Queue, device: Device) -> Callable[[int, int], None]:
+        """Return ``run(steps, evaluation_batches)``, which trains a block and records nothing."""
+
+    @property
+    @abc.abstractmethod
+    def evaluation_batches(self) -> int:
+        """Batches in which a validation set is evaluated, as `probe` counts them."""
 
     @property
     @abc.abstractmethod
     def has_failed(self) -> bool:
-        """Whether something has raised that is about to be dealt with."""
+        """Whether a segment has raised, which the next turn of the loop deals with."""
 
     @abc.abstractmethod
     def captured(self) -> tuple[list[Any], dict[str, np.ndarray]]:
-        """Where its blocks stand between two rounds: what JSON can hold, and arrays."""
+        """Return where blocks stand between two rounds: what JSON can hold, and arrays."""
 
     @abc.abstractmethod
     def fits(self, slots: list[Any]) -> bool:
-        """Whether it can go on from there."""
+        """Return whether `restore` can go on from there."""
 
     @abc.abstractmethod
     def restore(self, slots: list[Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `captured` gave."""
+        """Go on from what `captured` returned."""
 
-    def _see(
-        self,
-        queue: Queue,
-        trials: np.ndarray,
-        evaluations: np.ndarray,
-        width: int,
-        evaluation: Evaluation,
-    ) -> None:
-        """Record a evaluation of some lanes of a block: which trials they train, and the evaluations that they have come to."""
-        ends: Any = (evaluation.status, evaluation.step, evaluation.diverged_at)
-        self.record.add(queue.place(trials), Seen(evaluations, evaluation.values, *ends), width)  # pyright: ignore[reportArgumentType]
+    @abc.abstractmethod
+    def _drop_blocks(self, queue: Queue) -> None:
+        """Forget the blocks of a queue."""
 
-    def _judge(self, queue: Queue, trials: np.ndarray) -> None:
-        """Report what is complete of the configurations of these trials, and stop those that the judge stops."""
-        if self.log is None:
-            return
-        group, rows = queue.group, np.unique(queue.group.place(trials)[0])
-        configs, reports, reported_rows = group.configs[rows], [], []
-        for place, index, score in self.record.unreported(configs, group.evaluation_count(rows)):
-            step = group.evaluations[rows[place]][index]
-            reports.append(
-                Observation(int(configs[place]), step, step / group.steps_per_epoch, score)
-            )
-            reported_rows.append(rows[place])
-        stopped = [
-            row for row, stops in zip(reported_rows, self.log.stops(reports), strict=True) if stops
-        ]
-        if stopped:
-            self.record.stop(
-                queue.place(queue.members(np.unique(stopped)))
-            )  # all have begun: none is waiting
+    def observe(self, evaluated: list[Evaluated]) -> None:
+        """Record evaluations, prune configurations, and free the lanes whose trials are over."""
+        was_running = []
+        for block, lanes, evaluation in evaluated:
+            place = block.queue.place(block.trials[lanes])
+            was_running.append(self.record.is_running(place))
+            self.record.add(place, block.evaluations[lanes], evaluation, block.width)
 
-    def _keep(self, queue: Queue, after: Lane, lanes: np.ndarray, place: Place) -> None:
-        """Take the weights of trials that are over, where they may be among the best."""
-        if not self.keeps:
-            return
-        for i, config in enumerate(place.config):
-            if self.record.wants(config):
-                weights = queue.weights_of(after, lanes[i])
-                self.record.weights[int(config), int(place.seed[i]), int(place.fold[i])] = weights
+        if self.pruner is not None:
+            queues = dict.fromkeys(block.queue for block, _, _ in evaluated)
+            for queue in sorted(queues, key=self.queues.index):
+                here = [
+                    block.trials[lanes] for block, lanes, _ in evaluated if block.queue is queue
+                ]
+                self._prune(self.pruner, queue, np.concatenate(here))
 
-    def _narrow(self, queue: Queue, error: Exception) -> None:
-        """Out of memory: the program goes on in blocks of half the width; what it has not finished starts again."""
+        for (block, lanes, _), ran in zip(evaluated, was_running, strict=True):
+            self._free(block, lanes, ran)
+
+    def _prune(self, pruner: PrunerLog, queue: Queue, trials: np.ndarray) -> None:
+        """Stop the configurations of these trials that the rule stops."""
+        group = queue.group
+        rows = np.unique(group.place(trials)[0])
+        observations = []
+        observed_rows = []
+        counts = group.evaluation_count(rows)
+        for i, evaluation, score in self.record.unobserved(group.configs[rows], counts):
+            step = group.evaluations[rows[i]][evaluation]
+            epoch = step / group.steps_per_epoch
+            observations.append(Observation(int(group.configs[rows[i]]), step, epoch, score))
+            observed_rows.append(rows[i])
+
+        stops = pruner.stops(observations)
+        stopped = [row for row, is_stopped in zip(observed_rows, stops, strict=True) if is_stopped]
+        if stopped:  # all their trials have begun, so none of them waits in the queue
+            self.record.stop(queue.place(queue.trials_of(np.unique(stopped))))
+
+    def _free(self, block: Block, lanes: np.ndarray, was_running: np.ndarray) -> None:
+        """Keep the weights of trials that are over, and free their lanes.
+
+        A trial that was stopped while its segment was computed has trained past its last
+        evaluation; such weights belong to no number of the result and are not kept.
+        """
+        queue = block.queue
+        trials = block.trials[lanes]
+        place = queue.place(trials)
+        is_last = queue.is_last(trials, block.evaluations[lanes])
+        is_over = ~self.record.is_running(place) | is_last
+
+        if self.keeps_weights:
+            ended = np.flatnonzero(is_over & was_running)
+            for lane, config, seed, fold in zip(lanes[ended], *place.take(ended), strict=True):
+                if self.record.leaderboard.wants(config):
+                    weights = queue.weights_of(block.lanes, lane)
+                    self.record.weights[int(config), int(seed), int(fold)] = weights
+
+        block.evaluations[lanes] += 1
+        block.trials[lanes[is_over]] = IDLE
+
+    def halve(self, queue: Queue, error: Exception) -> None:
+        """Go on in blocks of half the width; configurations that have not finished start again.
+
+        Raises:
+            Exception: the error itself, where it is of another kind or blocks cannot be narrower.
+        """
         if not is_out_of_memory(error) or queue.width == 1:
             raise error
+        self._drop_blocks(queue)
+
         trials = np.arange(queue.group.trials)
-        rows = np.unique(queue.group.place(trials[self.record.is_running(queue.place(trials))])[0])
+        unfinished = trials[self.record.is_running(queue.place(trials))]
+        rows = np.unique(queue.group.place(unfinished)[0])
         configs = queue.group.configs[rows]
-        warnings.warn(
-            f"{WHERE}: out of memory with {queue.width} lanes in a block. Going on with {queue.width // 2}; "
-            f"{len(configs)} configurations that had not finished start again.",
-            JefficientWarning,
-            stacklevel=2,
+        warn(
+            f"{WHERE}: out of memory with {queue.width} lanes in a block. Going on with "
+            f"{queue.width // 2}; {len(configs)} configurations that had not finished start again."
         )
         queue.program = queue.program.with_width(queue.width // 2)
-        queue.waiting = deque(queue.members(rows).tolist())
+        queue.refill(rows)
         self.record.restart(configs, queue.width)
-        if self.log is not None:
-            self.log.forget(set(configs.tolist()))
-
-
-class TooLargeError(JefficientError):
-    """A block is known not to fit its device."""
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device had no memory left, or would have none."""
-    text = str(error)
-    return (
-        isinstance(error, TooLargeError)
-        or "RESOURCE_EXHAUSTED" in text
-        or "Out of memory" in text
-        or "YNNPACK operation failed" in text
-    )
-
-
-MEMORY_ERRORS = (jax.errors.JaxRuntimeError, TooLargeError)
-"""What may say that a block does not fit."""
+        if self.pruner is not None:
+            self.pruner = self.pruner.without(set(configs.tolist()))

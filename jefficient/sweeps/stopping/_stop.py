@@ -69,12 +69,10 @@ class PrunerLog:
             self.batches.append(list(reports))
         return self._judge.stops(reports)
 
-    def forget(self, configs: set[int]) -> None:
-        """As if these configurations had never been reported."""
-        kept = [
-            [report for report in batch if report.config not in configs] for batch in self.batches
-        ]
-        self.__init__(self.rule, [batch for batch in kept if batch])
+    def without(self, configs: set[int]) -> "PrunerLog":
+        """Return the log as if these configurations had never been observed."""
+        kept = [[x for x in batch if x.config not in configs] for batch in self.batches]
+        return PrunerLog(self.rule, [batch for batch in kept if batch])
 
 
 @dataclasses.dataclass(frozen=True)

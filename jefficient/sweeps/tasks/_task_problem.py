@@ -15,7 +15,7 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...spaces import Space
 from ...training import TrainState, TrainStep, layer_norms, shuffled_batch, train_step
-from ..data import EvaluationBatch, Stream
+from ..data import Concatenated, EvaluationBatch, Source, Stream
 from ._evaluation import BatchOf, means
 from ._injection import WHERE, Injection, Requester, is_regularized
 from ._notes import check_each, function_name, note_hyperparameters
@@ -133,6 +133,18 @@ class TaskProblem:
     def optimizer_name(self) -> str:
         """What the optimizer is called."""
         return function_name(self.routes.optimizer.function)
+
+    def on_all_examples(self) -> tuple[Task, Callable]:
+        """Return the task without validation, its own validation set added to the data."""
+        data = self.task.data
+        if self.valid and not isinstance(self.task.validation, float | int):
+            if isinstance(data, Source):
+                data = Source.of("data", Concatenated(data, self.task.validation))  # pyright: ignore[reportArgumentType]
+            else:
+                join = lambda x, y: jnp.concatenate([x, y])  # noqa: E731
+                data = jax.tree.map(join, data, self.task.validation)
+        task = dataclasses.replace(self.task, data=data, validation=None, test=None)
+        return task, self.routes.optimizer.function
 
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for."""

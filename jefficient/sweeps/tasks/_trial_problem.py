@@ -84,6 +84,12 @@ class TrialProblem:
         del has_clip
         return {}
 
+    def on_all_examples(self) -> Any:
+        """Refuse: a trial has no examples."""
+        raise ArgumentError(
+            "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows."
+        )
+
     def check_names(self, space: Space) -> None:
         """Every name of the space is asked for, every name without a default is there."""
         functions = {name: (getattr(self.given, name), count) for name, count in POSITIONAL.items()}

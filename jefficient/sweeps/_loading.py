@@ -1,0 +1,137 @@
+"""Results from files and directories."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import xarray as xr
+
+from .._core.errors import ArgumentError
+from ..results import Curves, Result, Status, concatenated, read, to_dataset
+from ._part_folders import folders_in
+from ._retrain import Retrainer
+from .checkpoint import EmptyError, labels_from, peek, programs_of
+from .planning import Settings, SweepSpec, prepare
+
+WHERE = "jf.load"
+
+
+def load(path: str | os.PathLike, task: Any, optimizer: Any, space: Any, folds: Any) -> Result:
+    """Load a result; see `jf.load`."""
+    path = Path(path)
+    with_task = {"optimizer": optimizer, "space": space, "folds": folds}
+    given = [name for name, x in with_task.items() if x is not None]
+    if given and task is None:
+        raise ArgumentError(
+            f"{WHERE}: optimizer, space and folds go with a task, got {given} without one."
+        )
+    if path.is_dir():
+        if task is not None:
+            raise ArgumentError(
+                f"{WHERE}: a task goes with a file, got the directory {path}. Run "
+                f"jf.sweep(…, directory=…) again."
+            )
+        return _from_directory(path)
+    if task is not None:
+        return _with_task(path, task, optimizer, space, folds)
+    stored = read(WHERE, path)
+    return Result(stored.dataset, weights=stored.weights(WHERE), test=stored.test)
+
+
+def _from_directory(path: Path) -> Result:
+    folders = folders_in(path)
+    if not folders:
+        return Result(_last_snapshot(path))
+
+    datasets = []
+    empty = None
+    for folder in folders:
+        try:
+            datasets.append(_last_snapshot(folder))
+        except EmptyError as error:
+            empty = error
+    if empty is not None and not datasets:
+        raise empty
+    return Result(concatenated(datasets))
+
+
+def _last_snapshot(path: Path) -> xr.Dataset:
+    """Return the dataset of a directory's last snapshot."""
+    (body, arrays), is_running = peek(WHERE, path)
+    begin = "record/"
+    record = {k.removeprefix(begin): x for k, x in arrays.items() if k.startswith(begin)}
+    status = record["status"].copy()
+    if not is_running:
+        status[status == Status.RUNNING] = Status.INTERRUPTED
+    curves = Curves(
+        evaluations={name: record[f"evaluations/{name}"] for name in body["measured"]},
+        diagnostics={name: record[f"evaluations/{name}"] for name in body["diagnostics"]},
+        seconds=record["evaluations/seconds"],
+        status=status,
+        steps_taken=record["steps_taken"],
+        diverged_at=record["diverged_at"],
+        step=arrays["step"],
+        steps_per_epoch=arrays["steps_per_epoch"],
+        block_width=record["block_width"],
+    )
+    return to_dataset(labels_from(arrays), curves, body["attributes"])
+
+
+def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) -> Result:
+    """Load a result that can train again, checked against the recorded data and programs."""
+    stored = read(WHERE, path)
+    recorded = stored.dataset.attrs
+    spec = prepare(task, optimizer, space, _settings(recorded, folds))
+    if list(spec.space.hashes) != stored.dataset["hash"].values.tolist():
+        raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {spec.space!r}.")
+    if spec.data_digest != recorded["data"]:
+        raise ArgumentError(
+            f"{WHERE}: the task's data (and folds) must be those of the sweep, got others."
+        )
+    _check_programs(spec, recorded)
+    weights = stored.weights(WHERE, spec.weights_like)
+    columns = dict(spec.space.columns)
+    return Result(stored.dataset, columns, weights, stored.test, Retrainer(spec))
+
+
+def _settings(recorded: dict[str, Any], folds: Any) -> Settings:
+    """Return the settings of the recorded call."""
+    call = json.loads(recorded["call"])
+    if isinstance(call, list):
+        raise ArgumentError(
+            f"{WHERE}: a task goes with the result of one sweep, got {len(call)} that were joined."
+        )
+    key = call.pop("key")
+    data = jnp.array(key["data"], jnp.uint32)
+    if folds is None and not isinstance(call["folds"], int | None):
+        raise ArgumentError(
+            f"{WHERE}: folds must be given as to jf.sweep, got None where the sweep had "
+            f"{call['folds']}."
+        )
+    threshold = float(recorded["diverged_above"])
+    call |= {name: recorded[name] for name in ("metric", "mode", "select")}
+    call |= {
+        "folds": call["folds"] if folds is None else folds,
+        "stop": None,
+        "diverged_above": None if threshold == float("inf") else threshold,
+        "key": jax.random.wrap_key_data(data, impl=key["impl"]),
+    }
+    return Settings(**call)
+
+
+def _check_programs(spec: SweepSpec, recorded: dict[str, Any]) -> None:
+    """Refuse other functions; programs of other versions cannot be compared."""
+    versions = json.loads(recorded["versions"])
+    if any(versions[name] != version(name) for name in ("jax", "optax")):
+        return
+    there = json.loads(recorded["programs"])
+    others = [key for key, digest in programs_of(spec).items() if there.get(key) != digest]
+    if others:
+        raise ArgumentError(
+            f"{WHERE}: the functions of task and optimizer must be those of the sweep, got others "
+            f"for {others[0]}."
+        )

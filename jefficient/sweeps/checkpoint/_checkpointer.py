@@ -1,0 +1,307 @@
+"""A sweep that survives its process: what a directory holds of it, and how it goes on from there.
+
+A snapshot is taken between two rounds of segments: every segment under way is waited for, and its
+outcome is stored before it is acted upon. A sweep that goes on from there decides the same things
+in the same order.
+"""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+from jaxlib.version import __version__ as jaxlib_version
+
+from ..._core.errors import JefficientError
+from ..._core.serialization import decoded, digest, encoded
+from ..._core.typing import Device, Tree
+from ..._core.warn import warn
+from ..planning import Plan, SweepSpec, group_key
+from ..programs import Shared
+from ..scheduler import Queue, Scheduler
+from ..stopping import Observation, PrunerLog, StopRule
+from ..tasks import WHERE
+from ._directory import Directory
+from ._labels import attributes, hashes_in, labels_as_arrays
+from ._snapshot import Snapshot
+
+_COVERED_BY_DATA = ("folds",)
+"""Settings that the digest of the data covers."""
+
+
+class Checkpointer:
+    """Writes snapshots of one sweep into its directory, and goes on from the last one.
+
+    Attributes:
+        found: the snapshot in the directory when it was opened, or None.
+    """
+
+    def __init__(self, spec: SweepSpec, path: Any, every: float):
+        self._spec = spec
+        self._every = every
+        self._directory = Directory(WHERE, path)
+        try:
+            self.found = self._directory.latest()
+        except JefficientError:
+            self._directory.close()
+            raise
+        self._writer = ThreadPoolExecutor(1)
+        self._written: Future = Future()
+        self._written.set_result(None)
+        self._last = time.monotonic()
+        self._identity: dict[str, Any] = {}
+        self._labels: dict[str, np.ndarray] = {}
+        self._plan: Plan | None = None
+
+    def close(self) -> None:
+        """Wait for the snapshot that is being written, and release the directory."""
+        self._writer.shutdown()
+        self._directory.close()
+
+    def plan(self) -> Plan | None:
+        """Return the plan of the directory's sweep; None where it cannot go on exactly."""
+        if self.found is None or self._difference(self.found) is not None:
+            return None
+        plan = Plan.from_json(self.found.body["plan"])
+        return plan.with_widths(self.found.body["widths"])  # which may have been halved
+
+    def _difference(self, found: Snapshot) -> str | None:
+        """Return why configurations that have not finished must start again, or None."""
+        body = found.body
+        devices = len(jax.local_devices())
+        if body["versions"] != versions():
+            was, now = (
+                ", ".join(f"{name} {x}" for name, x in of.items())
+                for of in (body["versions"], versions())
+            )
+            return f"it was made with {was}, this is {now} (whose programs cannot be compared)"
+        if hashes_in(found.arrays) != list(self._spec.space.hashes):
+            return "the space is another"
+        if body["plan"]["devices"] != devices:
+            return f"it ran on {body['plan']['devices']} devices, here are {devices}"
+        return None
+
+    def begin(self, scheduler: Scheduler, plan: Plan) -> None:
+        """Check that the directory is of this sweep, and restore what can be restored."""
+        device = scheduler.devices[0]
+        shared = scheduler.shared[device]
+        templates = [_template(queue, shared, device) for queue in scheduler.queues]
+        digests = [program_digest for program_digest, _ in templates]
+        self._identity = _identity(self._spec, scheduler.queues, digests)
+        self._identity["plan"] = plan.to_json()
+        self._plan = plan
+        self._labels = labels_as_arrays(self._spec)
+        if self.found is None:
+            self._write(scheduler, is_waited_for=True)
+            return
+        self._check(self.found)
+        self._restore(scheduler, self.found, [weights for _, weights in templates])
+
+    def at_boundary(self, scheduler: Scheduler, is_ending: bool) -> None:
+        """Write a snapshot, if one is due."""
+        failed = self._written.done() and self._written.exception()
+        if failed:
+            raise failed
+        is_due = time.monotonic() - self._last >= self._every and self._written.done()
+        if is_ending or is_due:
+            self._write(scheduler, is_waited_for=is_ending or self._every == 0)
+
+    def _write(self, scheduler: Scheduler, *, is_waited_for: bool) -> None:
+        if scheduler.has_failed:
+            return
+        snapshot = self._capture(scheduler)
+        self._written.exception()  # one at a time
+        self._written = self._writer.submit(self._directory.write, snapshot)
+        self._last = time.monotonic()
+        if is_waited_for:
+            self._written.result()
+
+    def _capture(self, scheduler: Scheduler) -> Snapshot:
+        assert self._plan is not None
+        record = scheduler.record
+        curves = record.curves
+        arrays = {f"record/{name}": np.array(x) for name, x in record.arrays().items()}
+        arrays |= self._labels
+        arrays |= {"step": curves.step, "steps_per_epoch": curves.steps_per_epoch}
+        arrays |= _weights_as_arrays(record.weights)
+        for i, queue in enumerate(scheduler.queues):
+            arrays[f"waiting/{i}"] = np.array(queue.waiting, int)
+        if scheduler.pruner is not None:
+            arrays["observations"] = _observations_as_array(scheduler.pruner)
+        slots, blocks = scheduler.captured()
+
+        body = {
+            **self._identity,
+            "versions": versions(),
+            "slots": slots,
+            "widths": [queue.width for queue in scheduler.queues],
+            "attributes": attributes(self._spec, self._plan, record.seconds, record.utilization),
+            "diagnostics": list(self._spec.diagnostics),
+        }
+        return Snapshot(body, arrays | blocks)
+
+    def _check(self, found: Snapshot) -> None:
+        """Check that the directory's sweep is this one, but for its configurations.
+
+        Raises:
+            JefficientError: where it is another one; it says what differs.
+        """
+        body = found.body
+        mine = self._identity
+        reasons = []
+        for name in sorted({*body["settings"], *mine["settings"]}):
+            there = body["settings"].get(name)
+            here = mine["settings"].get(name)
+            if there != here:
+                reasons.append(f"{name} was {there}, is {here}")
+
+        described = {"traced": "the traced names and their dtypes", "measured": "what is measured"}
+        for name, what in described.items():
+            if body[name] != mine[name]:
+                reasons.append(f"{what} were {body[name]}, are {mine[name]}")
+        if body["data"] != mine["data"]:
+            reasons.append("the data (or folds) are others")
+        if body["versions"] == versions():  # only then are digests of programs comparable
+            for key, program_digest in mine["programs"].items():
+                if body["programs"].get(key, program_digest) != program_digest:
+                    reasons.append(f"the functions of the task or optimizer are others (for {key})")
+
+        lost = len(set(hashes_in(found.arrays)) - set(self._spec.space.hashes))
+        if lost:
+            reasons.append(
+                f"there are {lost} configurations that the space lacks (add to that space with +)"
+            )
+        if reasons:
+            raise JefficientError(
+                f"{WHERE}: directory must be of the same sweep, got {self._directory.path}, where "
+                f"{'; '.join(reasons)}. Name another directory."
+            )
+
+    def _restore(self, scheduler: Scheduler, found: Snapshot, templates: list[Tree]) -> None:
+        body, arrays = found
+        hashes = list(self._spec.space.hashes)
+        stored = {x: i for i, x in enumerate(hashes_in(arrays))}
+        old = np.array([stored[x] for x in hashes if x in stored], int)
+        new = np.array([i for i, x in enumerate(hashes) if x in stored], int)
+        new_of = dict(zip(old.tolist(), new.tolist(), strict=True))
+
+        begin = "record/"
+        of_record = {k.removeprefix(begin): x for k, x in arrays.items() if k.startswith(begin)}
+        scheduler.record.restore(of_record, old, new)
+        if scheduler.pruner is not None:
+            scheduler.pruner = _pruner_log(scheduler.pruner.rule, arrays, new_of)
+        self._restore_weights(scheduler, arrays, new_of, templates)
+
+        reason = self._difference(found)
+        has_same_widths = body["widths"] == [queue.width for queue in scheduler.queues]
+        if reason is None and not (has_same_widths and scheduler.fits(body["slots"])):
+            reason = "the plan is another"
+        if reason is not None:
+            self._start_again(scheduler, reason, new)
+            return
+        for i, queue in enumerate(scheduler.queues):
+            queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
+        scheduler.restore(body["slots"], arrays)
+
+    def _restore_weights(
+        self,
+        scheduler: Scheduler,
+        arrays: Mapping[str, np.ndarray],
+        new_of: Mapping[int, int],
+        templates: list[Tree],
+    ) -> None:
+        template_of = {
+            int(config): template
+            for queue, template in zip(scheduler.queues, templates, strict=True)
+            for config in queue.group.configs
+        }
+        for i, (config, seed, fold) in enumerate(arrays["weights"].tolist()):
+            if config in new_of:
+                here = new_of[config]
+                weights = decoded(f"weights/{i}", arrays, template_of[here])
+                scheduler.record.weights[here, seed, fold] = weights
+
+    def _start_again(self, scheduler: Scheduler, reason: str, known: np.ndarray) -> None:
+        """Start the configurations again that have not finished."""
+        unfinished = scheduler.record.unfinished()
+        again = np.intersect1d(unfinished, known)
+        if len(again):
+            warn(
+                f"{WHERE}: the sweep in the directory cannot go on exactly as it was: {reason}. "
+                f"{len(known) - len(again)} configurations that had finished stay, {len(again)} "
+                f"start again."
+            )
+        if scheduler.pruner is not None:
+            scheduler.pruner = scheduler.pruner.without(set(again.tolist()))
+        for queue in scheduler.queues:
+            rows = np.flatnonzero(np.isin(queue.group.configs, unfinished))
+            queue.refill(rows)
+            scheduler.record.restart(queue.group.configs[rows], queue.width)
+
+
+def versions() -> dict[str, str]:
+    """Return what bits depend on, beside the program."""
+    return {
+        "jefficient": version("jefficient"),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib_version,
+        "device": jax.local_devices()[0].device_kind,
+    }
+
+
+def _identity(spec: SweepSpec, queues: list[Queue], digests: list[str]) -> dict[str, Any]:
+    """Return what makes two sweeps the same, but for their configurations."""
+    settings = vars(spec.settings) | {"key": jax.random.key_data(spec.settings.key).tolist()}
+    keys = [group_key(queue.group) for queue in queues]
+    numbers = (item for group in spec.groups for item in group.numbers.items())
+    return {
+        "settings": {k: repr(x) for k, x in settings.items() if k not in _COVERED_BY_DATA},
+        "traced": {name: str(x.dtype) for name, x in numbers},
+        "measured": list(spec.measured),
+        "data": spec.data_digest,
+        "programs": dict(zip(keys, digests, strict=True)),
+    }
+
+
+def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, Tree]:
+    """Return a digest of one lane's program, constants included, and one trial's weights' shapes.
+
+    One lane, since the digest must not depend on the width.
+    """
+    single = replace(queue, program=queue.program.single())
+    commands = jax.device_put(single.idle_commands(), device)
+    lanes = single.program.empty(commands, shared)
+    lowered = single.program.lower(lanes, commands, shared)
+    text = "".join(x.as_text() for x in jax.tree.leaves(lowered))
+    weights = jax.eval_shape(single.program.weights, lanes)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
+    return digest(text.encode()), shapes
+
+
+def _weights_as_arrays(weights: Mapping[tuple[int, int, int], Tree]) -> dict[str, np.ndarray]:
+    places = sorted(weights)
+    arrays = {"weights": np.array(places, int).reshape(-1, 3)}
+    for i, place in enumerate(places):
+        arrays |= encoded(f"weights/{i}", weights[place])
+    return arrays
+
+
+def _observations_as_array(pruner: PrunerLog) -> np.ndarray:
+    rows = [(i, *observation) for i, batch in enumerate(pruner.batches) for observation in batch]
+    return np.array(rows, float).reshape(-1, 1 + len(Observation._fields))
+
+
+def _pruner_log(
+    rule: StopRule, arrays: Mapping[str, np.ndarray], new_of: Mapping[int, int]
+) -> PrunerLog:
+    batches: dict[float, list[Observation]] = {}
+    for batch, config, step, epoch, score in arrays["observations"].tolist():
+        if int(config) in new_of:
+            observation = Observation(new_of[int(config)], int(step), epoch, score)
+            batches.setdefault(batch, []).append(observation)
+    return PrunerLog(rule, list(batches.values()))

@@ -1,0 +1,168 @@
+"""The directory of a sweep: its snapshots, and the lock of the process that runs it."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ..._core.errors import JefficientError
+from ..._core.files import UNFINISHED
+from ..._core.warn import warn
+from ._snapshot import DamagedError, Snapshot, read, write
+
+_KEPT = 2
+"""Snapshots in a directory: the last one, and the one before it should the last be damaged."""
+
+_TRIES = 5
+_MOMENT = 0.05  # seconds
+
+
+class EmptyError(JefficientError):
+    """A sweep has written nothing yet."""
+
+
+class SnapshotReader:
+    """The snapshots of a directory, read without holding it."""
+
+    def __init__(self, where: str, path: str | os.PathLike):
+        self.path = Path(path)
+        self._where = where
+
+    def latest(self) -> Snapshot | None:
+        """Return the newest snapshot that is whole, None where there is none.
+
+        Raises:
+            JefficientError: where there are snapshots and all are damaged.
+        """
+        reasons = []
+        for number in sorted(self.numbers(), reverse=True):
+            name = _name(number, "json")
+            try:
+                snapshot = read(self.path / name)
+            except DamagedError as error:
+                reasons.append(str(error))
+                continue
+            if reasons:
+                warn(
+                    f"{self._where}: {'; '.join(reasons)}. Going on from the snapshot before it, "
+                    f"{name}."
+                )
+            return snapshot
+        if reasons:
+            raise JefficientError(
+                f"{self._where}: directory must hold a whole snapshot, got {self.path}, where "
+                f"{'; '.join(reasons)}. Name another directory, or delete this one to start again."
+            )
+        return None
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the snapshots that there are."""
+        return [int(file.stem) for file in self.path.glob("*.json") if file.stem.isdigit()]
+
+
+class Directory(SnapshotReader):
+    """The directory of a sweep, held by one process at a time.
+
+    Raises:
+        JefficientError: where another process holds it, or it cannot be made.
+    """
+
+    def __init__(self, where: str, path: str | os.PathLike):
+        super().__init__(where, path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked_soon(self.path / "lock")
+            for left_behind in self.path.glob(f".*{UNFINISHED}"):
+                left_behind.unlink(missing_ok=True)
+        except BlockingIOError:
+            raise JefficientError(
+                f"{where}: directory must be free, got {path}, which a running sweep holds."
+            ) from None
+        except OSError as error:
+            raise JefficientError(
+                f"{where}: directory must be one that can be written, got {path}: {error}."
+            ) from None
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._lock.close()
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Add a snapshot, then delete all but the last two."""
+        numbers = self.numbers()
+        number = max(numbers, default=0) + 1
+        write(self.path / _name(number, "json"), snapshot)
+        for old in sorted(numbers)[: 1 - _KEPT]:
+            for suffix in ("json", "npz"):  # the JSON first: without it the rest is no snapshot
+                (self.path / _name(old, suffix)).unlink(missing_ok=True)
+
+
+def peek(where: str, path: Path) -> tuple[Snapshot, bool]:
+    """Return the newest snapshot, and whether a running sweep holds the directory.
+
+    Nothing is written, and no sweep is kept from running.
+
+    Raises:
+        JefficientError: where it is not the directory of a sweep, or all snapshots are damaged.
+        EmptyError: where there is no snapshot yet.
+    """
+    if not (path / "lock").is_file():
+        raise JefficientError(f"{where}: path must be the directory of a sweep, got {path}.")
+    is_held = _is_locked(path / "lock")
+    reader = SnapshotReader(where, path)
+    for _ in range(_TRIES):
+        before = reader.numbers()
+        try:
+            found = reader.latest()
+        except JefficientError:
+            if set(before) & set(reader.numbers()):
+                raise
+            continue  # a running sweep has replaced both since
+        if found is not None:
+            return found, is_held
+    raise EmptyError(
+        f"{where}: path must hold a snapshot, got {path}, where the sweep has written none yet."
+    )
+
+
+def _locked_soon(path: Path) -> Any:
+    """Lock a file, trying again for a moment: `peek` holds the lock for an instant."""
+    for _ in range(_TRIES):
+        try:
+            return _locked(path)
+        except BlockingIOError:
+            time.sleep(_MOMENT)
+    return _locked(path)
+
+
+def _locked(path: Path) -> Any:
+    """Return an open file that no other process has locked; the lock ends with the process."""
+    file = open(path, "a")  # noqa: SIM115
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
+    return file
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a process has locked the file."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _name(number: int, suffix: str) -> str:
+    return f"{number:06d}.{suffix}"

@@ -1,0 +1,246 @@
+"""The device program of a group: lanes begin trials, train them and evaluate them.
+
+Everything here is a pure function of arrays. Each of the three stages is written for one lane and
+mapped over a block of fixed width. Where the data are in memory they are fused into one segment: a
+lane that is given a new trial begins it, every lane trains up to its own next evaluation (those
+that get there first wait, frozen), and all are evaluated. What a lane computes while it is frozen,
+or after it has diverged, reaches neither its own numbers nor a neighbour's.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import trees
+from ..._core.typing import Tree
+from ...results import Score, Status
+from ..tasks import Trial
+from ._convolutions import canonical
+from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared
+
+Segment = jax.stages.Compiled
+"""``(lanes, commands, shared) -> (lanes, evaluation)``."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LaneProgram:
+    """The program of one group of configurations.
+
+    Attributes:
+        trial: what a lane does.
+        score: what is best, for `keep="best"`.
+        divergence_threshold: a loss above it is a divergence.
+        keep: which weights a lane keeps: ``"best"``, or those it ends with.
+        width: lanes in a block.
+        step_metrics: what the trial's `step` measures: its name there, to its name in an evaluation
+            and its shape.
+        are_weights_finite: whether weights that are not finite are a divergence (the state of a
+            `jf.Trial` may hold inf).
+        has_convolution: whether a step has one; see `_convolutions`.
+    """
+
+    trial: Trial
+    score: Score
+    divergence_threshold: float
+    keep: str | None
+    width: int
+    step_metrics: Mapping[str, tuple[str, tuple[int, ...]]]
+    are_weights_finite: bool
+    has_convolution: bool = False
+
+    def with_width(self, width: int) -> "LaneProgram":
+        """Return the same program for blocks of another width."""
+        return dataclasses.replace(self, width=width)
+
+    def single(self) -> "LaneProgram":
+        """Return the program of one lane, which identifies the group whatever its width."""
+        return self.with_width(1)
+
+    def empty(self, commands: Commands, shared: Shared) -> Lane:
+        """Return lanes without a trial, as shapes and dtypes."""
+        return jax.eval_shape(jax.vmap(self.begin_lane, (0, None)), commands, shared)
+
+    def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> Any:
+        """Lower the segment for the device that the arguments are on; its lanes are donated."""
+        segment = self.for_this_backend(self._segment)
+        return jax.jit(segment, donate_argnums=0).lower(lanes, commands, shared)
+
+    def weights(self, lanes: Lane) -> Tree:
+        """Return the weights that lanes keep, with the lane axis."""
+        if lanes.checkpoint is not None:
+            return lanes.checkpoint.weights
+        return self.each(self.trial.weights, 0)(lanes.state)
+
+    @functools.cached_property
+    def weights_of_lane(self) -> Callable[[Lane, Any], Tree]:
+        """``(lanes, i) -> weights`` of lane i, on the device."""
+        return jax.jit(lambda lanes, i: jax.tree.map(lambda x: x[i], self.weights(lanes)))
+
+    def _segment(self, lanes: Lane, commands: Commands, shared: Shared) -> tuple[Lane, Evaluation]:
+        lanes = jax.lax.cond(
+            jnp.any(commands.fresh),
+            lambda lanes: self._begin_fresh(lanes, commands, shared),
+            lambda lanes: lanes,
+            lanes,
+        )
+        lanes = lanes._replace(accumulators=jax.tree.map(jnp.zeros_like, lanes.accumulators))
+
+        begun_at = lanes.step
+        update = self.each(self.update_lane, 0, 0, None)
+        lanes = jax.lax.while_loop(
+            lambda lanes: is_any_training(lanes, commands.until),
+            lambda lanes: update(lanes, commands.until, shared.data),
+            lanes,
+        )
+        return self.each(self.evaluate_lane, 0, 0, None)(lanes, begun_at, shared.data)
+
+    def _begin_fresh(self, lanes: Lane, commands: Commands, shared: Shared) -> Lane:
+        def begin(lane: Lane, own: Commands) -> Lane:
+            return jax.lax.cond(own.fresh, lambda: self.begin_lane(own, shared), lambda: lane)
+
+        return self.one_by_one(begin)(lanes, commands)
+
+    def begin_lane(self, commands: Commands, shared: Shared) -> Lane:
+        """Begin the trial that one lane's commands describe."""
+        key = jax.random.fold_in(jax.random.fold_in(shared.key, commands.seed), commands.fold)
+        given = {**commands.hyperparameters, "steps": commands.steps, "fold": commands.fold}
+        state = self.trial.init(key, **given)
+        nothing = {name: jnp.zeros(shape, jnp.float32) for name, shape in self._shapes().items()}
+        return Lane(
+            hyperparameters=commands.hyperparameters,
+            fold=commands.fold,
+            key=key,
+            steps=commands.steps,
+            step=jnp.zeros((), jnp.int32),
+            status=jnp.full((), Status.RUNNING, jnp.int32),
+            diverged_at=jnp.full((), -1, jnp.int32),
+            accumulators=nothing,
+            state=state,
+            checkpoint=self._first_checkpoint(state),
+        )
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: shape for name, (_, shape) in self.step_metrics.items()}
+
+    def _first_checkpoint(self, state: Any) -> Checkpointed | None:
+        if self.keep != "best":
+            return None
+        return Checkpointed(jnp.full((), jnp.inf, jnp.float32), self.trial.weights(state))
+
+    def update_lane(self, lane: Lane, until: jax.Array, data: Tree) -> Lane:
+        """Make one update of a lane's trial, unless it has diverged or is at its evaluation."""
+        new_state, metrics = self.trial.step(
+            lane.state, data, lane.step, lane.key, **hyperparameters_of(lane)
+        )
+        metrics = _float32(metrics)
+        loss = metrics.get("loss", jnp.zeros(()))
+
+        is_running = (lane.status == Status.RUNNING) & (lane.step < until)
+        is_healthy = jnp.isfinite(loss) & (loss <= self.divergence_threshold)
+        goes = is_running & is_healthy
+        diverges = is_running & ~is_healthy
+
+        step = jnp.where(goes, lane.step + 1, lane.step)
+        status = jnp.where(goes & (step >= lane.steps), Status.FINISHED, lane.status)
+        return lane._replace(
+            state=_select(goes, new_state, lane.state),
+            accumulators={
+                name: lane.accumulators[name] + jnp.where(goes, x, 0.0)
+                for name, x in metrics.items()
+            },
+            step=step,
+            status=jnp.where(diverges, Status.DIVERGED, status).astype(jnp.int32),
+            diverged_at=jnp.where(diverges, lane.step, lane.diverged_at),
+        )
+
+    def evaluate_lane(self, lane: Lane, begun_at: jax.Array, data: Tree) -> tuple[Lane, Evaluation]:
+        """Evaluate a lane that has trained since update `begun_at`."""
+        values = _float32(self.trial.evaluate(lane.state, data, **hyperparameters_of(lane)))
+        is_sound = self._is_sound(lane, values)
+
+        steps_taken = lane.step - begun_at
+        fails = ~is_sound & (lane.status != Status.DIVERGED) & (steps_taken > 0)
+        lane = lane._replace(
+            status=jnp.where(fails, Status.DIVERGED, lane.status).astype(jnp.int32),
+            diverged_at=jnp.where(fails, lane.step, lane.diverged_at),
+        )
+
+        means = {
+            self.step_metrics[name][0]: x / steps_taken.astype(jnp.float32)
+            for name, x in lane.accumulators.items()
+        }
+        is_valid = (lane.status != Status.DIVERGED) & (steps_taken > 0)
+        values = {name: jnp.where(is_valid, x, jnp.nan) for name, x in {**means, **values}.items()}
+        evaluation = Evaluation(values, lane.status, lane.step, lane.diverged_at)
+        return self._with_checkpoint(lane, values), evaluation
+
+    def _is_sound(self, lane: Lane, values: Mapping[str, jax.Array]) -> jax.Array:
+        if "valid_loss" in values:
+            return jnp.isfinite(values["valid_loss"])
+        if self.are_weights_finite:  # no loss has been computed after the last update
+            return trees.all_finite(self.trial.weights(lane.state))
+        return jnp.array(True)
+
+    def _with_checkpoint(self, lane: Lane, values: Mapping[str, jax.Array]) -> Lane:
+        if lane.checkpoint is None:
+            return lane
+        best = lane.checkpoint
+        score = self.score.sign * values[self.score.metric]
+        is_better = score < best.score  # never, where the score is NaN
+        weights = _select(is_better, self.trial.weights(lane.state), best.weights)
+        checkpoint = Checkpointed(jnp.where(is_better, score, best.score), weights)
+        return lane._replace(checkpoint=checkpoint)
+
+    def each(self, function: Callable, *axes: int | None) -> Callable:
+        """Map a function of one lane over a block.
+
+        A single lane runs as it is: a vmap of one makes convolutions slower.
+        """
+        if self.width > 1:
+            return jax.vmap(function, axes)
+
+        def alone(*arguments: Any) -> Any:
+            own = (
+                x if axis is None else jax.tree.map(_only, x)
+                for x, axis in zip(arguments, axes, strict=True)
+            )
+            return jax.tree.map(lambda x: jnp.asarray(x)[None], function(*own))
+
+        return alone
+
+    def one_by_one(self, function: Callable) -> Callable:
+        """Map over lanes; on a CPU one after another, which compiles in half the time."""
+        if jax.default_backend() != "cpu":
+            return lambda *trees: self.each(function, *(0 for _ in trees))(*trees)
+        return lambda *trees: jax.lax.map(lambda own: function(*own), trees)
+
+    def for_this_backend(self, function: Callable) -> Callable:
+        """Return the function with its convolutions in the form that runs fast in a CPU's loop."""
+        is_rewritten = self.has_convolution and jax.default_backend() == "cpu"
+        return canonical(function) if is_rewritten else function
+
+
+def is_any_training(lanes: Lane, until: jax.Array) -> jax.Array:
+    """Return whether a lane of the block has updates to make before its evaluation, bool."""
+    return jnp.any((lanes.status == Status.RUNNING) & (lanes.step < until))
+
+
+def hyperparameters_of(lane: Lane) -> dict[str, jax.Array]:
+    """Return what functions are called with, whether they request it or not."""
+    return {**lane.hyperparameters, "steps": lane.steps, "fold": lane.fold}
+
+
+def _float32(values: Mapping[str, Any]) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(x, jnp.float32) for name, x in values.items()}
+
+
+def _only(x: jax.Array) -> jax.Array:
+    return x[0]
+
+
+def _select(condition: Any, new: Tree, old: Tree) -> Tree:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
