@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from jefficient._core.files import write_whole
-from jefficient.sweeps.checkpoint._snapshot import Directory
+from jefficient.sweeps.checkpoint._directory import Directory
 
 
 def test_two_who_write_one_file_at_a_time_leave_it_whole(tmp_path):

@@ -15,7 +15,7 @@ from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient.sweeps import _executor
-from jefficient.sweeps._executor import cut
+from jefficient.sweeps._executor import split_configs
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
 
@@ -63,10 +63,10 @@ def whole():
 
 def test_programs_are_kept_together():
     prepared = prepare(small.task(), jf.adam, SPACE, Settings(steps=4, folds=2))
-    assert [x.tolist() for x in cut(prepared, 2)] == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
-    parts = cut(prepared, 3)
+    assert [x.tolist() for x in split_configs(prepared, 2)] == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
+    parts = split_configs(prepared, 3)
     assert sorted(np.concatenate(parts).tolist()) == list(range(10))
-    assert len(cut(prepared, 99)) == 10
+    assert len(split_configs(prepared, 99)) == 10
 
 
 @pytest.mark.parametrize(("parts", "lost"), [(3, 2), (99, 0)])
@@ -225,7 +225,7 @@ def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
         raise Unportable("the disk, full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_executor, "Running", fails)
+        patch.setattr(_executor, "RunOptions", fails)
         with pytest.raises(
             jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"
         ):

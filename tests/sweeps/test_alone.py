@@ -12,7 +12,7 @@ from sweeps import tiny
 
 import jefficient as jf
 from jefficient.spaces import Space
-from jefficient.sweeps.planning import _plan
+from jefficient.sweeps.planning import _widths
 
 WIDTH = 4
 RATES = (0.3, 1.0, 1.4, 1e30)
@@ -27,9 +27,8 @@ The longest are evaluated every other step.
 @contextlib.contextmanager
 def blocks_of_four(blocks=1):
     """However few trials there are."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_plan, "width_for", lambda *_: WIDTH)
-        patch.setattr(_plan, "blocks_side_by_side", lambda: blocks)
+    with tiny.machine(cores=blocks), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_widths, "even_width", lambda *_: WIDTH)
         yield
 
 

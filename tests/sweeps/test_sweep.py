@@ -12,7 +12,6 @@ import xarray as xr
 from sweeps import tiny
 
 import jefficient as jf
-from jefficient.sweeps.planning import _plan
 from jefficient.sweeps.programs import _groups
 
 RNG = np.random.default_rng(0)
@@ -124,12 +123,13 @@ def test_one_trace_for_32_rates_and_each_trial_as_if_alone():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
+def test_neighbours_and_places_change_no_bit(workers):
     """At the same width, whatever the order, beside a trial that diverges, in one block or two at the same time."""
-    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: workers)
     space = jf.grid(learning_rate=[0.01, 0.1, 0.3])
     shuffled = jf.grid(learning_rate=[0.3, 1e30, 0.01])
-    one, other = (sweep(jf.sgd, s, keep_configs=99, diverged_above=1e3) for s in (space, shuffled))
+    with tiny.machine(cores=workers):
+        one = sweep(jf.sgd, space, keep_configs=99, diverged_above=1e3)
+        other = sweep(jf.sgd, shuffled, keep_configs=99, diverged_above=1e3)
     for result in (one, other):
         assert set(result.dataset["block_width"].values) == {{1: 3, 2: 2}[workers]}
     assert other.dataset["status"].values.ravel().tolist() == ["finished", "diverged", "finished"]
@@ -139,15 +139,14 @@ def test_neighbours_and_places_change_no_bit(monkeypatch, workers):
             np.testing.assert_array_equal(one.dataset[name][a], other.dataset[name][b])
 
 
-def test_blocks_of_one_width_and_a_padded_last_one(monkeypatch):
+def test_blocks_of_one_width_and_a_padded_last_one():
     """Seven trials in blocks of four are, bit for bit, four and three of them in blocks of four."""
-    monkeypatch.setitem(_plan.WIDEST, "cpu", 4)
-    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 1)
     rates = np.geomspace(1e-3, 0.1, 7)
-    whole = sweep(space=jf.grid(learning_rate=rates), keep_configs=99)
+    with tiny.lanes(4):
+        whole = sweep(space=jf.grid(learning_rate=rates), keep_configs=99)
+        part = sweep(space=jf.grid(learning_rate=rates[3:]), keep_configs=99)
     assert (whole.dataset["block_width"] == 4).all()
     assert (whole.dataset["steps_taken"] == 20).all()
-    part = sweep(space=jf.grid(learning_rate=rates[3:]), keep_configs=99)
     for i in range(3, 7):
         chex.assert_trees_all_equal(whole.params(i), part.params(i - 3))
     assert len(whole.weights) == 7
@@ -255,9 +254,10 @@ def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
         nothing.params(0)
 
 
-def test_weights_of_the_best_configurations_are_kept(monkeypatch):
-    monkeypatch.setitem(_plan.WIDEST, "cpu", 4)
-    result = sweep(space=jf.grid(learning_rate=np.geomspace(1e-4, 0.3, 9)), seeds=2, keep_configs=3)
+def test_weights_of_the_best_configurations_are_kept():
+    space = jf.grid(learning_rate=np.geomspace(1e-4, 0.3, 9))
+    with tiny.machine(widest=4):
+        result = sweep(space=space, seeds=2, keep_configs=3)
     assert {config for config, _, _ in result.weights} == set(result.table().index[:3])
     assert len(result.weights) == 6
 
@@ -307,7 +307,7 @@ def test_any_other_name_may_be_a_hyperparameter():
 
 def test_epochs_are_counted_without_rounding():
     for epochs, rows, batch_size in ((49, 9, 7), (7, 29, 7), (49, 18, 7)):
-        lengths = _groups.Lengths(steps=None, epochs=epochs, eval_every=None)
+        lengths = _groups.TrialLength(steps=None, epochs=epochs, eval_every=None)
         total = lengths.total(rows / batch_size, None)
         assert total == -(-epochs * rows // batch_size)
         evaluations = lengths.evaluations(total, rows / batch_size)
@@ -506,7 +506,9 @@ def test_without_validation_training_numbers_must_be_asked_for():
 
 def test_looks_default_to_epochs_fifty_at_most():
     def evaluations(**lengths):
-        lengths = _groups.Lengths(**{"steps": None, "epochs": None, "eval_every": None, **lengths})
+        lengths = _groups.TrialLength(
+            **{"steps": None, "epochs": None, "eval_every": None, **lengths}
+        )
         return list(lengths.evaluations(lengths.total(3.75, None), 3.75))
 
     assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [
@@ -547,10 +549,10 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
         xr.testing.assert_equal(read.load(), data)
 
 
-def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
-    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 1)
+def test_progress_goes_to_a_function_or_to_standard_error(capsys):
     seen = []
-    sweep(seeds=2, eval_every=5, progress=seen.append, diverged_above=1e6)
+    with tiny.machine(cores=1):
+        sweep(seeds=2, eval_every=5, progress=seen.append, diverged_above=1e6)
     assert [p.steps_done for p in seen] == list(range(0, 201, 25))
     assert {p.steps for p in seen} == {200}
     assert {p.trials for p in seen} == {10}

@@ -1,6 +1,7 @@
 """The smallest task that sweeps train, and how a test lays lanes out: what the tests of the engine share."""
 
 import contextlib
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import jefficient as jf
-from jefficient.sweeps.planning import _plan
+from jefficient._core.devices import Machine
 
 _RNG = np.random.default_rng(3)
 X = _RNG.normal(size=(30, 3)).astype(np.float32)
@@ -45,10 +46,14 @@ jax.tree_util.register_pytree_node(
 
 
 @contextlib.contextmanager
-def lanes(width, blocks=1):
-    """Sweeps in here run in blocks of at most `width` lanes (a power of two), so many side by side."""
+def machine(**changes):
+    """Sweeps in here run as if on another machine; see `Machine` for what can be changed."""
+    other = dataclasses.replace(Machine.here(), **changes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_plan.WIDEST, "cpu", width)
-        patch.setattr(_plan, "_CPU_MANY", width)
-        patch.setattr(_plan, "blocks_side_by_side", lambda: blocks)
+        patch.setattr(Machine, "here", lambda: other)
         yield
+
+
+def lanes(width, blocks=1):
+    """Sweeps in here run in blocks of at most `width` lanes, so many side by side."""
+    return machine(widest=width, widest_small=width, cores=blocks)

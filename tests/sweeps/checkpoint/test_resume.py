@@ -15,8 +15,8 @@ from sweeps import small
 
 import jefficient as jf
 from jefficient.results import Status
-from jefficient.sweeps.checkpoint import _resume, _snapshot
-from jefficient.sweeps.scheduler import _compiler, _scheduler
+from jefficient.sweeps.checkpoint import _checkpointer, _directory
+from jefficient.sweeps.scheduler import _compiler, _memory
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +159,11 @@ def test_out_of_memory_before_a_crash_goes_on_at_the_halved_width(tmp_path, monk
     settings = {"stop": None, "keep_configs": 99}
     compile_for = _compiler.Compiler._check_memory
 
-    def limited(self, segment, device):
+    def limited(self, segment):
         width = self._queues[0].width
         if width > 4:
-            raise _scheduler.TooLargeError("eight lanes do not fit")
-        return compile_for(self, segment, device)
+            raise _memory.TooLargeError("eight lanes do not fit")
+        return compile_for(self, segment)
 
     monkeypatch.setattr(_compiler.Compiler, "_check_memory", limited)
     with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
@@ -195,8 +195,8 @@ def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
     crashed(tmp_path, 20)
     stored = _stored(tmp_path).arrays
     done = (stored["record/status"] == Status.FINISHED).all(axis=(1, 2))
-    now = _resume.versions()
-    monkeypatch.setattr(_resume, "versions", lambda: {**now, "jax": "99.0"})
+    now = _checkpointer.versions()
+    monkeypatch.setattr(_checkpointer, "versions", lambda: {**now, "jax": "99.0"})
     with pytest.warns(
         jf.JefficientWarning,
         match=r"was made with .*jax [\d.]+, .*, this is .*jax 99.0, .*\. \d+ config",
@@ -214,7 +214,7 @@ def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
 
 
 def _stored(path):
-    directory = _snapshot.Directory("test", path)
+    directory = _directory.Directory("test", path)
     try:
         return directory.latest()
     finally:
@@ -235,7 +235,7 @@ def _stored(path):
                     loss=lambda params, batch, key: 2 * small.loss(params, batch, key)
                 )
             },
-            "the functions of the task or the optimizer are others",
+            "the functions of the task or optimizer are others",
         ),
     ],
 )
@@ -254,7 +254,7 @@ def directory_of_one(tmp_path_factory):
 
 
 def test_one_process_at_a_time(directory_of_one):
-    held = _snapshot.Directory("test", directory_of_one)
+    held = _directory.Directory("test", directory_of_one)
     with pytest.raises(
         jf.JefficientError, match=r"directory must be free, got .* which a running sweep holds"
     ):

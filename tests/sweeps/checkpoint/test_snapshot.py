@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jefficient as jf
-from jefficient.sweeps.checkpoint._snapshot import DamagedError, Directory, Snapshot, read, write
+from jefficient.sweeps.checkpoint._directory import Directory
+from jefficient.sweeps.checkpoint._snapshot import FORMAT, DamagedError, Snapshot, read, write
 
 ARRAYS = {
     "a/b": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -79,7 +80,7 @@ def signed(folder, data):
     import hashlib
 
     content = {
-        "format": 1,
+        "format": FORMAT,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "body": {},
@@ -143,7 +144,7 @@ def test_the_last_two_are_kept_and_the_whole_one_is_used(tmp_path):
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.warns(
         jf.JefficientWarning,
-        match=r"000004.npz is damaged .* Going on from the one before it, 000003",
+        match=r"000004.npz is damaged .* Going on from the snapshot before it, 000003",
     ):
         assert directory.latest().body == {"number": 2}
     with pytest.warns(jf.JefficientWarning):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import chex
 import jax
@@ -9,18 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from sweeps import small
+from sweeps import small, tiny
 
 import jefficient as jf
-from jefficient.sweeps.planning import _plan
+from jefficient._core.devices import Machine
+from jefficient.sweeps.planning import _plan, _widths
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.scheduler import _compiler
 
+CPU = Machine("cpu", "cpu", 1, 2, math.inf, 2**34, 8, 256)
+GPU = Machine("gpu", "a GPU", 1, 16, 2**36, 2**37, 1024, 1024)
+
 
 def test_width_follows_from_kind_state_and_convolutions():
     def widest(platform, state_bytes, has_convolution=False, block_memory=float("inf")):
-        return _plan.widest_for(platform, state_bytes, has_convolution, block_memory)
+        machine = CPU if platform == "cpu" else GPU
+        return _widths.widest_block(machine, state_bytes, has_convolution, block_memory)
 
     assert widest("cpu", 30_000) == 8
     assert widest("cpu", 500_000) == 4
@@ -40,7 +46,7 @@ def test_width_follows_from_kind_state_and_convolutions():
     [(1, 2, 8, 1), (16, 2, 8, 8), (17, 2, 8, 5), (99, 1, 8, 8)],
 )
 def test_blocks_are_spread_evenly(trials, side_by_side, widest, width):
-    assert _plan.width_for(trials, side_by_side, widest) == width
+    assert _widths.even_width(trials, side_by_side, widest) == width
 
 
 def arguments(n=20, **changes):
@@ -156,25 +162,27 @@ def test_out_of_memory_halves_the_width_and_starts_again():
         chex.assert_trees_all_equal(halved.params(config), expected[width].params(config))
 
 
-def test_a_block_that_is_known_not_to_fit_is_not_begun(monkeypatch):
+def test_a_block_that_is_predicted_not_to_fit_is_not_begun():
     given, settings = arguments(n=32)
     fits = jf.plan(*given, **settings).bytes - 1
-    monkeypatch.setattr(_compiler, "memory_of", lambda device: fits)
-    with pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"):
+    with (
+        tiny.machine(device_memory=fits),
+        pytest.warns(jf.JefficientWarning, match="out of memory with 8 lanes"),
+    ):
         result = jf.sweep(*given, **settings, progress=False)
     assert set(result.dataset["block_width"].values) == {4}
-    monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
     with (
+        tiny.machine(device_memory=10),
         pytest.warns(jf.JefficientWarning),
         pytest.raises(jf.JefficientError, match=r"bytes must fit .*, got 10"),
     ):
         jf.sweep(*given, **settings, progress=False)
 
 
-def test_a_program_that_does_not_fit_has_no_forecast(monkeypatch):
+def test_a_program_that_does_not_fit_has_no_prediction():
     given, settings = arguments(n=4)
-    monkeypatch.setattr(_compiler, "memory_of", lambda device: 10)
-    plan = jf.plan(*given, **settings)
+    with tiny.machine(device_memory=10):
+        plan = jf.plan(*given, **settings)
     assert (
         plan.programs[0].block_bytes
         is plan.programs[0].seconds
@@ -188,45 +196,40 @@ def test_a_program_that_does_not_fit_has_no_forecast(monkeypatch):
         jf.plan(*given, **settings, directory="x")
 
 
-def planned(monkeypatch, space, task=None, trials=None, pieces=1, **changes):
+def planned(space, task=None, trials=None, parts=1, **changes):
     """The width of the only program, with two blocks side by side."""
-    monkeypatch.setattr(_plan, "blocks_side_by_side", lambda: 2)
     settings = Settings(**{"steps": 4, "metric": "train_loss", "batch_size": 8, **changes})
-    prepared = prepare(task or small.task(), jf.adam, space, settings)
-    [program] = _plan.plan_of(prepared, trials, pieces).programs
+    spec = prepare(task or small.task(), jf.adam, space, settings)
+    [program] = _plan.plan_of(spec, CPU, trials, parts).programs
     return program.width
 
 
-def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration(monkeypatch):
-    assert (
-        planned(monkeypatch, small.space(2), seeds=20) == 7
-    )  # 40 trials, in three rounds of two blocks
-    assert planned(monkeypatch, small.space(2), seeds=20, stop=jf.median_stop()) == 10
+def test_early_stopping_needs_lanes_for_all_trials_of_a_configuration():
+    assert planned(small.space(2), seeds=20) == 7  # 40 trials, in three rounds of two blocks
+    assert planned(small.space(2), seeds=20, stop=jf.median_stop()) == 10
 
 
-def test_very_many_trials_of_a_small_model_get_wider_blocks(monkeypatch):
+def test_very_many_trials_of_a_small_model_get_wider_blocks():
     many = small.space(1000)
-    assert planned(monkeypatch, small.space(60)) == 8
-    assert planned(monkeypatch, many) == 125  # four rounds of two blocks
-    assert planned(monkeypatch, many, stop=jf.median_stop()) == 125
-    assert planned(monkeypatch, small.space(3000)) == 250  # six rounds of two, none wider than 256
+    assert planned(small.space(60)) == 8
+    assert planned(many) == 125  # four rounds of two blocks
+    assert planned(many, stop=jf.median_stop()) == 125
+    assert planned(small.space(3000)) == 250  # six rounds of two, none wider than 256
 
 
-def test_blocks_stay_narrow_where_they_would_not_be_filled(monkeypatch):
+def test_blocks_stay_narrow_where_they_would_not_be_filled():
     many = small.space(1000)
-    assert (
-        planned(monkeypatch, many, pieces=4) == 30
-    )  # 250 trials a piece: four rounds of two blocks
-    assert planned(monkeypatch, many, pieces=64) == 8
-    assert planned(monkeypatch, many, trials=16) == 8  # a round of a search
+    assert planned(many, parts=4) == 30  # 250 trials a piece: four rounds of two blocks
+    assert planned(many, parts=64) == 8
+    assert planned(many, trials=16) == 8  # a round of a search
     of_two_lengths = jf.grid(learning_rate=np.geomspace(1e-4, 1.0, 500), steps=[4, 40])
-    assert planned(monkeypatch, of_two_lengths, steps=None) == 8
+    assert planned(of_two_lengths, steps=None) == 8
 
 
 @pytest.mark.parametrize(
     "where", ["weights", "batch", "held-out rows", "activations of held-out rows"]
 )
-def test_blocks_stay_narrow_where_a_lane_works_on_much(monkeypatch, where):
+def test_blocks_stay_narrow_where_a_lane_works_on_much(where):
     """200 kB of it: five of them are 1 MiB."""
     n = 50_000 if where == "held-out rows" else 500
     held_out = {"x": np.ones(n, np.float32), "y": np.ones(n, np.float32)}
@@ -247,10 +250,10 @@ def test_blocks_stay_narrow_where_a_lane_works_on_much(monkeypatch, where):
         task, changes = small.task(loss=loss, data={"x": x, "y": x}), {"batch_size": 50_000}
     else:
         task = small.task(loss=loss, validation=held_out)
-    assert planned(monkeypatch, small.space(1000), task, **changes) == 8
+    assert planned(small.space(1000), task, **changes) == 8
 
 
-def test_what_is_read_while_training_stays_in_narrow_blocks(monkeypatch):
+def test_what_is_read_while_training_stays_in_narrow_blocks():
     """Each lane has a copy of the batch."""
 
     class Rows:
@@ -260,7 +263,7 @@ def test_what_is_read_while_training_stays_in_narrow_blocks(monkeypatch):
         def __getitem__(self, rows):
             return {name: x[rows] for name, x in small.DATA.items()}
 
-    assert planned(monkeypatch, small.space(1000), small.task(data=Rows())) == 8
+    assert planned(small.space(1000), small.task(data=Rows())) == 8
 
 
 def test_one_program_for_each_static_combination(monkeypatch):

@@ -1,18 +1,19 @@
-"""Standings, weights and reports of many configurations at once, against those of one after another."""
+"""Ranks, weights and observations of many configurations at once, and of one after another."""
 
 import numpy as np
 import pytest
 
 from jefficient.results import Score, Status, at_evaluations, last_evaluation
-from jefficient.sweeps.programs._groups import Group
-from jefficient.sweeps.scheduler._record import Place, Record, Seen
+from jefficient.sweeps.programs import Evaluation, Group
+from jefficient.sweeps.scheduler._record import Place, Record
 
-LOOKS, SEEDS, FOLDS = 4, 2, 3
+EVALUATIONS, SEEDS, FOLDS = 4, 2, 3
 
 
-def program(configs):
+def group_of(configs):
     evaluations = tuple(
-        tuple(range(1, n + 1)) for n in np.random.default_rng(0).integers(1, LOOKS + 1, configs)
+        tuple(range(1, n + 1))
+        for n in np.random.default_rng(0).integers(1, EVALUATIONS + 1, configs)
     )
     steps = np.array([x[-1] for x in evaluations], np.int32)
     return Group(
@@ -28,38 +29,39 @@ def program(configs):
     )
 
 
-def record(part, keep, select="last"):
+def record(group, keep, select="last"):
     score = Score("valid_loss", "min", select)
-    return Record(len(part.configs), [part], [8], score, ("valid_loss",), {}, keep)
+    return Record(len(group.configs), [group], [8], score, ("valid_loss",), {}, keep)
 
 
-def filled(part, keep, at_a_time, select="last", seed=0):
+def filled(group, keep, at_a_time, select="last", seed=0):
     """A record whose trials are evaluated in an order that is drawn, `at_a_time` of them at once; and what it saw."""
-    draw, it = np.random.default_rng(seed), record(part, keep, select)
+    draw, it = np.random.default_rng(seed), record(group, keep, select)
     at, values = (
-        np.zeros(part.trials, int),
-        draw.normal(size=(part.trials, LOOKS)).astype(np.float32),
+        np.zeros(group.trials, int),
+        draw.normal(size=(group.trials, EVALUATIONS)).astype(np.float32),
     )
     diverges = draw.random(values.shape) < 0.1
-    going = np.arange(part.trials)
+    going = np.arange(group.trials)
     while len(going):
         trials = np.sort(draw.permutation(going)[:at_a_time])
-        row, member_seed, fold = part.place(trials)
+        row, member_seed, fold = group.place(trials)
         index = at[trials]
-        steps, is_lost = part.until(row, index), diverges[trials, index]
+        steps, is_lost = group.until(row, index), diverges[trials, index]
         status = np.where(
             is_lost,
             Status.DIVERGED,
-            np.where(steps == part.steps[row], Status.FINISHED, Status.RUNNING),
+            np.where(steps == group.steps[row], Status.FINISHED, Status.RUNNING),
         )
         seen = {"valid_loss": np.where(is_lost, np.nan, values[trials, index])}
         it.add(
             Place(row, member_seed, fold),
-            Seen(index, seen, status, steps, np.where(is_lost, steps, -1)),
+            index,
+            Evaluation(seen, status, steps, np.where(is_lost, steps, -1)),
             8,
         )
         for i in np.flatnonzero(status != Status.RUNNING):
-            if it.wants(int(row[i])):
+            if it.leaderboard.wants(int(row[i])):
                 it.weights[int(row[i]), int(member_seed[i]), int(fold[i])] = trials[i]
         at[trials] += 1
         going = np.setdiff1d(going, trials[status != Status.RUNNING])
@@ -68,7 +70,7 @@ def filled(part, keep, at_a_time, select="last", seed=0):
 
 def ranked(it, score):
     """All configurations by their rank, each worked out alone."""
-    curves, ranks = it.curves(), []
+    curves, ranks = it.curves, []
     for config in range(len(curves.step)):
         values, status, taken = (
             curves.evaluations["valid_loss"][config],
@@ -87,10 +89,10 @@ def ranked(it, score):
 @pytest.mark.parametrize("keep", [1, 5, 1000])
 @pytest.mark.parametrize("at_a_time", [1, 7, 500])
 def test_the_best_are_kept_with_all_their_weights_and_nobody_else_s(select, keep, at_a_time):
-    part = program(40)
-    it = filled(part, keep, at_a_time, select)
+    group = group_of(40)
+    it = filled(group, keep, at_a_time, select)
     best = ranked(it, Score("valid_loss", "min", select))[:keep]
-    assert it._best == best
+    assert it.leaderboard._ranked == best
     assert {c for c, _, _ in it.weights} == {config for _, config in best}
     assert len(it.weights) == len(best) * SEEDS * FOLDS
     finite = [mean for (without, _, mean), _ in best if without == 0]
@@ -98,31 +100,31 @@ def test_the_best_are_kept_with_all_their_weights_and_nobody_else_s(select, keep
 
 
 def test_a_record_that_is_restored_has_the_same_ranks():
-    part = program(40)
-    it, other = filled(part, 5, 7), record(part, 5)
+    group = group_of(40)
+    it, other = filled(group, 5, 7), record(group, 5)
     everything = np.arange(40)
     other.restore(it.arrays(), everything, everything)
-    assert other._best == it._best
+    assert other.leaderboard._ranked == it.leaderboard._ranked
     assert not len(other.unfinished())
 
 
 @pytest.mark.parametrize("select", ["last", "best"])
-def test_reports_of_many_are_those_of_each(select):
-    part = program(40)
-    together, alone = (filled(part, 5, 7, select) for _ in range(2))
+def test_observations_of_many_are_those_of_each(select):
+    group = group_of(40)
+    together, alone = (filled(group, 5, 7, select) for _ in range(2))
     everything = np.arange(40)
-    counts = part.evaluation_count(everything)
-    assert counts.tolist() == [len(evaluations) for evaluations in part.evaluations]
-    found = together.unreported(everything, counts)
+    counts = group.evaluation_count(everything)
+    assert counts.tolist() == [len(evaluations) for evaluations in group.evaluations]
+    found = together.unobserved(everything, counts)
     assert found == [
-        (config, *report[1:])
+        (config, *observed[1:])
         for config in everything.tolist()
-        for report in alone.unreported(everything[[config]], counts[[config]])
+        for observed in alone.unobserved(everything[[config]], counts[[config]])
     ]
-    assert not together.unreported(everything, counts)
+    assert not together.unobserved(everything, counts)
     assert any(np.isinf(score) for _, _, score in found)
     assert any(np.isfinite(score) for _, _, score in found)
-    curves = together.curves()
+    curves = together.curves
     for config, evaluation, score in found:
         if (curves.status[config] == Status.FINISHED).all():
             values = curves.evaluations["valid_loss"][config]
