@@ -11,7 +11,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 def warn(message: str) -> None:
     """Warn with `JefficientWarning` at the line outside this package that led here."""
-    level = 1
+    level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

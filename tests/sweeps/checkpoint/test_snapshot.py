@@ -158,3 +158,14 @@ def test_the_last_two_are_kept_and_the_whole_one_is_used(tmp_path):
     ):
         directory.latest()
     directory.close()
+
+
+def test_a_warning_points_to_the_line_that_called_the_package(tmp_path):
+    directory = Directory("test", tmp_path)
+    directory.write(Snapshot({}, {}))
+    directory.write(Snapshot({}, {}))
+    (tmp_path / "000002.npz").write_bytes(b"damaged")
+    with pytest.warns(jf.JefficientWarning, match="is damaged") as caught:
+        directory.latest()
+    directory.close()
+    assert caught[0].filename == __file__
