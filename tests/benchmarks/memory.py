@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jefficient as jf
+from jefficient._core.devices import Machine
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
@@ -65,8 +66,8 @@ def grown(hidden, width):
     arguments = task(hidden), jf.adam, jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, 4 * width))
     warm_up = task(8), jf.adam, jf.grid(learning_rate=[0.1])
     jf.sweep(*warm_up, **settings, progress=False)  # the compiler itself takes memory
-    prepared = prepare(*arguments, Settings(**settings))
-    plan = plan_of(prepared)
+    spec = prepare(*arguments, Settings(**settings))
+    plan = plan_of(spec, Machine.here())
     plan = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=width),))
     before, peak, is_over = resident(), 0, threading.Event()
 
@@ -83,7 +84,7 @@ def grown(hidden, width):
 
     jf.sweep(*arguments, **settings, plan=plan, progress=begin)
     is_over.set()
-    return tried(prepared, plan).bytes, peak - before
+    return tried(spec, plan, Machine.here()).bytes, peak - before
 
 
 if __name__ == "__main__":

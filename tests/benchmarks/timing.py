@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 import jefficient as jf
+from jefficient._core.devices import Machine
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
@@ -87,14 +88,12 @@ class Lanes:
             "metric": "train_loss",
             "keep": None,
         }
-        self.plan = plan_of(prepare(*self.given, Settings(**self.settings)))
+        spec = prepare(*self.given, Settings(**self.settings))
+        self.plan = plan_of(spec, Machine.here())
         if blocks is not None:
             self.plan = dataclasses.replace(self.plan, blocks=blocks)
         if width is not None:
-            [program] = self.plan.programs
-            self.plan = dataclasses.replace(
-                self.plan, programs=(dataclasses.replace(program, width=width),)
-            )
+            self.plan = self.plan.with_widths([width])
 
     def run(self) -> list[tuple[float, float, int]]:
         """Sweep: clock, CPU time and lane-steps done, after each segment; so the first are after compiling."""

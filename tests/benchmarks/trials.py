@@ -13,7 +13,6 @@ so growth from line to line says what is linear.
 import argparse
 import contextlib
 import cProfile
-import dataclasses
 import io
 import json
 import pickle
@@ -28,11 +27,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jefficient.sweeps.checkpoint._resume import Checkpointer
 from timing import machine
 
 import jefficient as jf
+from jefficient._core.devices import Machine
 from jefficient.results import Result, concatenated
+from jefficient.sweeps.checkpoint._checkpointer import Checkpointer
 from jefficient.sweeps.checkpoint._labels import attributes, dataset_of
 from jefficient.sweeps.planning._assemble import assemble
 from jefficient.sweeps.planning._plan import plan_of
@@ -122,15 +122,13 @@ def measured(n, given):
     with stage("space"):
         the_space = SPACES[given.space](configs)
     with stage("prepare"):
-        prepared = prepare(task(), optimizer, the_space, Settings(**settings))
+        spec = prepare(task(), optimizer, the_space, Settings(**settings))
+    machine = Machine.here()
     with stage("plan"):
-        plan = plan_of(prepared)
+        plan = plan_of(spec, machine)
     if given.width is not None:
-        plan = dataclasses.replace(
-            plan, programs=(dataclasses.replace(plan.programs[0], width=given.width),)
-        )
+        plan = plan.with_widths([given.width])
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        slots = jax.local_devices() * plan.blocks
         count = 0
 
         def report(progress):
@@ -138,14 +136,15 @@ def measured(n, given):
             count += 1
 
         with stage("assemble"):
-            engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
+            scheduler = assemble(spec, plan, machine, report, stack)
         with stage("compile"):
-            engine.compiled(engine.queues[0], slots[0])
+            scheduler.compiler(scheduler.queues[0], scheduler.devices[0])
         with stage("run"):
-            engine.run()
+            scheduler.run()
         with stage("dataset"):
-            about = attributes(prepared, plan, engine.record.seconds, engine.record.utilization)
-            dataset = dataset_of(prepared, engine.record, about)
+            record = scheduler.record
+            about = attributes(spec, plan, record.seconds, record.utilization)
+            dataset = dataset_of(spec, record, about)
         result = Result(dataset, dict(the_space.columns))
         with stage("table"):
             result.table()
@@ -169,16 +168,16 @@ def measured(n, given):
             cut = [pickle.loads(part) for part in packed]
         with stage("parts together"):
             concatenated(cut, np.arange(configs))
-        with stage("durable, begin"):
-            durable = Checkpointer(prepared, Path(folder) / "sweep", 0.0)
-            durable.begin(engine, plan)
+        with stage("checkpointer, begin"):
+            checkpointer = Checkpointer(spec, Path(folder) / "sweep", 0.0)
+            checkpointer.begin(scheduler, plan)
         with stage("snapshot"):
-            durable.between(engine, is_ending=False)
-        durable.close()
-        again = Checkpointer(prepared, Path(folder) / "sweep", 0.0)
+            checkpointer.at_boundary(scheduler, is_ending=False)
+        checkpointer.close()
+        again = Checkpointer(spec, Path(folder) / "sweep", 0.0)
         with stage("resume"):
-            engine = assemble(prepared, [p.width for p in plan.programs], slots, report, stack)
-            again.begin(engine, plan)
+            scheduler = assemble(spec, plan, machine, report, stack)
+            again.begin(scheduler, plan)
         again.close()
         with stage("show directory"):
             jf.load(Path(folder) / "sweep")

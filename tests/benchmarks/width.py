@@ -22,7 +22,7 @@ import jefficient as jf
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.programs._lanes import Shared, zeros
-from jefficient.sweeps.scheduler._continuous import Queue
+from jefficient.sweeps.scheduler import Queue
 
 FOREVER = 2**30  # updates of a trial
 
@@ -39,14 +39,15 @@ class Program:
             keep="last",
         )
         space = jf.grid(learning_rate=np.geomspace(1e-4, 1e-2, width))
-        prepared = prepare(workload.task, workload.optimizer, space, settings)
-        program = prepared.lane_program(0, width)
+        spec = prepare(workload.task, workload.optimizer, space, settings)
+        program = spec.lane_program(0, width)
         self.width, self.device = width, jax.local_devices()[0]
-        self.queue = Queue.of(prepared.parts[0], program)
-        self.shared = jax.device_put(Shared(prepared.data, settings.key), self.device)
-        self.shapes = program.empty(self.queue.idle(), self.shared)
+        self.queue = Queue.of(spec.groups[0], program)
+        self.shared = jax.device_put(Shared(spec.data, settings.key), self.device)
+        idle = self.queue.idle_commands()
+        self.shapes = program.empty(idle, self.shared)
         begun = time.perf_counter()
-        self.segment = program.lower(self.shapes, self.queue.idle(), self.shared).compile()
+        self.segment = program.lower(self.shapes, idle, self.shared).compile()
         self.compiling = time.perf_counter() - begun
         self.updates = 1
         block, enough = Block(self), 1e6 * seconds / 2
@@ -66,12 +67,11 @@ class Block:
         """Microseconds for one lane's update in a segment."""
         program, every = self.program, np.arange(self.program.width)
         self.done += program.updates
-        orders = program.queue.orders(
-            every, np.full(len(every), is_fresh), np.zeros(len(every), int)
-        )
-        orders = orders._replace(until=np.full(len(every), self.done, np.int32))
+        fresh = np.full(len(every), is_fresh)
+        commands = program.queue.commands(every, fresh, np.zeros(len(every), int))
+        commands = commands._replace(until=np.full(len(every), self.done, np.int32))
         begun = time.perf_counter()
-        self.lanes, _ = jax.block_until_ready(program.segment(self.lanes, orders, program.shared))
+        self.lanes, _ = jax.block_until_ready(program.segment(self.lanes, commands, program.shared))
         return 1e6 * (time.perf_counter() - begun) / program.updates / len(every)
 
 
