@@ -65,9 +65,9 @@ def variance_factor(dataset: xr.Dataset) -> float:
     if folds == 1:
         return 1 / dataset.sizes["seed"]
     train, test = (float(dataset[name].mean()) for name in ("training_rows", "validation_rows"))
-    return 1 / folds + (
-        test / train if train > 0 else 1 / (folds - 1)
-    )  # without rows: as k equal parts have it
+    # without examples: as k equal splits have it
+    overlap = test / train if train > 0 else 1 / (folds - 1)
+    return 1 / folds + overlap
 
 
 def standard_errors(dataset: xr.Dataset, variable: str | None = None) -> np.ndarray:
