@@ -52,15 +52,15 @@ class Labels:
         columns: for each hyperparameter its label in every configuration, as `Space.shown` has
             them.
         hashes: of every configuration.
-        training_rows: of every fold; 0 where there are no rows.
-        validation_rows: of every fold; 0 where none are held out.
+        training_examples: of every fold; 0 where there are no rows.
+        validation_examples: of every fold; 0 where none are held out.
         layers: the parameters that were watched one by one.
     """
 
     columns: Mapping[str, tuple]
     hashes: Sequence[str]
-    training_rows: Sequence[int]
-    validation_rows: Sequence[int]
+    training_examples: Sequence[int]
+    validation_examples: Sequence[int]
     layers: Sequence[str] = ()
 
 
@@ -98,8 +98,8 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
             "step": (("config", "evaluation"), curves.step),
             "epoch": (("config", "evaluation"), epoch),
             "block_width": ("config", curves.block_width),
-            "training_rows": ("fold", np.array(labels.training_rows, int)),
-            "validation_rows": ("fold", np.array(labels.validation_rows, int)),
+            "training_examples": ("fold", np.array(labels.training_examples, int)),
+            "validation_examples": ("fold", np.array(labels.validation_examples, int)),
             **({"layer": np.array(labels.layers, object)} if labels.layers else {}),
         },
         attrs=dict(attributes),
@@ -141,15 +141,15 @@ _DESCRIPTIONS = {
     "step": "updates made at this evaluation, -1 past the last one",
     "block_width": "lanes that were trained side by side: at equal width a trial has the same bits",
     "epoch": "passes over the training rows at this evaluation",
-    "training_rows": "rows that the trials of a fold are trained on",
-    "validation_rows": "rows that a fold holds out",
+    "training_examples": "rows that the trials of a fold are trained on",
+    "validation_examples": "rows that a fold holds out",
 }
 
 _UNITS = {
     "updates": ("step", "steps_taken"),
     "passes over the training rows": ("epoch",),
     "s": ("seconds",),
-    "rows": ("training_rows", "validation_rows"),
+    "rows": ("training_examples", "validation_examples"),
 }
 
 

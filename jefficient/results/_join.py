@@ -20,7 +20,7 @@ WHERE = "jf.Result + jf.Result"
 _SAME = ("metric", "mode", "select", "diverged_above", "data", "optimizer")
 """Attributes that decide what the numbers mean."""
 
-_ROWS = ("training_rows", "validation_rows")
+_ROWS = ("training_examples", "validation_examples")
 _SAME_CALL = ("steps", "epochs", "batch_size", "key")
 
 
@@ -132,7 +132,7 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
         **{f"{name}s": (one.sizes[name], two.sizes[name]) for name in ("seed", "fold")},
         **{
             name: (one[name].values.tolist(), two[name].values.tolist())
-            for name in ("training_rows", "validation_rows")
+            for name in ("training_examples", "validation_examples")
         },
         **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
         **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},

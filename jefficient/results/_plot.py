@@ -7,13 +7,13 @@ import xarray as xr
 
 from ._score import Score
 from .plots import (
-    CurvesPicture,
-    HeatmapPicture,
-    LayersPicture,
-    ProgressPicture,
-    SparsityPicture,
-    SpreadPicture,
-    ValuesPicture,
+    CurvesPlot,
+    HeatmapPlot,
+    LayersPlot,
+    ProgressPlot,
+    SparsityPlot,
+    SpreadPlot,
+    ValuesPlot,
     legend,
     new_axes,
     one_of,
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PICTURES = {
-    "values": ValuesPicture,
-    "curves": CurvesPicture,
-    "heatmap": HeatmapPicture,
-    "progress": ProgressPicture,
-    "spread": SpreadPicture,
-    "layers": LayersPicture,
-    "sparsity": SparsityPicture,
+    "values": ValuesPlot,
+    "curves": CurvesPlot,
+    "heatmap": HeatmapPlot,
+    "progress": ProgressPlot,
+    "spread": SpreadPlot,
+    "layers": LayersPlot,
+    "sparsity": SparsityPlot,
 }
 
 

@@ -64,7 +64,7 @@ def variance_factor(dataset: xr.Dataset) -> float:
     folds = dataset.sizes["fold"]
     if folds == 1:
         return 1 / dataset.sizes["seed"]
-    train, test = (float(dataset[name].mean()) for name in ("training_rows", "validation_rows"))
+    train, test = (float(dataset[name].mean()) for name in ("training_examples", "validation_examples"))
     # without examples: as k equal splits have it
     overlap = test / train if train > 0 else 1 / (folds - 1)
     return 1 / folds + overlap

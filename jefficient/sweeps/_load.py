@@ -121,7 +121,7 @@ def _from_directory(path: Path) -> "Result":
     if not is_running:
         status[status == Status.RUNNING] = Status.INTERRUPTED
     curves = Curves(
-        evaluations={name: record[f"evaluations/{name}"] for name in body["measured"]},
+        measured={name: record[f"evaluations/{name}"] for name in body["measured"]},
         diagnostics={name: record[f"evaluations/{name}"] for name in body["diagnostics"]},
         seconds=record["evaluations/seconds"],
         status=status,

@@ -55,7 +55,7 @@ def made(
         status = np.where(np.isnan(scores), Status.DIVERGED, Status.FINISHED)
     is_diverged = np.asarray(status) == Status.DIVERGED
     curves = Curves(
-        evaluations=evaluations,
+        measured=evaluations,
         diagnostics={
             name: np.broadcast_to(x, (*shape, *np.shape(x)[3:])).astype(np.float32)
             for name, x in (diagnostics or {}).items()

@@ -11,7 +11,7 @@ from results.test_plot import grid, planted
 
 from jefficient.results import Status
 from jefficient.results._axes import labelled, measured_scale, scale_of
-from jefficient.results.plots._heatmap import HeatmapPicture
+from jefficient.results.plots._heatmap import HeatmapPlot
 
 matplotlib.use("Agg")
 
@@ -427,7 +427,7 @@ def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
         draws.sum(axis=0)[:, None, None],
         {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()},
     )
-    picture = HeatmapPicture.of("here", result.dataset, result.score)
+    picture = HeatmapPlot.of("here", result.dataset, result.score)
     assert picture.cells.size == 0
     assert not picture.is_product
     assert picture.best == draws.sum(axis=0).argmin()

@@ -194,7 +194,7 @@ class Reading:
             self.dataset[name].transpose("config", "evaluation").values
             for name in ("step", "epoch")
         )
-        has_rows = self.dataset["training_rows"].values.max() > 0
+        has_rows = self.dataset["training_examples"].values.max() > 0
         return (
             f"epoch {round(float(epoch[self.best, evaluation]), 1):g}"
             if has_rows

@@ -10,14 +10,14 @@ from ._style import MANY, Style, draw_crosses, draw_ring, set_scale
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ._heatmap import HeatmapPicture
+    from ._heatmap import HeatmapPlot
 
 
 LETTERS = 36
 """That fit below a picture with a colour bar in all, gaps between labels left out."""
 
 
-def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
+def draw_cells(ax: "Axes", picture: "HeatmapPlot", colors: Style) -> Any:
     """One cell for each pair of values; returns what a colour bar explains."""
     cells = picture.cells
     values = np.where(cells >= 0, picture.means[cells], np.nan)
@@ -44,7 +44,7 @@ def draw_cells(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
     return image
 
 
-def draw_dots(ax: "Axes", picture: "HeatmapPicture", colors: Style) -> Any:
+def draw_dots(ax: "Axes", picture: "HeatmapPlot", colors: Style) -> Any:
     """One dot for each configuration; returns what a colour bar explains."""
     is_number = [np.issubdtype(column.dtype, np.number) for column in picture.columns]
     x, y = (

@@ -30,7 +30,7 @@ DRAWN = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class CurvesPicture:
+class CurvesPlot:
     """What there is to draw.
 
     Attributes:

@@ -22,7 +22,7 @@ VALUES = 50
 
 
 @dataclasses.dataclass(frozen=True)
-class HeatmapPicture:
+class HeatmapPlot:
     """What there is to draw.
 
     Attributes:

@@ -23,7 +23,7 @@ NAMED = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class LayersPicture:
+class LayersPlot:
     """What there is to draw.
 
     Attributes:

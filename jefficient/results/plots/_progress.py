@@ -21,7 +21,7 @@ POINTS = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class ProgressPicture:
+class ProgressPlot:
     """What there is to draw.
 
     Attributes:

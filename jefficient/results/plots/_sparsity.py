@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SparsityPicture:
+class SparsityPlot:
     """What there is to draw.
 
     Attributes:

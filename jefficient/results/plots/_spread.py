@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadPicture:
+class SpreadPlot:
     """What there is to draw, of the leaders alone, best first.
 
     Attributes:

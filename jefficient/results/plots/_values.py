@@ -30,7 +30,7 @@ BARS = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class ValuesPicture:
+class ValuesPlot:
     """What there is to draw.
 
     Attributes:
