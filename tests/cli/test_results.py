@@ -39,7 +39,7 @@ def test_show_says_what_it_leaves_out_and_how_sure_the_best_is(saved, capsys):
     assert "2 more configurations: --top 3 prints all." in out
     assert "best: learning_rate=0.2: valid_loss 0.25 ± 0.05" in out  # std 0.0707 / sqrt(2)
     # Differences 0.3 and 0.4: t = 0.35 / 0.05 = 7 with one degree of freedom, p = 0.09.
-    assert "1 other configuration cannot be told from it." in out
+    assert "1 other configuration cannot be distinguished from it." in out
     assert "warning, diverged:" in out
 
 

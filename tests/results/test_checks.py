@@ -10,7 +10,7 @@ from jefficient.results.checks._reading import Curve
 
 RATES = np.logspace(-3, -1, 5)
 VALLEY = np.array([0.5, 0.4, 0.3, 0.4, 0.5])  # symmetric about the best: nothing to gain in between
-LOOKS = 10
+EVALUATIONS = 10
 FALLING = np.concatenate(
     [2.0 ** -np.arange(9), [0.0]]
 )  # a tenth of the gain comes in the last half, little at the end
@@ -71,7 +71,7 @@ def only(result, name, *texts):
 def test_a_clean_sweep_has_nothing_to_say(planted):
     found = planted.result().checks()
     assert found == ()
-    assert str(found) == "The checks have nothing to say."
+    assert str(found) == "The checks found nothing."
     assert planted.result(select="best").checks() == ()
 
 
@@ -174,7 +174,7 @@ def test_diverged(planted):
 
 
 OVERFIT = np.array([1.0, 0.6, 0.3, 0.1, 0.0, 0.03, 0.08, 0.14, 0.21, 0.3])
-LONG = np.linspace(1, 0, LOOKS) ** 3
+LONG = np.linspace(1, 0, EVALUATIONS) ** 3
 
 
 def test_overfitting(planted):
@@ -200,12 +200,12 @@ def test_overfitting(planted):
 def test_rising(planted):
     turning = np.array([1.0, 0.6, 0.3, 0.1, 0.0, 0.03, 0.08, 0.14, 0.21, 0.3])
     only(planted.result(train=turning), "rising", "from 0.1 at epoch 10 to 0.4 at epoch 20")
-    only(planted.result(train=np.linspace(0, 0.4, LOOKS)), "rising")
+    only(planted.result(train=np.linspace(0, 0.4, EVALUATIONS)), "rising")
 
 
 def test_improving(planted):
     check = only(
-        planted.result(falling=np.linspace(1, 0, LOOKS)),
+        planted.result(falling=np.linspace(1, 0, EVALUATIONS)),
         "improving",
         "22%",
         "after epoch 16, of 20",
@@ -214,7 +214,7 @@ def test_improving(planted):
 
 
 def test_saturated(planted):
-    early = np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
+    early = np.concatenate([[1.0, 0.3, 0.05], np.zeros(EVALUATIONS - 3)])
     assert (
         only(planted.result(falling=early), "saturated", "after epoch 10, of 20", "0.0%").severity
         == "note"
@@ -248,7 +248,7 @@ def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):
         curves = (
             scores[..., None]
             + 0.1 * FALLING
-            + way * tilts[..., None] * np.linspace(1, 0, LOOKS) ** 2
+            + way * tilts[..., None] * np.linspace(1, 0, EVALUATIONS) ** 2
         )
         evaluations = {"valid_m": planted.sign * curves, "train_loss": 0.1 + FALLING}
         result = made(
@@ -263,7 +263,7 @@ def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):
 
 def test_clipped(planted):
     for share, fires in ((0.8, True), (0.3, False)):
-        curves = np.full((5, *planted.shape, LOOKS), share)
+        curves = np.full((5, *planted.shape, EVALUATIONS), share)
         curves[[0, 1, 3, 4]] = 0.9  # others than the best do not count
         curves[2, ..., -1] = np.nan
         result = planted.result(diagnostics={"clipped": curves})
@@ -351,7 +351,7 @@ def test_odd_results_are_read(planted):
 def test_severe_ones_come_first_and_are_printed_one_a_line(planted):
     means = [0.5, 0.45, 0.4, 0.31, 0.3]
     found = planted.result(
-        means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
+        means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(EVALUATIONS - 3)])
     ).checks()
     assert isinstance(found, Checks)
     assert [check.severity for check in found] == ["warning", "note"]
@@ -388,5 +388,7 @@ def test_a_result_without_an_overflow_of_words(planted):
 
 def test_a_curve_that_only_recovers_from_a_rise_brought_nothing_to_measure_by(planted):
     """It begins at its best, rises, and has not fallen back at its end."""
-    hill = np.concatenate([np.linspace(0, 1, LOOKS // 2), np.linspace(1, 0.1, LOOKS - LOOKS // 2)])
+    hill = np.concatenate(
+        [np.linspace(0, 1, EVALUATIONS // 2), np.linspace(1, 0.1, EVALUATIONS - EVALUATIONS // 2)]
+    )
     assert "improving" not in names(planted.result(falling=hill))

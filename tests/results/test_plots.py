@@ -1,4 +1,4 @@
-"""Pictures show what the dataset says: what is drawn against NumPy, combinations counted out, and numbers by hand."""
+"""Plots show what the dataset says: what is drawn against NumPy, combinations counted out, and numbers by hand."""
 
 import itertools
 
@@ -228,7 +228,7 @@ def test_other_lengths_of_one_batch_size_are_steps():
 
 
 def cell(ax, x, y):
-    """The value of the picture's cell."""
+    """The value of the plot's cell."""
     return ax.images[0].get_array()[y, x]
 
 
@@ -408,8 +408,8 @@ def test_zeros_stand_against_the_score():
     np.testing.assert_allclose(other.get_array(), [1, 1, 2])
 
 
-def test_a_best_whose_trials_have_no_look_in_common_is_described():
-    """With select="best" two seeds may have their only finite evaluates different times."""
+def test_a_best_whose_trials_have_no_evaluation_in_common_is_described():
+    """With select="best" two seeds may have their only finite evaluations at different times."""
     values = np.array([[[[0.1, np.nan]], [[np.nan, 0.2]]]])
     result = made(
         np.zeros((1, 2, 1)),
@@ -417,7 +417,7 @@ def test_a_best_whose_trials_have_no_look_in_common_is_described():
         evaluations={"valid_loss": values},
         select="best",
     )
-    assert "has no evaluate which all trials have a number" in result.plot.describe("curves")
+    assert "has no evaluation with a number in every trial" in result.plot.describe("curves")
 
 
 def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
@@ -427,7 +427,7 @@ def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
         draws.sum(axis=0)[:, None, None],
         {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()},
     )
-    picture = HeatmapPlot.of("here", result.dataset, result.score)
-    assert picture.cells.size == 0
-    assert not picture.is_product
-    assert picture.best == draws.sum(axis=0).argmin()
+    plot = HeatmapPlot.of("here", result.dataset, result.score)
+    assert plot.cells.size == 0
+    assert not plot.is_product
+    assert plot.best == draws.sum(axis=0).argmin()

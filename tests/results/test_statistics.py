@@ -7,7 +7,8 @@ from scipy import optimize, special, stats
 
 import jefficient as jf
 from jefficient.results import Status
-from jefficient.results._statistics import Units, against, bonferroni, t_test
+from jefficient.results._moderated import against
+from jefficient.results._statistics import Units, bonferroni, t_test
 
 RNG = np.random.default_rng(0)
 SEEDS = RNG.normal(size=(4, 6, 1)) * 0.1 + np.arange(4)[:, None, None] * 0.15

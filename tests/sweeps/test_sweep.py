@@ -251,7 +251,7 @@ def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
     assert float(loss(last.params(), held_out)) == pytest.approx(curve[-1], rel=1e-5)
     assert float(loss(best.params(), held_out)) == pytest.approx(curve.min(), rel=1e-5)
     nothing = sweep(keep=None)
-    with pytest.raises(jf.JefficientError, match="weights must have been kept, got config=0"):
+    with pytest.raises(jf.JefficientError, match="weights must have been checkpointed, got config=0"):
         nothing.params(0)
 
 
