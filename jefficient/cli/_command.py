@@ -11,18 +11,7 @@ Commands: TypeAlias = Any
 def add_command(
     commands: Commands, name: str, line: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """Add a command.
-
-    Args:
-        commands: where to, from argparse.
-        name: of the command.
-        line: its help in the list of commands.
-        text: its own help, whose line breaks are kept.
-        run: from the parsed arguments to the exit code.
-
-    Returns:
-        A parser for the command's arguments.
-    """
+    """Add a command; return the parser for its arguments. The line breaks of `text` stay."""
     parser = commands.add_parser(
         name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -12,10 +12,8 @@ from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
 from ._moderated import against
-from ._score import nan_mean
+from ._score import nan_mean, one_of
 from ._statistics import bonferroni, finished, standard_errors, units_of
-
-RULES = ("best", "1se")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +72,7 @@ def choose(
 ) -> Best:
     """See `Result.best`."""
     where = "jf.Result.best"
-    if rule not in RULES:
-        raise ArgumentError(f"{where}: rule must be one of {list(RULES)}, got rule={rule!r}.")
+    one_of(where, "rule", rule, ("best", "1se"))
     if prefer is not None and not isinstance(prefer, Mapping):
         raise ArgumentTypeError(
             f"{where}: prefer must be a dict such as {{'l2': 'high'}}, got prefer={prefer!r}."

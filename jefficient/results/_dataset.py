@@ -113,9 +113,8 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
     for name, text in _DESCRIPTIONS.items():
         if name in dataset.variables:  # a jf.Trial need not have a training loss
             dataset[name].attrs["long_name"] = text
-    for unit, names in _UNITS.items():
-        for name in names:
-            dataset[name].attrs["units"] = unit
+    for name, unit in _UNITS.items():
+        dataset[name].attrs["units"] = unit
     for name in labels.columns:
         dataset[name].attrs["role"] = "hyperparameter"
     for name in curves.diagnostics:
@@ -148,10 +147,11 @@ _DESCRIPTIONS = {
 }
 
 _UNITS = {
-    "updates": ("step", "steps_taken"),
-    "passes over the training set": ("epoch",),
-    "s": ("seconds",),
-    "examples": EXAMPLES,
+    "step": "updates",
+    "steps_taken": "updates",
+    "epoch": "passes over the training set",
+    "seconds": "s",
+    **dict.fromkeys(EXAMPLES, "examples"),
 }
 
 
@@ -188,21 +188,13 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """Return `variable` at the evaluation that counts for each trial.
-
-    Returns:
-        Array (configs, seeds, folds), NaN where a trial has no score.
-    """
+    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one."""
     values = dataset[variable].transpose(*EVALUATIONS).values
     return at_evaluations(values, counted_evaluations(dataset, score))
 
 
 def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
-    """Return the evaluation at which each trial has its score.
-
-    Returns:
-        Int array (configs, seeds, folds), -1 where a trial has no score.
-    """
+    """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
     metric = dataset[score.metric].transpose(*EVALUATIONS).values
     step = dataset["step"].transpose("config", "evaluation").values
@@ -212,14 +204,9 @@ def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.n
 
 
 def last_evaluation(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
-    """Return the last evaluation of each trial.
+    """Return the last evaluation of each trial, int array like `steps_taken`, -1 for none.
 
-    Args:
-        step: int array (…, evaluations): updates made at each, -1 past a configuration's last.
-        steps_taken: int array (…).
-
-    Returns:
-        Int array like `steps_taken`, -1 for none.
+    `step`, int array (…, evaluations), has the updates made at each, -1 past the last.
     """
     return ((step >= 0) & (step <= steps_taken[..., None])).sum(axis=-1) - 1
 

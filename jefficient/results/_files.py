@@ -8,7 +8,7 @@ variable. The attribute ``sha256`` is the digest of everything else.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,25 +149,21 @@ def _load(path: Path, group: str) -> xr.Dataset:
 
 
 def _digest(groups: Mapping[str, xr.Dataset]) -> str:
+    """Hash all that the datasets contain, in alphabetical order."""
     content = hashlib.sha256()
     for name in sorted(groups):
-        for each in _canonical(groups[name]):
-            content.update(each)
+        dataset = groups[name]
+        content.update(_json(_plain(dataset.attrs)))
+        for variable in sorted(map(str, dataset.variables)):
+            x = dataset[variable]
+            content.update(_json([variable, x.dims, list(x.shape), _plain(x.attrs)]))
+            is_text = x.dtype == object
+            content.update(_json(x.values.tolist()) if is_text else x.values.tobytes())
     return content.hexdigest()
 
 
-def _canonical(dataset: xr.Dataset) -> Iterator[bytes]:
-    """Write the whole content of a dataset, in alphabetical order."""
-    yield json.dumps(_plain(dataset.attrs), sort_keys=True).encode()
-    for name in sorted(map(str, dataset.variables)):
-        x = dataset[name]
-        values = x.values
-        yield json.dumps([name, x.dims, list(x.shape), _plain(x.attrs)], sort_keys=True).encode()
-        yield (
-            json.dumps(values.tolist()).encode()
-            if values.dtype == object
-            else np.ascontiguousarray(values).tobytes()
-        )
+def _json(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:

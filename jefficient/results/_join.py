@@ -69,15 +69,16 @@ def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None
     A number of each configuration that only some datasets have, such as `optuna_trial`, is -1 in
     the others.
     """
-    evaluations = max(each.sizes["evaluation"] for each in datasets)
     coordinates = {
         name: x.attrs
         for each in datasets
         for name, x in each.coords.items()
         if x.dims == ("config",)
     }
+    # no evaluation is made after a configuration's last: step is -1 there
+    every = np.arange(max(each.sizes["evaluation"] for each in datasets))
     padded = [
-        _with_coordinates(_padded(each, evaluations), coordinates)
+        _with_coordinates(each.reindex(evaluation=every, fill_value={"step": -1}), coordinates)
         for each in _labelled_alike(datasets)
     ]
     dataset = xr.concat(
@@ -102,11 +103,6 @@ def _labelled_alike(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     return [each.assign_coords({name: texts(each[name]) for name in mixed}) for each in datasets]
 
 
-def _padded(dataset: xr.Dataset, evaluations: int) -> xr.Dataset:
-    """Return the dataset with so many evaluations; `step` is -1 past a configuration's last."""
-    return dataset.reindex(evaluation=np.arange(evaluations), fill_value={"step": -1})
-
-
 def _with_coordinates(
     dataset: xr.Dataset, coordinates: Mapping[Hashable, Mapping[str, Any]]
 ) -> xr.Dataset:
@@ -119,12 +115,9 @@ def _with_coordinates(
 
 @dataclasses.dataclass(frozen=True)
 class _Both:
-    """A trainer that trains each configuration as the sweep did that it comes from.
+    """A trainer that trains each configuration as in the sweep that it comes from.
 
-    Attributes:
-        first: the first result.
-        second: the second.
-        second_of: number in the joined result to number in the second, of what comes from there.
+    `second_of` has the configurations of the second: number in the joined result to number there.
     """
 
     first: Content

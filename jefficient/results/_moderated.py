@@ -7,9 +7,9 @@ from the scatter of the variances how alike they are, as a prior of so many degr
 """
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
-from ._statistics import Differences, Units, two_sided, variance
+from ._statistics import Differences, Units, variance
 
 FEWEST = 4
 """Variances from which a scatter is estimated: the scatter of fewer says nothing."""
@@ -31,7 +31,8 @@ def against(units: Units, best: np.ndarray | int) -> Differences:
     difference = means - np.take_along_axis(means, best, axis=-1)
     error = np.sqrt(units.factor * (variances + np.take_along_axis(variances, best, axis=-1)))
     statistic = np.divide(difference, error, out=np.zeros_like(difference), where=error != 0)
-    return Differences(difference, error, statistic, two_sided(statistic, degrees[..., None]))
+    p_value = 2 * stats.t.sf(np.abs(statistic), degrees[..., None])
+    return Differences(difference, error, statistic, p_value)
 
 
 def moderated(units: Units, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,10 +96,8 @@ def _prior(variances: np.ndarray, own: int) -> tuple[np.ndarray, np.ndarray]:
     is_pooled = excess <= 0
     degrees = 2 * _trigamma_inverse(np.where(is_pooled, 1.0, excess))
     common = np.exp(logs.mean(axis=-1) + _log_bias(degrees))
-    return (
-        np.where(is_pooled, variances.mean(axis=-1), common),
-        np.where(is_pooled, np.inf, degrees),
-    )
+    common = np.where(is_pooled, variances.mean(axis=-1), common)
+    return common, np.where(is_pooled, np.inf, degrees)
 
 
 def _log_bias(degrees: np.ndarray | float) -> np.ndarray | float:

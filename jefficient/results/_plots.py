@@ -6,36 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from ._score import Score
-from .plots import (
-    CurvesPlot,
-    HeatmapPlot,
-    LayersPlot,
-    Plot,
-    ProgressPlot,
-    SparsityPlot,
-    SpreadPlot,
-    ValuesPlot,
-    legend,
-    new_axes,
-    one_of,
-)
+from . import plots
+from ._score import Score, one_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAKERS: dict[str, Callable[..., Plot]] = {
-    "values": ValuesPlot.of,
-    "curves": CurvesPlot.of,
-    "heatmap": HeatmapPlot.of,
-    "progress": ProgressPlot.of,
-    "spread": SpreadPlot.of,
-    "layers": LayersPlot.of,
-    "sparsity": SparsityPlot.of,
+_MAKERS: dict[str, Callable[..., plots.Plot]] = {
+    "values": plots.ValuesPlot.of,
+    "curves": plots.CurvesPlot.of,
+    "heatmap": plots.HeatmapPlot.of,
+    "progress": plots.ProgressPlot.of,
+    "spread": plots.SpreadPlot.of,
+    "layers": plots.LayersPlot.of,
+    "sparsity": plots.SparsityPlot.of,
 }
 
 
-def plot_of(dataset: xr.Dataset, score: Score, name: str, *args: Any, **kwargs: Any) -> Plot:
+def plot_of(dataset: xr.Dataset, score: Score, name: str, *args: Any, **kwargs: Any) -> plots.Plot:
     """Compute what the plot of this name shows; the arguments are those of `Plots`' method."""
     return _MAKERS[name](f"jf.Result.plot.{name}", dataset, score, *args, **kwargs)
 
@@ -237,6 +225,6 @@ class Plots:
         plot = plot_of(self.dataset, self.score, name, *args, **kwargs)  # before a new figure
         is_own = ax is None
         if ax is None:
-            ax = new_axes(f"jf.Result.plot.{name}")
-        legend(ax, plot.draw(ax), is_own)
+            ax = plots.new_axes(f"jf.Result.plot.{name}")
+        plots.legend(ax, plot.draw(ax), is_own)
         return ax

@@ -51,10 +51,8 @@ class Result:
 
     def __post_init__(self):
         if not self.space:
-            labels = {
-                name: tuple(self.dataset[name].values.tolist())
-                for name in hyperparameters(self.dataset)
-            }
+            names = hyperparameters(self.dataset)
+            labels = {name: tuple(self.dataset[name].values.tolist()) for name in names}
             object.__setattr__(self, "space", labels)
         count = self.dataset.sizes["config"]
         lengths = {name: len(values) for name, values in self.space.items()}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,14 +53,8 @@ class Score:
                 "mode=None."
             )
         mode = mode or "min"
-        for name, value, choices in (
-            ("mode", mode, ("min", "max")),
-            ("select", select, ("last", "best")),
-        ):
-            if value not in choices:
-                raise ArgumentError(
-                    f"{where}: {name} must be one of {list(choices)}, got {name}={value!r}."
-                )
+        one_of(where, "mode", mode, ("min", "max"))
+        one_of(where, "select", select, ("last", "best"))
         return cls(metric, mode, select)
 
     @property
@@ -111,6 +106,14 @@ class Score:
 Rank = tuple[int, float, float]
 """Trials without a score; minus the updates made if not all trials finished, otherwise -inf; the
 mean, signed."""
+
+
+def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ArgumentError(
+            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
+        )
 
 
 def at_evaluations(values: np.ndarray, evaluations: np.ndarray) -> np.ndarray:

@@ -99,23 +99,14 @@ def t_test(differences: np.ndarray, factor: float, floor: np.ndarray | float = 0
     # without spread, 0/0 is not shown to differ (statistic 0), and x/0 is certain
     statistic = np.divide(mean, error, out=np.zeros_like(mean), where=error != 0)
     statistic = np.where((error == 0) & (mean != 0), np.copysign(np.inf, mean), statistic)
-    return Differences(mean, error, statistic, two_sided(statistic, degrees_of(differences)))
+    p_value = 2 * stats.t.sf(np.abs(statistic), differences.shape[-1] - 1)
+    return Differences(mean, error, statistic, p_value)
 
 
 def paired_test(units: Units, a: int, b: int) -> Differences:
     """Test whether the means of two configurations differ, with the spread of their difference."""
     pair = units.values[[a, b]]
     return t_test(pair[0] - pair[1], units.factor, units.resolution * np.abs(pair).max())
-
-
-def two_sided(statistic: np.ndarray, degrees: np.ndarray | int) -> np.ndarray:
-    """Return the p-value of a t-statistic."""
-    return 2 * stats.t.sf(np.abs(statistic), degrees)
-
-
-def degrees_of(units: np.ndarray) -> int:
-    """Return the degrees of freedom of a spread over (…, units)."""
-    return units.shape[-1] - 1
 
 
 def bonferroni(p_values: np.ndarray, comparisons: int) -> np.ndarray:
@@ -133,6 +124,6 @@ def finished(dataset: xr.Dataset) -> np.ndarray:
 
 def variance(values: np.ndarray) -> np.ndarray:
     """Return s² along the last axis; NaN for one value."""
-    if degrees_of(values) == 0:
+    if values.shape[-1] == 1:
         return np.full(values.shape[:-1], np.nan)
     return values.var(axis=-1, ddof=1)

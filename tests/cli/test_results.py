@@ -103,7 +103,7 @@ def test_a_page_that_cannot_be_written_is_one_line_on_stderr(saved, tmp_path, ca
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
-def test_a_wrong_number_of_rows_is_a_wrong_argument(top, saved, capsys):
+def test_a_wrong_number_of_configurations_is_a_wrong_argument(top, saved, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["show", saved, "--top", top])
     assert ended.value.code == 2
@@ -124,7 +124,9 @@ def test_help_needs_nothing_heavy():
     program = (
         "import sys; from jefficient.cli import main\n"
         "try: main(['--help'])\n"
-        "except SystemExit: print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
+        "except SystemExit:\n"
+        "    late = 'xarray', 'pandas', 'rich', 'matplotlib'\n"
+        "    print([m for m in late if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

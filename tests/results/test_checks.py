@@ -1,4 +1,4 @@
-"""Each check fires on its planted case, alone, and says its numbers; on a clean sweep none has anything to say."""
+"""Each check fires on what is planted for it, alone, and on nothing else."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ class Planted:
     def result(
         self, means=VALLEY, columns=None, *, falling=FALLING, train=FALLING, noise=1e-5, **arguments
     ):
-        """Curves are score + falling, and their sign turned for mode "max"; the training loss is 0.1 + train."""
+        """Curves are score + falling, negated for mode "max"; the training loss is 0.1 + train."""
         scores = self.noisy(means, noise) if np.ndim(means) == 1 else means
         evaluations = {
             "valid_m": self.sign * (scores[..., None] + np.asarray(falling)),
@@ -122,7 +122,7 @@ def test_where_hardly_anything_finished_the_stopping_rule_decided(planted):
 
 
 def test_of_drawn_values_one_is_the_last_by_chance(planted):
-    """The best few must be at the same end; a range from zero has a natural one; log-uniform ones have not."""
+    """The best few must be at the same end; a range from zero has a natural end."""
     count = 40
     rate = np.geomspace(1e-4, 1e-1, count) * planted.rng.uniform(0.95, 1.05, count)
     other = planted.rng.permutation(np.linspace(0.3, 0.7, count))
@@ -224,7 +224,7 @@ def test_saturated(planted):
 @pytest.mark.parametrize("evaluations", [10, 60])
 @pytest.mark.parametrize("units", [1, 3])
 def test_jitter_is_rarely_taken_for_overfitting_or_improvement(evaluations, units):
-    """Curves that fall to a plateau, with independent noise at each evaluation: the best evaluation is below the last by chance."""
+    """Curves fall to a plateau, with noise: the best evaluation is below the last by chance."""
     rng, found = np.random.default_rng(0), []
     for _ in range(300):
         values = np.exp(-8 * np.arange(evaluations) / evaluations) + 0.1 * rng.normal(
@@ -282,7 +282,7 @@ def test_noise(planted):
 
 
 def test_coarse(planted):
-    """0.4, 0.3, 0.32 at -1, 0, 1 (half decades about 0.01): 0.3 - 0.04 x + 0.06 x², least at 1/3, by 0.04²/0.24."""
+    """0.3 - 0.04 x + 0.06 x² in half decades about 0.01 is least at 1/3, by 0.04²/0.24."""
     check = only(
         planted.result([0.5, 0.4, 0.3, 0.32, 0.5]),
         "coarse",
@@ -340,9 +340,8 @@ def test_odd_results_are_read(planted):
         ).checks()
         == ()
     )
-    assert (
-        made(scores, {"learning_rate": RATES}, rows=(0, 0)).checks() == ()
-    )  # a trial of one's own has no rows
+    # a jf.Trial has no examples
+    assert made(scores, {"learning_rate": RATES}, examples=(0, 0)).checks() == ()
     scores, x = np.random.default_rng(0).normal(size=(3000, *planted.shape)), np.arange(3000.0)
     many = made(scores, {"x": x, "y": x[::-1]})
     assert "noise" in names(many)
@@ -386,7 +385,7 @@ def test_a_result_without_an_overflow_of_words(planted):
         assert len(str(check)) < 350
 
 
-def test_a_curve_that_only_recovers_from_a_rise_brought_nothing_to_measure_by(planted):
+def test_a_curve_that_only_recovers_from_a_rise_gained_nothing(planted):
     """It begins at its best, rises, and has not fallen back at its end."""
     hill = np.concatenate(
         [np.linspace(0, 1, EVALUATIONS // 2), np.linspace(1, 0.1, EVALUATIONS - EVALUATIONS // 2)]

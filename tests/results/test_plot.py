@@ -58,7 +58,9 @@ EDGES = {
     "highest": lambda: planted(
         [0.1, 0.5, 0.9, np.nan, 0.3, 0.2], TWO, metric="valid_accuracy", mode="max", select="best"
     ),
-    "training alone": lambda: planted([1, 2, 3, 4, 5, 6], TWO, metric="train_loss", rows=(80, 0)),
+    "training alone": lambda: planted(
+        [1, 2, 3, 4, 5, 6], TWO, metric="train_loss", examples=(80, 0)
+    ),
     "negative scores": lambda: planted([-1, -2, -3, np.nan, 0, 6], TWO),
     "equal scores": lambda: planted([1, 1, 1, 1, 1, 1], TWO),
     "nothing ended": lambda: planted(

@@ -39,6 +39,7 @@ def boundary(reading: Reading) -> Iterator[Finding]:
         if _is_matched(reading, (x > values[0]) & (x < values[-1])):
             continue
         beyond, how = _beyond(values, is_high)
+        beyond = round(beyond) if are_whole(values) else beyond
         extreme, way = ("largest", "upwards") if is_high else ("smallest", "downwards")
         yield Finding(
             "warning",
@@ -94,11 +95,6 @@ def _is_matched(reading: Reading, inside: np.ndarray) -> bool:
 
 def _beyond(values: np.ndarray, is_high: bool) -> tuple[float, str]:
     """Return the next value past the end of an axis, at its own spacing, and why that one."""
-    beyond, how = _step_beyond(values, is_high)
-    return (round(beyond) if are_whole(values) else beyond), how
-
-
-def _step_beyond(values: np.ndarray, is_high: bool) -> tuple[float, str]:
     end, neighbour = values[[-1, -2]] if is_high else values[[0, 1]]
     if neighbour != 0 and end / neighbour > 0 and scale_of(values) != "linear":
         factor = max(end / neighbour, neighbour / end)

@@ -16,7 +16,6 @@ from .._statistics import (
     by_unit,
     finished,
     paired_test,
-    standard_errors,
     t_test,
     units_of,
     variance_factor,
@@ -127,20 +126,10 @@ class Reading:
         """The scores by unit: folds or, with one fold, seeds."""
         return units_of(self.dataset)
 
-    @property
-    def repeats(self) -> int:
-        """How many units there are."""
-        return self.units.values.shape[1]
-
     @functools.cached_property
     def means(self) -> np.ndarray:
         """Mean scores, float array (configs,); the smaller, the better."""
         return self.score.sign * self.units.values.mean(axis=1)
-
-    @functools.cached_property
-    def errors(self) -> np.ndarray:
-        """Standard errors of the means, float array (configs,)."""
-        return standard_errors(self.dataset)
 
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:
@@ -157,12 +146,7 @@ class Reading:
         return float(paired_test(self.units, config, self.best).p_value)
 
     def beside(self, name: str, direction: int) -> int | None:
-        """Find the configuration that differs from the best in one axis alone, by the next value.
-
-        Args:
-            name: of the axis.
-            direction: 1 for the next larger value, -1 for the next smaller one.
-        """
+        """Find what differs from the best in one axis alone: next larger (1) or smaller (-1)."""
         x = self.axes[name]
         is_like = np.ones(len(x), bool)
         for other in hyperparameters(self.dataset):

@@ -7,6 +7,7 @@ import numpy as np
 from .._axes import scale_of
 from .._best import ties
 from .._dataset import TRIAL
+from .._statistics import standard_errors
 from ._boundary import are_whole
 from ._reading import LEVEL, Finding, Reading
 
@@ -52,7 +53,8 @@ def noise(reading: Reading) -> Iterator[Finding]:
     count = int(reading.finished.sum())
     if count < 2:
         return
-    if reading.repeats == 1:
+    repeats = reading.units.values.shape[1]
+    if repeats == 1:
         yield Finding(
             "warning",
             f"Each of the {count} configurations has one trial: nothing tells whether the best is "
@@ -66,7 +68,7 @@ def noise(reading: Reading) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"The best is within noise of {others} other configuration{'s' * (others > 1)} of "
-            f"{count}: {reading.repeats} {units} do not tell which of them is best.",
+            f"{count}: {repeats} {units} do not tell which of them is best.",
             "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
             "prefer=…)), or add seeds or folds.",
         )
@@ -105,7 +107,7 @@ def coarse(reading: Reading) -> Iterator[Finding]:
         best_x = float(np.exp(best_x) if is_log else best_x)
         if are_whole(reading.axes[name]) and round(best_x) in x:
             continue  # whole numbers leave no room between
-        error = float(reading.errors[reading.best])
+        error = float(standard_errors(reading.dataset)[reading.best])
         if gain > error:
             low, high = (x[0], x[1]) if best_x < x[1] else (x[1], x[2])
             yield Finding(

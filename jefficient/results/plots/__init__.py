@@ -4,7 +4,6 @@ from ._curves import CurvesPlot as CurvesPlot
 from ._heatmap import HeatmapPlot as HeatmapPlot
 from ._layers import LayersPlot as LayersPlot
 from ._progress import ProgressPlot as ProgressPlot
-from ._reading import one_of as one_of
 from ._sparsity import SparsityPlot as SparsityPlot
 from ._spread import SpreadPlot as SpreadPlot
 from ._style import Plot as Plot

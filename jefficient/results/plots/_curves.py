@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError
-from .._axes import Scale, labelled, measured_scale, sentence, shown
+from .._axes import labelled, measured_scale, sentence, shown
 from .._dataset import measured, ranking
 from .._score import Score, Status
 from ._evaluations import curve_ends, ended_early, last_seen, mean_curves, places
@@ -105,22 +105,16 @@ class CurvesPlot:
             is_low_good=is_low_good(score, variable),
         )
 
-    @property
-    def scale(self) -> Scale:
-        """Scale of the y axis."""
-        return measured_scale(self.y)
-
     def draw(self, ax: "Axes") -> str:
         """Draw; return the legend's title."""
-        set_scale(ax, "y", self.scale, self.y)
+        set_scale(ax, "y", measured_scale(self.y), self.y)
         self._draw_leaders(ax)
         self._draw_background(ax)
         has_curve = np.isfinite(self.ends[:, 1])
         draw_crosses(ax, *self.ends[has_curve].T)
         label = "_" if has_curve.any() else "diverged"
         draw_edge_crosses(ax, self.ends[~has_curve, 0], is_at_top=self.is_low_good, label=label)
-        ax.set_xlabel(self.along)
-        ax.set_ylabel(labelled(self.variable))
+        ax.set(xlabel=self.along, ylabel=labelled(self.variable))
         return self.title if self.leaders.size else ""
 
     def _draw_leaders(self, ax: "Axes") -> None:

@@ -9,8 +9,8 @@ import xarray as xr
 from ..._core.errors import ArgumentError
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import hyperparameters, ranking
-from .._score import Score, Status
-from ._reading import has, is_low_good, means, measured_or_metric, one_of, scored
+from .._score import Score, Status, one_of
+from ._reading import best_of, has, is_low_good, means, measured_or_metric
 from ._style import MANY, Style, draw_crosses, draw_ring, norm_of, set_scale
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ class HeatmapPlot:
         if cells.size:
             worst_first = ranking(dataset, score)[::-1]  # so that the best is written last
             cells[y_place[worst_first], x_place[worst_first]] = worst_first
-        leaders = scored(dataset, score)
         return cls(
             names=names,
             variable=variable,
@@ -88,14 +87,13 @@ class HeatmapPlot:
             means=means(dataset, score, variable),
             cells=cells,
             diverged=has(dataset, Status.DIVERGED),
-            best=int(leaders[0]) if leaders.size else None,
+            best=best_of(dataset, score),
             is_low_good=is_low_good(score, variable),
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel(labelled(self.names[0]))
-        ax.set_ylabel(labelled(self.names[1]))
+        ax.set(xlabel=labelled(self.names[0]), ylabel=labelled(self.names[1]))
         shown_means = self.means[self.cells[self.cells >= 0]] if self.is_product else self.means
         scale = measured_scale(shown_means) if self.is_low_good else "linear"
         colors: Style = {
@@ -226,8 +224,9 @@ def _annotate(ax: "Axes", values: np.ndarray, image: "ScalarMappable") -> None:
     figure: Any = ax.figure
     width = 0.8 * ax.bbox.width / figure.dpi / values.shape[1]  # inches, less the colour bar
     places = np.argwhere(np.isfinite(values))
+    numbers = values[np.isfinite(values)].tolist()  # in the order of places
     for digits in (3, 2):
-        texts = [_short(float(values[y, x]), digits) for y, x in places]
+        texts = [f"{x:.{digits}g}" if abs(x) < 99.5 else f"{x:.0f}" for x in numbers]
         if texts and max(map(len, texts)) * 0.08 < width and values.shape[0] <= 14:
             break
     else:
@@ -237,7 +236,3 @@ def _annotate(ax: "Axes", values: np.ndarray, image: "ScalarMappable") -> None:
         is_bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         color = "black" if is_bright else "white"
         ax.text(x, y, text, color=color, ha="center", va="center", fontsize="small")
-
-
-def _short(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}" if abs(value) < 99.5 else f"{value:.0f}"

@@ -9,8 +9,8 @@ import xarray as xr
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, sentence, shown
 from .._dataset import TRIAL
-from .._score import Score, nan_mean
-from ._reading import one_of, scored
+from .._score import Score, nan_mean, one_of
+from ._reading import best_of
 from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
 
 if TYPE_CHECKING:
@@ -60,25 +60,27 @@ class LayersPlot:
             )
         count = dataset.sizes["config"]
         if config is None:
-            config = _leader(dataset, score)
+            config = best_of(dataset, score) or 0
         if not 0 <= config < count:
             raise ArgumentError(f"{where}: 0 <= config < {count} must hold, got config={config}.")
-        norms = [_norms(dataset, config, name) for name in needed]
-        drawn = norms[0] if len(norms) == 1 else _ratio(*norms)
+        norms = _norms(dataset, config, needed[0])
+        if variable == "update_ratio":
+            weight = _norms(dataset, config, "weight_norm")
+            norms = np.divide(norms, weight, out=np.full(norms.shape, np.nan), where=weight > 0)
         step = dataset["step"].transpose("config", "evaluation").values[config]
         return cls(
             variable=variable,
             config=config,
             layers=[str(x) for x in dataset["layer"].values],
             step=step[step >= 0],
-            norms=nan_mean(drawn)[:, step >= 0],
+            norms=nan_mean(norms)[:, step >= 0],
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("step")
         is_ratio = self.variable == "update_ratio"
-        ax.set_ylabel("update norm / weight norm" if is_ratio else labelled(self.variable))
+        name = "update norm / weight norm" if is_ratio else labelled(self.variable)
+        ax.set(xlabel="step", ylabel=name)
         positive = np.where(self.norms > 0, self.norms, np.nan)
         if not np.isfinite(positive).any():
             draw_nothing(ax, f"Every {labelled(self.variable)} is 0 or not finite.")
@@ -119,17 +121,8 @@ class LayersPlot:
         return sentence(f"{text}at step {self.step[seen[-1]]} between {low} and {high}")
 
 
-def _leader(dataset: xr.Dataset, score: Score) -> int:
-    leaders = scored(dataset, score)
-    return int(leaders[0]) if leaders.size else 0
-
-
 def _norms(dataset: xr.Dataset, config: int, name: str) -> np.ndarray:
     """Return norms of one configuration, float array (layers, evaluations, trials)."""
     ordered = dataset[name].transpose("config", "layer", "evaluation", *TRIAL[1:])
     values = ordered.values[config].astype(float)
     return values.reshape(*values.shape[:2], -1)
-
-
-def _ratio(update: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return np.divide(update, weight, out=np.full(update.shape, np.nan), where=weight > 0)

@@ -60,7 +60,7 @@ class ProgressPlot:
 
         spaced = np.linspace if len(values) <= POINTS else np.geomspace
         n = np.unique(spaced(1, len(values), min(POINTS, len(values))).round().astype(int))
-        curves = best_of(values[scored(dataset, score)], len(values), n)
+        curves = expected_best(values[scored(dataset, score)], len(values), n)
         # the low quantile of a negated score is the high one of the score
         low, high = curves[1:][:: score.sign]
         return cls(
@@ -75,8 +75,7 @@ class ProgressPlot:
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("configurations")
-        ax.set_ylabel(f"best {labelled(self.metric)}")
+        ax.set(xlabel="configurations", ylabel=f"best {labelled(self.metric)}")
         if not np.isfinite(self.so_far).any():
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""
@@ -110,7 +109,7 @@ class ProgressPlot:
         )
 
 
-def best_of(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
+def expected_best(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
     """Return expectation and quantiles of the score that ranks first of n drawn ones: exact.
 
     Drawn without replacement, the i-th of N is the first of n with probability C(N - i, n - 1) /

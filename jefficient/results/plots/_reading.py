@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from ..._core.errors import ArgumentError
 from .._axes import labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
-from .._score import Score, Status
+from .._score import Score, Status, one_of
 
 
 def means(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
@@ -38,6 +37,12 @@ def scored(dataset: xr.Dataset, score: Score) -> np.ndarray:
     """Rank the configurations with a score in every trial, best first; stopped ones come last."""
     order = ranking(dataset, score)
     return order[np.isfinite(means(dataset, score, score.metric))[order]]
+
+
+def best_of(dataset: xr.Dataset, score: Score) -> int | None:
+    """Return the best configuration, None if none has a score in every trial."""
+    leaders = scored(dataset, score)
+    return int(leaders[0]) if leaders.size else None
 
 
 def distinguishing(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]:
@@ -75,14 +80,6 @@ def is_low_good(score: Score, variable: str) -> bool:
 def diverged_words(count: int, total: int) -> str:
     """Say at the end of a sentence how many configurations are missing from the plot."""
     return f"; {count} of {total} configurations diverged" if count else ""
-
-
-def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ArgumentError(
-            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
-        )
 
 
 def measured_or_metric(where: str, dataset: xr.Dataset, score: Score, variable: str | None) -> str:

@@ -9,8 +9,8 @@ import xarray as xr
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, hyperparameters, trial_values
-from .._score import Score
-from ._reading import means, one_of, scored
+from .._score import Score, one_of
+from ._reading import best_of, means
 from ._style import COLORS, MANY, Style, draw_nothing, draw_ring, norm_of, set_scale
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class SparsityPlot:
                 "Proximal steps make zeros, such as jf.proximal_l1."
             )
         hyperparameter = _strength(where, dataset, hyperparameter)
-        leaders = scored(dataset, score)
         unused = np.full(dataset.sizes["config"], np.nan)
         return cls(
             metric=score.metric,
@@ -57,13 +56,12 @@ class SparsityPlot:
             means=means(dataset, score, score.metric),
             hyperparameter=hyperparameter,
             strength=dataset[hyperparameter].values.astype(float) if hyperparameter else unused,
-            best=int(leaders[0]) if leaders.size else None,
+            best=best_of(dataset, score),
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("share of parameters that are exactly 0")
-        ax.set_ylabel(labelled(self.metric))
+        ax.set(xlabel="share of parameters that are exactly 0", ylabel=labelled(self.metric))
         if self.best is None:
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from .._axes import Scale, labelled, measured_scale, scale_of, sentence, shown
+from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, hyperparameters, ranking, status_of, trial_values
-from .._score import Score, Status
+from .._score import Score, Status, one_of
 from .._statistics import standard_errors
 from ._reading import (
+    best_of,
     distinguishing,
     diverged_words,
     has,
     is_low_good,
     means,
     measured_or_metric,
-    one_of,
-    scored,
 )
 from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks_at
 
@@ -80,7 +79,6 @@ class ValuesPlot:
         variable = measured_or_metric(where, dataset, score, variable)
         x, categories = _positions(dataset[hyperparameter].values)
         order = ranking(dataset, score)
-        leaders = scored(dataset, score)
         _, first = np.unique(x[order], return_index=True)
         meet = len(first) < len(x) or distinguishing(dataset, order) == [hyperparameter]
         return cls(
@@ -95,15 +93,10 @@ class ValuesPlot:
             at=order[first],
             means=means(dataset, score, variable),
             errors=standard_errors(dataset, variable),
-            best=int(leaders[0]) if leaders.size else None,
+            best=best_of(dataset, score),
             diverged=has(dataset, Status.DIVERGED),
             is_low_good=is_low_good(score, variable),
         )
-
-    @property
-    def scale(self) -> Scale:
-        """Scale of the x axis."""
-        return "linear" if self.categories else scale_of(self.x)
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
@@ -113,19 +106,19 @@ class ValuesPlot:
             label = f"best, at {self._label(self.best)}"
             star: Style = {"color": COLORS[1], "markeredgecolor": "black", "markersize": 14}
             ax.plot(self.x[self.best], self.means[self.best], "*", label=label, zorder=4, **star)
-        set_scale(ax, "x", self.scale, self.x)
+        scale = "linear" if self.categories else scale_of(self.x)
+        set_scale(ax, "x", scale, self.x)
         if self.is_low_good:
             set_scale(ax, "y", measured_scale(self.trials), self.trials)
         draw_edge_crosses(ax, self.x[self.diverged], is_at_top=self.is_low_good)
-        set_ticks_at(ax, self.scale, self.x)
+        set_ticks_at(ax, scale, self.x)
         if self.categories:
             slant = {"rotation": 30, "ha": "right"} if sum(map(len, self.categories)) > 50 else {}
             ax.set_xticks(range(len(self.categories)), self.categories, **slant)
             ax.set_xlim(-0.5, len(self.categories) - 0.5)
-        elif self.scale == "symlog":
+        elif scale == "symlog":
             ax.set_xlim(left=-0.5 * self.x[self.x > 0].min())  # 0 is the lowest there is
-        ax.set_xlabel(labelled(self.hyperparameter))
-        ax.set_ylabel(labelled(self.variable))
+        ax.set(xlabel=labelled(self.hyperparameter), ylabel=labelled(self.variable))
         return ""
 
     def _draw_trials(self, ax: "Axes") -> None:

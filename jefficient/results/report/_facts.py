@@ -50,7 +50,7 @@ def written(value: Any) -> str:
     try:
         parsed = json.loads(value)
     except (TypeError, ValueError):
-        return str(value)
+        parsed = None
     if isinstance(parsed, dict | list):
         return json.dumps(parsed, indent=2, ensure_ascii=False)
     return str(value)

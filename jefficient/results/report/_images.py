@@ -20,6 +20,15 @@ AXES = 12
 """Hyperparameters that have a plot each."""
 SPARSE = 0.01
 """Share of zeros from which they are plotted: single zeros come by chance."""
+CAPTIONS = {
+    "values": "Dots are trials, the line joins the best mean at each value.",
+    "curves": "The best configurations in colour, dashed in training.",
+    "heatmap": "A cell has the best score over all other hyperparameters.",
+    "progress": "The band has the best of 90 % of random draws.",
+    "spread": "Each mark is a trial; lines join those that start alike.",
+    "layers": "Means over seeds and folds.",
+    "sparsity": "Each dot is a configuration.",
+}
 
 
 class Image(NamedTuple):
@@ -28,14 +37,6 @@ class Image(NamedTuple):
     caption: str
     alternative: str
     address: str
-
-
-class Wanted(NamedTuple):
-    """A plot by its name and arguments, and its caption."""
-
-    name: str
-    arguments: tuple[str, ...]
-    caption: str
 
 
 def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
@@ -50,38 +51,33 @@ def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
         left_out.append(f"No plot of {', '.join(varied[AXES:])}: {AXES} have one.")
 
     made = []
-    for wanted in _wanted(dataset, varied):
+    for name, *arguments in _wanted(dataset, varied):
         try:
-            plot = plot_of(dataset, score_of(dataset), wanted.name, *wanted.arguments)
+            plot = plot_of(dataset, score_of(dataset), name, *arguments)
             address = _address(plot, dataset["status"].size)
-            made.append(Image(wanted.caption, plot.described(), address))
+            made.append(Image(CAPTIONS[name], plot.described(), address))
         except JefficientError as error:
             left_out.append(str(error))
     return made, left_out
 
 
-def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[Wanted]:
-    """Choose the plots that say something of this dataset."""
+def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[tuple[str, ...]]:
+    """Choose the plots that say something of this dataset: names, and arguments after them."""
     score = score_of(dataset)
+    sizes = dataset.sizes
     is_scored = np.isfinite(trial_values(dataset, score, score.metric)).all(axis=(1, 2)).any()
-    wanted = [
-        Wanted("values", (name,), "Dots are trials, the line joins the best mean at each value.")
-        for name in varied[:AXES]
-    ]
-    wanted.append(Wanted("curves", (), "The best configurations in colour, dashed in training."))
+    wanted: list[tuple[str, ...]] = [("values", name) for name in varied[:AXES]]
+    wanted.append(("curves",))
     if len(varied) > 1:
-        caption = "A cell has the best score over all other hyperparameters."
-        wanted.append(Wanted("heatmap", (), caption))
-    if is_scored and dataset.sizes["config"] > 1:
-        caption = "The band has the best of 90 % of random draws."
-        wanted.append(Wanted("progress", (), caption))
-    if is_scored and dataset.sizes["seed"] * dataset.sizes["fold"] > 1:
-        caption = "Each mark is a trial; lines join those that start alike."
-        wanted.append(Wanted("spread", (), caption))
+        wanted.append(("heatmap",))
+    if is_scored and sizes["config"] > 1:
+        wanted.append(("progress",))
+    if is_scored and sizes["seed"] * sizes["fold"] > 1:
+        wanted.append(("spread",))
     if "layer" in dataset.dims and (dataset["status"] == "finished").any():
-        wanted.append(Wanted("layers", (), "Means over seeds and folds."))
+        wanted.append(("layers",))
     if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) >= SPARSE:
-        wanted.append(Wanted("sparsity", (), "Each dot is a configuration."))
+        wanted.append(("sparsity",))
     return wanted
 
 
