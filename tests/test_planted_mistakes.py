@@ -199,8 +199,8 @@ MISTAKES = {
     ),
     "folds as if they were independent": Mistake(
         "results/_statistics.py",
-        "1 / folds + (test",
-        "1 / folds + 0 * (test",
+        "1 / folds + overlap",
+        "1 / folds",
         STATISTICS,
         "corrected",
     ),

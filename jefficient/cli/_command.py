@@ -1,14 +1,17 @@
-"""How every command is added: a line for the list, a text that teaches, and what it calls."""
+"""What all commands have in common."""
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
+
+Commands: TypeAlias = Any
+"""What `argparse.ArgumentParser.add_subparsers` returns; its class is private."""
 
 
 def add_command(
-    commands: Any, name: str, line: str, text: str, run: Callable[[Any], int]
+    commands: Commands, name: str, line: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """A parser for the command's arguments; `text` keeps its lines."""
+    """Add a command; return the parser for its arguments. The line breaks of `text` stay."""
     parser = commands.add_parser(
         name, help=line, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )

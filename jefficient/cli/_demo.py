@@ -1,25 +1,30 @@
 """`jefficient demo`."""
 
+import argparse
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._command import add_command
+from ._command import Commands, add_command
 
-TEXT = """Sweep over scikit-learn's digits: learning rates, batch sizes and L2 strengths for a small network, three
-seeds each, in about half a minute. Writes sweep.nc (the result) and report.html (a page on it).
+if TYPE_CHECKING:
+    from jefficient.results import Result
 
-With --directory the sweep survives Ctrl-C and kill: the same command goes on from there.
+TEXT = """Sweep over scikit-learn's digits: learning rates, batch sizes and L2 strengths for a small
+network, three seeds each, in about half a minute. Writes sweep.nc (the result) and report.html (a
+page on it).
+
+With --directory the sweep survives Ctrl-C and kill: the same command resumes it.
 
 example: jefficient demo --output demo --directory demo/sweep
-next:    open report.html; jefficient show demo/sweep.nc; then examples/01_learning_rate_sweep.py, which is such a
-         sweep in Python, to make your own."""
+next:    open report.html; jefficient show demo/sweep.nc; then make your own sweep in Python from
+         examples/01_learning_rate_sweep.py."""
 NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "jinja2": "jinja2"}
 HIDDEN = 32
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(
         commands, "demo", "a sweep over digits in half a minute, with a report", TEXT, run
@@ -33,12 +38,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--directory",
         metavar="DIR",
-        help="keep the sweep here, so that it can be stopped and resumed",
+        help="write checkpoints here, so that the sweep can be stopped and resumed",
     )
 
 
-def run(chosen: Any) -> int:
-    """Train, write, and say what is best."""
+def run(chosen: argparse.Namespace) -> int:
+    """Train, write, and print the best configuration."""
     from jefficient import JefficientError, JefficientWarning
 
     missing = [
@@ -46,22 +51,22 @@ def run(chosen: Any) -> int:
     ]
     if missing:
         raise JefficientError(
-            f"demo needs {', '.join(missing)}, and does not find it. Run: pip install 'jefficient[all]'"
+            f"demo needs {', '.join(missing)}, which is not installed. Run: pip install "
+            "'jefficient[all]'"
         )
     output = Path(chosen.output)
     output.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "jf.sweep: interrupted", JefficientWarning
-        )  # it is said at the end
+        # it is said at the end
+        warnings.filterwarnings("ignore", "jf.sweep: interrupted", JefficientWarning)
         result = demo(chosen.directory)
     return _finish(result, output, chosen.directory)
 
 
 def demo(
     directory: str | None, rates: int = 8, sizes: tuple[int, ...] = (32, 128), epochs: int = 20
-) -> Any:
-    """The sweep."""
+) -> "Result":
+    """Sweep over the digits."""
     import jax
     import numpy as np
     import optax
@@ -97,26 +102,29 @@ def demo(
     task = jf.Task(
         init=init, loss=jf.regularized(loss), data=data, metrics={"error": error}, validation=0.25
     )
-    lost = 2 * float(np.log(10))  # a training loss twice that of guessing
-    kept: Any = {"directory": directory, "snapshot_every": 5.0}
-    return jf.sweep(task, jf.adam, space, epochs=epochs, seeds=3, diverged_above=lost, **kept)
+    return jf.sweep(
+        task,
+        jf.adam,
+        space,
+        epochs=epochs,
+        seeds=3,
+        diverged_above=2 * float(np.log(10)),  # twice the training loss of guessing
+        directory=directory,
+        snapshot_every=5.0,
+    )
 
 
-def _finish(result: Any, output: Path, directory: str | None) -> int:
+def _finish(result: "Result", output: Path, directory: str | None) -> int:
     from ._show import print_answer
 
-    saved, report = (
-        result.save(output / "sweep.nc"),
-        result.report(output / "report.html", title="Digits: a demo"),
-    )
+    saved = result.save(output / "sweep.nc")
+    report = result.report(output / "report.html", title="Digits: a demo")
     print_answer(result)
     print(f"\nresult:  {saved}\nreport:  {report}")
     if not (result.dataset["status"] == "interrupted").any():
         return 0
-    again = (
-        "The same command goes on from there."
-        if directory
-        else "With --directory DIR it could be resumed."
-    )
+    again = "With --directory DIR it could be resumed."
+    if directory:
+        again = "The same command resumes it."
     print(f"stopped by Ctrl-C; what there was is written. {again}")
     return 130

@@ -1,4 +1,4 @@
-"""Which command, and how it ends: an exit code, and one line for what goes wrong."""
+"""The command line: choose a command, and turn errors into a line and an exit code."""
 
 import argparse
 import sys
@@ -18,14 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: by default those of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for what went wrong (a line on stderr), 130 after Ctrl-C;
-        wrong arguments end the process with 2.
+        The exit code: 0 for success, 1 for an error (a line on stderr), 130 after Ctrl-C; wrong
+        arguments end the process with 2.
     """
     parser = argparse.ArgumentParser(
         prog="jefficient",
-        description="Compose gradient transformations, and train every value of a hyperparameter in one program.",
-        epilog="Start with: jefficient demo. Your own sweep is a call of jf.sweep in Python; keep it with\n"
-        "result.save('sweep.nc') or directory='sweep', and read it here with show and report.",
+        description="Compose gradient transformations, and train every value of a hyperparameter "
+        "in one program.",
+        epilog="Start with: jefficient demo. Your own sweep is a call of jf.sweep in Python; write "
+        "it to disk with\nresult.save('sweep.nc') or directory='sweep', and read it here with show "
+        "and report.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"jefficient {jf.__version__}")

@@ -1,19 +1,19 @@
 """`jefficient report`."""
 
+import argparse
 from pathlib import Path
-from typing import Any
 
-from ._command import add_command
+from ._command import Commands, add_command
 
-TEXT = """Write one HTML page to pass on: the answer, what could be as good, checks, pictures, every configuration.
-It needs no network and no other file. PATH is what result.save wrote, or the directory of a sweep, also of one that
-is running: then it says what is best so far.
+TEXT = """Write an HTML page: the answer, what could be as good, checks, plots, the table of all
+configurations. It is one file that needs no network. PATH is a file that result.save wrote, or the
+directory of a sweep; if that is still running, the page has the best so far.
 
 example: jefficient report sweep.nc --output digits.html
 next:    open the page in a browser. jefficient show prints the same in the terminal."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "report", "write an HTML page on a result", TEXT, run)
     parser.add_argument(
@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--title", help="of the page")
 
 
-def run(chosen: Any) -> int:
-    """Load, write, say where."""
+def run(chosen: argparse.Namespace) -> int:
+    """Load, write, print the path."""
     import jefficient as jf
 
     print(jf.load(chosen.path).report(Path(chosen.output), title=chosen.title))

@@ -4,19 +4,24 @@ import argparse
 import shutil
 import sys
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._command import add_command
+from ._command import Commands, add_command
 
-TEXT = """Print a result: its best configurations in a table, how many could be as good, and what the checks say.
-PATH is what result.save wrote, or the directory of a sweep, also of one that is running. Piped, the table is plain
-text, columns apart by tabs.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from jefficient.results import Result
+
+TEXT = """Print a result: its best configurations in a table, how many could be as good, and what
+the checks say. PATH is a file that result.save wrote, or the directory of a sweep, which may still
+be running. Piped, the table is plain text, its columns separated by tabs.
 
 example: jefficient show sweep.nc --top 20
-next:    jefficient report sweep.nc writes it all as a page, with pictures."""
+next:    jefficient report sweep.nc writes it all as a page, with plots."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "show", "print a result: the best, ties, checks", TEXT, run)
     parser.add_argument(
@@ -33,7 +38,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def run(chosen: Any) -> int:
+def run(chosen: argparse.Namespace) -> int:
     """Load and print."""
     import jefficient as jf
 
@@ -41,8 +46,8 @@ def run(chosen: Any) -> int:
     return 0
 
 
-def show(result: Any, top: int) -> None:
-    """The table, the best, the ties and the checks."""
+def show(result: "Result", top: int) -> None:
+    """Print the table, the best, the ties and the checks."""
     frame = result.table()
     cells = frame.head(top).reset_index().map(_text)
     if sys.stdout.isatty():
@@ -56,39 +61,38 @@ def show(result: Any, top: int) -> None:
     print_answer(result)
 
 
-def print_answer(result: Any) -> None:
-    """`answer`, in a terminal broken between words."""
+def print_answer(result: "Result") -> None:
+    """Print `answer`, in a terminal with line breaks between words."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for line in answer(result).splitlines():
         print(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def answer(result: Any) -> str:
-    """The best configuration, how many could be as good, and what the checks say, a line each."""
+def answer(result: "Result") -> str:
+    """Say the best configuration, how many could be as good, and what the checks say."""
     import jefficient as jf
 
     checks = str(result.checks())
     statuses = result.dataset["status"].values.astype(str).ravel().tolist()
     over = [x for x in statuses if x not in ("running", "interrupted")]
-    under_way = (
-        f"so far, {len(over)} of {len(statuses)} trials are over"
-        if len(over) < len(statuses)
-        else ""
-    )
+    so_far = ""
+    if len(over) < len(statuses):
+        so_far = f" so far, {len(over)} of {len(statuses)} trials are over"
     try:
-        best, ties = result.best(), len(result.ties()) - 1
+        best = result.best()
     except jf.JefficientError:
-        return f"no best configuration{' ' * bool(under_way)}{under_way}\n{checks}"
-    as_good = f"{ties:,} other configuration{'s' * (ties != 1)} cannot be told from it."
-    return f"best{' ' * bool(under_way)}{under_way}: {best}\n{as_good}\n{checks}"
+        return f"no best configuration{so_far}\n{checks}"
+    ties = len(result.ties()) - 1
+    as_good = f"{ties:,} other configuration{'s' * (ties != 1)} cannot be distinguished from it."
+    return f"best{so_far}: {best}\n{as_good}\n{checks}"
 
 
 def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _print_table(cells: Any) -> None:
-    """As many columns as fit; the others are named below."""
+def _print_table(cells: "pd.DataFrame") -> None:
+    """Print as many columns as fit, and the names of the others."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""How numbers and names are put on an axis: its scale, its words."""
+"""Scales of axes, and names and numbers as they are shown on them."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ Scale = Literal["linear", "log", "symlog"]
 
 
 def scale_of(values: Any) -> Scale:
-    """The scale on which the values of a hyperparameter are evenly spread.
+    """Choose the scale on which the values of a hyperparameter are evenly spread.
 
     Args:
         values: array-like of numbers, in any order, repeated or not.
@@ -36,20 +36,20 @@ def _unevenness(values: np.ndarray) -> float:
 
 
 def smallest_positive(values: Any) -> float:
-    """Below it, a symlog axis is linear."""
+    """Return the value below which a symlog axis is linear."""
     given = np.asarray(values, float)
     return float(given[given > 0].min())
 
 
 def measured_scale(values: Any) -> Scale:
-    """``log`` where what was measured is positive and spans more than a decade, otherwise ``linear``."""
+    """Choose ``log`` if what was measured is positive and spans more than a decade."""
     given = np.asarray(values, float)
     given = given[np.isfinite(given)]
     return "log" if given.size and given.min() > 0 and given.max() > 10 * given.min() else "linear"
 
 
 def labelled(name: str) -> str:
-    """A variable's name in words: ``valid_loss`` is "validation loss"."""
+    """Write a variable's name in words: ``valid_loss`` is "validation loss"."""
     for prefix, word in (("valid_", "validation_"), ("train_", "training_")):
         if name.startswith(prefix):
             name = word + name.removeprefix(prefix)
@@ -57,10 +57,10 @@ def labelled(name: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A number in three digits; anything else as it is."""
+    """Write a float in three digits; anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop."""
+    """Add a capital and a full stop."""
     return text[:1].upper() + text[1:] + "."

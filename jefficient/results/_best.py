@@ -1,4 +1,4 @@
-"""Which configuration to take: the best, those that could be it, and the preferred within a standard error."""
+"""The best configuration, those that could be it, and the preferred within a standard error."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,10 +11,9 @@ import xarray as xr
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
-from ._score import nan_mean
-from ._statistics import against, bonferroni, finished, standard_errors, units_of
-
-RULES = ("best", "1se")
+from ._moderated import against
+from ._score import nan_mean, one_of
+from ._statistics import bonferroni, finished, standard_errors, units_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +21,13 @@ class Best:
     """One configuration with its score and how sure that is.
 
     Attributes:
-        config: its place in the dataset.
+        config: its number in the dataset.
         hyperparameters: name to value.
-        labels: name to what tables show of it.
-        metric: what the score is.
+        labels: name to the value as tables show it.
+        metric: name of the score.
         score: mean over the trials (seeds and folds) of the configuration.
         standard_error: of that mean, corrected for folds, which overlap; NaN for a single trial.
-        trials: how many there were.
+        trials: how many there are.
     """
 
     config: int
@@ -42,9 +41,9 @@ class Best:
     def __str__(self) -> str:
         values = ", ".join(f"{name}={_shown(label)}" for name, label in self.labels.items())
         spread = "" if np.isnan(self.standard_error) else f" ± {self.standard_error:.2g}"
-        trials = (
-            f"mean ± standard error of {self.trials} trials" if self.trials > 1 else "one trial"
-        )
+        trials = f"mean ± standard error of {self.trials} trials"
+        if self.trials == 1:
+            trials = "one trial"
         return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
 
 
@@ -63,9 +62,8 @@ def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:
     frame["difference"] = test.difference
     frame["standard_error"] = test.standard_error
     frame["p_value"] = bonferroni(test.p_value, len(configs) - 1)
-    frame.loc[frame.index[0], ["standard_error", "p_value"]] = (
-        np.nan
-    )  # the best is not compared with itself
+    # the best is not compared with itself
+    frame.loc[frame.index[0], ["standard_error", "p_value"]] = np.nan
     return frame.loc[~(frame["p_value"] <= alpha)]
 
 
@@ -74,29 +72,31 @@ def choose(
 ) -> Best:
     """See `Result.best`."""
     where = "jf.Result.best"
-    if rule not in RULES:
-        raise ArgumentError(f"{where}: rule must be one of {list(RULES)}, got rule={rule!r}.")
+    one_of(where, "rule", rule, ("best", "1se"))
     if prefer is not None and not isinstance(prefer, Mapping):
         raise ArgumentTypeError(
             f"{where}: prefer must be a dict such as {{'l2': 'high'}}, got prefer={prefer!r}."
         )
     if (rule == "1se") != bool(prefer):
         raise ArgumentError(
-            f"{where}: prefer must go with rule='1se', and that with it, got rule={rule!r}, prefer={prefer!r}. "
-            "Say which of those within a standard error is preferred: rule='1se', prefer={'l2': 'high'}."
+            f"{where}: prefer must go with rule='1se', and that with it, got rule={rule!r}, "
+            f"prefer={prefer!r}. Say which of those within a standard error is preferred: "
+            "rule='1se', prefer={'l2': 'high'}."
         )
     configs, means = _ranked(where, dataset)
-    errors, score = standard_errors(dataset), score_of(dataset)
+    errors = standard_errors(dataset)
+    score = score_of(dataset)
     chosen = 0
     if prefer:
         keys = [_preference(where, dataset, space, name, wish) for name, wish in prefer.items()]
-        bound = errors[configs[0]]
-        if np.isnan(bound):
+        error = errors[configs[0]]
+        if np.isnan(error):
             raise ArgumentError(
                 f"{where}: rule='1se' must have a standard error, got one seed and one fold. "
                 "Ask jf.sweep for several: seeds=3, or folds=5."
             )
-        near = np.flatnonzero(score.sign * (means - means[0]) <= bound)
+        near = np.flatnonzero(score.sign * (means - means[0]) <= error)
+        # lexsort takes its last key first, and so does the first name of prefer
         chosen = near[np.lexsort((near, *(key[configs[near]] for key in reversed(keys))))[0]]
     config = int(configs[chosen])
     return Best(
@@ -111,21 +111,23 @@ def choose(
 
 
 def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The configurations that finished, best first, and their mean scores."""
-    score, order = score_of(dataset), ranking(dataset, score_of(dataset))
+    """Rank the configurations that finished, best first; return them and their mean scores."""
+    score = score_of(dataset)
+    order = ranking(dataset, score)
     configs = order[finished(dataset)[order]]
     if not len(configs):
         raise JefficientError(
             f"{where}: a configuration must have a finite {score.metric} in every trial, "
             f"got none such of {dataset.sizes['config']}. result.table() shows which came closest."
         )
-    return configs, nan_mean(flat_trials(trial_values(dataset, score, score.metric)))[configs]
+    means = nan_mean(flat_trials(trial_values(dataset, score, score.metric)))
+    return configs, means[configs]
 
 
 def _preference(
     where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: Any
 ) -> np.ndarray:
-    """For each configuration a number: the smaller, the better liked."""
+    """Return a number for each configuration: the smaller, the more preferred."""
     if name not in space:
         raise ArgumentError(
             f"{where}: prefer must name hyperparameters of {list(space)}, got {name!r}."
@@ -139,9 +141,9 @@ def _preference(
     else:
         is_wished = (labels == str(wish)) | np.array([value is wish for value in space[name]])
     if not is_wished.any():
-        choices = (
-            ["high", "low", "or one of its values"] if has_numbers else sorted(set(labels.tolist()))
-        )
+        choices = sorted(set(labels.tolist()))
+        if has_numbers:
+            choices = ["high", "low", "or one of its values"]
         raise ArgumentError(
             f"{where}: prefer[{name!r}] must be one of {choices}, got {name}={wish!r}."
         )

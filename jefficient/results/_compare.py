@@ -1,20 +1,19 @@
-"""Two configurations, side by side."""
+"""A paired test of two configurations."""
 
 import dataclasses
 
-import numpy as np
 import xarray as xr
 from scipy import stats
 
 from .._core.checks import check_place
 from .._core.errors import ArgumentError
 from ._dataset import score_of
-from ._statistics import degrees_of, finished, t_test, units_of
+from ._statistics import finished, paired_test, units_of
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two configurations, side by side on the same seeds and folds.
+    """Two configurations on the same seeds and folds, compared.
 
     Attributes:
         a: a configuration's number.
@@ -25,8 +24,7 @@ class Comparison:
             one fold.
         degrees: of freedom: units - 1, the units being the folds or, with one fold, the seeds.
         statistic: difference / standard_error, NaN for one unit.
-        p_value: two-sided: how often so large a difference, or a larger one, appears where there is
-            none.
+        p_value: two-sided: how often a difference at least as large appears where there is none.
         low: end of the 95 % confidence interval of the difference.
         high: the other end.
         trials: of each configuration.
@@ -51,25 +49,27 @@ class Comparison:
         if self.degrees == 0:
             return f"{text} (one trial each: nothing tells it from chance; seeds or folds would)"
         return (
-            f"{text} ± {self.standard_error:.2g}, 95 % interval {self.low:.4g} to {self.high:.4g}, p = "
-            f"{self.p_value:.2g} ({self.trials} trials each, {self.degrees} degrees of freedom)"
+            f"{text} ± {self.standard_error:.2g}, 95 % interval {self.low:.4g} to {self.high:.4g}, "
+            f"p = {self.p_value:.2g} ({self.trials} trials each, {self.degrees} degrees of freedom)"
         )
 
 
 def compare(dataset: xr.Dataset, a: int, b: int) -> Comparison:
     """See `Result.compare`."""
-    there = finished(dataset)
-    for name, x in (("a", a), ("b", b)):
-        check_place("jf.Result.compare", len(there), **{name: x})
-        if not there[x]:
+    metric = score_of(dataset).metric
+    is_finished = finished(dataset)
+    for name, config in (("a", a), ("b", b)):
+        check_place("jf.Result.compare", len(is_finished), **{name: config})
+        if not is_finished[config]:
             raise ArgumentError(
-                f"jf.Result.compare: all trials of {name} must have finished with a finite {score_of(dataset).metric}, "
-                f"got {name}={x}. result.table() says which were stopped or diverged."
+                f"jf.Result.compare: all trials of {name} must have finished with a finite "
+                f"{metric}, got {name}={config}. result.table() shows which were stopped or "
+                "diverged."
             )
-    metric, units = score_of(dataset).metric, units_of(dataset)
-    pair = units.values[[a, b]]
-    test = t_test(pair[0] - pair[1], units.factor, units.resolution * np.abs(pair).max())
-    degrees = degrees_of(pair)
+
+    units = units_of(dataset)
+    test = paired_test(units, a, b)
+    degrees = units.values.shape[-1] - 1
     half = stats.t.isf(0.025, degrees) * test.standard_error
     return Comparison(
         a=int(a),

@@ -11,17 +11,20 @@ from .._core.checks import is_number
 from ._score import Score, Status, at_evaluations
 
 TRIAL = ("config", "seed", "fold")
+EVALUATIONS = (*TRIAL, "evaluation")
+"""Dimensions of what is measured, in the order of the arrays here."""
+EXAMPLES = ("training_examples", "validation_examples")
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """What was measured, in the order (config, seed, fold[, evaluation]); NaN where nothing was evaluated.
+    """Arrays along (config, seed, fold[, evaluation]); NaN where nothing was evaluated.
 
     Attributes:
-        evaluations: name to float array (configs, seeds, folds, evaluations): ``train_loss``,
+        measured: name to float array (configs, seeds, folds, evaluations): ``train_loss``,
             ``valid_<metric>``.
-        diagnostics: name to such an array, or to one with the axis of layers last: what nobody is
-            ranked by.
+        diagnostics: name to such an array, or to one with the axis of layers last; they rank
+            nothing.
         seconds: float array (configs, seeds, folds, evaluations), since the sweep began.
         status: int array (configs, seeds, folds) of `Status`.
         steps_taken: int array (configs, seeds, folds): updates made.
@@ -29,11 +32,10 @@ class Curves:
         step: int array (configs, evaluations): updates made at each evaluation, -1 past a
             configuration's last.
         steps_per_epoch: float array (configs,).
-        block_width: int array (configs,): lanes in the blocks of the program that trained a
-            configuration.
+        block_width: int array (configs,): lanes in the blocks that trained a configuration.
     """
 
-    evaluations: Mapping[str, np.ndarray]
+    measured: Mapping[str, np.ndarray]
     diagnostics: Mapping[str, np.ndarray]
     seconds: np.ndarray
     status: np.ndarray
@@ -46,46 +48,45 @@ class Curves:
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What the axes are called.
+    """Labels along the axes.
 
     Attributes:
-        columns: for each hyperparameter its label in every configuration, as `Space.shown` has
-            them.
+        columns: for each hyperparameter its label in every configuration, as in `Space.shown`.
         hashes: of every configuration.
-        training_rows: of every fold; 0 where there are no rows.
-        validation_rows: of every fold; 0 where none are held out.
-        layers: the parameters that were watched one by one.
+        training_examples: how many each fold has; 0 where the data are not examples.
+        validation_examples: how many each fold has; 0 without validation.
+        layers: the parameters whose norms were recorded one by one.
     """
 
     columns: Mapping[str, tuple]
     hashes: Sequence[str]
-    training_rows: Sequence[int]
-    validation_rows: Sequence[int]
+    training_examples: Sequence[int]
+    validation_examples: Sequence[int]
     layers: Sequence[str] = ()
 
 
 def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
-    """The dataset of DESIGN: dimensions config, seed, fold, evaluation, always there; layer where layers were watched.
+    """Label the arrays of a sweep.
 
     Args:
         labels: of the axes; hyperparameters become coordinates along `config`.
         curves: the arrays.
-        attributes: strings and numbers to keep with the dataset.
+        attributes: strings and numbers to store with the dataset.
 
     Returns:
-        A dataset that netCDF can hold: numbers as they are, other labels as strings.
+        A dataset with the dimensions config, seed, fold and evaluation, and layer where there are
+        layers. netCDF can hold it: numbers as they are, other labels as strings.
     """
     epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
-    each_evaluation = (*TRIAL, "evaluation")
     dataset = xr.Dataset(
         {
-            **{name: (each_evaluation, values) for name, values in curves.evaluations.items()},
+            **{name: (EVALUATIONS, values) for name, values in curves.measured.items()},
             **{
-                name: ((*each_evaluation, "layer")[: x.ndim], x)
+                name: ((*EVALUATIONS, "layer")[: x.ndim], x)
                 for name, x in curves.diagnostics.items()
             },
-            "seconds": (each_evaluation, curves.seconds),
+            "seconds": (EVALUATIONS, curves.seconds),
             "status": (TRIAL, status.astype(object)),
             "steps_taken": (TRIAL, curves.steps_taken),
             "diverged_at": (TRIAL, curves.diverged_at),
@@ -98,8 +99,8 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
             "step": (("config", "evaluation"), curves.step),
             "epoch": (("config", "evaluation"), epoch),
             "block_width": ("config", curves.block_width),
-            "training_rows": ("fold", np.array(labels.training_rows, int)),
-            "validation_rows": ("fold", np.array(labels.validation_rows, int)),
+            "training_examples": ("fold", np.array(labels.training_examples, int)),
+            "validation_examples": ("fold", np.array(labels.validation_examples, int)),
             **({"layer": np.array(labels.layers, object)} if labels.layers else {}),
         },
         attrs=dict(attributes),
@@ -110,46 +111,47 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
 
 def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
     for name, text in _DESCRIPTIONS.items():
-        if name in dataset.variables:  # a trial of one's own need not have a training loss
+        if name in dataset.variables:  # a jf.Trial need not have a training loss
             dataset[name].attrs["long_name"] = text
-    for unit, names in _UNITS.items():
-        for name in names:
-            dataset[name].attrs["units"] = unit
+    for name, unit in _UNITS.items():
+        dataset[name].attrs["units"] = unit
     for name in labels.columns:
         dataset[name].attrs["role"] = "hyperparameter"
     for name in curves.diagnostics:
         dataset[name].attrs["role"] = "diagnostic"
-    for name in curves.evaluations:
+    for name in curves.measured:
         dataset[name].attrs["role"] = "measured"
         dataset[name].attrs.setdefault(
-            "long_name", f"mean of {name.removeprefix('valid_')} over the validation rows"
+            "long_name", f"mean of {name.removeprefix('valid_')} over the validation set"
         )
 
 
 _DESCRIPTIONS = {
     "train_loss": "mean training loss over the minibatches since the last evaluation",
     "zeros": "share of the parameters that are exactly zero, at this evaluation",
-    "clipped": "share of the updates since the last evaluation whose gradient clip_by_global_norm made shorter",
-    "grad_norm": "norm of a layer's gradient, its mean over the updates since the last evaluation",
-    "update_norm": "norm of a layer's update, its mean over the updates since the last evaluation",
+    "clipped": "share of the updates since the last evaluation whose gradient "
+    "clip_by_global_norm shortened",
+    "grad_norm": "norm of a layer's gradient, mean over the updates since the last evaluation",
+    "update_norm": "norm of a layer's update, mean over the updates since the last evaluation",
     "weight_norm": "norm of a layer's parameters, at this evaluation",
     "seconds": "wall time from the sweep's beginning to this evaluation",
     "status": "how the trial ended",
     "steps_taken": "updates made",
-    "diverged_at": "step whose loss was not finite or beyond the bound, -1 for none",
-    "hash": "of what the configuration is, the same in every sweep and process",
+    "diverged_at": "step whose loss was not finite or beyond the divergence threshold, -1 for none",
+    "hash": "digest of the configuration, the same in every sweep and process",
     "step": "updates made at this evaluation, -1 past the last one",
-    "block_width": "lanes that were trained side by side: at equal width a trial has the same bits",
-    "epoch": "passes over the training rows at this evaluation",
-    "training_rows": "rows that the trials of a fold are trained on",
-    "validation_rows": "rows that a fold holds out",
+    "block_width": "lanes in a block: at equal width a trial has the same bits",
+    "epoch": "passes over the training set at this evaluation",
+    "training_examples": "examples in the training set of a fold",
+    "validation_examples": "examples in the validation set of a fold",
 }
 
 _UNITS = {
-    "updates": ("step", "steps_taken"),
-    "passes over the training rows": ("epoch",),
-    "s": ("seconds",),
-    "rows": ("training_rows", "validation_rows"),
+    "step": "updates",
+    "steps_taken": "updates",
+    "epoch": "passes over the training set",
+    "seconds": "s",
+    **dict.fromkeys(EXAMPLES, "examples"),
 }
 
 
@@ -160,17 +162,17 @@ def _column(values: tuple) -> np.ndarray:
 
 
 def hyperparameters(dataset: xr.Dataset) -> list[str]:
-    """The coordinates that are axes of the space."""
+    """Name the coordinates that are axes of the space."""
     return _of_role(dataset, "hyperparameter")
 
 
 def measured(dataset: xr.Dataset) -> list[str]:
-    """The variables that a configuration can be ranked by."""
+    """Name the variables that a configuration can be ranked by."""
     return _of_role(dataset, "measured")
 
 
 def score_of(dataset: xr.Dataset) -> Score:
-    """What ranks the configurations."""
+    """Return what ranks the configurations."""
     return Score(*(dataset.attrs[field.name] for field in dataclasses.fields(Score)))
 
 
@@ -179,43 +181,44 @@ def _of_role(dataset: xr.Dataset, role: str) -> list[str]:
 
 
 def status_of(dataset: xr.Dataset) -> np.ndarray:
-    """Int array (configs, seeds, folds) of `Status`."""
+    """Return the statuses, int array (configs, seeds, folds) of `Status`."""
     names = {s.name.lower(): s for s in Status}
     text = dataset["status"].transpose(*TRIAL).values
     return np.vectorize(names.__getitem__, otypes=[int])(text)
 
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """`variable` at the evaluation that counts for each trial, (configs, seeds, folds); NaN where a trial has no score."""
-    values = dataset[variable].transpose(*TRIAL, "evaluation").values
+    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one."""
+    values = dataset[variable].transpose(*EVALUATIONS).values
     return at_evaluations(values, counted_evaluations(dataset, score))
 
 
 def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
-    """The evaluation of which each trial is judged, int array (configs, seeds, folds); -1 where it has no score."""
+    """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
-    metric = dataset[score.metric].transpose(*TRIAL, "evaluation").values
-    step, taken = (
-        dataset["step"].transpose("config", "evaluation").values,
-        dataset["steps_taken"].transpose(*TRIAL).values,
-    )
-    return score.evaluations(
-        metric, status_of(dataset), last_evaluation(step[:, None, None], taken)
-    )
+    metric = dataset[score.metric].transpose(*EVALUATIONS).values
+    step = dataset["step"].transpose("config", "evaluation").values
+    taken = dataset["steps_taken"].transpose(*TRIAL).values
+    last = last_evaluation(step[:, None, None], taken)
+    return score.evaluations(metric, status_of(dataset), last)
 
 
 def last_evaluation(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
-    """The last evaluation of each trial, int array like `steps_taken`, -1 for none; `step` (…, evaluations) is -1 past the last."""
+    """Return the last evaluation of each trial, int array like `steps_taken`, -1 for none.
+
+    `step`, int array (…, evaluations), has the updates made at each, -1 past the last.
+    """
     return ((step >= 0) & (step <= steps_taken[..., None])).sum(axis=-1) - 1
 
 
 def flat_trials(values: np.ndarray) -> np.ndarray:
-    """(configs, seeds, folds) as (configs, trials)."""
+    """Reshape (configs, seeds, folds) to (configs, trials)."""
     return values.reshape(values.shape[0], -1)
 
 
 def ranking(dataset: xr.Dataset, score: Score) -> np.ndarray:
-    """The configurations from best to worst, int array (configs,)."""
-    scores, status = trial_values(dataset, score, score.metric), status_of(dataset)
+    """Rank the configurations, best first: their numbers, int array (configs,)."""
+    scores = trial_values(dataset, score, score.metric)
+    status = status_of(dataset)
     taken = dataset["steps_taken"].transpose(*TRIAL).values
     return score.order(*map(flat_trials, (scores, status, taken)))

@@ -8,19 +8,19 @@ from ._dataset import hyperparameters
 
 
 def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with the dimension `config` replaced by one for each hyperparameter; see `Result.grid`."""
+    """Replace the dimension `config` by one for each hyperparameter; see `Result.grid`."""
     names = hyperparameters(dataset)
     columns = {name: dataset[name].values.tolist() for name in names}
     values = {name: list(dict.fromkeys(column)) for name, column in columns.items()}
     shape = tuple(len(x) for x in values.values())
-    numbers = {name: {x: i for i, x in enumerate(each)} for name, each in values.items()}
-    places = [[numbers[name][x] for x in column] for name, column in columns.items()]
+    place_of = {name: {x: i for i, x in enumerate(each)} for name, each in values.items()}
+    places = [[place_of[name][x] for x in column] for name, column in columns.items()]
     order = np.argsort(np.ravel_multi_index(places, shape))
     if len(order) != np.prod(shape) or len(set(zip(*places, strict=True))) != len(order):
+        product = " × ".join(f"{n} {name}" for name, n in zip(names, shape, strict=True))
         raise ArgumentError(
-            f"{where}: the configurations must be all combinations of their values, got {len(order)} of "
-            f"{' × '.join(f'{n} {name}' for name, n in zip(names, shape, strict=True))}. "
-            f"result.dataset has them along `config`."
+            f"{where}: the configurations must be all combinations of their values, got "
+            f"{len(order)} of {product}. result.dataset has them along `config`."
         )
 
     def spread(x: xr.DataArray) -> tuple:
@@ -30,13 +30,13 @@ def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
         ordered = x.transpose("config", *rest).values[order]
         return (*names, *rest), ordered.reshape(shape + ordered.shape[1:]), x.attrs
 
-    kept = [name for name in dataset.coords if name not in ("config", *names)]
+    others = [name for name in dataset.coords if name not in ("config", *names)]
     return xr.Dataset(
         {name: spread(x) for name, x in dataset.data_vars.items()},
         coords={
             **{name: (name, values[name], dataset[name].attrs) for name in names},
             "config": spread(dataset["config"]),
-            **{name: spread(dataset[name]) for name in kept},
+            **{name: spread(dataset[name]) for name in others},
         },
         attrs=dataset.attrs,
     )

@@ -4,68 +4,83 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError, JefficientWarning
-from ._dataset import hyperparameters, measured
-
-if TYPE_CHECKING:
-    from ._result import Programs, Replay, Result
+from ._dataset import EXAMPLES, hyperparameters, measured
+from ._replay import Replay, Trainer
+from ._weights import Weights
 
 WHERE = "jf.Result + jf.Result"
 
 _SAME = ("metric", "mode", "select", "diverged_above", "data", "optimizer")
 """Attributes that decide what the numbers mean."""
 
-_ROWS = ("training_rows", "validation_rows")
 _SAME_CALL = ("steps", "epochs", "batch_size", "key")
 
 
-def joined(first: "Result", second: "Result") -> "Result":
-    """The configurations of both; see `Result.__add__`."""
+class Content(NamedTuple):
+    """What is joined of a result: its fields but `test`, which is of one best configuration."""
+
+    dataset: xr.Dataset
+    space: Mapping[str, tuple]
+    weights: Weights
+    programs: Trainer | None
+
+
+def joined(first: Content, second: Content) -> Content:
+    """Return the configurations of both; see `Result.__add__`."""
     one, two = first.dataset, second.dataset
     _check_alike(one, two)
+
     known = set(one["hash"].values.tolist())
     is_new = np.array([x not in known for x in two["hash"].values])
     if not is_new.all():
         warnings.warn(
-            f"{WHERE}: {(~is_new).sum()} of {len(is_new)} configurations of the second are in the first already: its "
-            f"own are kept.",
+            f"{WHERE}: {(~is_new).sum()} of {len(is_new)} configurations of the second are in the "
+            "first already, whose numbers are taken.",
             JefficientWarning,
             stacklevel=3,
         )
-    places = {int(old): one.sizes["config"] + new for new, old in enumerate(np.flatnonzero(is_new))}
+
+    new_of = {int(old): one.sizes["config"] + i for i, old in enumerate(np.flatnonzero(is_new))}
     dataset = concatenated([one, two.isel(config=is_new)]).assign_attrs(_attributes(one, two))
-    weights = {
-        **first.weights,
-        **{(places[c], s, f): w for (c, s, f), w in second.weights.items() if c in places},
+    new_weights = {
+        (new_of[config], seed, fold): tree
+        for (config, seed, fold), tree in second.weights.items()
+        if config in new_of
     }
     space = {
-        name: (*x, *(second.space[name][i] for i in places)) for name, x in first.space.items()
+        name: (*values, *(second.space[name][old] for old in new_of))
+        for name, values in first.space.items()
     }
     programs = None
     if first.programs is not None or second.programs is not None:
-        back = {new: old for old, new in places.items()}
-        programs = _Both((first.programs, one), (second.programs, two), back)
-    return dataclasses.replace(
-        first, dataset=dataset, space=space, weights=weights, test=None, programs=programs
-    )
+        programs = _Both(first, second, {new: old for old, new in new_of.items()})
+    return Content(dataset, space, {**first.weights, **new_weights}, programs)
 
 
-def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
-    """The configurations of all parts, one after another or in another order, numbered anew.
+def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:
+    """Put the configurations of all datasets one after another or in another order, numbered anew.
 
-    A number of each configuration that only some parts have, such as `optuna_trial`, is -1 in the
-    others.
+    A number of each configuration that only some datasets have, such as `optuna_trial`, is -1 in
+    the others.
     """
-    evaluations = max(part.sizes["evaluation"] for part in parts)
-    own = {
-        name: x.attrs for part in parts for name, x in part.coords.items() if x.dims == ("config",)
+    coordinates = {
+        name: x.attrs
+        for each in datasets
+        for name, x in each.coords.items()
+        if x.dims == ("config",)
     }
-    padded = [_numbered(_padded(part, evaluations), own) for part in _labelled_alike(parts)]
+    # no evaluation is made after a configuration's last: step is -1 there
+    every = np.arange(max(each.sizes["evaluation"] for each in datasets))
+    padded = [
+        _with_coordinates(each.reindex(evaluation=every, fill_value={"step": -1}), coordinates)
+        for each in _labelled_alike(datasets)
+    ]
     dataset = xr.concat(
         padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer"
     )
@@ -74,73 +89,86 @@ def concatenated(parts: Sequence[xr.Dataset], order: np.ndarray | None = None) -
     return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
 
 
-def _labelled_alike(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """A hyperparameter that has numbers in one part and texts in another has texts in all, as in one space."""
+def _labelled_alike(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Make a hyperparameter texts in all datasets if it is numbers in one and texts in another."""
     mixed = [
         name
-        for name in hyperparameters(parts[0])
-        if len({np.issubdtype(x[name].dtype, np.number) for x in parts}) > 1
+        for name in hyperparameters(datasets[0])
+        if len({np.issubdtype(x[name].dtype, np.number) for x in datasets}) > 1
     ]
 
     def texts(x: xr.DataArray) -> tuple:
         return x.dims, np.array([str(value) for value in x.values.tolist()], object), x.attrs
 
-    return [part.assign_coords({name: texts(part[name]) for name in mixed}) for part in parts]
+    return [each.assign_coords({name: texts(each[name]) for name in mixed}) for each in datasets]
+
+
+def _with_coordinates(
+    dataset: xr.Dataset, coordinates: Mapping[Hashable, Mapping[str, Any]]
+) -> xr.Dataset:
+    """Add those of the coordinates along `config` that the dataset does not have, as -1."""
+    missing = {name: attrs for name, attrs in coordinates.items() if name not in dataset.coords}
+    return dataset.assign_coords(
+        {name: ("config", np.full(dataset.sizes["config"], -1), x) for name, x in missing.items()}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Both:
-    """What trains a configuration: the programs and the dataset of the sweep that it comes from."""
+    """A trainer that trains each configuration as in the sweep that it comes from.
 
-    first: tuple["Programs | None", xr.Dataset]
-    second: tuple["Programs | None", xr.Dataset]
-    back: dict[int, int]
+    `second_of` has the configurations of the second: number in the joined result to number there.
+    """
 
-    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> "Replay":
+    first: Content
+    second: Content
+    second_of: Mapping[int, int]
+
+    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """See `Result.replay`."""
         del dataset
-        programs, own, place = self._of(config)
-        return _renumbered(programs.replay(own, place, seed, fold), config)
+        trainer, own, place = self._of(config)
+        return _renumbered(trainer.replay(own, place, seed, fold), config)
 
-    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> "Replay":
+    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
         """See `Result.refit`."""
         del dataset
-        programs, own, place = self._of(config)
-        return _renumbered(programs.refit(own, place, seed), config)
+        trainer, own, place = self._of(config)
+        return _renumbered(trainer.refit(own, place, seed), config)
 
-    def _of(self, config: int) -> tuple["Programs", xr.Dataset, int]:
-        (programs, own), place = (
-            (self.second, self.back[config]) if config in self.back else (self.first, config)
-        )
-        if programs is None:
+    def _of(self, config: int) -> tuple[Trainer, xr.Dataset, int]:
+        """What trains a configuration, the dataset of its sweep, and its number there."""
+        content = self.second if config in self.second_of else self.first
+        if content.programs is None:
             raise JefficientError(
-                f"{WHERE}: the task must be at hand, got configuration {config} of a result without one."
+                f"{WHERE}: the task must be at hand, got configuration {config} of a result "
+                "without one."
             )
-        return programs, own, place
+        return content.programs, content.dataset, self.second_of.get(config, config)
 
 
-def _renumbered(again: "Replay", config: int) -> "Replay":
+def _renumbered(again: Replay, config: int) -> Replay:
     return again._replace(dataset=again.dataset.assign_coords(config=[config]))
 
 
 def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
+    """Refuse sweeps whose numbers do not mean the same."""
     calls = [json.loads(x.attrs.get("call", "{}")) for x in (one, two)]
     calls = [x[0] if isinstance(x, list) else x for x in calls]
     pairs: dict[str, tuple[Any, Any]] = {
         "hyperparameters": (sorted(hyperparameters(one)), sorted(hyperparameters(two))),
         "what is measured": (sorted(measured(one)), sorted(measured(two))),
         **{f"{name}s": (one.sizes[name], two.sizes[name]) for name in ("seed", "fold")},
-        **{
-            name: (one[name].values.tolist(), two[name].values.tolist())
-            for name in ("training_rows", "validation_rows")
-        },
+        **{name: (one[name].values.tolist(), two[name].values.tolist()) for name in EXAMPLES},
         **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
         **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},
     }
-    programs = [json.loads(x.attrs.get("programs", "{}")) for x in (one, two)]
-    if one.attrs.get("versions") == two.attrs.get("versions"):  # otherwise they cannot be compared
+    # digests of programs can be compared between the same versions alone
+    if one.attrs.get("versions") == two.attrs.get("versions"):
+        programs = [json.loads(x.attrs.get("programs", "{}")) for x in (one, two)]
         for key in set(programs[0]) & set(programs[1]):
             pairs[f"for {key} programs"] = programs[0][key][:8], programs[1][key][:8]
+
     for name, (here, there) in pairs.items():
         if here != there:
             raise ArgumentError(
@@ -148,20 +176,8 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
             )
 
 
-def _padded(part: xr.Dataset, evaluations: int) -> xr.Dataset:
-    """With so many evaluations: none is made after a configuration's last."""
-    return part.reindex(evaluation=np.arange(evaluations), fill_value={"step": -1})
-
-
-def _numbered(part: xr.Dataset, names: Mapping[Hashable, Mapping[str, Any]]) -> xr.Dataset:
-    missing = {name: attrs for name, attrs in names.items() if name not in part.coords}
-    return part.assign_coords(
-        {name: ("config", np.full(part.sizes["config"], -1), x) for name, x in missing.items()}
-    )
-
-
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
-    """Those of both; where they differ, JSON lists of JSON, and texts one after another."""
+    """Return those of both; where they differ, JSON lists of JSON, and texts one after another."""
     attributes: dict[str, Any] = {name: x for name, x in two.attrs.items() if name not in one.attrs}
     for name, x in one.attrs.items():
         y = two.attrs.get(name, x)
@@ -173,16 +189,14 @@ def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
             attributes[name] = x + y
         elif name in ("call", "plan", "versions"):
             both = [json.loads(text) for text in (x, y)]
-            attributes[name] = json.dumps(
-                [part for z in both for part in (z if isinstance(z, list) else [z])]
-            )
+            lists = [z if isinstance(z, list) else [z] for z in both]
+            attributes[name] = json.dumps(lists[0] + lists[1])
         else:
             attributes[name] = f"{x} + {y}"
+
     seconds = [float(x.attrs.get("seconds", 0.0)) for x in (one, two)]
     utilization = [float(x.attrs.get("utilization", 1.0)) for x in (one, two)]
-    attributes["seconds"], attributes["utilization"] = (
-        sum(seconds),
-        float(np.average(utilization, weights=np.maximum(seconds, 1e-9))),
-    )
+    attributes["seconds"] = sum(seconds)
+    attributes["utilization"] = float(np.average(utilization, weights=np.maximum(seconds, 1e-9)))
     attributes["ended"] = max(x.attrs.get("ended", "") for x in (one, two))
     return attributes

@@ -1,7 +1,8 @@
-"""The score: one number for each trial, the same for ranking, keeping and progress."""
+"""The score: one number for each trial, the same for ranking, checkpoints and progress."""
 
 import dataclasses
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from .._core.errors import ArgumentError
 
 
 class Status(enum.IntEnum):
-    """How a trial stands."""
+    """State of a trial."""
 
     RUNNING = 0
     FINISHED = 1
@@ -37,39 +38,32 @@ class Score:
     def checked(
         cls, where: str, metric: str, mode: str | None, select: str, measured: tuple[str, ...]
     ) -> "Score":
-        """The score, with `mode` taken from the metric where it is a loss; `measured` are the names there are."""
+        """Check the names, of `measured` ones, and take `mode` from the metric if it is a loss."""
         if metric not in measured:
-            hint = (
-                " There is no validation, so only training numbers exist: ask for metric='train_loss', or give the "
-                "Task validation=…"
-                if measured == ("train_loss",)
-                else ""
-            )
-            raise ArgumentError(
-                f"{where}: metric must be one of {list(measured)}, got metric={metric!r}.{hint}"
-            )
+            message = f"{where}: metric must be one of {list(measured)}, got metric={metric!r}."
+            if measured == ("train_loss",):
+                message += (
+                    " There is no validation, so only training numbers exist: ask for "
+                    "metric='train_loss', or give the Task validation=…"
+                )
+            raise ArgumentError(message)
         if mode is None and metric not in ("train_loss", "valid_loss"):
             raise ArgumentError(
-                f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got mode=None."
+                f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got "
+                "mode=None."
             )
-        mode = "min" if mode is None else mode
-        for name, value, choices in (
-            ("mode", mode, ("min", "max")),
-            ("select", select, ("last", "best")),
-        ):
-            if value not in choices:
-                raise ArgumentError(
-                    f"{where}: {name} must be one of {list(choices)}, got {name}={value!r}."
-                )
+        mode = mode or "min"
+        one_of(where, "mode", mode, ("min", "max"))
+        one_of(where, "select", select, ("last", "best"))
         return cls(metric, mode, select)
 
     @property
     def sign(self) -> int:
-        """What makes the smaller number the better one."""
+        """1 or -1: times it, the smaller number is the better one."""
         return 1 if self.mode == "min" else -1
 
     def evaluations(self, values: np.ndarray, status: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """The evaluation that counts for each trial.
+        """Select the evaluation that counts for each trial.
 
         Args:
             values: the metric, float array (…, evaluations), NaN where nothing was evaluated.
@@ -82,12 +76,11 @@ class Score:
         is_seen = np.isfinite(values) & (status != Status.DIVERGED)[..., None]
         best = np.argmin(np.where(is_seen, self.sign * values, np.inf), axis=-1)
         evaluation = np.maximum(last, 0) if self.select == "last" else best
-        return np.where(
-            np.take_along_axis(is_seen, evaluation[..., None], axis=-1)[..., 0], evaluation, -1
-        )
+        has_score = np.take_along_axis(is_seen, evaluation[..., None], axis=-1)[..., 0]
+        return np.where(has_score, evaluation, -1)
 
     def rank(self, scores: np.ndarray, status: np.ndarray, steps_taken: np.ndarray) -> list["Rank"]:
-        """Where each configuration stands: the smaller, the better.
+        """Rank each configuration: the smaller, the better.
 
         Those whose trials all finished come first, by their mean score; then those that were
         stopped, those that got furthest first; then those with a trial that has no score (it
@@ -99,41 +92,49 @@ class Score:
             steps_taken: int array (configs, trials).
         """
         without = np.isnan(scores).sum(axis=1)
-        is_cut = ((status != Status.FINISHED) & (status != Status.DIVERGED)).any(axis=1)
-        short = np.where(is_cut, -steps_taken.min(axis=1).astype(float), -np.inf)
+        is_short = ((status != Status.FINISHED) & (status != Status.DIVERGED)).any(axis=1)
+        short = np.where(is_short, -steps_taken.min(axis=1).astype(float), -np.inf)
         means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
         return list(zip(without.tolist(), short.tolist(), means.tolist(), strict=True))
 
     def order(self, scores: np.ndarray, status: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
-        """The configurations from best to worst by `rank`: their numbers, int array (configs,)."""
+        """Sort the configurations by `rank`, best first: their numbers, int array (configs,)."""
         without, short, means = zip(*self.rank(scores, status, steps_taken), strict=True)
         return np.lexsort((means, short, without))
 
 
 Rank = tuple[int, float, float]
-"""Trials without a score; -inf, or minus the updates made where the configuration was cut short; signed mean."""
+"""Trials without a score; minus the updates made if not all trials finished, otherwise -inf; the
+mean, signed."""
+
+
+def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ArgumentError(
+            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
+        )
 
 
 def at_evaluations(values: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
-    """The values (…, evaluations) at one evaluation each (…), NaN where that is -1."""
+    """Select from values (…, evaluations) one evaluation each (…), NaN where that is -1."""
     picked = np.take_along_axis(values, np.maximum(evaluations, 0)[..., None], axis=-1)[..., 0]
     return np.where(evaluations >= 0, picked, np.nan)
 
 
 def nan_mean(values: np.ndarray) -> np.ndarray:
-    """Mean along the last axis over what is not NaN; NaN where all is."""
-    counted = np.isfinite(values)
-    total = np.where(counted, values, 0.0).sum(axis=-1)
-    return np.divide(
-        total, counted.sum(axis=-1), out=np.full(total.shape, np.nan), where=counted.any(axis=-1)
-    )
+    """Return the mean along the last axis over what is finite; NaN where nothing is."""
+    is_finite = np.isfinite(values)
+    total = np.where(is_finite, values, 0.0).sum(axis=-1)
+    count = is_finite.sum(axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def nan_std(values: np.ndarray) -> np.ndarray:
-    """Sample standard deviation along the last axis over what is not NaN; NaN for fewer than two."""
-    degrees = np.isfinite(values).sum(axis=-1) - 1
-    squares = np.where(np.isfinite(values), (values - nan_mean(values)[..., None]) ** 2, 0.0).sum(
-        axis=-1
-    )
+    """Return the sample standard deviation along the last axis of finite values; NaN below two."""
+    is_finite = np.isfinite(values)
+    deviations = np.where(is_finite, values - nan_mean(values)[..., None], 0.0)
+    squares = np.square(deviations).sum(axis=-1)
+    degrees = is_finite.sum(axis=-1) - 1
     variance = np.divide(squares, degrees, out=np.full(squares.shape, np.nan), where=degrees > 0)
     return np.sqrt(variance)

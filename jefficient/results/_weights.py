@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +15,46 @@ import xarray as xr
 from .._core.errors import JefficientError, JefficientWarning
 from .._core.files import write_whole
 from .._core.typing import Tree
+from ._dataset import TRIAL
 
 _NETCDF = frozenset(map(np.dtype, ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
 
-Weights = Mapping[tuple[int, int, int], Tree]
-"""(config, seed, fold) to the parameters of that trial."""
+Trial = tuple[int, int, int]
+"""(config, seed, fold)."""
+
+Weights = Mapping[Trial, Tree]
+"""The parameters of trials."""
 
 
 def to_datasets(weights: Weights) -> list[xr.Dataset]:
-    """The weights of trials that are alike in one dataset each, with the dimension `trial`."""
-    alike: dict[Any, list[tuple[int, int, int]]] = {}
-    for place, tree in weights.items():
+    """Put trials whose trees are alike into one dataset each, with the dimension `trial`."""
+    alike: dict[Hashable, list[Trial]] = {}
+    for trial, tree in weights.items():
         leaves, structure = jax.tree.flatten(tree)
-        alike.setdefault((structure, *((x.shape, x.dtype) for x in leaves)), []).append(place)
-    return [_dataset(places, [weights[place] for place in places]) for places in alike.values()]
+        alike.setdefault((structure, *((x.shape, x.dtype) for x in leaves)), []).append(trial)
+    return [_dataset(trials, [weights[trial] for trial in trials]) for trials in alike.values()]
 
 
-def _dataset(places: list[tuple[int, int, int]], trees: list[Tree]) -> xr.Dataset:
+def _dataset(trials: list[Trial], trees: list[Tree]) -> xr.Dataset:
     columns = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True)
     paths = [
         jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(trees[0])
     ]
-    numbers = np.array(places).T
+    numbers = np.array(trials).T
     return xr.Dataset(
         {
             f"leaf{i}": _variable(f"leaf{i}", path, x)
             for i, (path, x) in enumerate(zip(paths, columns, strict=True))
         },
-        coords={
-            name: ("trial", x) for name, x in zip(("config", "seed", "fold"), numbers, strict=True)
-        },
+        coords={name: ("trial", x) for name, x in zip(TRIAL, numbers, strict=True)},
         attrs={"structure": json.dumps(_described(trees[0], iter(range(len(paths)))))},
     )
 
 
 def _variable(name: str, path: str, leaves: Iterable[Any]) -> xr.Variable:
-    """The leaves of all trials as one array; as bytes where netCDF has no such numbers."""
-    first, *_ = leaves = list(leaves)
+    """Stack the leaves of all trials; as bytes if netCDF does not have their dtype."""
+    leaves = list(leaves)
+    first = leaves[0]
     attributes = {"path": path, "numbers": str(first.dtype)}
     if jnp.issubdtype(first.dtype, jax.dtypes.prng_key):
         attributes["impl"] = str(jax.random.key_impl(first))
@@ -64,8 +67,8 @@ def _variable(name: str, path: str, leaves: Iterable[Any]) -> xr.Variable:
     )
 
 
-def save_safetensors(where: str, path: Path, params: Tree, about: Mapping[str, str]) -> None:
-    """Write a tree of arrays, each under its place's name; see `Result.save_params`."""
+def save_safetensors(where: str, path: Path, params: Tree, metadata: Mapping[str, str]) -> Path:
+    """Write a tree of arrays, each under its path; see `Result.save_params`."""
     try:
         from safetensors.numpy import save
     except ImportError:
@@ -82,47 +85,48 @@ def save_safetensors(where: str, path: Path, params: Tree, about: Mapping[str, s
             f"{where}: parameters must have names of their own, got {len(named)} of {len(leaves)}."
         )
     try:
-        write_whole(path, save(named, metadata=dict(about)))
+        write_whole(path, save(named, metadata=dict(metadata)))
     except OSError as error:
         raise JefficientError(
             f"{where}: path must be one that can be written, got {path}: {error}."
         ) from None
+    return path
 
 
 def to_weights(
     where: str, datasets: Iterable[xr.Dataset], template: Callable[[int], Tree] | None
-) -> dict[tuple[int, int, int], Tree]:
-    """What `to_datasets` was given.
+) -> dict[Trial, Tree]:
+    """Restore what `to_datasets` was given.
 
-    Trees of dicts, lists and tuples come back as they are; others need `template`, which gives
-    those of a configuration as shapes and dtypes.
+    Args:
+        where: the public name that messages begin with.
+        datasets: as from `to_datasets`.
+        template: from a configuration to its weights as shapes and dtypes. Trees of dicts, lists
+            and tuples do not need it; other trees are left out without it, with a warning.
     """
-    weights: dict[tuple[int, int, int], Tree] = {}
+    weights: dict[Trial, Tree] = {}
     for dataset in datasets:
         columns = [_leaves(dataset[f"leaf{i}"]) for i in range(len(dataset.data_vars))]
         described = json.loads(dataset.attrs["structure"])
         if template is None and _has_class(described):
             warnings.warn(
-                f"{where}: the weights are in trees of classes, which a file does not describe: they are left out. "
-                f"jf.load(path, task=…) gives them back.",
+                f"{where}: the weights are in trees of classes, which a file does not describe: "
+                "they are left out. jf.load(path, task=…) gives them back.",
                 JefficientWarning,
                 stacklevel=4,
             )
             continue
-        numbers = (dataset[name].values.tolist() for name in ("config", "seed", "fold"))
-        for trial, place in enumerate(zip(*numbers, strict=True)):
-            leaves = [column[trial] for column in columns]
-            is_plain = template is None
-            weights[place] = (
-                _rebuilt(described, leaves)
-                if is_plain
-                else _like(where, template(place[0]), leaves)
-            )
+        trials = zip(*(dataset[name].values.tolist() for name in TRIAL), strict=True)
+        for trial, *leaves in zip(trials, *columns, strict=True):
+            if template is None:
+                weights[trial] = _rebuilt(described, leaves)
+            else:
+                weights[trial] = _like(where, template(trial[0]), leaves)
     return weights
 
 
 def _leaves(x: xr.DataArray) -> list[Any]:
-    """One leaf of every trial."""
+    """Return one leaf of every trial."""
     array, dtype = x.values, x.attrs["numbers"]
     if "impl" in x.attrs:
         return [jax.random.wrap_key_data(jnp.asarray(data), impl=x.attrs["impl"]) for data in array]
@@ -139,7 +143,10 @@ def _like(where: str, template: Tree, leaves: list[Any]) -> Tree:
 
 
 def _described(tree: Tree, numbers: Iterator[int]) -> Any:
-    """A tree of dicts, lists and tuples as JSON, its leaves by number in jax's order; "class" for all else."""
+    """Describe a tree of dicts, lists and tuples as JSON, its leaves by number in jax's order.
+
+    Anything else is "class".
+    """
     if tree is None:
         return None
     if type(tree) is dict and all(isinstance(key, str) for key in tree):

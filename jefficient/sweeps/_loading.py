@@ -68,7 +68,7 @@ def _last_snapshot(path: Path) -> xr.Dataset:
     if not is_running:
         status[status == Status.RUNNING] = Status.INTERRUPTED
     curves = Curves(
-        evaluations={name: record[f"evaluations/{name}"] for name in body["measured"]},
+        measured={name: record[f"evaluations/{name}"] for name in body["measured"]},
         diagnostics={name: record[f"evaluations/{name}"] for name in body["diagnostics"]},
         seconds=record["evaluations/seconds"],
         status=status,

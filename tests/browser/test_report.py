@@ -48,7 +48,7 @@ def long_report(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser):
-    """Opens a page, and sees to it that nothing went wrong on it and that it asked nobody for anything."""
+    """Open a page; afterwards, check that it had no errors and requested nothing."""
     wrong, requests, pages = [], [], []
 
     def open_page(path, viewport=DESK, **settings):
@@ -131,7 +131,8 @@ def test_it_reads_well(viewport, opened, report, long_report):
         )
         assert min(sizes) >= 14
         images = page.evaluate(
-            "[...document.images].map(i => [i.naturalWidth, i.getBoundingClientRect().width, i.alt])"
+            "[...document.images].map("
+            "i => [i.naturalWidth, i.getBoundingClientRect().width, i.alt])"
         )
         assert images
         assert all(
@@ -160,7 +161,9 @@ def test_contrast_is_enough(scheme, opened, report):
     """WCAG 2.2, 1.4.3: 4.5 to 1 at least."""
     page = opened(report, color_scheme=scheme)
     pairs = page.evaluate(
-        """[...document.querySelectorAll('p, dt, dd, td, th button, figcaption, h1, h2, pre, .sign')].map(e => {
+        """[...document.querySelectorAll(
+            'p, dt, dd, td, th button, figcaption, h1, h2, pre, .sign'
+        )].map(e => {
             let box = e; while (getComputedStyle(box).backgroundColor === 'rgba(0, 0, 0, 0)') box =
             box.parentElement; const colors = [getComputedStyle(e).color,
             getComputedStyle(box).backgroundColor]; return colors.map(color =>

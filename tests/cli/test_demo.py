@@ -68,6 +68,6 @@ def test_what_must_be_installed_is_said(tmp_path, monkeypatch, capsys):
     )
     assert main(["demo", "--output", str(tmp_path)]) == 1
     assert (
-        "needs scikit-learn, and does not find it. Run: pip install 'jefficient[all]'"
+        "needs scikit-learn, which is not installed. Run: pip install 'jefficient[all]'"
         in capsys.readouterr().err
     )

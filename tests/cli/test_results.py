@@ -39,7 +39,7 @@ def test_show_says_what_it_leaves_out_and_how_sure_the_best_is(saved, capsys):
     assert "2 more configurations: --top 3 prints all." in out
     assert "best: learning_rate=0.2: valid_loss 0.25 ± 0.05" in out  # std 0.0707 / sqrt(2)
     # Differences 0.3 and 0.4: t = 0.35 / 0.05 = 7 with one degree of freedom, p = 0.09.
-    assert "1 other configuration cannot be told from it." in out
+    assert "1 other configuration cannot be distinguished from it." in out
     assert "warning, diverged:" in out
 
 
@@ -103,7 +103,7 @@ def test_a_page_that_cannot_be_written_is_one_line_on_stderr(saved, tmp_path, ca
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
-def test_a_wrong_number_of_rows_is_a_wrong_argument(top, saved, capsys):
+def test_a_wrong_number_of_configurations_is_a_wrong_argument(top, saved, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["show", saved, "--top", top])
     assert ended.value.code == 2
@@ -124,7 +124,9 @@ def test_help_needs_nothing_heavy():
     program = (
         "import sys; from jefficient.cli import main\n"
         "try: main(['--help'])\n"
-        "except SystemExit: print([m for m in ('xarray', 'pandas', 'rich', 'matplotlib') if m in sys.modules])"
+        "except SystemExit:\n"
+        "    late = 'xarray', 'pandas', 'rich', 'matplotlib'\n"
+        "    print([m for m in late if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Results without a sweep: curves are written down, so that a test knows what must be read from them."""
+"""Results without a sweep: a test writes the curves, and knows what must be read from them."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def made(
     step=None,
     diagnostics=None,
     layers=(),
-    rows=(80, 20),
+    examples=(80, 20),
     **changes,
 ):
     """A result with these scores.
@@ -30,7 +30,7 @@ def made(
         step: (evaluations,), updates at each evaluation; by default 10, 20, ….
         diagnostics: as `evaluations`, some with the axis of `layers` last.
         layers: their names.
-        rows: training rows and validation rows of every fold.
+        examples: training and validation examples of every fold.
         **changes: attributes, `metric`, `mode` and `select` among them.
     """
     attributes = {
@@ -55,7 +55,7 @@ def made(
         status = np.where(np.isnan(scores), Status.DIVERGED, Status.FINISHED)
     is_diverged = np.asarray(status) == Status.DIVERGED
     curves = Curves(
-        evaluations=evaluations,
+        measured=evaluations,
         diagnostics={
             name: np.broadcast_to(x, (*shape, *np.shape(x)[3:])).astype(np.float32)
             for name, x in (diagnostics or {}).items()
@@ -68,7 +68,7 @@ def made(
         steps_per_epoch=np.full(shape[0], 5.0),
         block_width=np.full(shape[0], 8),
     )
-    training, validation = ([x] * shape[2] for x in rows)
+    training, validation = ([x] * shape[2] for x in examples)
     hashes = [f"{i:032x}" for i in range(shape[0])]
     labels = Labels(
         {name: tuple(x) for name, x in columns.items()}, hashes, training, validation, layers

@@ -1,4 +1,4 @@
-"""Each check fires on its planted case, alone, and says its numbers; on a clean sweep none has anything to say."""
+"""Each check fires on what is planted for it, alone, and on nothing else."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from jefficient.results.checks._reading import Curve
 
 RATES = np.logspace(-3, -1, 5)
 VALLEY = np.array([0.5, 0.4, 0.3, 0.4, 0.5])  # symmetric about the best: nothing to gain in between
-LOOKS = 10
+EVALUATIONS = 10
 FALLING = np.concatenate(
     [2.0 ** -np.arange(9), [0.0]]
 )  # a tenth of the gain comes in the last half, little at the end
@@ -36,7 +36,7 @@ class Planted:
     def result(
         self, means=VALLEY, columns=None, *, falling=FALLING, train=FALLING, noise=1e-5, **arguments
     ):
-        """Curves are score + falling, and their sign turned for mode "max"; the training loss is 0.1 + train."""
+        """Curves are score + falling, negated for mode "max"; the training loss is 0.1 + train."""
         scores = self.noisy(means, noise) if np.ndim(means) == 1 else means
         evaluations = {
             "valid_m": self.sign * (scores[..., None] + np.asarray(falling)),
@@ -71,7 +71,7 @@ def only(result, name, *texts):
 def test_a_clean_sweep_has_nothing_to_say(planted):
     found = planted.result().checks()
     assert found == ()
-    assert str(found) == "The checks have nothing to say."
+    assert str(found) == "The checks found nothing."
     assert planted.result(select="best").checks() == ()
 
 
@@ -122,7 +122,7 @@ def test_where_hardly_anything_finished_the_stopping_rule_decided(planted):
 
 
 def test_of_drawn_values_one_is_the_last_by_chance(planted):
-    """The best few must be at the same end; a range from zero has a natural one; log-uniform ones have not."""
+    """The best few must be at the same end; a range from zero has a natural end."""
     count = 40
     rate = np.geomspace(1e-4, 1e-1, count) * planted.rng.uniform(0.95, 1.05, count)
     other = planted.rng.permutation(np.linspace(0.3, 0.7, count))
@@ -174,7 +174,7 @@ def test_diverged(planted):
 
 
 OVERFIT = np.array([1.0, 0.6, 0.3, 0.1, 0.0, 0.03, 0.08, 0.14, 0.21, 0.3])
-LONG = np.linspace(1, 0, LOOKS) ** 3
+LONG = np.linspace(1, 0, EVALUATIONS) ** 3
 
 
 def test_overfitting(planted):
@@ -200,12 +200,12 @@ def test_overfitting(planted):
 def test_rising(planted):
     turning = np.array([1.0, 0.6, 0.3, 0.1, 0.0, 0.03, 0.08, 0.14, 0.21, 0.3])
     only(planted.result(train=turning), "rising", "from 0.1 at epoch 10 to 0.4 at epoch 20")
-    only(planted.result(train=np.linspace(0, 0.4, LOOKS)), "rising")
+    only(planted.result(train=np.linspace(0, 0.4, EVALUATIONS)), "rising")
 
 
 def test_improving(planted):
     check = only(
-        planted.result(falling=np.linspace(1, 0, LOOKS)),
+        planted.result(falling=np.linspace(1, 0, EVALUATIONS)),
         "improving",
         "22%",
         "after epoch 16, of 20",
@@ -214,7 +214,7 @@ def test_improving(planted):
 
 
 def test_saturated(planted):
-    early = np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
+    early = np.concatenate([[1.0, 0.3, 0.05], np.zeros(EVALUATIONS - 3)])
     assert (
         only(planted.result(falling=early), "saturated", "after epoch 10, of 20", "0.0%").severity
         == "note"
@@ -224,7 +224,7 @@ def test_saturated(planted):
 @pytest.mark.parametrize("evaluations", [10, 60])
 @pytest.mark.parametrize("units", [1, 3])
 def test_jitter_is_rarely_taken_for_overfitting_or_improvement(evaluations, units):
-    """Curves that fall to a plateau, with independent noise at each evaluation: the best evaluation is below the last by chance."""
+    """Curves fall to a plateau, with noise: the best evaluation is below the last by chance."""
     rng, found = np.random.default_rng(0), []
     for _ in range(300):
         values = np.exp(-8 * np.arange(evaluations) / evaluations) + 0.1 * rng.normal(
@@ -248,7 +248,7 @@ def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):
         curves = (
             scores[..., None]
             + 0.1 * FALLING
-            + way * tilts[..., None] * np.linspace(1, 0, LOOKS) ** 2
+            + way * tilts[..., None] * np.linspace(1, 0, EVALUATIONS) ** 2
         )
         evaluations = {"valid_m": planted.sign * curves, "train_loss": 0.1 + FALLING}
         result = made(
@@ -263,7 +263,7 @@ def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):
 
 def test_clipped(planted):
     for share, fires in ((0.8, True), (0.3, False)):
-        curves = np.full((5, *planted.shape, LOOKS), share)
+        curves = np.full((5, *planted.shape, EVALUATIONS), share)
         curves[[0, 1, 3, 4]] = 0.9  # others than the best do not count
         curves[2, ..., -1] = np.nan
         result = planted.result(diagnostics={"clipped": curves})
@@ -282,7 +282,7 @@ def test_noise(planted):
 
 
 def test_coarse(planted):
-    """0.4, 0.3, 0.32 at -1, 0, 1 (half decades about 0.01): 0.3 - 0.04 x + 0.06 x², least at 1/3, by 0.04²/0.24."""
+    """0.3 - 0.04 x + 0.06 x² in half decades about 0.01 is least at 1/3, by 0.04²/0.24."""
     check = only(
         planted.result([0.5, 0.4, 0.3, 0.32, 0.5]),
         "coarse",
@@ -340,9 +340,8 @@ def test_odd_results_are_read(planted):
         ).checks()
         == ()
     )
-    assert (
-        made(scores, {"learning_rate": RATES}, rows=(0, 0)).checks() == ()
-    )  # a trial of one's own has no rows
+    # a jf.Trial has no examples
+    assert made(scores, {"learning_rate": RATES}, examples=(0, 0)).checks() == ()
     scores, x = np.random.default_rng(0).normal(size=(3000, *planted.shape)), np.arange(3000.0)
     many = made(scores, {"x": x, "y": x[::-1]})
     assert "noise" in names(many)
@@ -351,7 +350,7 @@ def test_odd_results_are_read(planted):
 def test_severe_ones_come_first_and_are_printed_one_a_line(planted):
     means = [0.5, 0.45, 0.4, 0.31, 0.3]
     found = planted.result(
-        means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(LOOKS - 3)])
+        means, falling=np.concatenate([[1.0, 0.3, 0.05], np.zeros(EVALUATIONS - 3)])
     ).checks()
     assert isinstance(found, Checks)
     assert [check.severity for check in found] == ["warning", "note"]
@@ -386,7 +385,9 @@ def test_a_result_without_an_overflow_of_words(planted):
         assert len(str(check)) < 350
 
 
-def test_a_curve_that_only_recovers_from_a_rise_brought_nothing_to_measure_by(planted):
+def test_a_curve_that_only_recovers_from_a_rise_gained_nothing(planted):
     """It begins at its best, rises, and has not fallen back at its end."""
-    hill = np.concatenate([np.linspace(0, 1, LOOKS // 2), np.linspace(1, 0.1, LOOKS - LOOKS // 2)])
+    hill = np.concatenate(
+        [np.linspace(0, 1, EVALUATIONS // 2), np.linspace(1, 0.1, EVALUATIONS - EVALUATIONS // 2)]
+    )
     assert "improving" not in names(planted.result(falling=hill))

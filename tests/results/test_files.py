@@ -12,7 +12,7 @@ from safetensors import safe_open
 from sweeps import small, tiny
 
 import jefficient as jf
-from jefficient.results import Result
+from jefficient.results import Result, _files
 
 
 def with_weights(weights):
@@ -58,7 +58,7 @@ def test_all_of_a_result_comes_back(tmp_path):
         np.testing.assert_array_equal(read["valid_loss"], result.dataset["valid_loss"])
 
 
-def test_every_bit_is_looked_at(tmp_path):
+def test_every_bit_is_checked(tmp_path):
     """Any byte that differs is noticed, or is one that says nothing."""
     result = with_weights(PLAIN)
     path = result.save(tmp_path / "sweep.nc")
@@ -91,7 +91,7 @@ def test_a_number_that_was_changed_is_noticed(tmp_path):
 
 
 def test_what_is_no_result_is_refused(tmp_path):
-    with pytest.raises(jf.JefficientError, match=r"jf.load: path must be there, got"):
+    with pytest.raises(jf.JefficientError, match=r"jf.load: file not found: "):
         jf.load(tmp_path / "nowhere.nc")
     (tmp_path / "text.nc").write_text("hello")
     xr.Dataset({"x": ("a", [1.0])}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
@@ -104,6 +104,17 @@ def test_what_is_no_result_is_refused(tmp_path):
         jf.JefficientError, match=r"jf.Result.save: path must be one that can be written"
     ):
         with_weights({}).save(tmp_path / "no" / "such" / "folder.nc")
+
+
+def test_a_file_of_an_earlier_version_is_refused(tmp_path):
+    """Evaluations were called looks, and examples rows."""
+    result = with_weights({})
+    names = {"evaluation": "look", "training_examples": "training_rows"}
+    earlier = result.dataset.rename(names)
+    path = _files.save("here", tmp_path / "sweep.nc", earlier, None, {})
+    message = r"jf.load: a result must have the coordinates \['evaluation', 'training_examples'\]"
+    with pytest.raises(jf.JefficientError, match=f"{message}.*earlier version"):
+        jf.load(path)
 
 
 def test_a_file_that_declares_more_than_it_holds_is_refused(tmp_path):
@@ -159,8 +170,8 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
 
 
 def test_folds_that_were_no_number_must_be_given_again(tmp_path):
-    rows = np.arange(30)
-    pairs = [(rows[10:], rows[:10]), (rows[:10], rows[10:])]
+    indices = np.arange(30)
+    pairs = [(indices[10:], indices[:10]), (indices[:10], indices[10:])]
     given = tiny.task(), jf.grid(learning_rate=[0.1])
     path = tiny.sweep(*given, steps=4, folds=pairs).save(tmp_path / "sweep.nc")
     again = {"task": tiny.task(), "optimizer": jf.sgd, "space": given[1]}
@@ -197,7 +208,7 @@ def test_safetensors_have_the_numbers_under_their_names(swept, tmp_path):
             read = file.get_tensor(name)
             assert read.dtype == x.dtype
             np.testing.assert_array_equal(read, x)
-    with pytest.raises(jf.ArgumentError, match="weights must have been kept"):
+    with pytest.raises(jf.ArgumentError, match="weights must have been checkpointed"):
         swept.save_params(path, seed=9)
     again = swept.refit(3)
     with safe_open(again.save_params(path), "flax") as file:

@@ -153,7 +153,7 @@ def test_other_data_or_names_are_refused(parts):
 
 @pytest.mark.parametrize("first", ["numbers", "texts"])
 def test_numbers_and_texts_of_one_name_are_texts_that_can_be_saved(tmp_path, first):
-    """A space of momentum=[0.5, None] has the labels "0.5" and "None": two sweeps of its halves have them too."""
+    """momentum=[0.5, None] has the labels "0.5" and "None", and two sweeps of its halves too."""
     numbers = made(np.zeros((2, 1, 1)), {"momentum": [0.5, 0.9]})
     texts = made(np.zeros((1, 1, 1)), {"momentum": ["None"]})
     texts = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""The door to the pictures: what they have in common."""
+"""The public API of plots: what they have in common."""
 
 import time
 
@@ -19,7 +19,7 @@ LAYERS = ("w", "b")
 
 
 def planted(scores, columns, **changes):
-    """With what every picture needs."""
+    """With what every plot needs."""
     scores = np.asarray(scores, float)
     if scores.ndim == 1:
         scores = scores[:, None, None]
@@ -58,7 +58,9 @@ EDGES = {
     "highest": lambda: planted(
         [0.1, 0.5, 0.9, np.nan, 0.3, 0.2], TWO, metric="valid_accuracy", mode="max", select="best"
     ),
-    "training alone": lambda: planted([1, 2, 3, 4, 5, 6], TWO, metric="train_loss", rows=(80, 0)),
+    "training alone": lambda: planted(
+        [1, 2, 3, 4, 5, 6], TWO, metric="train_loss", examples=(80, 0)
+    ),
     "negative scores": lambda: planted([-1, -2, -3, np.nan, 0, 6], TWO),
     "equal scores": lambda: planted([1, 1, 1, 1, 1, 1], TWO),
     "nothing ended": lambda: planted(
@@ -75,7 +77,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_every_picture_draws_and_describes_what_a_sweep_can_return(edge):
+def test_every_plot_draws_and_describes_what_a_sweep_can_return(edge):
     plot = EDGES[edge]().plot
     for name in (*NAMES, "values"):
         axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
@@ -101,7 +103,7 @@ def test_three_thousand_configurations_are_drawn_at_once():
         plt.close(axes.figure)
 
 
-def test_pictures_leave_matplotlib_as_it_was_and_draw_where_they_are_told():
+def test_plots_leave_matplotlib_as_it_was_and_draw_where_they_are_told():
     plot, before = planted([1, 2, 3, 4, 5, np.nan], TWO).plot, dict(plt.rcParams)
     figure, axes = plt.subplots(2, 4, figsize=(16, 8), layout="constrained")
     for ax, name in zip(axes.ravel(), (*NAMES, "values"), strict=False):
@@ -158,8 +160,8 @@ def test_what_cannot_be_shown_is_refused():
         (lambda: plot.sparsity("rate"), "hyperparameter must be one of"),
         (lambda: EDGES["labels"]().plot.sparsity("l1"), "hyperparameter must have numbers"),
         (
-            lambda: plot.describe("picture"),
-            "describe: name must be one of .*'values'.* got name='picture'",
+            lambda: plot.describe("plot"),
+            "describe: name must be one of .*'values'.* got name='plot'",
         ),
     ):
         with pytest.raises(jf.JefficientError, match=message):

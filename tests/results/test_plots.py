@@ -1,4 +1,4 @@
-"""Pictures show what the dataset says: what is drawn against NumPy, combinations counted out, and numbers by hand."""
+"""Plots show what the dataset says, against NumPy, counted combinations and numbers by hand."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from results.test_plot import grid, planted
 
 from jefficient.results import Status
 from jefficient.results._axes import labelled, measured_scale, scale_of
-from jefficient.results.plots._heatmap import HeatmapPicture
+from jefficient.results.plots._heatmap import HeatmapPlot
 
 matplotlib.use("Agg")
 
@@ -100,8 +100,10 @@ def test_values_show_trials_means_errors_the_best_and_crosses():
         "validation loss",
     )
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.01", "0.1", "1"]
-    said = f"Validation loss against learning rate: best, {means[best]:.3g}, at {RATES[best]:.3g}; 1 of 4 configurations"
-    assert result.plot.describe("values", "learning_rate") == said + " diverged."
+    assert result.plot.describe("values", "learning_rate") == (
+        f"Validation loss against learning rate: best, {means[best]:.3g}, at {RATES[best]:.3g}; "
+        "1 of 4 configurations diverged."
+    )
 
 
 def test_with_other_axes_the_line_joins_the_best_at_each_value():
@@ -209,8 +211,10 @@ def test_curves_of_other_lengths_are_over_epochs_and_stopped_ones_end_at_a_dot()
     ax = result.plot.curves(best=1)
     assert (ax.get_xlabel(), ax.get_yscale()) == ("epoch", "log")
     assert lines(ax)["stopped early"].get_xydata().tolist() == [[4, 3]]
-    said = "Validation loss of 2 configurations over 6 epochs: the best, batch size=1, goes from 2 to 0.1."
-    assert result.plot.describe("curves") == said
+    assert result.plot.describe("curves") == (
+        "Validation loss of 2 configurations over 6 epochs: the best, batch size=1, goes from 2 to "
+        "0.1."
+    )
 
 
 def test_a_curve_that_never_was_ends_at_the_edge_where_it_diverged():
@@ -228,7 +232,7 @@ def test_other_lengths_of_one_batch_size_are_steps():
 
 
 def cell(ax, x, y):
-    """The value of the picture's cell."""
+    """The value of the plot's cell."""
     return ax.images[0].get_array()[y, x]
 
 
@@ -308,8 +312,8 @@ def test_progress_is_in_the_order_of_the_ends_and_expected_over_all_draws():
         mine = vertices[vertices[:, 0] == n, 1]
         np.testing.assert_allclose((mine.min(), mine.max()), (low, high), rtol=1e-6)
     assert result.plot.describe("progress") == (
-        f"Best validation loss of 7 configurations: 0.3, reached after 7; of 4 drawn at random the best has "
-        f"{expected[3]:.3g} on average."
+        "Best validation loss of 7 configurations: 0.3, reached after 7; of 4 drawn at random the "
+        f"best has {expected[3]:.3g} on average."
     )
 
 
@@ -402,14 +406,16 @@ def test_zeros_stand_against_the_score():
     np.testing.assert_allclose(dots.get_array(), [0.0, 0.001, 0.1])
     assert type(dots.norm).__name__ == "SymLogNorm"
     np.testing.assert_allclose(lines(ax)["best"].get_xydata(), [[share[1], 1]], rtol=1e-6)
-    said = "Validation loss against the share of zeros: the best, 1, has 36.7 % of them; the sparsest has 90 % and 2."
-    assert result.plot.describe("sparsity") == said
+    assert result.plot.describe("sparsity") == (
+        "Validation loss against the share of zeros: the best, 1, has 36.7 % of them; the sparsest "
+        "has 90 % and 2."
+    )
     (other,) = result.plot.sparsity("rate").collections
     np.testing.assert_allclose(other.get_array(), [1, 1, 2])
 
 
-def test_a_best_whose_trials_have_no_look_in_common_is_described():
-    """With select="best" two seeds may have their only finite evaluates different times."""
+def test_a_best_whose_trials_have_no_evaluation_in_common_is_described():
+    """With select="best" two seeds may have their only finite evaluations at different times."""
     values = np.array([[[[0.1, np.nan]], [[np.nan, 0.2]]]])
     result = made(
         np.zeros((1, 2, 1)),
@@ -417,7 +423,7 @@ def test_a_best_whose_trials_have_no_look_in_common_is_described():
         evaluations={"valid_loss": values},
         select="best",
     )
-    assert "has no evaluate which all trials have a number" in result.plot.describe("curves")
+    assert "has no evaluation with a number in every trial" in result.plot.describe("curves")
 
 
 def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
@@ -427,7 +433,7 @@ def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
         draws.sum(axis=0)[:, None, None],
         {"learning_rate": draws[0].tolist(), "l2": draws[1].tolist()},
     )
-    picture = HeatmapPicture.of("here", result.dataset, result.score)
-    assert picture.cells.size == 0
-    assert not picture.is_product
-    assert picture.best == draws.sum(axis=0).argmin()
+    plot = HeatmapPlot.of("here", result.dataset, result.score)
+    assert plot.cells.size == 0
+    assert not plot.is_product
+    assert plot.best == draws.sum(axis=0).argmin()

@@ -58,7 +58,7 @@ def test_nothing_comes_from_elsewhere(tmp_path):
         assert base64.b64decode(content, validate=True)[:5] in {b"<?xml", b"\x89PNG\r"}, kind
 
 
-def test_every_picture_says_what_it_shows(tmp_path):
+def test_every_plot_says_what_it_shows(tmp_path):
     result = result_of([[[0.5]], [[0.4]], [[0.6]]])
     texts = re.findall(r'<img [^>]*alt="([^"]*)"', page(result, tmp_path))
     assert texts[0] == result.plot.describe("values", "learning_rate")
@@ -83,7 +83,7 @@ def test_without_a_best_one_it_says_what_to_do(status, said, tmp_path):
 
 def test_one_configuration_and_one_trial(tmp_path):
     text = text_of(page(result_of([[[0.5]]]), tmp_path))
-    assert "from one trial: nothing tells how sure that is" in text
+    assert "from one trial: its error is unknown" in text
     assert "All 1 row;" in text
 
 
@@ -99,7 +99,7 @@ def test_no_warnings_is_said(tmp_path):
         evaluations=evaluations,
     )
     assert not result.checks()
-    assert "No warnings: the checks have nothing to say." in text_of(page(result, tmp_path))
+    assert "No warnings: the checks found nothing." in text_of(page(result, tmp_path))
 
 
 def test_thousands_of_configurations_are_a_page_that_can_be_sent(tmp_path):

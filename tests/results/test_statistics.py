@@ -1,4 +1,4 @@
-"""Standard errors, comparisons, ties and the one-standard-error rule, against SciPy, NumPy and calculations by hand."""
+"""Standard errors, comparisons, ties and the 1se rule, against SciPy, NumPy and numbers by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from scipy import optimize, special, stats
 
 import jefficient as jf
 from jefficient.results import Status
-from jefficient.results._statistics import Units, against, bonferroni, t_test
+from jefficient.results._moderated import against
+from jefficient.results._statistics import Units, bonferroni, t_test
 
 RNG = np.random.default_rng(0)
 SEEDS = RNG.normal(size=(4, 6, 1)) * 0.1 + np.arange(4)[:, None, None] * 0.15
@@ -32,9 +33,9 @@ def test_seeds_have_the_usual_standard_error():
 def test_folds_have_the_corrected_one_after_averaging_their_seeds():
     """Nadeau and Bengio: s² (1/k + n_test/n_train).
 
-    Folds of 90 and 10 rows, so that swapping the two shows.
+    Folds of 90 and 10 examples, so that swapping the two shows.
     """
-    result = made(FOLDS, RATES, rows=(90, 10))
+    result = made(FOLDS, RATES, examples=(90, 10))
     by_fold = last(result).mean(axis=1)
     expected = np.sqrt(by_fold.var(axis=1, ddof=1) * (1 / 5 + 10 / 90))
     np.testing.assert_allclose(result.table()["valid_loss_se"].sort_index(), expected, rtol=1e-6)
@@ -71,7 +72,7 @@ def test_comparing_on_seeds_is_the_paired_t_test(mode):
 
 
 def test_comparing_on_folds_is_the_corrected_one():
-    result = made(FOLDS, RATES, rows=(90, 10))
+    result = made(FOLDS, RATES, examples=(90, 10))
     d = (last(result)[0] - last(result)[2]).mean(axis=0)
     error = np.sqrt(d.var(ddof=1) * (1 / 5 + 1 / 9))
     got = result.compare(0, 2)
@@ -124,7 +125,7 @@ def test_what_cannot_be_compared_is_refused():
 
 
 def moderated_by_hand(x, better):
-    """Smyth (2004), section 6.2, for scores (configs, units); the prior of those in `better`, its root by bisection."""
+    """Smyth (2004), section 6.2, for scores (configs, units); the prior is that of `better`."""
     own, many = x.shape[1] - 1, len(better)
     centred = x - x.mean(1)[:, None]
     residual = centred - centred[better].mean(0)
@@ -179,7 +180,7 @@ def test_ties_are_those_whose_moderated_test_does_not_tell_them_from_the_best(mo
 
 
 def test_where_variances_could_be_equal_they_are_pooled():
-    """The two-way analysis of variance: residual mean square, with (configs - 1)(units - 1) degrees of freedom."""
+    """Analysis of variance: residual mean square, (configs - 1)(units - 1) degrees of freedom."""
     base = np.array([[1.0, -1, 0.5, -0.5], [-0.5, 1, -1, 0.5], [0.5, -0.5, 1, -1]])
     x = 0.1 * base + 0.3 * np.arange(3)[:, None] + np.array([0.7, 0.2, 0.9, 0.4])
     residual = x - x.mean(1)[:, None] - x.mean(0) + x.mean()
@@ -215,12 +216,12 @@ def test_ties_refuse_what_they_cannot_answer():
 
 @pytest.mark.parametrize("configs", [2, 5, 30])
 @pytest.mark.parametrize("units", ["seeds", "folds", "unequal"])
-def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(units, configs):
-    """5 seeds; 3 with standard deviations that differ twentyfold; or 5 folds whose scores correlate by
-    rho = n_test / (n_train + n_test) = 1/5, 80 and 20 rows.
+def test_where_nothing_differs_one_is_called_best_alpha_of_the_time_at_most(units, configs):
+    """Single out a best configuration alpha of the time at most.
 
-    Also, whoever is really the best (here: any one of them) is in the set with probability 1 -
-    alpha.
+    5 seeds; 3 with standard deviations that differ twentyfold; or 5 folds of 80 and 20 examples,
+    whose scores correlate by rho = n_test / (n_train + n_test) = 1/5. Also, the truly best (here:
+    any of them) is in the set with probability 1 - alpha.
     """
     alpha, draws, rho = 0.05, 4000, 0.2 if units == "folds" else 0.0
     count = 3 if units == "unequal" else 5
@@ -239,17 +240,17 @@ def test_where_nothing_differs_a_winner_is_called_alpha_of_the_time_at_most(unit
         is_out = p <= alpha
         return (is_out.sum(axis=1) == configs - 1).mean(), is_out.mean(axis=0).max()
 
-    winner, left_out = rates(1 / count + (20 / 80 if units == "folds" else 0))
-    assert winner <= alpha + margin
+    alone, left_out = rates(1 / count + (20 / 80 if units == "folds" else 0))
+    assert alone <= alpha + margin
     assert left_out <= alpha + margin
     if configs == 2 and units != "unequal":
-        assert winner == pytest.approx(alpha, abs=margin)  # exact, not only safe
+        assert alone == pytest.approx(alpha, abs=margin)  # exact, not only safe
         if units == "folds":
             assert rates(1 / 5)[0] > 2 * alpha  # as if folds were independent
 
 
 def test_three_seeds_tell_far_apart_what_is_far_apart():
-    """Thirty configurations in steps of two thirds of a standard deviation: the paired test has some twenty ties."""
+    """30 configurations, 2/3 of a standard deviation apart: the paired test has some 20 ties."""
     scores = RNG.normal(size=(30, 3)) + np.arange(30)[:, None] * 2 / 3
     assert len(made(scores[:, :, None], {"width": range(30)}).ties()) <= 10
 
@@ -297,8 +298,8 @@ def test_the_preferred_within_a_standard_error(mode, prefer, config):
 
 
 def test_the_bound_is_the_corrected_error_of_folds():
-    """0.1 √(1/3 + 1/9) = 0.0667 reaches no further than the third; with 60 of 90 rows, 0.1 √(1/3 + 3/2), the fourth."""
-    near, far = (made(NEAR[:, None, :], SPACE, rows=rows) for rows in ((90, 10), (40, 60)))
+    """0.1 √(1/3 + 1/9) = 0.0667 contains the third; 0.1 √(1/3 + 3/2) also the fourth."""
+    near, far = (made(NEAR[:, None, :], SPACE, examples=each) for each in ((90, 10), (40, 60)))
     assert near.best("1se", {"batch_size": "low", "l2": "high"}).config == 1
     assert far.best("1se", {"batch_size": "low", "l2": "high"}).config == 3
 

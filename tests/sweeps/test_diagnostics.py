@@ -176,7 +176,7 @@ def test_refit_trains_on_every_row_as_long_as_it_is_asked():
         counts = np.round(again.params).astype(int)
         assert (counts[:count] == 3).all()
         assert counts.sum() == 3 * count
-        assert again.dataset["training_rows"].item() == count
+        assert again.dataset["training_examples"].item() == count
         assert again.dataset["learning_rate"].item() == 1.0
         assert again.dataset["seed"].item() == 1
     by_evaluation = run(

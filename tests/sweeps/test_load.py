@@ -54,7 +54,7 @@ def test_an_interrupted_sweep_s_directory_says_what_its_result_says(seen):
     }
     assert (loaded.dataset["status"] == "interrupted").any()
     assert loaded.table().equals(part.table())
-    with pytest.raises(jf.ArgumentError, match="weights must have been kept"):
+    with pytest.raises(jf.ArgumentError, match="weights must have been checkpointed"):
         loaded.params()
 
 

@@ -250,7 +250,9 @@ def test_the_kept_weights_are_those_of_the_look_that_is_asked_for():
     assert float(loss(last.params(), held_out)) == pytest.approx(curve[-1], rel=1e-5)
     assert float(loss(best.params(), held_out)) == pytest.approx(curve.min(), rel=1e-5)
     nothing = sweep(keep=None)
-    with pytest.raises(jf.JefficientError, match="weights must have been kept, got config=0"):
+    with pytest.raises(
+        jf.JefficientError, match="weights must have been checkpointed, got config=0"
+    ):
         nothing.params(0)
 
 
@@ -475,7 +477,7 @@ def test_a_fraction_is_held_out_once_and_not_trained_on():
         validation=0.3,
     )
     result = jf.sweep(spy, jf.sgd(1.0), jf.grid(batch_size=[7]), epochs=2, seeds=2, progress=False)
-    assert result.dataset["training_rows"].item() == 35
+    assert result.dataset["training_examples"].item() == 35
     counts = [np.round(result.params(0, seed) * 10).astype(int) for seed in (0, 1)]
     assert sorted(set(counts[0])) == [0, 2]
     assert (counts[0] == 0).sum() == 15

@@ -1,8 +1,7 @@
-"""What a careful practitioner would warn about.
+"""All checks, and what they return.
 
-A check is a function of a `Reading` that yields a `Finding` for each thing it has to say, and a row
-of `CHECKS`. They follow Godbole, Dahl, Gilmer, Shallue and Nado (2023), "Deep Learning Tuning
-Playbook".
+A check is a function of a `Reading` that yields `Finding`s, and an entry of `CHECKS`. They follow
+Godbole, Dahl, Gilmer, Shallue and Nado (2023), "Deep Learning Tuning Playbook".
 """
 
 import dataclasses
@@ -32,13 +31,13 @@ CHECKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Something to know about a result.
+    """A warning or a note about a result.
 
     Attributes:
         name: which check says so; the guide lists them under "What the checks say".
-        severity: "warning" where the answer may be wrong, "note" where it could be better, cheaper
-            or surer.
-        evidence: what was found, with its numbers.
+        severity: "warning" if the answer may be wrong, "note" if it could be better, cheaper or
+            surer.
+        evidence: what was found, with numbers.
         next_step: what to do.
     """
 
@@ -58,7 +57,7 @@ class Checks(tuple[Check, ...]):
 
     def __str__(self) -> str:
         if not self:
-            return "The checks have nothing to say."
+            return "The checks found nothing."
         return "\n".join(f"{check.severity}, {check.name}: {check}" for check in self)
 
 
@@ -72,21 +71,23 @@ def checks(dataset: xr.Dataset) -> Checks:
 
 
 def _nothing_finished(dataset: xr.Dataset) -> Finding:
+    """Say how the trials ended, and what to do about it."""
     names, counts = np.unique(dataset["status"].values.astype(str), return_counts=True)
     how = dict(zip(names.tolist(), counts.tolist(), strict=True))
     trials = ", ".join(f"{count} {name}" for name, count in how.items())
     evidence = (
-        f"No configuration finished with a finite {dataset.attrs['metric']} in every trial (trials: {trials}), so "
-        "there is no best one."
+        f"No configuration finished with a finite {dataset.attrs['metric']} in every trial "
+        f"(trials: {trials}), so there is no best one."
     )
     if "running" in how:
         next_step = "Read the result again when the sweep has ended."
     elif "interrupted" in how:
         next_step = "Run the same call again: with directory=… it goes on from where it was."
     elif "diverged" in how:
-        next_step = "Lower the learning rates, add warmup or gradient clipping, or look for the first NaN in the loss."
-    else:
         next_step = (
-            "Evaluate the metric in result.dataset, and let the stopping rule wait for longer."
+            "Lower the learning rates, add warmup or gradient clipping, or find the first NaN in "
+            "the loss."
         )
+    else:
+        next_step = "Look at the metric in result.dataset, and let the stopping rule wait longer."
     return Finding("warning", evidence, next_step)

@@ -1,4 +1,4 @@
-"""What the checks evaluate: the best configuration, its curves, and what lies beside it."""
+"""What the checks read: the best configuration, its curves, and its neighbours."""
 
 import dataclasses
 import functools
@@ -12,11 +12,10 @@ from scipy import stats
 from .._dataset import TRIAL, flat_trials, hyperparameters, ranking, score_of, status_of
 from .._score import Score, Status
 from .._statistics import (
-    Differences,
     Units,
     by_unit,
     finished,
-    standard_errors,
+    paired_test,
     t_test,
     units_of,
     variance_factor,
@@ -24,12 +23,12 @@ from .._statistics import (
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
-LOOKS_FOR_JITTER = 6
+EVALUATIONS_FOR_JITTER = 6
 """Third differences of fewer evaluations than this are too few for a median."""
 
 
 class Finding(NamedTuple):
-    """What a check says. `severity`: "warning", the answer may be wrong; "note", it could be better or cheaper."""
+    """What a check found: a `Check` without its name."""
 
     severity: str
     evidence: str
@@ -62,36 +61,38 @@ class Curve:
 
     @property
     def gain(self) -> float:
-        """From the first evaluation to the best one: what smaller changes are measured by."""
+        """From the first evaluation to the best one: the scale of smaller changes."""
         return float(self.mean[0] - self.mean.min())
 
     def is_real(self, low: int, high: int) -> bool:
-        """Whether the value at the evaluation `high` is above that at `low` by more than noise.
+        """Test whether the value at the evaluation `high` is above that at `low`.
 
-        There is noise between units, told by a paired t-test, and from evaluation to evaluation,
-        told by the jitter of the mean curve; that is judged with as many comparisons as
+        There is noise between units, for a paired t-test, and from evaluation to evaluation, the
+        jitter of the mean curve. The test against jitter is corrected for as many comparisons as
         evaluations, since one of the two evaluations is often the best of all. A single unit has
-        the jitter only, and no more than a few evaluations of it say nothing.
+        the jitter only, and a few evaluations of it are not enough for a test.
         """
         units, evaluations = self.values.shape
         rise = self.values[:, high] - self.values[:, low]
         test = t_test(rise, self.factor)
         if units > 1 and not (test.difference > 0 and test.p_value / 2 <= LEVEL):
             return False
-        if evaluations < LOOKS_FOR_JITTER:
+        if evaluations < EVALUATIONS_FOR_JITTER:
             return units > 1
         return bool(rise.mean() > stats.norm.isf(LEVEL / evaluations) * np.sqrt(2) * self.jitter)
 
     @property
     def jitter(self) -> float:
-        """Standard deviation of the mean curve about a smooth one, from third differences: their variance is 20 σ².
+        """Standard deviation of the mean curve about a smooth one, from third differences.
 
-        The larger of two estimates: their median, which a steep beginning does not sway, and, surer
-        where there are many evaluations, their root mean square in the second half.
+        Their variance is 20 σ² (1 + 9 + 9 + 1). The larger of two estimates: their median, which a
+        steep beginning does not affect, and their root mean square in the second half, more exact
+        if there are many evaluations.
         """
         third = np.diff(self.mean, n=3)
         middle = np.median(np.abs(third)) / stats.norm.isf(0.25)
-        return float(max(middle, np.sqrt(np.mean(third[len(third) // 2 :] ** 2))) / np.sqrt(20))
+        late = np.sqrt(np.mean(np.square(third[len(third) // 2 :])))
+        return float(max(middle, late) / np.sqrt(20))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,33 +113,23 @@ class Reading:
 
     @functools.cached_property
     def finished(self) -> np.ndarray:
-        """Bool array (configs,): all trials finished, with a finite score."""
+        """Whether all trials finished with a finite score, bool array (configs,)."""
         return finished(self.dataset)
 
     @functools.cached_property
     def diverged(self) -> np.ndarray:
-        """Bool array (configs,): at least one trial diverged."""
+        """Whether at least one trial diverged, bool array (configs,)."""
         return (flat_trials(status_of(self.dataset)) == Status.DIVERGED).any(axis=1)
 
     @functools.cached_property
     def units(self) -> Units:
-        """The scores in what repeats a comparison: folds or, with one fold, seeds."""
+        """The scores by unit: folds or, with one fold, seeds."""
         return units_of(self.dataset)
-
-    @property
-    def repeats(self) -> int:
-        """How many units there are."""
-        return self.units.values.shape[1]
 
     @functools.cached_property
     def means(self) -> np.ndarray:
         """Mean scores, float array (configs,); the smaller, the better."""
         return self.score.sign * self.units.values.mean(axis=1)
-
-    @functools.cached_property
-    def errors(self) -> np.ndarray:
-        """Standard errors of the means, float array (configs,)."""
-        return standard_errors(self.dataset)
 
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:
@@ -150,59 +141,44 @@ class Reading:
             if np.issubdtype(x.dtype, np.number)
         }
 
-    def behind(self, config: int) -> Differences:
-        """How far a configuration is behind the best: the difference is positive.
-
-        No correction for many of them.
-        """
-        pair = self.score.sign * self.units.values[[config, self.best]]
-        return t_test(
-            pair[0] - pair[1], self.units.factor, self.units.resolution * np.abs(pair).max()
-        )
+    def p_value(self, config: int) -> float:
+        """Test whether a configuration differs from the best; not corrected for many of them."""
+        return float(paired_test(self.units, config, self.best).p_value)
 
     def beside(self, name: str, direction: int) -> int | None:
-        """The configuration with the next value of an axis, larger (1) or smaller (-1), and all else like the best."""
+        """Find what differs from the best in one axis alone: next larger (1) or smaller (-1)."""
         x = self.axes[name]
-        others = (
-            self.dataset[other].values for other in hyperparameters(self.dataset) if other != name
-        )
-        is_like = np.logical_and.reduce(
-            [np.ones(len(x), bool), *(v == v[self.best] for v in others)]
-        )
+        is_like = np.ones(len(x), bool)
+        for other in hyperparameters(self.dataset):
+            if other != name:
+                column = self.dataset[other].values
+                is_like &= column == column[self.best]
         distance = np.where(direction * (x - x[self.best]) > 0, np.abs(x - x[self.best]), np.inf)
         candidates = np.flatnonzero(is_like & (distance == distance.min()) & np.isfinite(distance))
         return int(candidates[0]) if len(candidates) else None
 
     def curve(self, name: str) -> Curve | None:
-        """A measured variable of the best configuration; None where there is none such."""
+        """Return a measured variable of the best configuration, None if there is none."""
         if name not in self.dataset:
             return None
-        values = by_unit(
-            np.moveaxis(self.dataset[name].transpose(*TRIAL, "evaluation").values[self.best], -1, 0)
-        ).T
+        trials = self.dataset[name].transpose("config", "evaluation", *TRIAL[1:]).values
+        values = by_unit(trials[self.best]).T
         seen = np.isfinite(values).all(axis=0)
+        if not seen.any():
+            return None
         sign = self.score.sign if name == self.score.metric else 1
         when = [self._when(evaluation) for evaluation in np.flatnonzero(seen).tolist()]
-        return (
-            Curve(sign * values[:, seen], when, variance_factor(self.dataset))
-            if seen.any()
-            else None
-        )
+        return Curve(sign * values[:, seen], when, variance_factor(self.dataset))
 
     def _when(self, evaluation: int) -> str:
-        step, epoch = (
-            self.dataset[name].transpose("config", "evaluation").values
-            for name in ("step", "epoch")
-        )
-        has_rows = self.dataset["training_rows"].values.max() > 0
-        return (
-            f"epoch {round(float(epoch[self.best, evaluation]), 1):g}"
-            if has_rows
-            else f"step {step[self.best, evaluation]}"
-        )
+        """Say when an evaluation of the best configuration was, in epochs if there are examples."""
+        here = self.dataset.isel(config=self.best, evaluation=evaluation)
+        if self.dataset["training_examples"].values.max() > 0:
+            return f"epoch {round(float(here['epoch']), 1):g}"
+        return f"step {int(here['step'])}"
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The axes with numbers that vary, each with its distinct values."""
+        """Iterate over the axes with numbers that vary, each with its distinct values."""
         for name, x in self.axes.items():
             values = np.unique(x)
             if len(values) > 1:

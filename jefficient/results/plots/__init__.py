@@ -1,12 +1,12 @@
-"""Pictures: a dataset enters; what is to be drawn leaves as plain arrays, with how to draw it and how to say it."""
+"""A dataset enters; what is to be drawn leaves as plain arrays that can be drawn and described."""
 
-from ._curves import CurvesPicture as CurvesPicture
-from ._heatmap import HeatmapPicture as HeatmapPicture
-from ._layers import LayersPicture as LayersPicture
-from ._progress import ProgressPicture as ProgressPicture
-from ._reading import one_of as one_of
-from ._sparsity import SparsityPicture as SparsityPicture
-from ._spread import SpreadPicture as SpreadPicture
+from ._curves import CurvesPlot as CurvesPlot
+from ._heatmap import HeatmapPlot as HeatmapPlot
+from ._layers import LayersPlot as LayersPlot
+from ._progress import ProgressPlot as ProgressPlot
+from ._sparsity import SparsityPlot as SparsityPlot
+from ._spread import SpreadPlot as SpreadPlot
+from ._style import Plot as Plot
 from ._style import legend as legend
 from ._style import new_axes as new_axes
-from ._values import ValuesPicture as ValuesPicture
+from ._values import ValuesPlot as ValuesPlot

@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError
-from .._axes import Scale, labelled, measured_scale, sentence, shown
+from .._axes import labelled, measured_scale, sentence, shown
 from .._dataset import measured, ranking
 from .._score import Score, Status
-from ._evaluations import curve_ends, cut_short, last_seen, mean_curves, places
+from ._evaluations import curve_ends, ended_early, last_seen, mean_curves, places
 from ._reading import (
     diverged_words,
     has,
@@ -30,25 +30,25 @@ DRAWN = 300
 
 
 @dataclasses.dataclass(frozen=True)
-class CurvesPicture:
-    """What there is to draw.
+class CurvesPlot:
+    """What a plot of learning curves shows.
 
     Attributes:
         variable: along y.
         along: "step", or "epoch" where configurations differ in their steps per epoch.
-        x: float array (configs, evaluations), NaN past a configuration's last evaluation.
+        x: float array (configs, evaluations): steps or epochs, NaN past a configuration's last.
         y: float array (configs, evaluations): mean over seeds and folds, NaN where a trial has
             none.
-        training: the same of the training counterpart; None where there is none.
-        leaders: int array: the configurations that stand out, best first.
-        names: of the leaders, their values of what they differ in.
-        title: what that is.
-        best_name: of the first of them, by what differs in the sweep.
-        background: int array: the others that are drawn, evenly over the ranking where there are
-            too many.
-        cut: int array: those of the background whose curves stop early, but did not diverge.
+        training: the same in training; None if it was not measured.
+        leaders: int array: the best configurations, best first, drawn in colour.
+        names: of the leaders: their values of the hyperparameters in which they differ.
+        title: those hyperparameters.
+        best_name: the best configuration by the hyperparameters that differ in the sweep.
+        background: int array: the others that are drawn, evenly over the ranking if there are too
+            many.
+        short: int array: those of the background whose curves stop early, but did not diverge.
         ends: float array (diverged, 2): where the curves of diverged configurations end; y is NaN
-            where they have none.
+            if they have none.
         is_low_good: whether the lowest is the best.
     """
 
@@ -62,7 +62,7 @@ class CurvesPicture:
     title: str
     best_name: str
     background: np.ndarray
-    cut: np.ndarray
+    short: np.ndarray
     ends: np.ndarray
     is_low_good: bool
 
@@ -83,6 +83,7 @@ class CurvesPicture:
         along, x, per_update = places(dataset)
         y = mean_curves(dataset, variable)
         twin = variable.replace("valid_", "train_")
+        has_twin = twin != variable and twin in measured(dataset)
         leaders = scored(dataset, score)[:best]
         title, names = short_names(dataset, leaders)
         others = ranking(dataset, score)
@@ -93,54 +94,42 @@ class CurvesPicture:
             along=along,
             x=x,
             y=y,
-            training=mean_curves(dataset, twin)
-            if twin != variable and twin in measured(dataset)
-            else None,
+            training=mean_curves(dataset, twin) if has_twin else None,
             leaders=leaders,
             names=names,
             title=title,
             best_name="".join(named(dataset, leaders[:1])),
             background=others[picked],
-            cut=cut_short(x, y, has(dataset, Status.DIVERGED), others[picked]),
+            short=ended_early(x, y, has(dataset, Status.DIVERGED), others[picked]),
             ends=curve_ends(dataset, x, y, per_update),
             is_low_good=is_low_good(score, variable),
         )
 
-    @property
-    def scale(self) -> Scale:
-        """Of the y axis."""
-        return measured_scale(self.y)
-
     def draw(self, ax: "Axes") -> str:
-        """Draw; returns the legend's title."""
-        set_scale(ax, "y", self.scale, self.y)
-        shared: Style = {"markevery": max(1, self.x.shape[1] // 8), "markersize": 5, "zorder": 3}
-        for i, (config, name) in enumerate(zip(self.leaders, self.names, strict=True)):
-            style: Style = {
-                "color": COLORS[i % len(COLORS)],
-                "marker": MARKERS[i % len(MARKERS)],
-                **shared,
-            }
-            ax.plot(self.x[config], self.y[config], "-", label=name, **style)
-            if self.training is not None:
-                ax.plot(
-                    self.x[config],
-                    self.training[config],
-                    "--",
-                    color=style["color"],
-                    linewidth=1,
-                    zorder=2.5,
-                )
-        if self.training is not None and self.leaders.size:
-            ax.plot([], [], "--", color="0.3", linewidth=1, label="the same in training")
+        """Draw; return the legend's title."""
+        set_scale(ax, "y", measured_scale(self.y), self.y)
+        self._draw_leaders(ax)
         self._draw_background(ax)
         has_curve = np.isfinite(self.ends[:, 1])
         draw_crosses(ax, *self.ends[has_curve].T)
         label = "_" if has_curve.any() else "diverged"
         draw_edge_crosses(ax, self.ends[~has_curve, 0], is_at_top=self.is_low_good, label=label)
-        ax.set_xlabel(self.along)
-        ax.set_ylabel(labelled(self.variable))
+        ax.set(xlabel=self.along, ylabel=labelled(self.variable))
         return self.title if self.leaders.size else ""
+
+    def _draw_leaders(self, ax: "Axes") -> None:
+        every = max(1, self.x.shape[1] // 8)
+        thin: Style = {"linewidth": 1, "zorder": 2.5}
+        for i, (config, name) in enumerate(zip(self.leaders, self.names, strict=True)):
+            x = self.x[config]
+            color = COLORS[i % len(COLORS)]
+            marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+            marks |= {"markevery": every, "zorder": 3}
+            ax.plot(x, self.y[config], "-", color=color, label=name, **marks)
+            if self.training is not None:
+                ax.plot(x, self.training[config], "--", color=color, **thin)
+        if self.training is not None and self.leaders.size:
+            ax.plot([], [], "--", color="0.3", linewidth=1, label="the same in training")
 
     def _draw_background(self, ax: "Axes") -> None:
         total = len(self.x) - len(self.leaders)
@@ -149,32 +138,32 @@ class CurvesPicture:
         label = f"the other {total}" if self.leaders.size else f"all {total}"
         if len(self.background) < total:
             label = f"{len(self.background)} of the other {total}"
+        # one line with gaps: hundreds of lines would take seconds
         x, y = (
             np.pad(a[self.background], ((0, 0), (0, 1)), constant_values=np.nan).ravel()
             for a in (self.x, self.y)
         )
-        style: Style = {
-            "color": GREY,
-            "linewidth": 0.8 if total < 100 else 0.5,
-            "alpha": 0.7,
-            "zorder": 1,
-        }
+        width = 0.8 if total < 100 else 0.5
+        style: Style = {"color": GREY, "linewidth": width, "alpha": 0.7, "zorder": 1}
         ax.plot(x, y, "-", rasterized=y.size > 10_000, label=label, **style)
-        if self.cut.size:
-            last = last_seen(self.y[self.cut])
+        if self.short.size:
+            last = last_seen(self.y[self.short])
             style = {"color": "0.5", "markersize": 4, "zorder": 1.5, "label": "stopped early"}
-            ax.plot(self.x[self.cut, last], self.y[self.cut, last], ".", **style)
+            ax.plot(self.x[self.short, last], self.y[self.short, last], ".", **style)
 
     def described(self) -> str:
-        """In a sentence."""
+        """Say it in a sentence."""
         end = np.nanmax(np.where(np.isfinite(self.x), self.x, 0))
-        text = f"{labelled(self.variable)} of {len(self.x)} configurations over {shown(float(end))} {self.along}s: "
+        text = (
+            f"{labelled(self.variable)} of {len(self.x)} configurations over {shown(float(end))} "
+            f"{self.along}s: "
+        )
         curve = self.y[self.leaders[0]] if self.leaders.size else np.empty(0)
-        seen = curve[np.isfinite(curve)]
+        seen = [shown(x) for x in curve[np.isfinite(curve)].tolist()]
         if not self.leaders.size:
             text += "none has a score"
-        elif not seen.size:
-            text += f"the best, {self.best_name}, has no evaluate which all trials have a number"
+        elif not seen:
+            text += f"the best, {self.best_name}, has no evaluation with a number in every trial"
         else:
-            text += f"the best, {self.best_name}, goes from {shown(float(seen[0]))} to {shown(float(seen[-1]))}"
+            text += f"the best, {self.best_name}, goes from {seen[0]} to {seen[-1]}"
         return sentence(text + diverged_words(len(self.ends), len(self.x)))

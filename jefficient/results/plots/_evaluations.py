@@ -3,13 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from .._dataset import TRIAL
+from .._dataset import EVALUATIONS, TRIAL
 from .._score import Status
 from ._reading import has
 
 
 def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
-    """Where the evaluations are.
+    """Locate the evaluations along x.
 
     Returns:
         "step", or "epoch" where configurations differ in their steps per epoch; its value at each
@@ -20,26 +20,27 @@ def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
         dataset[name].transpose("config", "evaluation").values.astype(float)
         for name in ("step", "epoch")
     )
-    per_update = np.where(np.isfinite(epoch), epoch, 0.0).max(axis=1) / np.maximum(
-        step.max(axis=1), 1
-    )
+    epochs = np.where(np.isfinite(epoch), epoch, 0.0).max(axis=1)
+    per_update = epochs / np.maximum(step.max(axis=1), 1)
     if np.allclose(per_update, per_update[0]):
         return "step", np.where(step >= 0, step, np.nan), np.ones(len(step))
     return "epoch", np.where(step >= 0, epoch, np.nan), per_update
 
 
 def mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
-    return dataset[variable].transpose(*TRIAL, "evaluation").values.astype(float).mean(axis=(1, 2))
+    """Average over seeds and folds: (configs, evaluations), NaN where a trial has no value."""
+    return dataset[variable].transpose(*EVALUATIONS).values.astype(float).mean(axis=(1, 2))
 
 
 def last_seen(y: np.ndarray) -> np.ndarray:
-    """The last evaluation of which a curve has a value; of one that has none, any."""
+    """Return the last evaluation at which a curve has a value; any if it has none."""
     return y.shape[1] - 1 - np.isfinite(y)[:, ::-1].argmax(axis=1)
 
 
-def cut_short(
+def ended_early(
     x: np.ndarray, y: np.ndarray, diverged: np.ndarray, background: np.ndarray
 ) -> np.ndarray:
+    """Select those of the background whose curves end early, but did not diverge."""
     is_short = (last_seen(y) < last_seen(x)) & np.isfinite(y).any(axis=1) & ~diverged
     return background[is_short[background]]
 
@@ -47,7 +48,10 @@ def cut_short(
 def curve_ends(
     dataset: xr.Dataset, x: np.ndarray, y: np.ndarray, per_update: np.ndarray
 ) -> np.ndarray:
-    """Where the curves of diverged configurations end, (diverged, 2); NaN and where it diverged, of one without."""
+    """Locate where the curves of diverged configurations end, float array (diverged, 2).
+
+    A configuration that diverged before its first evaluation has x there, and y NaN.
+    """
     configs = np.flatnonzero(has(dataset, Status.DIVERGED))
     last = last_seen(y[configs])
     at = dataset["diverged_at"].transpose(*TRIAL).values[configs].astype(float)

@@ -9,8 +9,8 @@ import xarray as xr
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, sentence, shown
 from .._dataset import TRIAL
-from .._score import Score, nan_mean
-from ._reading import one_of, scored
+from .._score import Score, nan_mean, one_of
+from ._reading import best_of
 from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ NAMED = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class LayersPicture:
-    """What there is to draw.
+class LayersPlot:
+    """What a plot of layers shows.
 
     Attributes:
         variable: along y.
         config: whose norms.
         layers: their names, in the order of the parameters.
         step: int array (evaluations,).
-        norms: float array (layers, evaluations): mean over the trials that have one; NaN where none
-            has, or it is 0.
+        norms: float array (layers, evaluations): mean over the trials that have one; NaN if none
+            has.
     """
 
     variable: str
@@ -58,30 +58,29 @@ class LayersPicture:
                 f"{where}: {' and '.join(needed)} must have been recorded, got a result without. "
                 "Ask for it with jf.sweep(…, layers=True)."
             )
-        config, count = (
-            _leader(dataset, score) if config is None else config,
-            dataset.sizes["config"],
-        )
+        count = dataset.sizes["config"]
+        if config is None:
+            config = best_of(dataset, score) or 0
         if not 0 <= config < count:
             raise ArgumentError(f"{where}: 0 <= config < {count} must hold, got config={config}.")
-        norms = [_norms(dataset, config, name) for name in needed]
+        norms = _norms(dataset, config, needed[0])
+        if variable == "update_ratio":
+            weight = _norms(dataset, config, "weight_norm")
+            norms = np.divide(norms, weight, out=np.full(norms.shape, np.nan), where=weight > 0)
         step = dataset["step"].transpose("config", "evaluation").values[config]
         return cls(
             variable=variable,
             config=config,
             layers=[str(x) for x in dataset["layer"].values],
             step=step[step >= 0],
-            norms=nan_mean(norms[0] if len(norms) == 1 else _ratio(*norms))[:, step >= 0],
+            norms=nan_mean(norms)[:, step >= 0],
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("step")
-        ax.set_ylabel(
-            labelled(
-                "update_norm / weight_norm" if self.variable == "update_ratio" else self.variable
-            )
-        )
+        is_ratio = self.variable == "update_ratio"
+        name = "update norm / weight norm" if is_ratio else labelled(self.variable)
+        ax.set(xlabel="step", ylabel=name)
         positive = np.where(self.norms > 0, self.norms, np.nan)
         if not np.isfinite(positive).any():
             draw_nothing(ax, f"Every {labelled(self.variable)} is 0 or not finite.")
@@ -91,56 +90,39 @@ class LayersPicture:
         count = len(self.layers)
         every = -(-count // NAMED)
         for i, (layer, norm) in enumerate(zip(self.layers, positive, strict=True)):
-            color = (
-                COLORS[i] if count <= len(COLORS) else colormaps["viridis"](0.95 * i / (count - 1))
-            )
-            label = "_" if i % every else layer if np.isfinite(norm).any() else f"{layer} (0)"
-            style: Style = {
-                "marker": MARKERS[i % len(MARKERS)],
-                "markersize": 4,
-                "markevery": max(1, norm.size // 8),
-            }
-            ax.plot(self.step, norm, "-", color=color, label=label, **style)
+            color = COLORS[i % len(COLORS)]
+            if count > len(COLORS):
+                color = colormaps["viridis"](0.95 * i / (count - 1))
+            label = layer if np.isfinite(norm).any() else f"{layer} (0)"
+            if i % every:
+                label = "_"  # not in the legend
+            marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
+            marks["markevery"] = max(1, norm.size // 8)
+            ax.plot(self.step, norm, "-", color=color, label=label, **marks)
         if every > 1:
             ax.plot([], [], " ", label=f"(one of {every} named)")
         drawn = positive
-        if self.variable == "update_ratio":
+        if is_ratio:
             ax.axhline(RATIO, color="0.3", linestyle=":", label="0.001, a rule of thumb")
             drawn = np.append(positive, RATIO)
         set_scale(ax, "y", "log", drawn)
         return ""
 
     def described(self) -> str:
-        """In a sentence."""
-        text = (
-            f"{labelled(self.variable)} of {len(self.layers)} layers of configuration {self.config}"
-        )
-        seen = np.isfinite(self.norms).all(axis=0)
-        if not seen.any():
-            return sentence(text + ": not finite")
-        last = self.norms[:, np.flatnonzero(seen)[-1]]
-        low, high = int(last.argmin()), int(last.argmax())
-        return sentence(
-            f"{text}: at step {self.step[np.flatnonzero(seen)[-1]]} between {shown(float(last[low]))} "
-            f"({self.layers[low]}) and {shown(float(last[high]))} ({self.layers[high]})"
-        )
-
-
-def _leader(dataset: xr.Dataset, score: Score) -> int:
-    leaders = scored(dataset, score)
-    return int(leaders[0]) if leaders.size else 0
+        """Say it in a sentence."""
+        layers = f"{len(self.layers)} layers"
+        text = f"{labelled(self.variable)} of {layers} of configuration {self.config}: "
+        seen = np.flatnonzero(np.isfinite(self.norms).all(axis=0))
+        if not seen.size:
+            return sentence(text + "not finite")
+        last = self.norms[:, seen[-1]]
+        ends = int(last.argmin()), int(last.argmax())
+        low, high = (f"{shown(float(last[i]))} ({self.layers[i]})" for i in ends)
+        return sentence(f"{text}at step {self.step[seen[-1]]} between {low} and {high}")
 
 
 def _norms(dataset: xr.Dataset, config: int, name: str) -> np.ndarray:
-    """(layers, evaluations, trials)."""
-    values = (
-        dataset[name]
-        .transpose("config", "layer", "evaluation", *TRIAL[1:])
-        .values[config]
-        .astype(float)
-    )
+    """Return norms of one configuration, float array (layers, evaluations, trials)."""
+    ordered = dataset[name].transpose("config", "layer", "evaluation", *TRIAL[1:])
+    values = ordered.values[config].astype(float)
     return values.reshape(*values.shape[:2], -1)
-
-
-def _ratio(update: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return np.divide(update, weight, out=np.full(update.shape, np.nan), where=weight > 0)

@@ -8,8 +8,9 @@ import xarray as xr
 from scipy.special import gammaln
 
 from .._axes import labelled, measured_scale, sentence, shown
-from .._dataset import TRIAL, flat_trials, status_of
-from .._score import Score, Status
+from .._dataset import EVALUATIONS
+from .._score import Score
+from .._statistics import finished
 from ._reading import means, scored
 from ._style import COLORS, Style, draw_nothing, set_scale
 
@@ -21,14 +22,14 @@ POINTS = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class ProgressPicture:
-    """What there is to draw.
+class ProgressPlot:
+    """What a plot of progress shows.
 
     Attributes:
         metric: along y.
         is_low_good: whether the lowest is the best.
-        so_far: float array (configs,): the best once n configurations had ended; NaN before the
-            first with a score.
+        so_far: float array (configs,): the best of the first n configurations that ended; NaN
+            before the first with a score.
         n: int array (points,): configurations drawn.
         expected: float array (points,): of the best of n.
         low: float array (points,): its 5 % quantile.
@@ -47,20 +48,20 @@ class ProgressPicture:
     def of(cls, where: str, dataset: xr.Dataset, score: Score):
         """Read from a dataset."""
         del where
-        values, order = score.sign * means(dataset, score, score.metric), scored(dataset, score)
-        is_finished = (flat_trials(status_of(dataset)) == Status.FINISHED).all(
-            axis=1
-        ) & np.isfinite(values)
+        values = score.sign * means(dataset, score, score.metric)
+        is_finished = finished(dataset)
         counted = np.where(is_finished, values, np.nan) if is_finished.any() else values
-        seconds = dataset["seconds"].transpose(*TRIAL, "evaluation").values.reshape(len(values), -1)
+
+        seconds = dataset["seconds"].transpose(*EVALUATIONS).values.reshape(len(values), -1)
         ended = np.where(np.isfinite(seconds), seconds, -np.inf).max(axis=1)
-        by_end = np.argsort(
-            np.where(np.isinf(ended), np.inf, ended), kind="stable"
-        )  # never evaluated: last
+        ended[np.isinf(ended)] = np.inf  # never evaluated: last
+        by_end = np.argsort(ended, kind="stable")
         so_far = np.minimum.accumulate(np.nan_to_num(counted[by_end], nan=np.inf))
+
         spaced = np.linspace if len(values) <= POINTS else np.geomspace
         n = np.unique(spaced(1, len(values), min(POINTS, len(values))).round().astype(int))
-        curves = best_of(values[order], len(values), n)
+        curves = expected_best(values[scored(dataset, score)], len(values), n)
+        # the low quantile of a negated score is the high one of the score
         low, high = curves[1:][:: score.sign]
         return cls(
             metric=score.metric,
@@ -74,26 +75,17 @@ class ProgressPicture:
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("configurations")
-        ax.set_ylabel(f"best {labelled(self.metric)}")
+        ax.set(xlabel="configurations", ylabel=f"best {labelled(self.metric)}")
         if not np.isfinite(self.so_far).any():
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""
-        band: Style = {
-            "color": COLORS[1],
-            "alpha": 0.25,
-            "linewidth": 0,
-            "label": "90 % of such draws",
-        }
-        ax.fill_between(self.n, self.low, self.high, **band)
+        band: Style = {"color": COLORS[1], "alpha": 0.25, "linewidth": 0}
+        ax.fill_between(self.n, self.low, self.high, label="90 % of such draws", **band)
         style: Style = {"color": COLORS[1], "label": "expected, of n drawn at random"}
         ax.plot(self.n, self.expected, "--" if len(self.n) > 1 else "o", **style)
         count = np.arange(1, len(self.so_far) + 1)
-        style: Style = {
-            "color": COLORS[0],
-            "drawstyle": "steps-post",
-            "label": "best so far, in the order they ended",
-        }
+        style = {"color": COLORS[0], "label": "best so far, in the order they ended"}
+        style["drawstyle"] = "steps-post"
         ax.plot(count, self.so_far, "-" if len(count) > 1 else "s", **style)
         if self.is_low_good:
             drawn = np.concatenate([self.so_far, self.expected, self.low, self.high])
@@ -105,23 +97,24 @@ class ProgressPicture:
         return ""
 
     def described(self) -> str:
-        """In a sentence."""
+        """Say it in a sentence."""
         if not np.isfinite(self.so_far).any():
             return "No configuration has a score in every trial."
         reached = int((self.so_far == self.so_far[-1]).argmax()) + 1
         half = int(np.searchsorted(self.n, (len(self.so_far) + 1) // 2))
         return sentence(
-            f"best {labelled(self.metric)} of {len(self.so_far)} configurations: {shown(float(self.so_far[-1]))}, "
-            f"reached after {reached}; of {self.n[half]} drawn at random the best has "
-            f"{shown(float(self.expected[half]))} on average"
+            f"best {labelled(self.metric)} of {len(self.so_far)} configurations: "
+            f"{shown(float(self.so_far[-1]))}, reached after {reached}; of {self.n[half]} drawn at "
+            f"random the best has {shown(float(self.expected[half]))} on average"
         )
 
 
-def best_of(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
-    """Expectation and 5 % and 95 % quantiles of the first of n in the ranking, drawn without replacement: exact.
+def expected_best(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
+    """Return expectation and quantiles of the score that ranks first of n drawn ones: exact.
 
-    The i-th of N is the first of n with probability C(N - i, n - 1) / C(N, n). Configurations
-    without a score never are; what is given holds where at least one drawn one has a score.
+    Drawn without replacement, the i-th of N is the first of n with probability C(N - i, n - 1) /
+    C(N, n). Configurations without a score are never the first: the numbers are conditional on at
+    least one with a score among those drawn.
 
     Args:
         scores: float array (scores,), in the order of the ranking.
@@ -129,17 +122,15 @@ def best_of(scores: np.ndarray, total: int, n: np.ndarray) -> np.ndarray:
         n: int array (points,), 1 ≤ n ≤ N.
 
     Returns:
-        Float array (3, points), NaN where there are no scores.
+        Float array (3, points): expectation, 5 % and 95 % quantile, NaN if there are no scores.
     """
     if not scores.size:
         return np.full((3, len(n)), np.nan)
-    i, n = np.arange(1, len(scores) + 1), n[:, None]
-    others = total - i
+    n = n[:, None]
+    others = total - np.arange(1, len(scores) + 1)  # N - i: those that rank behind the i-th
     is_possible = others >= n - 1
-    log_ways = _log_choose(np.where(is_possible, others, n - 1), n - 1) - _log_choose(
-        np.full(1, total), n
-    )
-    weights = np.where(is_possible, np.exp(log_ways), 0.0)
+    ways = _log_choose(np.where(is_possible, others, n - 1), n - 1)
+    weights = np.where(is_possible, np.exp(ways - _log_choose(np.full(1, total), n)), 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     rising = np.argsort(scores, kind="stable")
     reached = np.cumsum(weights[:, rising], axis=1)

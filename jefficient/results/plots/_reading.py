@@ -1,45 +1,55 @@
-"""What several pictures read from a dataset."""
+"""What several plots read from a dataset."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
-from ..._core.errors import ArgumentError
 from .._axes import labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
-from .._score import Score, Status
+from .._score import Score, Status, one_of
 
 
 def means(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """Mean over seeds and folds at the evaluation that counts, (configs,); NaN where a trial has none."""
+    """Average the trials at the evaluation that counts, (configs,); NaN if one has no score."""
     return flat_trials(trial_values(dataset, score, variable)).mean(axis=1, dtype=float)
 
 
 def short_names(dataset: xr.Dataset, configs: np.ndarray) -> tuple[str, list[str]]:
-    """What these configurations differ in, and their values of it: for where there is no room for `named`."""
+    """Return the hyperparameters in which these configurations differ, and their values of them.
+
+    For where there is no room for `named`.
+    """
     names = distinguishing(dataset, configs)
     if not names:
         return "configuration", [str(config) for config in configs]
     columns = [dataset[name].values[configs].tolist() for name in names]
-    return ", ".join(map(labelled, names)), [
-        ", ".join(map(shown, row)) for row in zip(*columns, strict=True)
-    ]
+    values = [", ".join(map(shown, each)) for each in zip(*columns, strict=True)]
+    return ", ".join(map(labelled, names)), values
 
 
 def has(dataset: xr.Dataset, status: Status) -> np.ndarray:
-    """Bool array (configs,): whether a trial of it has this status."""
+    """Return whether a trial of a configuration has this status, bool array (configs,)."""
     return (flat_trials(status_of(dataset)) == status).any(axis=1)
 
 
 def scored(dataset: xr.Dataset, score: Score) -> np.ndarray:
-    """The configurations that have a score in every trial, best first; those that were stopped come last."""
+    """Rank the configurations with a score in every trial, best first; stopped ones come last."""
     order = ranking(dataset, score)
     return order[np.isfinite(means(dataset, score, score.metric))[order]]
 
 
+def best_of(dataset: xr.Dataset, score: Score) -> int | None:
+    """Return the best configuration, None if none has a score in every trial."""
+    leaders = scored(dataset, score)
+    return int(leaders[0]) if leaders.size else None
+
+
 def distinguishing(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]:
-    """The hyperparameters in which these configurations differ; for a single one, those in which the sweep does."""
+    """Name the hyperparameters in which these configurations differ.
+
+    For a single configuration, those in which all of the sweep differ.
+    """
     among = configs if len(configs) > 1 else np.arange(dataset.sizes["config"])
     return [
         name
@@ -49,38 +59,31 @@ def distinguishing(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> 
 
 
 def named(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]:
-    """Each of these configurations by the hyperparameters in which they differ."""
+    """Name each of these configurations by the hyperparameters in which they differ."""
     names = distinguishing(dataset, configs)
-    columns = {
-        labelled(name): dataset[name].values[np.asarray(configs, int)].tolist() for name in names
-    }
-    rows = zip(*columns.values(), strict=True) if names else [()] * len(configs)
+    if not names:
+        return [f"configuration {config}" for config in configs]
     return [
-        ", ".join(f"{name}={shown(x)}" for name, x in zip(columns, row, strict=True))
-        or f"configuration {config}"
-        for config, row in zip(configs, rows, strict=True)
+        ", ".join(
+            f"{labelled(name)}={shown(dataset[name].values[[config]].tolist()[0])}"
+            for name in names
+        )
+        for config in configs
     ]
 
 
 def is_low_good(score: Score, variable: str) -> bool:
-    """Whether the best of a variable is the lowest: the metric says so, of others the name."""
+    """Whether the lowest is the best: for the metric `mode` says so, for others the name."""
     return score.mode == "min" if variable == score.metric else variable.endswith(("loss", "error"))
 
 
 def diverged_words(count: int, total: int) -> str:
-    """The end of a sentence: what is missing from the picture."""
+    """Say at the end of a sentence how many configurations are missing from the plot."""
     return f"; {count} of {total} configurations diverged" if count else ""
 
 
-def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ArgumentError(
-            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
-        )
-
-
 def measured_or_metric(where: str, dataset: xr.Dataset, score: Score, variable: str | None) -> str:
-    """The variable that was asked for, by default the score's metric."""
+    """Return the given variable, if it was measured; by default the score's metric."""
     name = score.metric if variable is None else variable
     one_of(where, "variable", name, measured(dataset))
     return name

@@ -9,8 +9,8 @@ import xarray as xr
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, hyperparameters, trial_values
-from .._score import Score
-from ._reading import means, one_of, scored
+from .._score import Score, one_of
+from ._reading import best_of, means
 from ._style import COLORS, MANY, Style, draw_nothing, draw_ring, norm_of, set_scale
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SparsityPicture:
-    """What there is to draw.
+class SparsityPlot:
+    """What a plot of sparsity shows.
 
     Attributes:
         metric: along y.
@@ -28,7 +28,7 @@ class SparsityPicture:
         means: float array (configs,).
         hyperparameter: what the colour is; None for none.
         strength: its values, float array (configs,).
-        best: the best configuration, None where none has a score.
+        best: the best configuration, None if none has a score.
     """
 
     metric: str
@@ -48,7 +48,6 @@ class SparsityPicture:
                 "Proximal steps make zeros, such as jf.proximal_l1."
             )
         hyperparameter = _strength(where, dataset, hyperparameter)
-        leaders = scored(dataset, score)
         unused = np.full(dataset.sizes["config"], np.nan)
         return cls(
             metric=score.metric,
@@ -57,13 +56,12 @@ class SparsityPicture:
             means=means(dataset, score, score.metric),
             hyperparameter=hyperparameter,
             strength=dataset[hyperparameter].values.astype(float) if hyperparameter else unused,
-            best=int(leaders[0]) if leaders.size else None,
+            best=best_of(dataset, score),
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        ax.set_xlabel("share of parameters that are exactly 0")
-        ax.set_ylabel(labelled(self.metric))
+        ax.set(xlabel="share of parameters that are exactly 0", ylabel=labelled(self.metric))
         if self.best is None:
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""
@@ -73,14 +71,9 @@ class SparsityPicture:
             ax.scatter(self.zeros[seen], self.means[seen], color=COLORS[0], **style)
         else:
             scale = scale_of(self.strength)
-            style |= {
-                "c": self.strength[seen],
-                "cmap": "viridis",
-                "norm": norm_of(scale, self.strength),
-            }
-            dots = ax.scatter(
-                self.zeros[seen], self.means[seen], edgecolor="0.3", linewidth=0.4, **style
-            )
+            style |= {"c": self.strength[seen], "cmap": "viridis", "edgecolor": "0.3"}
+            style |= {"norm": norm_of(scale, self.strength), "linewidth": 0.4}
+            dots = ax.scatter(self.zeros[seen], self.means[seen], **style)
             figure: Any = ax.figure
             bar = figure.colorbar(dots, ax=ax, label=labelled(self.hyperparameter))
             set_scale(bar.ax, "y", scale, self.strength)
@@ -90,20 +83,21 @@ class SparsityPicture:
         return ""
 
     def described(self) -> str:
-        """In a sentence."""
+        """Say it in a sentence."""
         text = f"{labelled(self.metric)} against the share of zeros: "
         if self.best is None:
             return sentence(text + "no configuration has a score")
-        best, sparsest = (
-            (shown(100 * float(self.zeros[i])), shown(float(self.means[i])))
-            for i in (self.best, int(np.nanargmax(self.zeros)))
+        sparsest = int(np.nanargmax(self.zeros))
+        shares = [shown(100 * float(self.zeros[i])) for i in (self.best, sparsest)]
+        scores = [shown(float(self.means[i])) for i in (self.best, sparsest)]
+        return sentence(
+            f"{text}the best, {scores[0]}, has {shares[0]} % of them; the sparsest has {shares[1]} "
+            f"% and {scores[1]}"
         )
-        text += f"the best, {best[1]}, has {best[0]} % of them; the sparsest has {sparsest[0]} % and {sparsest[1]}"
-        return sentence(text)
 
 
 def _strength(where: str, dataset: xr.Dataset, hyperparameter: str | None) -> str | None:
-    """What was asked for, or the first whose name speaks of L1."""
+    """Return the given hyperparameter, by default `l1` or the first with "l1" in its name."""
     names = hyperparameters(dataset)
     if hyperparameter is None:
         names = [name for name in names if len(np.unique(dataset[name].values)) > 1]
@@ -112,7 +106,7 @@ def _strength(where: str, dataset: xr.Dataset, hyperparameter: str | None) -> st
     one_of(where, "hyperparameter", hyperparameter, names)
     if not np.issubdtype(dataset[hyperparameter].dtype, np.number):
         raise ArgumentError(
-            f"{where}: hyperparameter must have numbers for values, got hyperparameter={hyperparameter!r}. "
-            "Leave it out for dots of one colour."
+            f"{where}: hyperparameter must have numbers for values, got "
+            f"hyperparameter={hyperparameter!r}. Leave it out for dots of one colour."
         )
     return hyperparameter

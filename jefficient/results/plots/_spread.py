@@ -1,4 +1,4 @@
-"""The leaders side by side."""
+"""The best configurations side by side."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import xarray as xr
 
 from ..._core.errors import ArgumentError
 from .._axes import labelled, measured_scale, sentence, shown
-from .._dataset import TRIAL, trial_values
+from .._dataset import trial_values
 from .._score import Score, Status
 from .._statistics import standard_errors
 from ._reading import has, means, named, scored, short_names
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpreadPicture:
-    """What there is to draw, of the leaders alone, best first.
+class SpreadPlot:
+    """What a plot of spread shows of the leaders: the best configurations, best first.
 
     Attributes:
         metric: along x.
         is_low_good: whether the lowest is the best.
-        total: configurations there are.
+        total: how many configurations the sweep has.
         configs: int array (leaders,).
         names: of the leaders, for a sentence.
-        short_names: of the leaders, for an axis.
-        title: of that axis.
+        short_names: of the leaders, for the y axis.
+        title: of the y axis.
         trials: float array (leaders, seeds, folds).
         means: float array (leaders,).
         errors: float array (leaders,): standard error of the mean, NaN where there is none.
@@ -54,16 +54,17 @@ class SpreadPicture:
         configs = scored(dataset, score)[:best]
         stopped = has(dataset, Status.STOPPED)
         title, short = short_names(dataset, configs)
+        labels = [
+            f"{name}, stopped" if stopped[config] else name
+            for name, config in zip(short, configs, strict=True)
+        ]
         return cls(
             metric=score.metric,
             is_low_good=score.mode == "min",
-            total=dataset.sizes[TRIAL[0]],
+            total=dataset.sizes["config"],
             configs=configs,
             names=named(dataset, configs),
-            short_names=[
-                f"{name}, stopped" if stopped[c] else name
-                for name, c in zip(short, configs, strict=True)
-            ],
+            short_names=labels,
             title=title,
             trials=trial_values(dataset, score, score.metric)[configs].astype(float),
             means=means(dataset, score, score.metric)[configs],
@@ -76,43 +77,38 @@ class SpreadPicture:
         if not self.configs.size:
             draw_nothing(ax, "No configuration has a score in every trial.")
             return ""
-        rows = np.arange(len(self.configs))
-        self._draw_trials(ax, rows)
+        places = np.arange(len(self.configs))
+        self._draw_trials(ax, places)
+        self._name_trials(ax)
         error = np.nan_to_num(self.errors)
-        style: Style = {
-            "fmt": "|",
-            "color": "black",
-            "markersize": 13,
-            "markeredgewidth": 2.5,
-            "linewidth": 2,
-            "zorder": 4,
-        }
         label = "mean ± standard error" if np.isfinite(self.errors).any() else "mean"
-        ax.errorbar(self.means, rows, xerr=error, label=label, **style)
+        bar: Style = {"fmt": "|", "color": "black", "linewidth": 2, "zorder": 4}
+        bar |= {"markersize": 13, "markeredgewidth": 2.5}
+        ax.errorbar(self.means, places, xerr=error, label=label, **bar)
         if self.is_low_good:
             set_scale(ax, "x", measured_scale(self.trials), self.trials)
-        ax.set_yticks(rows, self.short_names, fontsize=min(8.3, 240 / len(rows)))
+        ax.set_yticks(places, self.short_names, fontsize=min(8.3, 240 / len(places)))
         ax.set_ylabel(self.title)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.set_ylim(len(places) - 0.5, -0.5)
         ax.grid(axis="y", color="0.92", zorder=0)
         return ""
 
-    def _draw_trials(self, ax: "Axes", rows: np.ndarray) -> None:
-        """Folds by colour, seeds by marker; where there is one fold, seeds by colour too."""
+    def _draw_trials(self, ax: "Axes", places: np.ndarray) -> None:
+        """Draw folds by colour, seeds by marker; if there is one fold, seeds by colour too."""
         _, seeds, folds = self.trials.shape
-        is_named = seeds * folds <= 12 and seeds * folds > 1
+        line: Style = {"linewidth": 0.7, "alpha": 0.35, "zorder": 1}
+        dots: Style = {"linestyle": "none", "alpha": 0.75, "markersize": 5, "zorder": 3}
         for seed in range(seeds):
             for fold in range(folds):
-                values, which = self.trials[:, seed, fold], fold if folds > 1 else seed
-                style: Style = {
-                    "color": COLORS[which % len(COLORS)],
-                    "marker": self._marker(seed, fold),
-                }
-                ax.plot(
-                    values, rows, "-", color=style["color"], linewidth=0.7, alpha=0.35, zorder=1
-                )
-                ax.plot(values, rows, linestyle="none", alpha=0.75, markersize=5, zorder=3, **style)
-        if not is_named:
+                values = self.trials[:, seed, fold]
+                color = COLORS[(fold if folds > 1 else seed) % len(COLORS)]
+                ax.plot(values, places, "-", color=color, **line)
+                ax.plot(values, places, color=color, marker=self._marker(seed, fold), **dots)
+
+    def _name_trials(self, ax: "Axes") -> None:
+        """Explain colours and markers in the legend, unless they are too many."""
+        _, seeds, folds = self.trials.shape
+        if not 1 < seeds * folds <= 12:
             ax.plot([], [], "o", color=COLORS[0], label="trial")
             return
         for fold in range(folds if folds > 1 else 0):
@@ -123,16 +119,18 @@ class SpreadPicture:
             ax.plot([], [], MARKERS[seed % len(MARKERS)], color=color, label=f"seed {seed}")
 
     def _marker(self, seed: int, fold: int) -> str:
-        """Of a seed; with one seed it tells folds of one colour apart."""
-        return MARKERS[(seed if self.trials.shape[1] > 1 else fold // len(COLORS)) % len(MARKERS)]
+        """Choose by the seed; with one seed, tell folds of one colour apart."""
+        which = seed if self.trials.shape[1] > 1 else fold // len(COLORS)
+        return MARKERS[which % len(MARKERS)]
 
     def described(self) -> str:
-        """In a sentence."""
+        """Say it in a sentence."""
         if not self.configs.size:
             return "No configuration has a score in every trial."
         first, last = (self._shown(i) for i in (0, -1))
-        text = f"the {len(self.configs)} best of {self.total} configurations by {labelled(self.metric)}: "
-        return sentence(text + (f"from {first} to {last}" if len(self.configs) > 1 else first))
+        count = len(self.configs)
+        text = f"the {count} best of {self.total} configurations by {labelled(self.metric)}: "
+        return sentence(text + (f"from {first} to {last}" if count > 1 else first))
 
     def _shown(self, i: int) -> str:
         error = f" ± {self.errors[i]:.2g}" if np.isfinite(self.errors[i]) else ""

@@ -1,9 +1,9 @@
-"""How every picture evaluations.
+"""The style that all plots share.
 
 Nothing global is changed, and matplotlib is imported only where something is drawn.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -12,19 +12,32 @@ from .._axes import Scale, shown, smallest_positive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
 COLORS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#000000", "#009E73")
-"""Okabe and Ito's, which colour-blind readers can tell apart, without the ones near the red of the crosses."""
+"""Okabe and Ito's for colour-blind readers, without those near the red of the crosses."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "0.72"
 Style = dict[str, Any]
 """Keywords of matplotlib."""
 MANY = 2000
-"""Dots from which they are drawn thin, and as pixels in vector files."""
+"""More dots than that are drawn thin, and as pixels in vector files."""
+
+
+class Plot(Protocol):
+    """What a plot shows, read from a dataset."""
+
+    def draw(self, ax: "Axes") -> str:
+        """Draw; return the legend's title."""
+        ...
+
+    def described(self) -> str:
+        """Say it in a sentence."""
+        ...
 
 
 def new_axes(where: str) -> "Axes":
-    """A new figure's axes."""
+    """Make a figure; return its axes."""
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -35,42 +48,28 @@ def new_axes(where: str) -> "Axes":
 
 
 def legend(ax: "Axes", title: str, is_own: bool) -> None:
-    """What the marks mean: above the axes of a figure of our own or above a full picture, otherwise inside."""
+    """Explain the marks: above the axes if the figure is ours or the axes are full, else inside."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
-    if not is_own and ax.images:
-        style: Style = {
-            "loc": "lower center",
-            "bbox_to_anchor": (0.5, 1.0),
-            "frameon": False,
-            "ncols": len(labels),
-        }
-        ax.legend(fontsize="small", **style)
-        return
-    if not is_own:
-        ax.legend(
-            title=title or None, fontsize="small", loc="upper right" if _has_many(ax) else "best"
-        )
-        return
-    longest = max(map(len, labels))
-    style = {
-        "ncols": min(len(labels), 3 if longest < 27 else 2 if longest < 42 else 1),
-        "frameon": False,
-    }
-    figure: Any = ax.figure
-    style |= {"title": title or None, "fontsize": "small", "title_fontsize": "small"}
-    figure.legend(handles, labels, loc="outside upper center", **style)
-
-
-def _has_many(ax: "Axes") -> bool:
-    return (
-        sum(np.size(line.get_xdata()) for line in ax.get_lines()) > MANY
-    )  # where "best" would search for seconds
+    style: Style = {"fontsize": "small"}
+    if is_own:
+        longest = max(map(len, labels))
+        columns = 3 if longest < 27 else 2 if longest < 42 else 1
+        style |= {"ncols": min(len(labels), columns), "frameon": False, "title_fontsize": "small"}
+        figure: Any = ax.figure
+        figure.legend(handles, labels, loc="outside upper center", title=title or None, **style)
+    elif ax.images:
+        style |= {"ncols": len(labels), "frameon": False, "bbox_to_anchor": (0.5, 1.0)}
+        ax.legend(loc="lower center", **style)
+    else:
+        points = sum(np.size(line.get_xdata()) for line in ax.get_lines())
+        loc = "best" if points <= MANY else "upper right"  # "best" searches for seconds
+        ax.legend(title=title or None, loc=loc, **style)
 
 
 def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: Any) -> None:
-    """Scale of an axis with few ticks that can be read, and no names between them."""
+    """Set the scale of an axis, with few ticks and no labels between them."""
     from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
     if scale == "linear":
@@ -90,7 +89,7 @@ def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: Any) -
 
 
 def set_ticks_at(ax: "Axes", scale: Scale, values: np.ndarray) -> None:
-    """Ticks of the x axis at the values themselves, where they are few and their labels do not touch."""
+    """Put ticks of the x axis at the values, if they are few and their labels do not touch."""
     from matplotlib.ticker import NullLocator
 
     given = np.unique(values)
@@ -101,22 +100,17 @@ def set_ticks_at(ax: "Axes", scale: Scale, values: np.ndarray) -> None:
 
 
 def draw_crosses(ax: "Axes", x: Any, y: Any, *, label: str = "diverged", **kwargs: Any) -> None:
-    """Red crosses: what diverged. Nothing where nothing did."""
+    """Draw red crosses for what diverged."""
     if np.size(x):
-        style: Style = {
-            "color": "red",
-            "markersize": 8,
-            "markeredgewidth": 1.5,
-            "clip_on": False,
-            "zorder": 5,
-        }
+        style: Style = {"color": "red", "markersize": 8, "markeredgewidth": 1.5}
+        style |= {"clip_on": False, "zorder": 5}
         ax.plot(x, y, "x", label=label, **style, **kwargs)
 
 
 def draw_edge_crosses(
     ax: "Axes", x: np.ndarray, *, is_at_top: bool, label: str = "diverged"
 ) -> None:
-    """Red crosses at the bad edge, for what has no value, with room left for them."""
+    """Draw red crosses at the bad edge, for what has no value, and leave room for them."""
     if x.size:
         ax.margins(y=0.12)
         height = np.full(len(x), 0.96 if is_at_top else 0.04)
@@ -126,30 +120,26 @@ def draw_edge_crosses(
 
 
 def draw_ring(ax: "Axes", x: float, y: float) -> None:
-    """A ring around the best dot."""
-    style: Style = {
-        "markersize": 13,
-        "markerfacecolor": "none",
-        "markeredgecolor": "black",
-        "markeredgewidth": 2,
-    }
+    """Draw a ring around the best dot."""
+    style: Style = {"markersize": 13, "markerfacecolor": "none"}
+    style |= {"markeredgecolor": "black", "markeredgewidth": 2}
     ax.plot([x], [y], "o", label="best", **style)
 
 
 def draw_nothing(ax: "Axes", text: str) -> None:
     """Say in the middle why there is nothing to see."""
-    ax.text(
-        0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.35", wrap=True
-    )
+    style: Style = {"ha": "center", "va": "center", "color": "0.35", "wrap": True}
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, **style)
 
 
-def norm_of(scale: Scale, values: Any) -> Any:
-    """From values to colours."""
+def norm_of(scale: Scale, values: np.ndarray) -> "Normalize":
+    """Return what maps values to colours on this scale."""
     from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low = float(finite.min()) if finite.size else 0.0
+    high = float(finite.max()) if finite.size else 1.0
     if scale == "log":
         return LogNorm(low, high)
     if scale == "symlog":

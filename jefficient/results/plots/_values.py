@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from .._axes import Scale, labelled, measured_scale, scale_of, sentence, shown
+from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, hyperparameters, ranking, status_of, trial_values
-from .._score import Score, Status
+from .._score import Score, Status, one_of
 from .._statistics import standard_errors
 from ._reading import (
+    best_of,
     distinguishing,
     diverged_words,
     has,
     is_low_good,
     means,
     measured_or_metric,
-    one_of,
-    scored,
 )
 from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks_at
 
@@ -30,23 +29,23 @@ BARS = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class ValuesPicture:
-    """What there is to draw.
+class ValuesPlot:
+    """What a plot of values shows.
 
     Attributes:
         hyperparameter: along x.
         variable: along y.
         metric: what ranks.
-        x: float array (configs,); the place among `categories` where those are not empty.
+        x: float array (configs,); the place among `categories` if those are not empty.
         categories: labels, for a hyperparameter without numbers.
         trials: float array (configs, trials), NaN where there is none.
         is_stopped: bool array (configs, trials).
-        is_joined: whether a line through the means says something: configurations differ in x
-            alone, or meet at its values.
+        is_joined: whether a line joins the means: configurations differ in x alone, or several
+            have the same x.
         at: int array: the best configuration at each value of x, in the order of x.
         means: float array (configs,).
         errors: float array (configs,): standard error of the mean, NaN where there is none.
-        best: the best configuration, None where none has a score.
+        best: the best configuration, None if none has a score.
         diverged: bool array (configs,).
         is_low_good: whether the lowest is the best.
     """
@@ -79,8 +78,9 @@ class ValuesPicture:
         one_of(where, "hyperparameter", hyperparameter, hyperparameters(dataset))
         variable = measured_or_metric(where, dataset, score, variable)
         x, categories = _positions(dataset[hyperparameter].values)
-        order, leaders = ranking(dataset, score), scored(dataset, score)
+        order = ranking(dataset, score)
         _, first = np.unique(x[order], return_index=True)
+        meet = len(first) < len(x) or distinguishing(dataset, order) == [hyperparameter]
         return cls(
             hyperparameter=hyperparameter,
             variable=variable,
@@ -89,20 +89,14 @@ class ValuesPicture:
             categories=categories,
             trials=flat_trials(trial_values(dataset, score, variable)),
             is_stopped=flat_trials(status_of(dataset)) == Status.STOPPED,
-            is_joined=not categories
-            and (len(first) < len(x) or distinguishing(dataset, order) == [hyperparameter]),
+            is_joined=not categories and meet,
             at=order[first],
             means=means(dataset, score, variable),
             errors=standard_errors(dataset, variable),
-            best=int(leaders[0]) if leaders.size else None,
+            best=best_of(dataset, score),
             diverged=has(dataset, Status.DIVERGED),
             is_low_good=is_low_good(score, variable),
         )
-
-    @property
-    def scale(self) -> Scale:
-        """Of the x axis."""
-        return "linear" if self.categories else scale_of(self.x)
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
@@ -110,53 +104,41 @@ class ValuesPicture:
         self._draw_means(ax)
         if self.best is not None:
             label = f"best, at {self._label(self.best)}"
-            style: Style = {
-                "color": COLORS[1],
-                "markersize": 14,
-                "markeredgecolor": "black",
-                "zorder": 4,
-            }
-            ax.plot(self.x[[self.best]], self.means[[self.best]], "*", label=label, **style)
-        set_scale(ax, "x", self.scale, self.x)
+            star: Style = {"color": COLORS[1], "markeredgecolor": "black", "markersize": 14}
+            ax.plot(self.x[self.best], self.means[self.best], "*", label=label, zorder=4, **star)
+        scale = "linear" if self.categories else scale_of(self.x)
+        set_scale(ax, "x", scale, self.x)
         if self.is_low_good:
             set_scale(ax, "y", measured_scale(self.trials), self.trials)
         draw_edge_crosses(ax, self.x[self.diverged], is_at_top=self.is_low_good)
-        set_ticks_at(ax, self.scale, self.x)
+        set_ticks_at(ax, scale, self.x)
         if self.categories:
             slant = {"rotation": 30, "ha": "right"} if sum(map(len, self.categories)) > 50 else {}
             ax.set_xticks(range(len(self.categories)), self.categories, **slant)
             ax.set_xlim(-0.5, len(self.categories) - 0.5)
-        elif self.scale == "symlog":
+        elif scale == "symlog":
             ax.set_xlim(left=-0.5 * self.x[self.x > 0].min())  # 0 is the lowest there is
-        ax.set_xlabel(labelled(self.hyperparameter))
-        ax.set_ylabel(labelled(self.variable))
+        ax.set(xlabel=labelled(self.hyperparameter), ylabel=labelled(self.variable))
         return ""
 
     def _draw_trials(self, ax: "Axes") -> None:
         x = np.broadcast_to(self.x[:, None], self.trials.shape)
-        count, is_many = np.isfinite(self.trials).sum(), self.trials.size > MANY
-        style: Style = {
-            "markersize": 2 if is_many else 6 if count > 200 else 9,
-            "alpha": 0.4,
-            "rasterized": is_many,
-        }
+        is_many = self.trials.size > MANY
+        size = 6 if np.isfinite(self.trials).sum() > 200 else 9
+        style: Style = {"markersize": 2 if is_many else size, "rasterized": is_many}
+        style |= {"alpha": 0.4, "markeredgewidth": 0}
         for mask, color, label in (
             (~self.is_stopped, COLORS[0], "trial"),
             (self.is_stopped, "0.5", "stopped early"),
         ):
-            if np.isfinite(self.trials[mask]).any():
-                ax.plot(
-                    x[mask],
-                    self.trials[mask],
-                    ".",
-                    color=color,
-                    label=label,
-                    markeredgewidth=0,
-                    **style,
-                )
+            y = self.trials[mask]
+            if np.isfinite(y).any():
+                ax.plot(x[mask], y, ".", color=color, label=label, **style)
 
     def _draw_means(self, ax: "Axes") -> None:
-        x, y, error = self.x[self.at], self.means[self.at], self.errors[self.at]
+        x = self.x[self.at]
+        y = self.means[self.at]
+        error = self.errors[self.at]
         label = "mean" if len(self.at) == len(self.x) else "mean of the best at each value"
         style: Style = {"color": COLORS[0], "label": label}
         if not np.isfinite(y).any():
@@ -164,12 +146,8 @@ class ValuesPicture:
         if self.is_joined:
             ax.plot(x, y, "-" if len(x) > 40 else "o-", markersize=4, **style)
             if np.isfinite(error).any():
-                band: Style = {
-                    "color": COLORS[0],
-                    "alpha": 0.2,
-                    "linewidth": 0,
-                    "label": "± one standard error",
-                }
+                band: Style = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0}
+                band["label"] = "± one standard error"
                 ax.fill_between(x, y - error, y + error, **band)
         elif len(x) > BARS:
             ax.plot(x, y, ".", markersize=2, rasterized=True, **style)
@@ -180,20 +158,19 @@ class ValuesPicture:
         return self.categories[int(self.x[config])] if self.categories else f"{self.x[config]:.3g}"
 
     def described(self) -> str:
-        """In a sentence."""
+        """Say it in a sentence."""
         text = f"{labelled(self.variable)} against {labelled(self.hyperparameter)}: "
         if self.best is None:
             text += "no configuration has a score"
         else:
-            of_what = (
-                "best" if self.variable == self.metric else f"where {labelled(self.metric)} is best"
-            )
-            text += f"{of_what}, {shown(float(self.means[self.best]))}, at {self._label(self.best)}"
+            is_metric = self.variable == self.metric
+            text += "best" if is_metric else f"where {labelled(self.metric)} is best"
+            text += f", {shown(float(self.means[self.best]))}, at {self._label(self.best)}"
         return sentence(text + diverged_words(int(self.diverged.sum()), len(self.x)))
 
 
 def _positions(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Places on the x axis, and their labels where the values are no numbers."""
+    """Return places on the x axis, and their labels if the values are not numbers."""
     if np.issubdtype(values.dtype, np.number):
         return values.astype(float), ()
     categories = tuple(dict.fromkeys(map(str, values)))

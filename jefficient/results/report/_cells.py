@@ -1,4 +1,4 @@
-"""Tables as rows of cells: what is shown, and the number it is sorted by."""
+"""Tables as rows of cells: the text that is shown, and the number it is sorted by."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class Cell(NamedTuple):
-    """Text, and the exact value where the text is rounded; `is_missing` for NaN, which is sorted last."""
+    """A text, the exact value if the text is rounded, and whether it is NaN, sorted last."""
 
     text: str
     exact: str
@@ -23,22 +23,19 @@ class Table(NamedTuple):
 
 
 def table_of(frame: pd.DataFrame, *, ranked: bool = False) -> Table:
-    """The index is the first column; `ranked` puts the rank before it."""
+    """Write a frame as cells, its index as the first column; `ranked` puts the rank before it."""
     frame = frame.reset_index()
     if ranked:
         frame.insert(0, "rank", np.arange(1, len(frame) + 1), allow_duplicates=True)
     columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
     cells = [[cell(value) for value in column.tolist()] for column in columns]
     numeric = [pd.api.types.is_numeric_dtype(column) for column in columns]
-    return Table(
-        [str(name) for name in frame.columns],
-        numeric,
-        [list(row) for row in zip(*cells, strict=True)],
-    )
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    return Table([str(name) for name in frame.columns], numeric, rows)
 
 
 def cell(value: Any) -> Cell:
-    """Four digits of a number; a dash for NaN."""
+    """Write a float in four digits, NaN as a dash."""
     if isinstance(value, float):
         if np.isnan(value):
             return Cell("–", "", True)

@@ -1,88 +1,68 @@
-"""What the page says in words: the answer, what was tried, and where it comes from."""
+"""What the page says in words: what was tried, and where it comes from."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from ..._core.errors import JefficientError
-
-if TYPE_CHECKING:
-    from .._result import Result
+import xarray as xr
 
 UNDECIDED = ("running", "interrupted")
 
 
-def best_of(result: "Result") -> Any:
-    """The best configuration, or None where none finished."""
-    try:
-        return result.best()
-    except JefficientError:
-        return None
-
-
-def statuses(result: "Result") -> dict[str, int]:
-    """How many trials ended in which way, most first."""
-    counts = pd.Series(result.dataset["status"].values.astype(str).ravel()).value_counts()
+def statuses(dataset: xr.Dataset) -> dict[str, int]:
+    """Count how many trials ended in which way, most first."""
+    counts = pd.Series(dataset["status"].values.astype(str).ravel()).value_counts()
     return {str(name): int(count) for name, count in counts.items()}
 
 
-def is_under_way(result: "Result") -> bool:
-    """Whether some trials are not over: what is best is the best so far."""
-    return any(name in statuses(result) for name in UNDECIDED)
+def is_under_way(dataset: xr.Dataset) -> bool:
+    """Whether some trials have not ended: the best is the best so far."""
+    return any(name in UNDECIDED for name in statuses(dataset))
 
 
-def tried(result: "Result") -> list[tuple[str, str]]:
-    """What was tried, in numbers."""
-    sizes, attributes = result.dataset.sizes, result.dataset.attrs
-    rows = [
+def tried(dataset: xr.Dataset) -> list[tuple[str, str]]:
+    """Say what was tried, in numbers."""
+    sizes = dataset.sizes
+    attributes = dataset.attrs
+    ends = [f"{number(count)} {name}" for name, count in statuses(dataset).items()]
+    facts = [
         ("Configurations", number(sizes["config"])),
         ("Seeds", number(sizes["seed"])),
         ("Folds", number(sizes["fold"]) if sizes["fold"] > 1 else "none"),
-        ("Trials", number(result.dataset["status"].size)),
-        (
-            "Of these",
-            ", ".join(f"{number(count)} {name}" for name, count in statuses(result).items()),
-        ),
+        ("Trials", number(dataset["status"].size)),
+        ("Of these", ", ".join(ends)),
         ("Ranked by", _ranked_by(attributes)),
         ("Time", duration(attributes["seconds"]) if "seconds" in attributes else ""),
         ("Device", str(attributes.get("device", ""))),
     ]
-    return [(name, text) for name, text in rows if text]
+    return [(name, text) for name, text in facts if text]
 
 
-def _ranked_by(attributes: dict) -> str:
+def _ranked_by(attributes: Mapping[str, Any]) -> str:
     which = "smallest" if attributes["mode"] == "min" else "largest"
-    evaluation = "last evaluation" if attributes["select"] == "last" else "best evaluation"
-    return f"{attributes['metric']}, {which} first, at the {evaluation}"
-
-
-def kept(result: "Result") -> list[tuple[str, str]]:
-    """Every attribute of the dataset, objects written out."""
-    return [(str(name), written(value)) for name, value in result.dataset.attrs.items()]
+    return f"{attributes['metric']}, {which} first, at the {attributes['select']} evaluation"
 
 
 def written(value: Any) -> str:
-    """JSON over several lines, anything else as it is."""
+    """Write JSON over several lines, anything else as it is."""
     try:
         parsed = json.loads(value)
     except (TypeError, ValueError):
-        return str(value)
-    return (
-        json.dumps(parsed, indent=2, ensure_ascii=False)
-        if isinstance(parsed, dict | list)
-        else str(value)
-    )
+        parsed = None
+    if isinstance(parsed, dict | list):
+        return json.dumps(parsed, indent=2, ensure_ascii=False)
+    return str(value)
 
 
 def number(count: int) -> str:
-    """With thin gaps between thousands."""
+    """Put thin gaps between thousands."""
     return f"{count:,}".replace(",", "\u202f")
 
 
 def duration(seconds: float) -> str:
-    """Seconds, or minutes and seconds, or hours and minutes."""
+    """Write seconds, or minutes and seconds, or hours and minutes."""
     if not np.isfinite(seconds):
         return ""
     if seconds < 60:

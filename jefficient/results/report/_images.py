@@ -1,102 +1,104 @@
-"""Pictures as data addresses, each with a text that says the same."""
+"""Plots as data addresses, each with a text that says the same."""
 
 import base64
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from ..._core.errors import JefficientError
-from .._dataset import hyperparameters, trial_values
-from ..plots import legend
-
-if TYPE_CHECKING:
-    from .._result import Result
+from .._dataset import hyperparameters, score_of, trial_values
+from .._plots import plot_of
+from ..plots import Plot, legend
 
 DOTS = 1000
-"""Trials from which a picture is made of pixels at once: as a drawing it would have more bytes."""
+"""Trials from which a plot is made of pixels at once: as a drawing it would have more bytes."""
 BYTES = 150_000
-"""A drawing, sharp at every size, may be as large as that; then pixels are tried, and the smaller is taken."""
+"""A drawing, sharp at every size, may be that large; beyond it the smaller of both is taken."""
 AXES = 12
-"""Hyperparameters that have a picture each."""
-
+"""Hyperparameters that have a plot each."""
 SPARSE = 0.01
-"""Share of zeros from which there is a picture of them: single ones come by chance."""
+"""Share of zeros from which they are plotted: single zeros come by chance."""
+CAPTIONS = {
+    "values": "Dots are trials, the line joins the best mean at each value.",
+    "curves": "The best configurations in colour, dashed in training.",
+    "heatmap": "A cell has the best score over all other hyperparameters.",
+    "progress": "The band has the best of 90 % of random draws.",
+    "spread": "Each mark is a trial; lines join those that start alike.",
+    "layers": "Means over seeds and folds.",
+    "sparsity": "Each dot is a configuration.",
+}
 
 
 class Image(NamedTuple):
-    """One picture: what its marks are, the fact in it, and its address."""
+    """One plot: what its marks are, the fact in it, and its address."""
 
     caption: str
     alternative: str
     address: str
 
 
-def images(result: "Result") -> tuple[list[Image], list[str]]:
-    """The pictures that this result has, and sentences on those that were left out."""
-    dataset = result.dataset
+def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
+    """Draw the plots of a result; return them, and sentences on those that are left out."""
     varied = [
         name
         for name in hyperparameters(dataset)
         if len(np.unique(dataset[name].values.astype(str))) > 1
     ]
-    metric = dataset.attrs["metric"]
-    wanted: list[tuple[str, tuple[Any, ...], str]] = [
-        ("values", (name,), "Dots are trials, the line joins the best mean at each value.")
-        for name in varied[:AXES]
-    ]
-    wanted.append(("curves", (), "The best configurations in colour, dashed in training."))
-    if len(varied) > 1:
-        wanted.append(
-            ("heatmap", (), "In each cell it is the best over all other hyperparameters.")
-        )
-    is_scored = np.isfinite(trial_values(dataset, result.score, metric)).all(axis=(1, 2)).any()
-    if is_scored and dataset.sizes["config"] > 1:
-        wanted.append(("progress", (), "The band is what chance would have the best be."))
-    if is_scored and dataset.sizes["seed"] * dataset.sizes["fold"] > 1:
-        wanted.append(("spread", (), "Each mark is a trial; lines join those that start alike."))
-    if "layer" in dataset.dims and (dataset["status"] == "finished").any():
-        wanted.append(("layers", (), "Means over seeds and folds."))
-    if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) >= SPARSE:
-        wanted.append(("sparsity", (), "Each dot is a configuration."))
-    left_out = (
-        [f"No picture of {', '.join(varied[AXES:])}: {AXES} have one."] if varied[AXES:] else []
-    )
+    left_out = []
+    if varied[AXES:]:
+        left_out.append(f"No plot of {', '.join(varied[AXES:])}: {AXES} have one.")
+
     made = []
-    for name, arguments, caption in wanted:
+    for name, *arguments in _wanted(dataset, varied):
         try:
-            made.append(_image(result, name, arguments, caption))
+            plot = plot_of(dataset, score_of(dataset), name, *arguments)
+            address = _address(plot, dataset["status"].size)
+            made.append(Image(CAPTIONS[name], plot.described(), address))
         except JefficientError as error:
             left_out.append(str(error))
     return made, left_out
 
 
-def _image(result: "Result", name: str, arguments: tuple, caption: str) -> Image:
+def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[tuple[str, ...]]:
+    """Choose the plots that say something of this dataset: names, and arguments after them."""
+    score = score_of(dataset)
+    sizes = dataset.sizes
+    is_scored = np.isfinite(trial_values(dataset, score, score.metric)).all(axis=(1, 2)).any()
+    wanted: list[tuple[str, ...]] = [("values", name) for name in varied[:AXES]]
+    wanted.append(("curves",))
+    if len(varied) > 1:
+        wanted.append(("heatmap",))
+    if is_scored and sizes["config"] > 1:
+        wanted.append(("progress",))
+    if is_scored and sizes["seed"] * sizes["fold"] > 1:
+        wanted.append(("spread",))
+    if "layer" in dataset.dims and (dataset["status"] == "finished").any():
+        wanted.append(("layers",))
+    if "zeros" in dataset and np.nanmax(dataset["zeros"].values, initial=0) >= SPARSE:
+        wanted.append(("sparsity",))
+    return wanted
+
+
+def _address(plot: Plot, trials: int) -> str:
+    """Draw a plot; return it as a data address."""
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    alternative = result.plot.describe(name, *arguments)
-    with matplotlib.style.context(
-        "default"
-    ):  # a dark style of the reader's own would be dark on a white card
+    # a dark style of the reader's own would be dark on a white card
+    with matplotlib.style.context("default"):
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-        ax = getattr(result.plot, name)(*arguments, ax=figure.add_subplot())
-        if (
-            inside := ax.get_legend()
-        ) is not None:  # the figure has nothing else: above the axes it covers nothing
-            inside.remove()
-            legend(ax, inside.get_title().get_text(), is_own=True)
-        return Image(caption, alternative, _address(figure, result.dataset["status"].size))
+        ax = figure.add_subplot()
+        legend(ax, plot.draw(ax), is_own=True)
 
-
-def _address(figure: Any, trials: int) -> str:
-    drawing = _bytes(figure, "svg", metadata={"Date": None}) if trials <= DOTS else b""
-    if drawing and len(drawing) <= BYTES:
-        return _data("image/svg+xml", drawing)
-    pixels = _bytes(figure, "png", dpi=200)
-    if drawing and len(drawing) < len(pixels):
-        return _data("image/svg+xml", drawing)
-    return _data("image/png", pixels)
+        drawing = _bytes(figure, "svg", metadata={"Date": None}) if trials <= DOTS else b""
+        if drawing and len(drawing) <= BYTES:
+            return _data("image/svg+xml", drawing)
+        pixels = _bytes(figure, "png", dpi=200)
+        if drawing and len(drawing) < len(pixels):
+            return _data("image/svg+xml", drawing)
+        return _data("image/png", pixels)
 
 
 def _bytes(figure: Any, kind: str, **settings: Any) -> bytes:

@@ -2,49 +2,51 @@
 
 import base64
 import hashlib
+import importlib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from ..._core.errors import JefficientError
 from ..._core.files import write_whole
+from .._best import choose, ties
+from .._dataset import score_of
+from .._table import table
+from ..checks import checks
 from ._cells import table_of
-from ._facts import best_of, is_under_way, kept, number, tried
+from ._facts import is_under_way, number, tried, written
 from ._images import images
-
-if TYPE_CHECKING:
-    from .._result import Result
 
 TIES = 10
 """Rows of the table of ties; the page says how many there are, and the other table has them all."""
 
 ROWS = 10_000
-"""Configurations that the page shows, the best: its size is theirs, about 850 bytes each."""
+"""Configurations in the table, the best: a row has about 850 bytes."""
 
 
-def write_report(where: str, path: Path, result: "Result", title: str | None) -> None:
+def write_report(
+    where: str, path: Path, dataset: xr.Dataset, space: Mapping[str, tuple], title: str | None
+) -> Path:
     """See `Result.report`."""
-    text = page(where, result, title)
+    _check_installed(where)
+    text = _page(_content(dataset, space), title or "Results of a sweep")
     try:
         write_whole(path, text.encode())
     except OSError as error:
         raise JefficientError(
             f"{where}: {path} must be writable, got {error}. Choose another path."
         ) from error
+    return path
 
 
-def page(where: str, result: "Result", title: str | None) -> str:
-    """The whole page. Everything that is not of this folder is escaped."""
-    try:
-        import jinja2
-        import markupsafe
-        import matplotlib as matplotlib
-    except ImportError as error:
-        raise JefficientError(
-            f"{where}: {error.name} must be installed, and is not. Run pip install 'jefficient[plot]'."
-        ) from None
+def _page(content: Mapping[str, Any], title: str) -> str:
+    """Render the whole page. All content is escaped but this folder's own style and script."""
+    import jinja2
+    import markupsafe
 
     folder = files(__name__.rpartition(".")[0])
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "script.js"))
@@ -52,36 +54,51 @@ def page(where: str, result: "Result", title: str | None) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string((folder / "page.html").read_text("utf-8")).render(
-        title=title or "Results of a sweep",
+        title=title,
         style=markupsafe.Markup(style),
         script=markupsafe.Markup(script),
         style_hash=_hash(style),
         script_hash=_hash(script),
         number=number,
-        **_content(result),
+        **content,
     )
 
 
-def _content(result: "Result") -> dict[str, Any]:
-    best = best_of(result)
-    ties = result.ties() if best is not None else None
-    pictures, left_out = images(result)
+def _content(dataset: xr.Dataset, space: Mapping[str, tuple]) -> dict[str, Any]:
+    """Gather what the template shows."""
+    try:
+        best = choose(dataset, space, "best", None)
+    except JefficientError:  # no configuration finished
+        best = None
+    could_be = None if best is None else ties(dataset)
+    made, left_out = images(dataset)
     return {
         "best": best,
-        "metric": result.score.metric,
+        "metric": score_of(dataset).metric,
         "has_error": best is not None and bool(np.isfinite(best.standard_error)),
-        "is_under_way": is_under_way(result),
-        "tried": tried(result),
-        "ties": None if ties is None else table_of(ties.head(TIES)),
-        "ties_count": 0 if ties is None else len(ties),
-        "has_repeats": result.dataset.sizes["seed"] * result.dataset.sizes["fold"] > 1,
-        "checks": result.checks(),
-        "images": pictures,
+        "is_under_way": is_under_way(dataset),
+        "tried": tried(dataset),
+        "ties": None if could_be is None else table_of(could_be.head(TIES)),
+        "ties_count": 0 if could_be is None else len(could_be),
+        "has_repeats": dataset.sizes["seed"] * dataset.sizes["fold"] > 1,
+        "checks": checks(dataset),
+        "images": made,
         "left_out": left_out,
-        "table": table_of(result.table().head(ROWS), ranked=True),
-        "table_count": result.dataset.sizes["config"],
-        "attributes": kept(result),
+        "table": table_of(table(dataset).head(ROWS), ranked=True),
+        "table_count": dataset.sizes["config"],
+        "attributes": [(str(name), written(value)) for name, value in dataset.attrs.items()],
     }
+
+
+def _check_installed(where: str) -> None:
+    for name in ("jinja2", "matplotlib"):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise JefficientError(
+                f"{where}: {name} must be installed, and is not. Run pip install "
+                "'jefficient[plot]'."
+            ) from None
 
 
 def _hash(text: str) -> str:

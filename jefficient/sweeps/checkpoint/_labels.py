@@ -49,8 +49,8 @@ def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:
     return {
         **{f"columns/{name}": np.array(column) for name, column in names.columns.items()},
         "configurations": np.array(names.hashes, "S"),  # a quarter of the size of NumPy's text
-        "training_rows": np.array(names.training_rows),
-        "validation_rows": np.array(names.validation_rows),
+        "training_examples": np.array(names.training_examples),
+        "validation_examples": np.array(names.validation_examples),
         "layers": np.array(names.layers, dtype=str),
     }
 
@@ -63,7 +63,9 @@ def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
         for name, x in arrays.items()
         if name.startswith(begin)
     }
-    others = (arrays[name].tolist() for name in ("training_rows", "validation_rows", "layers"))
+    others = (
+        arrays[name].tolist() for name in ("training_examples", "validation_examples", "layers")
+    )
     return Labels(columns, hashes_in(arrays), *others)
 
 

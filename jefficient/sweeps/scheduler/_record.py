@@ -122,7 +122,7 @@ class Record:
 
     def _measured(self, name: str) -> np.ndarray:
         curves = self.curves
-        return curves.evaluations[name] if name in curves.evaluations else curves.diagnostics[name]
+        return curves.measured[name] if name in curves.measured else curves.diagnostics[name]
 
     def stop(self, place: Place) -> None:
         """Stop those of these trials that are not over."""
@@ -136,7 +136,7 @@ class Record:
     def restart(self, configs: np.ndarray, width: int) -> None:
         """Reset incomplete configurations, whose trials start again in blocks of `width` lanes."""
         curves = self.curves
-        for values in (*curves.evaluations.values(), *curves.diagnostics.values(), curves.seconds):
+        for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
             values[configs] = np.nan
         curves.status[configs] = Status.RUNNING
         curves.steps_taken[configs] = 0
@@ -148,7 +148,7 @@ class Record:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `restore` needs, but for the weights."""
         curves = self.curves
-        by_evaluation = {**curves.evaluations, **curves.diagnostics, "seconds": curves.seconds}
+        by_evaluation = {**curves.measured, **curves.diagnostics, "seconds": curves.seconds}
         return {
             **{name: getattr(curves, name) for name in _STATE},
             **{f"evaluations/{name}": x for name, x in by_evaluation.items()},
@@ -163,7 +163,7 @@ class Record:
             getattr(curves, name)[new] = arrays[name][old]
         self._observed[new] = arrays["observed"][old]
 
-        by_evaluation = {**curves.evaluations, **curves.diagnostics, "seconds": curves.seconds}
+        by_evaluation = {**curves.measured, **curves.diagnostics, "seconds": curves.seconds}
         for name, values in by_evaluation.items():
             stored = arrays[f"evaluations/{name}"]
             # The widest configuration may be another one; those that are in both fit.
@@ -213,7 +213,7 @@ class Record:
     def _rank(self, configs: np.ndarray) -> None:
         """Enter complete configurations on the leaderboard."""
         curves = self.curves
-        values = curves.evaluations[self._score.metric][configs]
+        values = curves.measured[self._score.metric][configs]
         status = curves.status[configs]
         taken = curves.steps_taken[configs]
         last = last_evaluation(curves.step[configs, None, None], taken)
@@ -260,7 +260,7 @@ class Record:
         step = curves.step[configs, index][:, None, None]
         is_reached = is_diverged | (curves.steps_taken[configs] >= step)
 
-        values = curves.evaluations[self._score.metric]
+        values = curves.measured[self._score.metric]
         if self._score.select == "best":
             so_far = np.arange(values.shape[-1]) <= index[:, None, None, None]
             signed = self._score.sign * values[configs]
@@ -306,7 +306,7 @@ def _empty_curves(
         return np.full((*shape, evaluations, *more), np.nan, np.float32)
 
     return Curves(
-        evaluations={name: nothing() for name in measured},
+        measured={name: nothing() for name in measured},
         diagnostics={name: nothing(*more) for name, more in diagnostics.items()},
         seconds=np.full((*shape, evaluations), np.nan),
         status=np.full(shape, _RUNNING, int),

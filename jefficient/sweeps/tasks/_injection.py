@@ -29,7 +29,7 @@ RESERVED = {
         ("train_loss", "train_loss_std", "train_loss_se", *VARIABLES), "a variable of the result"
     ),
     **dict.fromkeys(COLUMNS, "a column of tables"),
-    **dict.fromkeys(("training_rows", "validation_rows"), "a coordinate of the result"),
+    **dict.fromkeys(("training_examples", "validation_examples"), "a coordinate of the result"),
     **dict.fromkeys(DIAGNOSTICS, "a diagnostic in the result"),
 }
 

@@ -97,7 +97,7 @@ def test_the_numbers_are_those_of_rows_in_memory(tmp_path, about, settings):
         np.testing.assert_allclose(got.test["test_loss"], expected.test["test_loss"], rtol=2e-5)
 
 
-def test_what_is_fitted_sees_a_view_of_the_training_rows(tmp_path):
+def test_what_is_fitted_sees_a_view_of_the_training_examples(tmp_path):
     """The mean over each fold's training rows, by views of them; and its length is that of the fold."""
     lengths = []
 

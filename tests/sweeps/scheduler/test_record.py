@@ -73,7 +73,7 @@ def ranked(it, score):
     curves, ranks = it.curves, []
     for config in range(len(curves.step)):
         values, status, taken = (
-            curves.evaluations["valid_loss"][config],
+            curves.measured["valid_loss"][config],
             curves.status[config],
             curves.steps_taken[config],
         )
@@ -127,7 +127,7 @@ def test_observations_of_many_are_those_of_each(select):
     curves = together.curves
     for config, evaluation, score in found:
         if (curves.status[config] == Status.FINISHED).all():
-            values = curves.evaluations["valid_loss"][config]
+            values = curves.measured["valid_loss"][config]
             scores = (
                 values[..., : evaluation + 1].min(axis=-1)
                 if select == "best"

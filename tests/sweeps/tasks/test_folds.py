@@ -108,8 +108,10 @@ def test_each_fold_trains_on_its_rows_in_epochs(kind):
     )
     pairs = pairs_of(kind)
     most = max(len(train) for train, _ in pairs)
-    assert result.dataset["training_rows"].values.tolist() == [len(train) for train, _ in pairs]
-    assert result.dataset["validation_rows"].values.tolist() == [len(valid) for _, valid in pairs]
+    assert result.dataset["training_examples"].values.tolist() == [len(train) for train, _ in pairs]
+    assert result.dataset["validation_examples"].values.tolist() == [
+        len(valid) for _, valid in pairs
+    ]
     steps = -(-3 * most // 6)
     assert (result.dataset["steps_taken"] == steps).all()
     for fold, (train, valid) in enumerate(pairs):

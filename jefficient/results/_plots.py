@@ -1,0 +1,230 @@
+"""The plots of a result. matplotlib is imported where one is drawn: it is an extra."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from . import plots
+from ._score import Score, one_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MAKERS: dict[str, Callable[..., plots.Plot]] = {
+    "values": plots.ValuesPlot.of,
+    "curves": plots.CurvesPlot.of,
+    "heatmap": plots.HeatmapPlot.of,
+    "progress": plots.ProgressPlot.of,
+    "spread": plots.SpreadPlot.of,
+    "layers": plots.LayersPlot.of,
+    "sparsity": plots.SparsityPlot.of,
+}
+
+
+def plot_of(dataset: xr.Dataset, score: Score, name: str, *args: Any, **kwargs: Any) -> plots.Plot:
+    """Compute what the plot of this name shows; the arguments are those of `Plots`' method."""
+    return _MAKERS[name](f"jf.Result.plot.{name}", dataset, score, *args, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plots:
+    """Plots of a result: each returns matplotlib `Axes`, and `describe` says it in a sentence.
+
+    All of them take `ax`, where to draw, by default a new figure; a figure with several plots needs
+    a constrained layout. They raise `JefficientError` if matplotlib is not installed and no `ax` is
+    given.
+
+    The score of a configuration is its mean over seeds and folds at the evaluation that counts; a
+    configuration with a diverged trial has none, and is a red cross. Colours are Okabe and Ito's,
+    and viridis.
+    """
+
+    dataset: xr.Dataset
+    score: Score
+
+    def values(
+        self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None
+    ) -> "Axes":
+        """Plot a measured value against one hyperparameter: a dot for each trial, and the means.
+
+        The line joins the means over seeds and folds, within a band of one standard error
+        (corrected for folds that share training examples). If the space has other axes, it joins
+        those of the configuration that scores best at each value; if no value comes twice, as in a
+        drawn space, the means stand alone. Trials that were stopped early are grey: they are
+        measured at an earlier evaluation. The star is the best configuration, red crosses are
+        diverged ones.
+
+        Args:
+            hyperparameter: an axis of the space. Its scale is logarithmic if its values are evenly
+                spread there; static ones are categories.
+            variable: what to show, by default the score's metric.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such hyperparameter or variable.
+        """
+        return self._drawn("values", ax, hyperparameter, variable)
+
+    def curves(
+        self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None
+    ) -> "Axes":
+        """Plot learning curves, means over seeds and folds: the best in colour, the others grey.
+
+        Dashed is the same in training. A curve ends at a dot where a trial was stopped, and at a
+        red cross where one diverged. Of more than 300 others 300 are drawn, evenly over the
+        ranking, and the legend says so. x are steps, or epochs if batch sizes differ.
+
+        Args:
+            variable: what to show, by default the score's metric.
+            best: how many stand out, labelled by the hyperparameters in which they differ.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such variable, or `best` is negative.
+        """
+        return self._drawn("curves", ax, variable, best=best)
+
+    def heatmap(
+        self,
+        x: str | None = None,
+        y: str | None = None,
+        variable: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Plot the score over two hyperparameters; the brighter, the better.
+
+        A cell has the best score over all other hyperparameters; the best of all is framed, a red
+        cross is a cell in which everything diverged, and a hatched one holds no configuration. A
+        space that is no product (drawn by `jf.random` or `jf.sobol`) is shown as dots, one for each
+        configuration.
+
+        Args:
+            x: a hyperparameter; by default the one over whose values the best score spreads most.
+            y: another; by default the next.
+            variable: what to show, by default the score's metric.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such hyperparameter or variable, or there are not two.
+        """
+        return self._drawn("heatmap", ax, x, y, variable)
+
+    def progress(self, *, ax: "Axes | None" = None) -> "Axes":
+        """Plot the best score so far against the configurations that were run, beside chance.
+
+        One line follows the order in which configurations ended; it counts those that finished. The
+        other is the expectation of the best of n configurations of this sweep drawn at random,
+        without replacement, with 5 % and 95 % quantiles: exact, from the order statistics, not
+        resampled. The best of a draw is the one that ranks first: configurations that were stopped
+        come after those that finished, and draws of diverged ones only are left out. If the lines
+        are flat at the end, more of the same space would hardly help.
+
+        Args:
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        References:
+            Dodge, Gururangan, Card, Schwartz and Smith, "Show Your Work", EMNLP 2019 (there with
+            replacement).
+        """
+        return self._drawn("progress", ax)
+
+    def spread(self, best: int = 10, *, ax: "Axes | None" = None) -> "Axes":
+        """Plot the best configurations side by side: trials as dots, mean and error as a bar.
+
+        The bar is one standard error. Folds differ in colour, seeds in shape. Faint lines join
+        trials that share initial weights and data order: where they are parallel, a difference is
+        surer than the bars tell.
+
+        Args:
+            best: how many, at most; labelled by the hyperparameters in which they differ.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if `best` is not positive.
+        """
+        return self._drawn("spread", ax, best)
+
+    def layers(
+        self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None
+    ) -> "Axes":
+        """Plot norms of each layer over the steps of one configuration, means over seeds and folds.
+
+        Args:
+            config: by default the best one.
+            variable: ``grad_norm``, ``update_norm``, ``weight_norm``, or ``update_ratio``: update
+                over weight norm, for which about 1e-3 is a rule of thumb.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such configuration or variable.
+            JefficientError: if norms were not recorded: ask `jf.sweep` for ``layers=True``.
+
+        References:
+            Karpathy, notes of CS231n, "Ratio of weights:updates".
+        """
+        return self._drawn("layers", ax, config, variable)
+
+    def sparsity(self, hyperparameter: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
+        """Plot the score of each configuration against its share of zeros among the parameters.
+
+        Args:
+            hyperparameter: what the colour is, by default ``l1`` or the first with "l1" in its
+                name.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such hyperparameter, or it has no numbers.
+            JefficientError: if no parameter is ever zero.
+        """
+        return self._drawn("sparsity", ax, hyperparameter)
+
+    def describe(self, name: str, *args: Any, **kwargs: Any) -> str:
+        """Say in a sentence what a plot shows, with its numbers, for those who cannot see it.
+
+        Args:
+            name: of the plot, such as ``values``.
+            *args: the plot's arguments.
+            **kwargs: the plot's arguments by name, but `ax`.
+
+        Returns:
+            Such as "Validation loss against learning rate: best, 0.08, at 0.0316; 3 of 27
+            configurations diverged."
+
+        Raises:
+            ArgumentError: if there is no such plot, and what the plot itself raises. matplotlib is
+                not needed.
+        """
+        one_of("jf.Result.plot.describe", "name", name, list(_MAKERS))
+        return plot_of(self.dataset, self.score, name, *args, **kwargs).described()
+
+    def _drawn(self, name: str, ax: "Axes | None", *args: Any, **kwargs: Any) -> "Axes":
+        plot = plot_of(self.dataset, self.score, name, *args, **kwargs)  # before a new figure
+        is_own = ax is None
+        if ax is None:
+            ax = plots.new_axes(f"jf.Result.plot.{name}")
+        plots.legend(ax, plot.draw(ax), is_own)
+        return ax

@@ -1,0 +1,45 @@
+"""A trial that is trained again: what comes of it, and what it takes."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import xarray as xr
+
+from .._core.typing import Tree
+from ._dataset import hyperparameters
+from ._weights import save_safetensors
+
+
+class Replay(NamedTuple):
+    """One trial, trained again.
+
+    Attributes:
+        dataset: its curves, as in the sweep's dataset, every dimension of size 1.
+        params: its weights, None where it was stopped before its first evaluation.
+    """
+
+    dataset: xr.Dataset
+    params: Tree
+
+    def save_params(self, path: str | os.PathLike) -> Path:
+        """Write the parameters as safetensors; see `Result.save_params`."""
+        texts = hyperparameter_texts(self.dataset, 0)
+        return save_safetensors("jf.Replay.save_params", Path(path), self.params, texts)
+
+
+class Trainer(Protocol):
+    """What can train: the task, the optimizer and the settings of a sweep."""
+
+    def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
+        """See `Result.replay`."""
+        ...
+
+    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+        """See `Result.refit`."""
+        ...
+
+
+def hyperparameter_texts(dataset: xr.Dataset, config: int) -> dict[str, str]:
+    """Return the hyperparameters of a configuration as texts."""
+    return {name: str(dataset[name].values[config]) for name in hyperparameters(dataset)}

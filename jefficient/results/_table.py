@@ -1,0 +1,41 @@
+"""The table of all configurations."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ._dataset import (
+    flat_trials,
+    hyperparameters,
+    measured,
+    ranking,
+    score_of,
+    status_of,
+    trial_values,
+)
+from ._score import Status, nan_mean, nan_std
+from ._statistics import standard_errors
+
+
+def table(dataset: xr.Dataset) -> pd.DataFrame:
+    """See `Result.table`."""
+    score = score_of(dataset)
+    metric = score.metric
+
+    def trials(name: str) -> np.ndarray:
+        return flat_trials(trial_values(dataset, score, name))
+
+    frame = pd.DataFrame({name: dataset[name].values for name in hyperparameters(dataset)})
+    frame.index.name = "config"
+    frame[metric] = nan_mean(trials(metric))
+    frame[f"{metric}_std"] = nan_std(trials(metric))
+    frame[f"{metric}_se"] = standard_errors(dataset)
+    for name in measured(dataset):
+        if name != metric:
+            frame[name] = nan_mean(trials(name))
+
+    status = flat_trials(status_of(dataset))
+    frame["trials"] = status.shape[1]
+    frame["stopped"] = (status == Status.STOPPED).sum(axis=1)
+    frame["diverged"] = (status == Status.DIVERGED).sum(axis=1)
+    return frame.iloc[ranking(dataset, score)]
