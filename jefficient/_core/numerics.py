@@ -147,13 +147,6 @@ def _expm1(x: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, inline=True)
-def scaled(x: jax.Array, factor: jax.Array) -> jax.Array:
-    """factor · x in the dtype of `x`, multiplied in at least float32."""
-    dtype = compute_dtype(x.dtype)
-    return (factor.astype(dtype) * x.astype(dtype)).astype(x.dtype)
-
-
-@functools.partial(jax.jit, inline=True)
 def squared_sum(x: jax.Array) -> jax.Array:
     """Σ|x|², real, shape (), accumulated in at least float32."""
     return jnp.sum(squared(upcast(x)))

@@ -3,7 +3,8 @@
 A leaf that is None (a parameter without a gradient) passes: its update is None, its state stays.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 
 from . import numerics
 from .errors import ArgumentError, ArgumentTypeError
-from .typing import Tree
+from .typing import DType, Scalar, Tree
 
 
 def is_none(x: Any) -> bool:
@@ -22,20 +23,26 @@ def is_none(x: Any) -> bool:
 
 def map_leaves(
     where: str,
-    function: Callable,
+    equation: Callable[..., tuple[jax.Array, ...]],
     updates: Tree,
     *,
     reads: tuple[Tree, ...] = (),
     states: tuple[Tree, ...] = (),
+    numbers: Iterable[Scalar] | Callable[[DType], tuple] = (),
+    like_params: bool = False,
 ) -> tuple[Tree, ...]:
-    """Run a leaf function over the updates and what lies beside them.
+    """Run an equation on every leaf of the updates and what lies beside it, in float32 at least.
 
     Args:
         where: the public name of the transform, for errors.
-        function: ``(g, *reads, *states) -> (u, *new_states)``, one leaf each.
+        equation: ``(g, *reads, *states, *numbers) -> (u, *new_states)``, one leaf each, with no
+            casts: operands and numbers come in the dtype to compute in, results are cast back. A
+            function of a module, since it is traced once for all leaves of a shape.
         updates: the gradients, any tree of floating arrays; None leaves pass.
         reads: trees that are only read (the parameters).
-        states: trees that are read and written.
+        states: trees that are read and written; each keeps its dtypes.
+        numbers: scalars, or ``real dtype -> scalars`` in it.
+        like_params: whether the updates get the dtypes of the first of `reads`, not the gradients'.
 
     Returns:
         The tree of updates, then one tree for each of `states`.
@@ -45,13 +52,39 @@ def map_leaves(
     beside += [
         _leaves_like(where, leaves, treedef, tree, ("gradients", "state")) for tree in states
     ]
+    numbers_in = functools.cache(
+        numbers
+        if callable(numbers)
+        else lambda real: tuple(numerics.scalar(x, real) for x in numbers)
+    )
     rows = []
     for g, *others in zip(leaves, *beside, strict=True):
-        rows.append(
-            (None, *others[len(reads) :]) if g is None else function(numerics.array(g), *others)
-        )
+        if g is None:
+            rows.append((None, *others[len(reads) :]))
+            continue
+        operands = tuple(map(numerics.array, (g, *others)))
+        dtypes = [x.dtype for x in operands]
+        real = numerics.real_dtype(numerics.compute_dtype(*dtypes))
+        results = (dtypes[1 if like_params else 0], *dtypes[1 + len(reads) :])
+        rows.append(_computed(equation, results, operands, numbers_in(real)))
     columns = zip(*rows, strict=True) if rows else ((),) * (1 + len(states))
     return tuple(treedef.unflatten(column) for column in columns)
+
+
+@functools.partial(jax.jit, inline=True, static_argnums=(0, 1))
+def _computed(
+    equation: Callable[..., tuple[jax.Array, ...]],
+    dtypes: tuple[DType, ...],
+    operands: tuple[jax.Array, ...],
+    numbers: tuple,
+) -> tuple[jax.Array, ...]:
+    """Cast the operands up, compute, and cast the results to `dtypes`."""
+    dtype = numerics.compute_dtype(*(x.dtype for x in operands))
+    real = numerics.real_dtype(dtype)
+    operands = tuple(x.astype(dtype if numerics.is_complex(x.dtype) else real) for x in operands)
+    with jax.numpy_dtype_promotion("standard"):  # a real number times a complex leaf is complex
+        results = equation(*operands, *numbers)
+    return tuple(x.astype(to) for x, to in zip(results, dtypes, strict=True))
 
 
 def check_like(

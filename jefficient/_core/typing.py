@@ -17,6 +17,9 @@ Schedule: TypeAlias = Callable[[Any], Any]
 
 ScalarOrSchedule: TypeAlias = Scalar | Schedule
 
+DType: TypeAlias = np.dtype[Any]
+"""The dtype of an array."""
+
 Tree: TypeAlias = Any
 """A pytree of arrays."""
 
