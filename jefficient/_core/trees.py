@@ -17,7 +17,7 @@ from .typing import DType, Scalar, Tree
 
 
 def is_none(x: Any) -> bool:
-    """Whether `x` marks a leaf to be left alone."""
+    """Tell whether `x` marks a leaf to be left alone."""
     return x is None
 
 
@@ -95,23 +95,23 @@ def check_like(
     *,
     floating: bool = True,
 ) -> None:
-    """The updates have the parameters' structure and shapes, and are `floating`."""
+    """Check that the updates have the parameters' structure and shapes, and are `floating`."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     _leaves_like(where, leaves, treedef, params, what, floating)
 
 
 def check_floating(where: str, tree: Tree, what: str = "parameters") -> None:
-    """Every leaf is a floating (real or complex) array."""
+    """Check that every leaf is a floating (real or complex) array."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if not numerics.is_floating(dtype_of(x)):
             raise ArgumentTypeError(
-                f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at {name_of(path)}. "
-                f"Put None in its place, or leave it out with a mask."
+                f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at "
+                f"{name_of(path)}. Put None in its place, or leave it out with a mask."
             )
 
 
 def check_real(where: str, tree: Tree, what: str = "gradients") -> None:
-    """No leaf is complex."""
+    """Check that no leaf is complex."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
             raise ArgumentTypeError(
@@ -126,42 +126,43 @@ def zeros_like(
     *,
     keeps_imaginary: bool = True,
 ) -> Tree:
-    """Zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
+    """Return zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
     check_floating(where, params)
     for path, p in jax.tree_util.tree_leaves_with_path(params):
-        if (
-            keeps_imaginary
-            and numerics.is_complex(dtype_of(p))
-            and not numerics.is_complex(dtype(dtype_of(p)))
-        ):
+        before = dtype_of(p)
+        after = dtype(before)
+        drops_imaginary = numerics.is_complex(before) and not numerics.is_complex(after)
+        if keeps_imaginary and drops_imaginary:
             raise ArgumentTypeError(
-                f"{where}: the accumulator of complex parameters must be complex, got {dtype(dtype_of(p))} "
-                f"for {dtype_of(p)} at {name_of(path)}."
+                f"{where}: the accumulator of complex parameters must be complex, got {after} "
+                f"for {before} at {name_of(path)}."
             )
     return jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype(jnp.result_type(p))), params)
 
 
 def global_norm(tree: Tree) -> jax.Array:
-    """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
+    """Return √Σ|x|² over all leaves, shape (), float32 at least; its gradient at zero is zero."""
     squares = [numerics.squared_sum(numerics.array(x)) for x in jax.tree.leaves(tree)]
     dtype = numerics.compute_dtype(*(s.dtype for s in squares))
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
 
 def layers(tree: Tree) -> dict[str, list[Any]]:
-    """The floating leaves by layer: those in one dict, list or module, or a leaf by itself at the top; by name."""
+    """Return the floating leaves by name of the layer.
+
+    A layer is one dict, list or module, or a leaf by itself at the top.
+    """
     found: dict[str, list[Any]] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(dtype_of(x), jnp.floating):
-            name = jax.tree_util.keystr(
-                path[:-1] if len(path) > 1 else path, simple=True, separator="."
-            )
+            place = path[:-1] if len(path) > 1 else path
+            name = jax.tree_util.keystr(place, simple=True, separator=".")
             found.setdefault(name or "params", []).append(x)
     return found
 
 
 def zero_share(tree: Tree) -> jax.Array:
-    """The share of a tree's floating numbers that are exactly zero, float32, shape ()."""
+    """Return the share of a tree's floating numbers that are exactly zero, float32, shape ()."""
     leaves = [x for xs in layers(tree).values() for x in xs]
     zeros = sum(
         (jnp.sum(x == 0, dtype=jnp.float32) for x in leaves), start=jnp.zeros((), jnp.float32)
@@ -170,23 +171,23 @@ def zero_share(tree: Tree) -> jax.Array:
 
 
 def all_finite(tree: Tree) -> jax.Array:
-    """Whether every number of the tree is finite, shape ()."""
+    """Tell whether every number of the tree is finite: bool, shape ()."""
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
 
 
 def kind_of(tree: Tree) -> tuple[Any, list[tuple]]:
-    """What trees that are alike have in common: their structure, and each leaf's shape and dtype."""
+    """Return the structure of a tree, and each leaf's shape and dtype: equal for trees alike."""
     return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
 
 
 def shown(tree: Tree) -> Tree:
-    """The tree with what messages show of each leaf: its shape and dtype."""
+    """Replace each leaf by what messages show of it: its dtype and shape."""
     return jax.tree.map(lambda x: f"{x.dtype.name}{list(x.shape)}", tree)
 
 
 def name_of(path: tuple) -> str:
-    """A leaf's place as a person writes it: ``['dense']['kernel']``."""
+    """Return a leaf's place as it is written in Python: ``['dense']['kernel']``."""
     return jax.tree_util.keystr(path) or "the root"
 
 
@@ -198,7 +199,7 @@ def _leaves_like(
     what: tuple[str, str] = ("gradients", "parameters"),
     floating: bool = True,
 ) -> list:
-    """The leaves of `other` at the places of `leaves`, checked for structure, shape and dtype."""
+    """Return the leaves of `other` at the places of `leaves`; check structure, shape, dtype."""
     try:
         others = treedef.flatten_up_to(other)
     except ValueError:
@@ -221,7 +222,7 @@ def _is_like(x: Any, y: Any, floating: bool) -> bool:
 
 
 def dtype_of(x: Any) -> Any:
-    """The dtype of an array or a Python number."""
+    """Return the dtype of an array or a Python number."""
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
@@ -232,8 +233,8 @@ def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) 
         )
     if np.shape(x) != np.shape(y):
         raise ArgumentError(
-            f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} against "
-            f"{np.shape(y)} at {place}."
+            f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} "
+            f"against {np.shape(y)} at {place}."
         )
     raise ArgumentTypeError(
         f"{where}: {what[0]} must be floating, got dtype {jnp.result_type(x)} at {place}. "
@@ -242,5 +243,5 @@ def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) 
 
 
 def leaf_name(tree: Tree, index: int) -> str:
-    """The place of leaf `index`, None leaves counted."""
+    """Return the place of leaf `index`, None leaves counted."""
     return name_of(jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)[index][0])

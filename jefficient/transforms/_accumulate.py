@@ -34,8 +34,8 @@ def accumulate(
 ) -> optax.GradientTransformationExtraArgs:
     """Gather the mean of `every_k` gradients, then make one step of `tx` with it.
 
-    Updates between are zero. With microbatches of equal size that is the step of one batch `every_k` times the size, to
-    rounding.
+    Updates between are zero. With microbatches of equal size that is the step of one batch
+    `every_k` times the size, to rounding.
 
     Args:
         tx: a transform of jefficient or optax whose state keeps its dtypes.

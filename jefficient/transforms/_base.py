@@ -50,7 +50,7 @@ def transformation(
 
 
 class ScheduledState(NamedTuple):
-    """Updates made under a schedule (int32; 0 for fixed numbers), and the numbers of the last one."""
+    """Updates made under a schedule (int32; 0 for fixed numbers), and the numbers in force."""
 
     count: jax.Array
     hyperparameters: Report
@@ -72,7 +72,7 @@ def scheduled(
     Returns:
         The transform; it reports the numbers.
     """
-    check_unless_schedule(checks.check_not_negative, where, **numbers)
+    check_not_negative(where, numbers)
     counts = any(map(callable, numbers.values()))
 
     def init(_: Tree) -> ScheduledState:
@@ -119,8 +119,8 @@ def check_state_is_kept(where: str, new: Any, old: Any) -> None:
         dtype = trees.dtype_of(y)
         if (x.shape, x.dtype) != (shape, dtype):
             raise ArgumentTypeError(
-                f"{where}: the inner state must keep shapes and dtypes, got {dtype}{list(shape)} -> "
-                f"{x.dtype}{list(x.shape)} at {trees.name_of(path)}."
+                f"{where}: the inner state must keep shapes and dtypes, got {dtype}{list(shape)} "
+                f"-> {x.dtype}{list(x.shape)} at {trees.name_of(path)}."
             )
 
 
@@ -156,11 +156,10 @@ def check_params(where: str, params: Tree) -> None:
         raise ArgumentError(f"{where}: update must be given the parameters, got params=None.")
 
 
-def check_unless_schedule(
-    check: Callable[..., None], where: str, **numbers: ScalarOrSchedule
-) -> None:
-    """Check those of `numbers` that are not schedules."""
-    check(where, **{name: x for name, x in numbers.items() if not callable(x)})
+def check_not_negative(where: str, numbers: dict[str, ScalarOrSchedule]) -> None:
+    """Check that those of `numbers` that are not schedules are finite and not negative."""
+    fixed = {name: x for name, x in numbers.items() if not callable(x)}
+    checks.check_not_negative(where, **fixed)
 
 
 def values_at(
@@ -168,7 +167,7 @@ def values_at(
 ) -> dict[str, Scalar]:
     """Return the numbers in force at step `count`; check that schedules return scalars."""
     values = {name: x(count) if callable(x) else x for name, x in numbers.items()}
-    checks.check_scalar(where, **{name: values[name] for name, x in numbers.items() if callable(x)})
+    checks.check_scalar(where, **values)
     return values
 
 

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 class _Caller(NamedTuple):
-    """A public function, and its words for the arguments of what it is made of."""
+    """A public function, and its names for the arguments of its parts."""
 
     function: str
     arguments: dict[str, str]
@@ -25,11 +25,9 @@ _CALLER: ContextVar[_Caller | None] = ContextVar("the function that was called",
 
 @contextmanager
 def reporting_as(function: str, **arguments: str) -> Iterator[None]:
-    """Name the factories that are called inside after `function`; the outermost name counts.
+    """Let the factories that are called inside report as `function`; the outermost name counts.
 
-    Args:
-        function: the public name, as in ``"jf.adamw"``.
-        **arguments: ``{argument of a part: argument of the function}`` where they differ.
+    The keywords are ``argument of a part="argument of the function"`` where these differ.
     """
     outer = _CALLER.get()
     if outer is not None:

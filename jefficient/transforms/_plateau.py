@@ -42,9 +42,9 @@ def reduce_on_plateau(
 ) -> optax.GradientTransformationExtraArgs:
     """Scale by s, reduced by `factor` when the value has not improved for `patience` means.
 
-    Put it last in a chain: u = s · g. The value (a training or validation loss) is given to `update` as
-    `value=`, as `jf.train_step` does; `accumulation_size` values make one mean v, which improves on
-    the best one where v < best - rtol·|best| - atol.
+    Put it last in a chain: u = s · g. The value (a training or validation loss) is given to
+    `update` as `value=`, as `jf.train_step` does; `accumulation_size` values make one mean v, which
+    improves on the best one where v < best - rtol·|best| - atol.
 
     Args:
         factor: 0 < factor < 1.

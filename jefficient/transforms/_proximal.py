@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from .._core import checks, numerics, trees
 from .._core.typing import DType, Scalar, ScalarOrSchedule, Tree
 from . import _base
-from ._scale_by_adam import Factors, check_moments, factors_at, init_moments, moments
+from ._scale_by_adam import Factors, factors_at, init_moments, moments
 
 
 class ProximalAdamState(NamedTuple):
@@ -163,12 +163,13 @@ def proximal_adam(
         [0.75, 0.0]
     """
     where = "jf.proximal_adam"
-    check_moments(where, b1, b2, eps, eps_root, mu_dtype, nesterov)
-    _base.check_unless_schedule(
-        checks.check_not_negative, where, learning_rate=learning_rate, l1=l1, l2=l2
-    )
     fixed = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
     scheduled = {"learning_rate": learning_rate, "l1": l1, "l2": l2}
+    checks.check_decay(where, b1=b1, b2=b2)
+    checks.check_not_negative(where, eps=eps, eps_root=eps_root)
+    checks.check_dtype(where, mu_dtype=mu_dtype)
+    checks.check_flag(where, nesterov=nesterov)
+    _base.check_not_negative(where, scheduled)
 
     def init(params: Tree) -> ProximalAdamState:
         count = _base.first_count()
@@ -182,10 +183,10 @@ def proximal_adam(
         _base.check_params(where, params)
         now = _base.values_at(where, scheduled, state.count)
         count = _base.next_count(state.count)
-        factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
 
-        def numbers(real: DType) -> tuple[jax.Array | Factors, ...]:
-            return (factors(real), *(numerics.scalar(x, real) for x in now.values()))
+        def numbers(real: DType) -> tuple[Factors | jax.Array, ...]:
+            factors = factors_at(real, count, nesterov, **fixed)
+            return (factors, *(numerics.scalar(x, real) for x in now.values()))
 
         u, mu, nu = trees.map_leaves(
             where,

@@ -1,6 +1,5 @@
 """Adam's equation: the gradient over the root of its mean square."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -69,24 +68,26 @@ def scale_by_adam(
         >>> print(updates.round(3))
         [ 1. -1.]
     """
-    where, numbers = public("jf.scale_by_adam", b1=b1, b2=b2, eps=eps, eps_root=eps_root)
-    check_moments(where, b1, b2, eps, eps_root, mu_dtype, nesterov)
+    fixed = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
+    where, named = public("jf.scale_by_adam", **fixed)
+    checks.check_decay(where, b1=b1, b2=b2)
+    checks.check_not_negative(where, eps=eps, eps_root=eps_root)
+    checks.check_dtype(where, mu_dtype=mu_dtype)
+    checks.check_flag(where, nesterov=nesterov)
 
     def init(params: Tree) -> ScaleByAdamState:
         mu, nu = init_moments(where, params, mu_dtype)
-        return ScaleByAdamState(_base.first_count(), mu, nu, _base.report(where, **numbers))
+        return ScaleByAdamState(_base.first_count(), mu, nu, _base.report(where, **named))
 
     def update(updates: Tree, state: ScaleByAdamState, _: Tree) -> tuple[Tree, ScaleByAdamState]:
         count = _base.next_count(state.count)
-        factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
-        u, mu, nu = trees.map_leaves(
-            where,
-            _adam,
-            updates,
-            states=(state.mu, state.nu),
-            numbers=lambda real: (factors(real),),
-        )
-        return u, ScaleByAdamState(count, mu, nu, _base.report(where, **numbers))
+
+        def numbers(real: DType) -> tuple[Factors]:
+            return (factors_at(real, count, nesterov, **fixed),)
+
+        states = (state.mu, state.nu)
+        u, mu, nu = trees.map_leaves(where, _adam, updates, states=states, numbers=numbers)
+        return u, ScaleByAdamState(count, mu, nu, _base.report(where, **named))
 
     return _base.transformation(where, ScaleByAdamState, init, update)
 
@@ -124,22 +125,6 @@ def _adam(
     return m_hat / scale, m, v
 
 
-def check_moments(
-    where: str,
-    b1: Scalar,
-    b2: Scalar,
-    eps: Scalar,
-    eps_root: Scalar,
-    mu_dtype: DTypeLike | None,
-    nesterov: bool,
-) -> None:
-    """Check that the numbers of Adam are in range."""
-    checks.check_dtype(where, mu_dtype=mu_dtype)
-    checks.check_decay(where, b1=b1, b2=b2)
-    checks.check_not_negative(where, eps=eps, eps_root=eps_root)
-    checks.check_flag(where, nesterov=nesterov)
-
-
 def init_moments(where: str, params: Tree, mu_dtype: DTypeLike | None) -> tuple[Tree, Tree]:
     """Return both moments before any update: zeros."""
     mu = trees.zeros_like(where, params, lambda dtype: dtype if mu_dtype is None else mu_dtype)
@@ -147,26 +132,27 @@ def init_moments(where: str, params: Tree, mu_dtype: DTypeLike | None) -> tuple[
 
 
 def factors_at(
-    b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar, nesterov: bool, count: jax.Array
-) -> Callable[[DType], Factors]:
-    """Return the function of a real dtype that computes the scalars of update `count` in it."""
-
-    def at(real: DType) -> Factors:
-        decay1 = numerics.scalar(b1, real)
-        decay2 = numerics.scalar(b2, real)
-        rest1 = numerics.scalar(numerics.complement(b1), real)
-        rest2 = numerics.scalar(numerics.complement(b2), real)
-        if nesterov:
-            times = [(b1, 0), (b1, 1), (b2, 0)]
-            now, after, correct2 = numerics.bias_corrections(times, count, real)
-            correct1 = decay1 * after
-            ahead = rest1 * now
-        else:
-            times = [(b1, 0), (b2, 0)]
-            correct1, correct2 = numerics.bias_corrections(times, count, real)
-            ahead = None
-        small = numerics.scalar(eps, real)
-        small_root = numerics.scalar(eps_root, real)
-        return Factors(decay1, decay2, rest1, rest2, small, small_root, correct1, correct2, ahead)
-
-    return at
+    real: DType,
+    count: jax.Array,
+    nesterov: bool,
+    b1: Scalar,
+    b2: Scalar,
+    eps: Scalar,
+    eps_root: Scalar,
+) -> Factors:
+    """Return the scalars of update `count` in a real dtype."""
+    decay1 = numerics.scalar(b1, real)
+    decay2 = numerics.scalar(b2, real)
+    rest1 = numerics.scalar(numerics.complement(b1), real)
+    rest2 = numerics.scalar(numerics.complement(b2), real)
+    if nesterov:
+        times = [(b1, 0), (b1, 1), (b2, 0)]
+        now, after, correct2 = numerics.bias_corrections(times, count, real)
+        correct1 = decay1 * after
+        ahead = rest1 * now
+    else:
+        correct1, correct2 = numerics.bias_corrections([(b1, 0), (b2, 0)], count, real)
+        ahead = None
+    small = numerics.scalar(eps, real)
+    small_root = numerics.scalar(eps_root, real)
+    return Factors(decay1, decay2, rest1, rest2, small, small_root, correct1, correct2, ahead)
