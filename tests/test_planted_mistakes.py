@@ -1,4 +1,4 @@
-"""A test of the tests: each mistake is planted into a copy of the package, and the tests named beside it must fail.
+"""A test of the tests: each mistake is planted into a copy of the package, and tests must fail.
 
 The mistakes are those that people make when they write an optimizer from its paper, one line each.
 Where a line has been rewritten, the mistake must be planted into the new one.
@@ -155,8 +155,7 @@ MISTAKES = {
     "the norm of each leaf": Mistake(
         "transforms/_clip.py",
         "trees.map_leaves(where, scaled, updates, numbers=(factor,))",
-        "trees.map_leaves(where, lambda g, _: (g * jnp.minimum(1, longest / trees.global_norm(g)),), "
-        "updates, numbers=(factor,))",
+        "(jax.tree.map(lambda g: g * jnp.minimum(1, longest / trees.global_norm(g)), updates),)",
         "tests/conformance/test_transform_laws.py",
         "optax_s and clip_by_global_norm",
     ),
