@@ -1,4 +1,4 @@
-"""The oracles: optimizers and schedules in float64 NumPy, written from their papers, one array at a time.
+"""The references: optimizers and schedules in float64 NumPy, written from their papers.
 
 Nothing here imports jefficient or jax.
 """
@@ -100,7 +100,7 @@ def inverse_time_decay(t, init, steps, rate, begin=0, staircase=False, end=None)
 
 
 def cosine_decay(t, init, steps, alpha=0.0, exponent=1.0):
-    """Loshchilov and Hutter 2017, equation 5: sin² of the remaining half angle is (1 + cos) / 2 with all its digits."""
+    """Loshchilov and Hutter 2017, equation 5: sin² of half the angle left is (1 + cos) / 2."""
     c = math.sin(math.pi / 2 * (1 - min(t / steps, 1))) ** 2
     return init * ((1 - alpha) * c**exponent + alpha)
 

@@ -1,8 +1,8 @@
 """Checks of concrete numbers, made before anything is traced.
 
-Each check takes the public name of the caller and the numbers as keywords, and returns nothing. A
-traced value passes (its shape is still evaluated): whoever traces, checks the concrete values first
-(``jf.vectorize`` and ``jf.sweep`` do).
+Each check takes the public name of the caller and the numbers as keywords, and returns nothing. Of
+a traced value only the shape and the dtype are checked: ``jf.vectorize`` and ``jf.sweep``, which
+trace, check the concrete values first.
 """
 
 import math
@@ -18,30 +18,31 @@ from jax.core import Tracer
 from .errors import ArgumentError, ArgumentTypeError
 
 _SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
-"""What is a real scalar at first sight: sweeps check every number of every configuration."""
+"""Types that need no closer look: sweeps check every number of every configuration."""
 
 
 def is_traced(x: Any) -> bool:
-    """Whether the value of `x` is unknown until a compiled program runs."""
+    """Tell whether the value of `x` is unknown until a compiled program runs."""
     return isinstance(x, Tracer)
 
 
 def is_number(x: Any) -> bool:
-    """Whether `x` is a Python or NumPy real number; a bool is none."""
+    """Tell whether `x` is a Python or NumPy real number; a bool is none."""
     return type(x) in _SCALARS or (
         isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
     )
 
 
 def check_scalar(where: str, **values: Any) -> None:
-    """Each value is a real scalar: a Python or NumPy number, or a jax array of shape ()."""
+    """Check for real scalars: Python or NumPy numbers, or jax arrays of shape ()."""
     for name, x in values.items():
         if type(x) in _SCALARS:
             continue
         is_array = isinstance(x, jax.Array | np.ndarray | np.generic)
         if isinstance(x, bool | np.bool_) or not (is_array or isinstance(x, numbers.Real)):
             raise ArgumentTypeError(f"{where}: {name} must be a number, got {name}={x!r}.")
-        shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", np.dtype(float))
+        shape = getattr(x, "shape", ())
+        dtype = getattr(x, "dtype", np.dtype(float))
         if shape != ():
             raise ArgumentError(
                 f"{where}: {name} must be a scalar, got shape {shape}. "
@@ -52,7 +53,7 @@ def check_scalar(where: str, **values: Any) -> None:
 
 
 def check_dtype(where: str, **dtypes: Any) -> None:
-    """Each is a floating dtype, or None."""
+    """Check for floating dtypes, or None."""
     for name, dtype in dtypes.items():
         try:
             is_floating = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
@@ -79,88 +80,89 @@ def _check(where: str, rule: str, holds: Callable[[float], bool], values: dict[s
 
 
 def check_finite(where: str, **values: Any) -> None:
-    """Each value is finite."""
+    """Check that each value is finite."""
     _check(where, "-inf < {} < inf", math.isfinite, values)
 
 
 def check_not_negative(where: str, **values: Any) -> None:
-    """0 <= value < inf."""
+    """Check that 0 <= value < inf."""
     _check(where, "0 <= {} < inf", lambda x: 0 <= x < math.inf, values)
 
 
 def check_positive(where: str, **values: Any) -> None:
-    """0 < value <= inf (an infinite bound switches a limit off)."""
+    """Check that 0 < value <= inf (infinity switches a limit off)."""
     _check(where, "{} > 0", lambda x: x > 0, values)
 
 
 def check_decay(where: str, **values: Any) -> None:
-    """0 <= value < 1: the decay rate of an average."""
+    """Check that 0 <= value < 1: the decay rate of an average."""
     _check(where, "0 <= {} < 1", lambda x: 0 <= x < 1, values)
 
 
 def check_share(where: str, **values: Any) -> None:
-    """0 <= value <= 1: a share, or the decay rate of a sum."""
+    """Check that 0 <= value <= 1: a share, or the decay rate of a sum."""
     _check(where, "0 <= {} <= 1", lambda x: 0 <= x <= 1, values)
 
 
 def check_positive_finite(where: str, **values: Any) -> None:
-    """0 < value < inf: a number of steps, a factor, an exponent."""
+    """Check that 0 < value < inf: a number of steps, a factor, an exponent."""
     _check(where, "0 < {} < inf", lambda x: 0 < x < math.inf, values)
 
 
 def check_whole(where: str, least: int, **values: Any) -> None:
-    """least <= value < 2³¹, a whole number, traced or not."""
+    """Check for whole numbers, least <= value < 2³¹, traced or not."""
     check_scalar(where, **values)
     for name, x in values.items():
         if is_traced(x):
             continue
         if not (_as_float(x).is_integer() and least <= _as_float(x) < 2**31):
             raise ArgumentError(
-                f"{where}: {least} <= {name} < 2³¹ must hold and {name} be a whole number, got {name}={x}."
+                f"{where}: {least} <= {name} < 2³¹ must hold and {name} be a whole number, got "
+                f"{name}={x}."
             )
 
 
 def check_between(where: str, **values: Any) -> None:
-    """0 < value < 1: a share or a factor that shrinks."""
+    """Check that 0 < value < 1: a share, or a factor that shrinks."""
     _check(where, "0 < {} < 1", lambda x: 0 < x < 1, values)
 
 
 def check_count(where: str, **values: Any) -> None:
-    """Each value is a Python or NumPy integer of at least one (static: it shapes the program)."""
+    """Check for integers of at least one (static: they shape the program)."""
     for name, x in values.items():
-        if isinstance(x, (bool, np.bool_)) or not isinstance(x, numbers.Integral):
-            raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
-        if x < 1:
+        if _integer(where, name, x) < 1:
             raise ArgumentError(f"{where}: {name} >= 1 must hold, got {name}={x}.")
 
 
 def check_place(where: str, size: int, **values: Any) -> None:
-    """Each value is a Python or NumPy integer that counts from 0 into so many."""
+    """Check for indices into `size` things, counted from 0."""
     for name, x in values.items():
-        if isinstance(x, (bool, np.bool_)) or not isinstance(x, numbers.Integral):
-            raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
-        if not 0 <= int(x) < size:
+        if not 0 <= _integer(where, name, x) < size:
             raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
 
 
+def _integer(where: str, name: str, x: Any) -> int:
+    if isinstance(x, bool | np.bool_) or not isinstance(x, numbers.Integral):
+        raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
+    return int(x)
+
+
 def check_flag(where: str, **values: Any) -> None:
-    """Each value is a bool: it chooses the structure of the program, so it cannot be traced."""
+    """Check for bools: they choose the structure of the program, so they cannot be traced."""
     for name, x in values.items():
-        if not isinstance(x, (bool, np.bool_)):
+        if not isinstance(x, bool | np.bool_):
             raise ArgumentTypeError(
                 f"{where}: {name} must be True or False (static), got {name}={x!r}."
             )
 
 
 def check_loss(where: str, value: Any) -> None:
-    """The loss is a floating scalar."""
-    if not isinstance(value, jax.Array | np.ndarray | np.generic | float | int):
+    """Check that the loss is a floating scalar."""
+    is_number = isinstance(value, jax.Array | np.ndarray | np.generic | float | int)
+    if not is_number or jnp.shape(value) != ():
+        got = f"shape {jnp.shape(value)}" if is_number else type(value).__name__
         raise ArgumentTypeError(
-            f"{where}: loss must return a scalar (the mean over the batch), got {type(value).__name__}."
-        )
-    if jnp.shape(value) != ():
-        raise ArgumentTypeError(
-            f"{where}: loss must return a scalar (the mean over the batch), got shape {jnp.shape(value)}."
+            f"{where}: loss must return a scalar (the mean over the batch), got {got}."
         )
     if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         raise ArgumentTypeError(

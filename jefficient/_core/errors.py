@@ -3,10 +3,9 @@
     JefficientError
     ├── ArgumentError       also a ValueError: a value breaks a rule
     ├── ArgumentTypeError   also a TypeError: another kind of thing is expected
-    └── MissingExtraError   also an ImportError: a module needs what an extra brings
+    └── MissingExtraError   also an ImportError: an optional dependency is missing
 
-and the one category of warnings, `JefficientWarning` (a UserWarning): something was done that you
-should know of.
+and the one category of warnings, `JefficientWarning` (a UserWarning).
 
 Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to
 do}``.
@@ -26,8 +25,8 @@ class ArgumentTypeError(JefficientError, TypeError):
 
 
 class MissingExtraError(JefficientError, ImportError):
-    """A module needs what an extra brings; an ImportError too, as whatever lists a package's modules expects."""
+    """An optional dependency is missing; the message names the extra to install."""
 
 
 class JefficientWarning(UserWarning):
-    """Something was done that was not asked for in so many words: configurations merged, a width halved."""
+    """Something was done without being asked for: configurations merged, a width halved."""

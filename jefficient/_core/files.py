@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written whole or not at all."""
 
 import os
 import secrets
@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".new"
-"""How the name of a file ends while it is written; a process that is killed leaves it behind."""
+"""The ending of a file name while it is written; a killed process leaves such a file behind."""
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name to write a file under; when the block ends without an error the file is on the disk, and is renamed.
+    """Yield a temporary name to write under; rename the file, on the disk, when the block ends.
 
-    The name is nobody else's, so of two who write one path at a time one comes last, whole.
+    The temporary name is random: of two processes that write one path at a time one comes last,
+    whole. After an error the file is removed instead.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
@@ -24,7 +25,7 @@ def whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # the rename is on the disk when the directory is
+    if hasattr(os, "O_DIRECTORY"):  # the rename is on the disk once the directory is
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

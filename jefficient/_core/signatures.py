@@ -1,6 +1,6 @@
-"""Who asks for which name: hyperparameters go where a signature names them.
+"""Signatures: a function requests the hyperparameters that it names.
 
-``**kwargs`` asks for nothing, so a function never gets a number that it did not name.
+``**kwargs`` requests nothing, so a function never gets a number that it did not name.
 """
 
 import inspect
@@ -24,20 +24,20 @@ def _parameters(where: str, function: Callable) -> Iterable[inspect.Parameter]:
 
 
 def names_asked(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
-    """The names that `function` takes by keyword, after its first `positional` arguments."""
+    """Return the names that `function` takes by keyword, after its first `positional` ones."""
     return tuple(
         p.name for p in list(_parameters(where, function))[positional:] if p.kind in _NAMED
     )
 
 
 def names_required(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
-    """Those of `names_asked` that have no default."""
+    """Return those of `names_asked` that have no default."""
     parameters = list(_parameters(where, function))[positional:]
     return tuple(p.name for p in parameters if p.kind in _NAMED and p.default is p.empty)
 
 
 def takes_any(function: Callable) -> bool:
-    """Whether `function` takes ``**kwargs``."""
+    """Tell whether `function` takes ``**kwargs``."""
     return any(
         p.kind is inspect.Parameter.VAR_KEYWORD
         for p in _parameters("signatures.takes_any", function)
@@ -45,5 +45,5 @@ def takes_any(function: Callable) -> bool:
 
 
 def pick(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Those of `values` whose name is asked for."""
+    """Return those of `values` whose names are requested."""
     return {name: values[name] for name in names if name in values}

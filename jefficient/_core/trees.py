@@ -3,7 +3,8 @@
 A leaf that is None (a parameter without a gradient) passes: its update is None, its state stays.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -12,30 +13,36 @@ import numpy as np
 
 from . import numerics
 from .errors import ArgumentError, ArgumentTypeError
-from .typing import Tree
+from .typing import DType, Scalar, Tree
 
 
 def is_none(x: Any) -> bool:
-    """Whether `x` marks a leaf to be left alone."""
+    """Tell whether `x` marks a leaf to be left alone."""
     return x is None
 
 
 def map_leaves(
     where: str,
-    function: Callable,
+    equation: Callable[..., tuple[jax.Array, ...]],
     updates: Tree,
     *,
     reads: tuple[Tree, ...] = (),
     states: tuple[Tree, ...] = (),
+    numbers: Iterable[Scalar] | Callable[[DType], tuple] = (),
+    like_params: bool = False,
 ) -> tuple[Tree, ...]:
-    """Run a leaf function over the updates and what lies beside them.
+    """Run an equation on every leaf of the updates and what lies beside it, in float32 at least.
 
     Args:
         where: the public name of the transform, for errors.
-        function: ``(g, *reads, *states) -> (u, *new_states)``, one leaf each.
+        equation: ``(g, *reads, *states, *numbers) -> (u, *new_states)``, one leaf each, with no
+            casts: operands and numbers come in the dtype to compute in, results are cast back. A
+            function of a module, since it is traced once for all leaves of a shape.
         updates: the gradients, any tree of floating arrays; None leaves pass.
         reads: trees that are only read (the parameters).
-        states: trees that are read and written.
+        states: trees that are read and written; each keeps its dtypes.
+        numbers: scalars, or ``real dtype -> scalars`` in it.
+        like_params: whether the updates get the dtypes of the first of `reads`, not the gradients'.
 
     Returns:
         The tree of updates, then one tree for each of `states`.
@@ -45,13 +52,39 @@ def map_leaves(
     beside += [
         _leaves_like(where, leaves, treedef, tree, ("gradients", "state")) for tree in states
     ]
+    numbers_in = functools.cache(
+        numbers
+        if callable(numbers)
+        else lambda real: tuple(numerics.scalar(x, real) for x in numbers)
+    )
     rows = []
     for g, *others in zip(leaves, *beside, strict=True):
-        rows.append(
-            (None, *others[len(reads) :]) if g is None else function(numerics.array(g), *others)
-        )
+        if g is None:
+            rows.append((None, *others[len(reads) :]))
+            continue
+        operands = tuple(map(numerics.array, (g, *others)))
+        dtypes = [x.dtype for x in operands]
+        real = numerics.real_dtype(numerics.compute_dtype(*dtypes))
+        results = (dtypes[1 if like_params else 0], *dtypes[1 + len(reads) :])
+        rows.append(_computed(equation, results, operands, numbers_in(real)))
     columns = zip(*rows, strict=True) if rows else ((),) * (1 + len(states))
     return tuple(treedef.unflatten(column) for column in columns)
+
+
+@functools.partial(jax.jit, inline=True, static_argnums=(0, 1))
+def _computed(
+    equation: Callable[..., tuple[jax.Array, ...]],
+    dtypes: tuple[DType, ...],
+    operands: tuple[jax.Array, ...],
+    numbers: tuple,
+) -> tuple[jax.Array, ...]:
+    """Cast the operands up, compute, and cast the results to `dtypes`."""
+    dtype = numerics.compute_dtype(*(x.dtype for x in operands))
+    real = numerics.real_dtype(dtype)
+    operands = tuple(x.astype(dtype if numerics.is_complex(x.dtype) else real) for x in operands)
+    with jax.numpy_dtype_promotion("standard"):  # a real number times a complex leaf is complex
+        results = equation(*operands, *numbers)
+    return tuple(x.astype(to) for x, to in zip(results, dtypes, strict=True))
 
 
 def check_like(
@@ -62,23 +95,23 @@ def check_like(
     *,
     floating: bool = True,
 ) -> None:
-    """The updates have the parameters' structure and shapes, and are `floating`."""
+    """Check that the updates have the parameters' structure and shapes, and are `floating`."""
     leaves, treedef = jax.tree.flatten(updates, is_leaf=is_none)
     _leaves_like(where, leaves, treedef, params, what, floating)
 
 
 def check_floating(where: str, tree: Tree, what: str = "parameters") -> None:
-    """Every leaf is a floating (real or complex) array."""
+    """Check that every leaf is a floating (real or complex) array."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if not numerics.is_floating(dtype_of(x)):
             raise ArgumentTypeError(
-                f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at {name_of(path)}. "
-                f"Put None in its place, or leave it out with a mask."
+                f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at "
+                f"{name_of(path)}. Put None in its place, or leave it out with a mask."
             )
 
 
 def check_real(where: str, tree: Tree, what: str = "gradients") -> None:
-    """No leaf is complex."""
+    """Check that no leaf is complex."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(jnp.result_type(x), jnp.complexfloating):
             raise ArgumentTypeError(
@@ -93,42 +126,43 @@ def zeros_like(
     *,
     keeps_imaginary: bool = True,
 ) -> Tree:
-    """Zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
+    """Return zeros of the parameters' shapes, strongly typed, in `dtype(parameter's dtype)`."""
     check_floating(where, params)
     for path, p in jax.tree_util.tree_leaves_with_path(params):
-        if (
-            keeps_imaginary
-            and numerics.is_complex(dtype_of(p))
-            and not numerics.is_complex(dtype(dtype_of(p)))
-        ):
+        before = dtype_of(p)
+        after = dtype(before)
+        drops_imaginary = numerics.is_complex(before) and not numerics.is_complex(after)
+        if keeps_imaginary and drops_imaginary:
             raise ArgumentTypeError(
-                f"{where}: the accumulator of complex parameters must be complex, got {dtype(dtype_of(p))} "
-                f"for {dtype_of(p)} at {name_of(path)}."
+                f"{where}: the accumulator of complex parameters must be complex, got {after} "
+                f"for {before} at {name_of(path)}."
             )
     return jax.tree.map(lambda p: jnp.zeros_like(p, dtype=dtype(jnp.result_type(p))), params)
 
 
 def global_norm(tree: Tree) -> jax.Array:
-    """√Σ|x|² over all leaves, shape (), accumulated in at least float32; its gradient at zero is zero."""
+    """Return √Σ|x|² over all leaves, shape (), float32 at least; its gradient at zero is zero."""
     squares = [numerics.squared_sum(numerics.array(x)) for x in jax.tree.leaves(tree)]
     dtype = numerics.compute_dtype(*(s.dtype for s in squares))
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
 
 
 def layers(tree: Tree) -> dict[str, list[Any]]:
-    """The floating leaves by layer: those in one dict, list or module, or a leaf by itself at the top; by name."""
+    """Return the floating leaves by name of the layer.
+
+    A layer is one dict, list or module, or a leaf by itself at the top.
+    """
     found: dict[str, list[Any]] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(dtype_of(x), jnp.floating):
-            name = jax.tree_util.keystr(
-                path[:-1] if len(path) > 1 else path, simple=True, separator="."
-            )
+            place = path[:-1] if len(path) > 1 else path
+            name = jax.tree_util.keystr(place, simple=True, separator=".")
             found.setdefault(name or "params", []).append(x)
     return found
 
 
 def zero_share(tree: Tree) -> jax.Array:
-    """The share of a tree's floating numbers that are exactly zero, float32, shape ()."""
+    """Return the share of a tree's floating numbers that are exactly zero, float32, shape ()."""
     leaves = [x for xs in layers(tree).values() for x in xs]
     zeros = sum(
         (jnp.sum(x == 0, dtype=jnp.float32) for x in leaves), start=jnp.zeros((), jnp.float32)
@@ -137,23 +171,23 @@ def zero_share(tree: Tree) -> jax.Array:
 
 
 def all_finite(tree: Tree) -> jax.Array:
-    """Whether every number of the tree is finite, shape ()."""
+    """Tell whether every number of the tree is finite: bool, shape ()."""
     leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
 
 
 def kind_of(tree: Tree) -> tuple[Any, list[tuple]]:
-    """What trees that are alike have in common: their structure, and each leaf's shape and dtype."""
+    """Return the structure of a tree, and each leaf's shape and dtype: equal for trees alike."""
     return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
 
 
 def shown(tree: Tree) -> Tree:
-    """The tree with what messages show of each leaf: its shape and dtype."""
+    """Replace each leaf by what messages show of it: its dtype and shape."""
     return jax.tree.map(lambda x: f"{x.dtype.name}{list(x.shape)}", tree)
 
 
 def name_of(path: tuple) -> str:
-    """A leaf's place as a person writes it: ``['dense']['kernel']``."""
+    """Return a leaf's place as it is written in Python: ``['dense']['kernel']``."""
     return jax.tree_util.keystr(path) or "the root"
 
 
@@ -165,7 +199,7 @@ def _leaves_like(
     what: tuple[str, str] = ("gradients", "parameters"),
     floating: bool = True,
 ) -> list:
-    """The leaves of `other` at the places of `leaves`, checked for structure, shape and dtype."""
+    """Return the leaves of `other` at the places of `leaves`; check structure, shape, dtype."""
     try:
         others = treedef.flatten_up_to(other)
     except ValueError:
@@ -188,7 +222,7 @@ def _is_like(x: Any, y: Any, floating: bool) -> bool:
 
 
 def dtype_of(x: Any) -> Any:
-    """The dtype of an array or a Python number."""
+    """Return the dtype of an array or a Python number."""
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
@@ -199,8 +233,8 @@ def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) 
         )
     if np.shape(x) != np.shape(y):
         raise ArgumentError(
-            f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} against "
-            f"{np.shape(y)} at {place}."
+            f"{where}: {what[0]} must have the shapes of the {what[1]}, got {np.shape(x)} "
+            f"against {np.shape(y)} at {place}."
         )
     raise ArgumentTypeError(
         f"{where}: {what[0]} must be floating, got dtype {jnp.result_type(x)} at {place}. "
@@ -209,5 +243,5 @@ def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) 
 
 
 def leaf_name(tree: Tree, index: int) -> str:
-    """The place of leaf `index`, None leaves counted."""
+    """Return the place of leaf `index`, None leaves counted."""
     return name_of(jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)[index][0])

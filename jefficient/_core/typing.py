@@ -17,8 +17,11 @@ Schedule: TypeAlias = Callable[[Any], Any]
 
 ScalarOrSchedule: TypeAlias = Scalar | Schedule
 
+DType: TypeAlias = np.dtype
+"""The dtype of an array."""
+
 Tree: TypeAlias = Any
 """A pytree of arrays."""
 
 Device: TypeAlias = Any
-"""A `jax.Device`, which is no type to a type checker."""
+"""A `jax.Device`, which a type checker does not accept as a type."""

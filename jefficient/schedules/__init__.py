@@ -1,4 +1,7 @@
-"""Schedules: a step enters (int32 or floating, any shape), a value leaves (float32 at least, the same shape)."""
+"""Schedules: a step enters (int32 or floating, any shape), a value leaves.
+
+The value has the shape of the step, and is float32 at least.
+"""
 
 from ._constant import constant_schedule as constant_schedule
 from ._cosine import cosine_decay_schedule as cosine_decay_schedule

@@ -9,7 +9,7 @@ from . import _base
 
 
 def constant_schedule(value: Scalar) -> Schedule:
-    """η_t = value.
+    """Hold one value: η_t = value.
 
     Args:
         value: finite; may be traced.

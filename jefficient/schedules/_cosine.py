@@ -1,19 +1,19 @@
 """Half a cosine downhill."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from .._core import checks
-from .._core.typing import Scalar, Schedule, Step
+from .._core.typing import DType, Scalar, Schedule, Step
 from . import _base
 
 
 def cosine_decay_schedule(
     init_value: Scalar, decay_steps: Scalar, alpha: Scalar = 0.0, exponent: Scalar = 1.0
 ) -> Schedule:
-    """η_t = η₀ · ((1 - α)·c^exponent + α) with c = (1 + cos(π·min(t / T, 1))) / 2.
+    """Fall along half a cosine: η_t = η₀ · ((1 - α)·c^exponent + α).
+
+    Here c = (1 + cos(π·min(t / T, 1))) / 2.
 
     Args:
         init_value: η₀, finite.
@@ -40,8 +40,7 @@ def cosine_decay_schedule(
     """
     where = "jf.cosine_decay_schedule"
     checks.check_finite(where, init_value=init_value, alpha=alpha)
-    checks.check_positive_finite(where, decay_steps=decay_steps)
-    checks.check_positive_finite(where, exponent=exponent)
+    checks.check_positive_finite(where, decay_steps=decay_steps, exponent=exponent)
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, alpha, exponent)
@@ -51,8 +50,8 @@ def cosine_decay_schedule(
     return schedule
 
 
-def cosine(step: Step, begin: Scalar, end: Scalar, exponent: Scalar, dtype: Any) -> jax.Array:
-    """((1 + cos(π·f)) / 2)^exponent, f going from 0 at `begin` to 1 at `end`.
+def cosine(step: Step, begin: Scalar, end: Scalar, exponent: Scalar, dtype: DType) -> jax.Array:
+    """Return ((1 + cos(π·f)) / 2)^exponent, f going from 0 at `begin` to 1 at `end`.
 
     Computed as sin²(π/2 · (1 - f)): the same number, without the cancellation that leaves (1 + cos)
     few digits near the end.

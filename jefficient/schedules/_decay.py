@@ -1,12 +1,13 @@
 """Exponential and inverse-time decay, continuous or in stairs."""
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from .._core import checks
-from .._core.typing import Scalar, Schedule, Step
+from .._core.typing import DType, Scalar, Schedule, Step
 from . import _base
 
 
@@ -18,7 +19,9 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """η_t = η₀ · rᵖ with p = max(t - begin, 0) / transition_steps, the floor of p with `staircase`.
+    """Decay by a factor: η_t = η₀ · rᵖ with p = max(t - begin, 0) / transition_steps.
+
+    With `staircase` p is rounded down.
 
     Args:
         init_value: η₀, finite.
@@ -26,8 +29,8 @@ def exponential_decay(
         decay_rate: r, above 0; below 1 the value falls, above 1 it grows.
         transition_begin: steps before the decay begins, 0 or more.
         staircase: whether the value changes only at whole multiples of `transition_steps`. Static.
-        end_value: the bound that the value stops at (from below where r < 1, from above otherwise);
-            None for none.
+        end_value: where the value stops: the least one where r < 1, else the greatest; None for
+            no limit.
 
     Every number may be traced.
 
@@ -43,22 +46,10 @@ def exponential_decay(
         >>> [round(float(schedule(t)), 3) for t in (0, 10, 20, 25)]
         [1.0, 0.5, 0.25, 0.177]
     """
-
-    def law(p: jax.Array, rate: jax.Array) -> jax.Array:
-        return jnp.power(rate, p)
-
-    checks.check_positive_finite("jf.exponential_decay", decay_rate=decay_rate)
-    return _decay(
-        "jf.exponential_decay",
-        law,
-        init_value,
-        transition_steps,
-        decay_rate,
-        transition_begin,
-        staircase,
-        end_value,
-        1,
-    )
+    where = "jf.exponential_decay"
+    checks.check_positive_finite(where, decay_rate=decay_rate)
+    periods = _periods(where, transition_steps, transition_begin, staircase)
+    return _decay(where, jnp.power, periods, init_value, decay_rate, end_value, falls_below=1)
 
 
 def inverse_time_decay(
@@ -69,7 +60,9 @@ def inverse_time_decay(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """η_t = η₀ / (1 + r·p) with p = max(t - begin, 0) / transition_steps, the floor of p with `staircase`.
+    """Decay by inverse time: η_t = η₀ / (1 + r·p) with p = max(t - begin, 0) / transition_steps.
+
+    With `staircase` p is rounded down.
 
     Args:
         init_value: η₀, finite.
@@ -77,7 +70,7 @@ def inverse_time_decay(
         decay_rate: r, 0 or more: after one unit of p the value is η₀ / (1 + r).
         transition_begin: steps before the decay begins, 0 or more.
         staircase: whether the value changes only at whole multiples of `transition_steps`. Static.
-        end_value: the lower bound that the value stops at; None for none.
+        end_value: the least value; None for no limit.
 
     Every number may be traced.
 
@@ -97,60 +90,60 @@ def inverse_time_decay(
         >>> [round(float(schedule(t)), 3) for t in (0, 10, 30)]
         [1.0, 0.5, 0.25]
     """
+    where = "jf.inverse_time_decay"
+    checks.check_not_negative(where, decay_rate=decay_rate)
+    periods = _periods(where, transition_steps, transition_begin, staircase)
+    return _decay(where, _inverse_time, periods, init_value, decay_rate, end_value)
 
-    def law(p: jax.Array, rate: jax.Array) -> jax.Array:
-        return 1 / (1 + rate * p)
 
-    checks.check_not_negative("jf.inverse_time_decay", decay_rate=decay_rate)
-    return _decay(
-        "jf.inverse_time_decay",
-        law,
-        init_value,
-        transition_steps,
-        decay_rate,
-        transition_begin,
-        staircase,
-        end_value,
-    )
+def _inverse_time(rate: jax.Array, p: jax.Array) -> jax.Array:
+    return 1 / (1 + rate * p)
+
+
+def _periods(
+    where: str, transition_steps: Scalar, transition_begin: Scalar, staircase: bool
+) -> Callable[[Step, DType], jax.Array]:
+    """Return ``step, dtype -> p``, the transitions that are done, whole ones with `staircase`."""
+    checks.check_positive_finite(where, transition_steps=transition_steps)
+    checks.check_not_negative(where, transition_begin=transition_begin)
+    checks.check_flag(where, staircase=staircase)
+
+    def periods(step: Step, dtype: DType) -> jax.Array:
+        steps = _base.elapsed(step, transition_begin, dtype)
+        return _base.periods(steps, transition_steps, dtype, whole=staircase)
+
+    return periods
 
 
 def _decay(
     where: str,
     law: Callable[[jax.Array, jax.Array], jax.Array],
+    periods: Callable[[Step, DType], jax.Array],
     init_value: Scalar,
-    transition_steps: Scalar,
     decay_rate: Scalar,
-    transition_begin: Scalar,
-    staircase: bool,
     end_value: Scalar | None,
-    falls_below: float = float("inf"),
+    falls_below: float = math.inf,
 ) -> Schedule:
-    """η₀ · law(p, r), bounded by `end_value`: from below where r < falls_below, from above otherwise."""
+    """Return η₀ · law(r, p), at least `end_value` where r < falls_below, else at most."""
     checks.check_finite(where, init_value=init_value)
-    checks.check_positive_finite(where, transition_steps=transition_steps)
-    checks.check_not_negative(where, transition_begin=transition_begin)
-    checks.check_flag(where, staircase=staircase)
     if end_value is not None:
         checks.check_finite(where, end_value=end_value)
 
     def schedule(step: Step) -> jax.Array:
-        numbers = (
-            (init_value, decay_rate) if end_value is None else (init_value, decay_rate, end_value)
-        )
-        dtype = _base.value_dtype(step, *numbers)
-        steps = _base.elapsed(step, transition_begin, dtype)
-        p = _base.periods(steps, transition_steps, dtype, whole=staircase)
+        ends = () if end_value is None else (end_value,)
+        dtype = _base.value_dtype(step, init_value, decay_rate, *ends)
+        p = periods(step, dtype)
         rate = jnp.asarray(decay_rate, dtype)
-        start, factor = jnp.asarray(init_value, dtype), law(p, rate)
+        start = jnp.asarray(init_value, dtype)
+        factor = law(rate, p)
         if end_value is None:
             return start * factor
-        bound, is_finite = jnp.asarray(end_value, dtype), jnp.isfinite(factor)
-        value = start * law(
-            jnp.where(is_finite, p, 0), rate
-        )  # a growth that overflows would put NaN into gradients
-        stopped = jnp.where(
-            rate < falls_below, jnp.maximum(value, bound), jnp.minimum(value, bound)
-        )
-        return jnp.where(is_finite, stopped, bound)
+
+        end = jnp.asarray(end_value, dtype)
+        is_finite = jnp.isfinite(factor)
+        # A growth that overflows would put NaN into gradients.
+        value = start * law(rate, jnp.where(is_finite, p, 0))
+        stopped = jnp.where(rate < falls_below, jnp.maximum(value, end), jnp.minimum(value, end))
+        return jnp.where(is_finite, stopped, end)
 
     return schedule

@@ -16,10 +16,10 @@ def cosine_onecycle_schedule(
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 1e4,
 ) -> Schedule:
-    """Half a cosine from peak / div_factor up to the peak at step B, and half a cosine down to the end at step T.
+    """Rise along half a cosine to the peak at step B, and fall along another to step T.
 
-    B is ``pct_start·T`` rounded down to a whole step (0.29·100 is 29, however 0.29 is rounded in a
-    float), and the last value is peak / (div_factor·final_div_factor).
+    The first value is peak / div_factor, the last one peak / (div_factor·final_div_factor), and B
+    is ``pct_start·T`` rounded down to a whole step (0.29·100 is 29, however a float rounds 0.29).
 
     Args:
         transition_steps: T, the length of the whole schedule, above 0.
@@ -46,17 +46,19 @@ def cosine_onecycle_schedule(
         [0.04, 0.52, 1.0, 0.5, 0.0]
     """
     where = "jf.cosine_onecycle_schedule"
-    checks.check_positive_finite(where, transition_steps=transition_steps, div_factor=div_factor)
-    checks.check_positive_finite(where, final_div_factor=final_div_factor)
+    checks.check_positive_finite(
+        where,
+        transition_steps=transition_steps,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+    )
     checks.check_finite(where, peak_value=peak_value)
     checks.check_between(where, pct_start=pct_start)
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, peak_value, div_factor, final_div_factor)
-        peak, first = (
-            jnp.asarray(peak_value, dtype),
-            jnp.asarray(peak_value, dtype) / jnp.asarray(div_factor, dtype),
-        )
+        peak = jnp.asarray(peak_value, dtype)
+        first = peak / jnp.asarray(div_factor, dtype)
         last = first / jnp.asarray(final_div_factor, dtype)
         top = _base.share_of(transition_steps, pct_start)
         rising = _base.mix(peak, first, cosine(step, 0, top, 1, dtype))

@@ -11,7 +11,7 @@ import numpy as np
 from .._core import checks
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Scalar, Schedule, Step
+from .._core.typing import DType, Scalar, Schedule, Step
 from . import _base
 from ._warmup import warmup_cosine_decay_schedule
 
@@ -23,7 +23,7 @@ def piecewise_constant_schedule(
     init_value: Scalar,
     boundaries_and_scales: Mapping[int, Scalar] | tuple[Numbers, Numbers] | None = None,
 ) -> Schedule:
-    """η_t = η₀ · Π f_i over all boundaries b_i <= t.
+    """Multiply by a factor at each boundary: η_t = η₀ · Π f_i over all b_i <= t.
 
     Args:
         init_value: η₀, finite.
@@ -73,20 +73,21 @@ def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[S
         return list(given), list(given.values())
     if not (isinstance(given, tuple | list) and len(given) == 2):
         raise ArgumentTypeError(
-            f"{where}: boundaries_and_scales must be a dict or a pair (boundaries, scales), got {given!r}."
+            f"{where}: boundaries_and_scales must be a dict or a pair (boundaries, scales), got "
+            f"{given!r}."
         )
-    boundaries, scales = (
-        _numbers(where, name, x) for name, x in zip(("boundaries", "scales"), given, strict=True)
-    )
+    boundaries = _numbers(where, "boundaries", given[0])
+    scales = _numbers(where, "scales", given[1])
     if len(boundaries) != len(scales):
         raise ArgumentError(
-            f"{where}: boundaries and scales must be as many, got {len(boundaries)} and {len(scales)}."
+            f"{where}: boundaries and scales must be equally many, got {len(boundaries)} and "
+            f"{len(scales)}."
         )
     return boundaries, scales
 
 
 def _numbers(where: str, name: str, values: Any) -> list[Scalar]:
-    """The numbers of a sequence, or of an array of one dimension."""
+    """Return the numbers of a sequence, or of an array of one dimension, as a list."""
     if isinstance(values, jax.Array | np.ndarray):
         if values.ndim != 1:
             raise ArgumentError(f"{where}: {name} must have shape (k,), got shape {values.shape}.")
@@ -99,7 +100,7 @@ def _numbers(where: str, name: str, values: Any) -> list[Scalar]:
 
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedule:
-    """One schedule after another, each counting its steps from its own beginning.
+    """Run one schedule after another, each counting its steps from its own beginning.
 
     Args:
         schedules: k functions of the step, jefficient's or others.
@@ -126,7 +127,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
         raise ArgumentTypeError(
             f"{where}: schedules must be a sequence of functions of the step, got {schedules!r}."
         )
-    schedules, boundaries = list(schedules), _numbers(where, "boundaries", boundaries)
+    schedules = list(schedules)
+    boundaries = _numbers(where, "boundaries", boundaries)
     for schedule in schedules:
         if not callable(schedule):
             raise ArgumentTypeError(
@@ -134,8 +136,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
             )
     if len(schedules) != len(boundaries) + 1:
         raise ArgumentError(
-            f"{where}: there must be one boundary between two schedules, got {len(schedules)} schedules and "
-            f"{len(boundaries)} boundaries."
+            f"{where}: there must be one boundary between two schedules, got {len(schedules)} "
+            f"schedules and {len(boundaries)} boundaries."
         )
     for boundary in boundaries:
         checks.check_not_negative(where, boundaries=boundary)
@@ -145,10 +147,10 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
 
     def joined(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step)
-        begins, ends = [0, *boundaries], [*boundaries, None]
+        spans = itertools.pairwise([0, *boundaries, None])
         values = [
             schedule(_own_step(step, begin, end, dtype))
-            for schedule, begin, end in zip(schedules, begins, ends, strict=True)
+            for schedule, (begin, end) in zip(schedules, spans, strict=True)
         ]
         dtype = _base.value_dtype(step, *values)
         value = jnp.broadcast_to(jnp.asarray(values[0], dtype), jnp.shape(step))
@@ -160,19 +162,19 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
     return joined
 
 
-def _own_step(step: Step, begin: Scalar, end: Scalar | None, dtype: Any) -> jax.Array:
-    """Steps since the schedule's beginning, held at both of its ends, where another's value is taken.
+def _own_step(step: Step, begin: Any, end: Scalar | None, dtype: DType) -> jax.Array:
+    """Return the steps since the schedule's beginning, held at both of its ends.
 
-    Beyond them it might overflow, and put NaN into the gradients of the one that is taken.
+    Beyond them its value is not used, but might overflow and put NaN into gradients.
     """
     own = jnp.maximum(_base.elapsed(step, begin, dtype), 0)
-    return (
-        own if end is None else jnp.minimum(own, _base.elapsed(end, begin, dtype).astype(own.dtype))
-    )
+    if end is None:
+        return own
+    return jnp.minimum(own, _base.elapsed(end, begin, dtype).astype(own.dtype))
 
 
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
-    """Warm restarts: one `warmup_cosine_decay_schedule` after another.
+    """Restart warm: run one `warmup_cosine_decay_schedule` after another.
 
     Args:
         cosine_kwargs: for each cycle the arguments of `warmup_cosine_decay_schedule`; its
@@ -205,7 +207,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Scalar]]) -> Schedule:
             )
     if not cycles:
         raise ArgumentError(
-            "jf.sgdr_schedule: there must be a cycle at least, got cosine_kwargs=[]."
+            "jf.sgdr_schedule: there must be at least one cycle, got cosine_kwargs=[]."
         )
     schedules = [warmup_cosine_decay_schedule(**kwargs) for kwargs in cycles]
     return join_schedules(schedules, _base.total([kwargs["decay_steps"] for kwargs in cycles])[:-1])

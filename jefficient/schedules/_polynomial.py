@@ -14,7 +14,9 @@ def polynomial_schedule(
     transition_steps: Scalar,
     transition_begin: Scalar = 0,
 ) -> Schedule:
-    """η_t = end + (init - end)·(1 - f)^power with f = (t - begin) / transition_steps, held between 0 and 1.
+    """Go along a power: η_t = end + (init - end)·(1 - f)^power.
+
+    f = (t - begin) / transition_steps, held between 0 and 1.
 
     Args:
         init_value: value up to `transition_begin`, finite.
@@ -33,19 +35,28 @@ def polynomial_schedule(
 
     Examples:
         >>> import jefficient as jf
-        >>> schedule = jf.polynomial_schedule(1.0, 0.0, power=2, transition_steps=10, transition_begin=5)
+        >>> schedule = jf.polynomial_schedule(1.0, 0.0, 2, transition_steps=10, transition_begin=5)
         >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 15, 20)]
         [1.0, 1.0, 0.25, 0.0, 0.0]
     """
     where = "jf.polynomial_schedule"
     checks.check_positive_finite(where, power=power)
-    return _transition(where, init_value, end_value, power, transition_steps, transition_begin)
+    _check_transition(where, init_value, end_value, transition_steps, transition_begin)
+
+    def schedule(step: Step) -> jax.Array:
+        dtype = _base.value_dtype(step, init_value, end_value, power)
+        _, left = _base.shares(step, transition_begin, transition_steps, dtype)
+        return _base.mix(end_value, init_value, _base.power(left, power))
+
+    return schedule
 
 
 def linear_schedule(
     init_value: Scalar, end_value: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
 ) -> Schedule:
-    """η_t = init + (end - init)·f with f = (t - begin) / transition_steps, held between 0 and 1.
+    """Go along a line: η_t = init + (end - init)·f.
+
+    f = (t - begin) / transition_steps, held between 0 and 1.
 
     Args:
         init_value: value up to `transition_begin`, finite.
@@ -67,30 +78,23 @@ def linear_schedule(
         >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 20)]
         [1.0, 0.5, 0.0, 0.0]
     """
-    return _transition(
-        "jf.linear_schedule", init_value, end_value, None, transition_steps, transition_begin
-    )
+    where = "jf.linear_schedule"
+    _check_transition(where, init_value, end_value, transition_steps, transition_begin)
+
+    def schedule(step: Step) -> jax.Array:
+        dtype = _base.value_dtype(step, init_value, end_value)
+        return _base.line(init_value, end_value, step, transition_begin, transition_steps, dtype)
+
+    return schedule
 
 
-def _transition(
+def _check_transition(
     where: str,
     init_value: Scalar,
     end_value: Scalar,
-    power: Scalar | None,
     transition_steps: Scalar,
     transition_begin: Scalar,
-) -> Schedule:
+) -> None:
     checks.check_finite(where, init_value=init_value, end_value=end_value)
     checks.check_positive_finite(where, transition_steps=transition_steps)
     checks.check_not_negative(where, transition_begin=transition_begin)
-
-    def schedule(step: Step) -> jax.Array:
-        dtype = _base.value_dtype(step, init_value, end_value, *(() if power is None else (power,)))
-        if power is None:
-            return _base.line(
-                init_value, end_value, step, transition_begin, transition_steps, dtype
-            )
-        _, left = _base.shares(step, transition_begin, transition_steps, dtype)
-        return _base.mix(end_value, init_value, _base.power(left, power))
-
-    return schedule

@@ -9,9 +9,10 @@ from . import _base
 
 
 def rsqrt_schedule(init_value: Scalar, shift: Scalar) -> Schedule:
-    """η_t = η₀ · √(shift / (t + shift)): half of η₀ at t = 3·shift, a quarter at t = 15·shift.
+    """Decay by the root of the step: η_t = η₀ · √(shift / (t + shift)).
 
-    It knows no end. Behind a linear warmup of `shift` steps it is the schedule of the transformer:
+    That is half of η₀ at t = 3·shift, a quarter at t = 15·shift, without an end. Behind a linear
+    warmup of `shift` steps it is the schedule of the transformer:
     ``join_schedules([linear_schedule(0, η₀, shift), rsqrt_schedule(η₀, shift)], [shift])``.
 
     Args:

@@ -1,14 +1,12 @@
 """A linear rise before the decay."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from .._core import checks
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError
-from .._core.typing import Scalar, Schedule, Step
+from .._core.typing import DType, Scalar, Schedule, Step
 from . import _base
 from ._cosine import cosine
 
@@ -21,7 +19,7 @@ def warmup_cosine_decay_schedule(
     end_value: Scalar = 0.0,
     exponent: Scalar = 1.0,
 ) -> Schedule:
-    """From `init_value` in a line up to `peak_value`, then half a cosine down to `end_value`.
+    """Rise in a line to `peak_value`, then fall along half a cosine to `end_value`.
 
     η_t = init + (peak - init)·t / W for t < W, then end + (peak - end)·c^exponent with
     c = (1 + cos(π·(t - W) / (T - W))) / 2, and `end_value` from T on.
@@ -55,16 +53,12 @@ def warmup_cosine_decay_schedule(
     where = "jf.warmup_cosine_decay_schedule"
     checks.check_finite(where, init_value=init_value, peak_value=peak_value, end_value=end_value)
     checks.check_not_negative(where, warmup_steps=warmup_steps)
-    checks.check_positive_finite(where, decay_steps=decay_steps)
-    checks.check_positive_finite(where, exponent=exponent)
-    if (
-        not is_traced(warmup_steps)
-        and not is_traced(decay_steps)
-        and not warmup_steps < decay_steps
-    ):
+    checks.check_positive_finite(where, decay_steps=decay_steps, exponent=exponent)
+    is_known = not is_traced(warmup_steps) and not is_traced(decay_steps)
+    if is_known and not warmup_steps < decay_steps:
         raise ArgumentError(
             f"{where}: warmup_steps < decay_steps must hold, got warmup_steps={warmup_steps}, "
-            f"decay_steps={decay_steps}. The warmup is a part of decay_steps."
+            f"decay_steps={decay_steps}. decay_steps includes the warmup."
         )
 
     def schedule(step: Step) -> jax.Array:
@@ -79,7 +73,7 @@ def warmup_cosine_decay_schedule(
 def warmup_constant_schedule(
     init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar
 ) -> Schedule:
-    """From `init_value` in a line up to `peak_value` at step W, and held there.
+    """Rise in a line from `init_value` to `peak_value` at step W, and stay there.
 
     Args:
         init_value: value at step 0, finite.
@@ -109,9 +103,8 @@ def warmup_constant_schedule(
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, peak_value)
-        return _warm_up(
-            step, init_value, peak_value, warmup_steps, jnp.asarray(peak_value, dtype), dtype
-        )
+        peak = jnp.asarray(peak_value, dtype)
+        return _warm_up(step, init_value, peak_value, warmup_steps, peak, dtype)
 
     return schedule
 
@@ -125,7 +118,7 @@ def warmup_stable_decay_schedule(
     end_value: Scalar = 0.0,
     power: Scalar = 1.0,
 ) -> Schedule:
-    """Up in a line, then held, then down: the length of training may be decided while it runs.
+    """Rise in a line, stay, then fall: the length of training may be decided while it runs.
 
     η_t = init + (peak - init)·t / W for t < W, `peak_value` for S steps more, then
     peak + (end - peak)·f^power with f = (t - W - S) / D, and `end_value` from step W + S + D on.
@@ -154,15 +147,15 @@ def warmup_stable_decay_schedule(
 
     Examples:
         >>> import jefficient as jf
-        >>> schedule = jf.warmup_stable_decay_schedule(0.0, 1.0, warmup_steps=10, stable_steps=20, decay_steps=10)
+        >>> lengths = {"warmup_steps": 10, "stable_steps": 20, "decay_steps": 10}
+        >>> schedule = jf.warmup_stable_decay_schedule(0.0, 1.0, **lengths)
         >>> [round(float(schedule(t)), 3) for t in (0, 5, 10, 30, 35, 40)]
         [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
     where = "jf.warmup_stable_decay_schedule"
     checks.check_finite(where, init_value=init_value, peak_value=peak_value, end_value=end_value)
     checks.check_not_negative(where, warmup_steps=warmup_steps, stable_steps=stable_steps)
-    checks.check_positive_finite(where, decay_steps=decay_steps)
-    checks.check_positive_finite(where, power=power)
+    checks.check_positive_finite(where, decay_steps=decay_steps, power=power)
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, init_value, peak_value, end_value, power)
@@ -175,7 +168,7 @@ def warmup_stable_decay_schedule(
 
 
 def _fall(left: jax.Array, power: Scalar) -> jax.Array:
-    """1 - (1 - left)^power, which keeps its digits where little is left."""
+    """Return 1 - (1 - left)^power, which keeps its digits where little is left."""
     has_begun = left < 1
     log_done = jnp.log1p(-jnp.where(has_begun, left, 0))
     return jnp.where(has_begun, -jnp.expm1(jnp.asarray(power, left.dtype) * log_done), 1)
@@ -187,10 +180,9 @@ def _warm_up(
     peak_value: Scalar,
     warmup_steps: Scalar,
     after: jax.Array,
-    dtype: Any,
+    dtype: DType,
 ) -> jax.Array:
-    """A line from `init_value` at 0 to `peak_value` at `warmup_steps`, then `after`."""
+    """Go in a line from `init_value` at 0 to `peak_value` at `warmup_steps`, then by `after`."""
     is_warm = _base.elapsed(step, warmup_steps, dtype) >= 0
-    return jnp.where(
-        is_warm, after, _base.line(init_value, peak_value, step, 0, warmup_steps, dtype)
-    )
+    rise = _base.line(init_value, peak_value, step, 0, warmup_steps, dtype)
+    return jnp.where(is_warm, after, rise)

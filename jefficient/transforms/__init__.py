@@ -1,13 +1,15 @@
-"""Gradient transformations: gradients (and parameters) enter, updates leave; each is an optax pair (init, update)."""
+"""Gradient transformations: gradients (and parameters) enter, updates leave.
+
+Each is an optax pair (init, update).
+"""
 
 from optax import GradientTransformation as GradientTransformation
 
 from ._accumulate import accumulate as accumulate
 from ._adam import adam as adam
-from ._adam import adamw as adamw
 from ._adam import nadam as nadam
-from ._adam import nadamw as nadamw
-from ._adam import scale_by_adam as scale_by_adam
+from ._adamw import adamw as adamw
+from ._adamw import nadamw as nadamw
 from ._apply_if_finite import apply_if_finite as apply_if_finite
 from ._apply_updates import apply_updates as apply_updates
 from ._chain import chain as chain
@@ -29,5 +31,6 @@ from ._scale import identity as identity
 from ._scale import scale as scale
 from ._scale import scale_by_learning_rate as scale_by_learning_rate
 from ._scale import scale_by_schedule as scale_by_schedule
+from ._scale_by_adam import scale_by_adam as scale_by_adam
 from ._sgd import sgd as sgd
 from ._sgd import trace as trace

@@ -1,22 +1,22 @@
-"""One step for several micro-batches."""
+"""One step for several microbatches."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
-from .._core.typing import ScalarOrSchedule, Tree
+from .._core.typing import DType, ScalarOrSchedule, Tree
 from . import _base
 
 
 class AccumulateState(NamedTuple):
     """The gradients gathered since the last step, and the state of the inner transform.
 
-    `mini_step` (int32): micro-batches gathered; `gradient_step` (int32): steps made; `mean`: their
-        part of the mean
-    so far, one leaf per parameter leaf, in `accumulator_dtype`.
+    `mini_step` (int32): microbatches gathered; `gradient_step` (int32): steps made; `mean`: their
+    share of the mean so far, one leaf per parameter leaf, in `accumulator_dtype`.
     """
 
     mini_step: jax.Array
@@ -27,16 +27,19 @@ class AccumulateState(NamedTuple):
 
 
 def accumulate(
-    tx: optax.GradientTransformation, every_k: ScalarOrSchedule, *, accumulator_dtype: Any = None
+    tx: optax.GradientTransformation,
+    every_k: ScalarOrSchedule,
+    *,
+    accumulator_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Gather the mean of `every_k` gradients, then make one step of `tx` with it; updates between are zero.
+    """Gather the mean of `every_k` gradients, then make one step of `tx` with it.
 
-    With micro-batches of equal size that is the step of one batch `every_k` times the size, to
-    rounding.
+    Updates between are zero. With microbatches of equal size that is the step of one batch
+    `every_k` times the size, to rounding.
 
     Args:
         tx: a transform of jefficient or optax whose state keeps its dtypes.
-        every_k: micro-batches a step, a whole number, 1 or more; may be traced, or a schedule of
+        every_k: microbatches a step, a whole number, 1 or more; may be traced, or a schedule of
             the steps made (rounded down to a whole number, at least 1).
         accumulator_dtype: dtype of the mean; by default each parameter's, but float32 at least.
             Static.
@@ -45,7 +48,7 @@ def accumulate(
         The transform; its state is one gradient more than that of `tx`. It reports `every_k`. The
         inner update runs once in `every_k` calls, by `lax.cond`; under vmap, where lanes may
         differ, it runs at every call and its result is taken once in `every_k`. Keyword arguments
-        of `update` reach `tx` as they are at the last micro-batch.
+        of `update` reach `tx` as they are at the last microbatch.
 
     Raises:
         ArgumentTypeError: where `tx` is not a transform.
@@ -71,42 +74,33 @@ def accumulate(
     checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
     tx = optax.with_extra_args_support(tx)
 
-    def at_least_one(number: ScalarOrSchedule, count: jax.Array) -> jax.Array:
-        return jnp.maximum(numerics.whole(_base.value_at(where, "every_k", number, count)), 1)
+    def k_at(count: jax.Array) -> jax.Array:
+        (k,) = _base.values_at(where, {"every_k": every_k}, count).values()
+        return jnp.maximum(numerics.whole(k), 1)
+
+    def mean_dtype(dtype: DType) -> DTypeLike:
+        return numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype
 
     def init(params: Tree) -> AccumulateState:
-        mean = trees.zeros_like(
-            where,
-            params,
-            lambda dtype: (
-                numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype
-            ),
-        )
-        gathered, made = (
-            _base.first_count(),
-            _base.first_count(),
-        )  # two arrays, since a state may be donated
-        k = at_least_one(every_k, made)
-        return AccumulateState(
-            gathered, made, mean, tx.init(params), _base.report(where, every_k=k)
-        )
+        mean = trees.zeros_like(where, params, mean_dtype)
+        gathered = _base.first_count()
+        made = _base.first_count()  # an array of its own, since a state may be donated
+        report = _base.report(where, every_k=k_at(made))
+        return AccumulateState(gathered, made, mean, tx.init(params), report)
 
     def update(
         updates: Tree, state: Any, params: Tree = None, **extra_args: Any
     ) -> tuple[Tree, AccumulateState]:
         _base.check_state(where, AccumulateState, state)
         _base.check_gradients(where, updates, params)
-        k = at_least_one(every_k, state.gradient_step)
-
+        k = k_at(state.gradient_step)
         mini_step = _base.next_count(state.mini_step)
         steps = mini_step >= k
 
-        def add(g: jax.Array, mean: jax.Array) -> tuple[jax.Array, jax.Array]:
-            dtype = numerics.compute_dtype(g.dtype, mean.dtype)
-            total = mean.astype(dtype) + g.astype(dtype) / numerics.scalar(k, dtype)
-            return total.astype(g.dtype), jnp.where(steps, 0, total).astype(mean.dtype)
+        def numbers(real: DType) -> tuple[jax.Array, jax.Array]:
+            return numerics.scalar(k, real), steps
 
-        g, mean = trees.map_leaves(where, add, updates, states=(state.mean,))
+        g, mean = trees.map_leaves(where, _add, updates, states=(state.mean,), numbers=numbers)
 
         def step() -> tuple[Tree, Any]:
             return tx.update(g, state.inner_state, params, **extra_args)
@@ -121,3 +115,10 @@ def accumulate(
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _add(
+    g: jax.Array, mean: jax.Array, k: jax.Array, steps: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    mean = mean + g / k
+    return mean, jnp.where(steps, 0, mean)

@@ -1,4 +1,4 @@
-"""Steps that a bad gradient skips."""
+"""Steps that are skipped where a gradient is not finite."""
 
 from typing import Any, NamedTuple
 
@@ -12,11 +12,10 @@ from . import _base
 
 
 class ApplyIfFiniteState(NamedTuple):
-    """What was bad so far, and the state of the inner transform.
+    """The bad gradients so far, and the state of the inner transform.
 
     `notfinite_count` (int32): bad gradients in a row; `last_finite` (bool): whether the last one
-        was good;
-    `total_notfinite` (int32): bad gradients in all.
+    was good; `total_notfinite` (int32): bad gradients in all.
     """
 
     notfinite_count: jax.Array
@@ -68,10 +67,8 @@ def apply_if_finite(
         return _base.report(where, max_consecutive_errors=max_consecutive_errors)
 
     def init(params: Tree) -> ApplyIfFiniteState:
-        in_a_row, in_all = (
-            _base.first_count(),
-            _base.first_count(),
-        )  # two arrays, since a state may be donated
+        in_a_row = _base.first_count()
+        in_all = _base.first_count()  # an array of its own, since a state may be donated
         return ApplyIfFiniteState(in_a_row, jnp.array(True), in_all, inner.init(params), report())
 
     def update(
@@ -85,9 +82,8 @@ def apply_if_finite(
         runs = is_finite | (errors > numerics.whole(max_consecutive_errors))
 
         def run() -> tuple[Tree, Any]:
-            g = jax.tree.map(
-                lambda x: jnp.where(runs, x, jnp.zeros_like(x)), updates
-            )  # under vmap this runs always
+            # Under vmap this runs always, and a NaN would reach the gradients of a skipped step.
+            g = jax.tree.map(lambda x: jnp.where(runs, x, jnp.zeros_like(x)), updates)
             return inner.update(g, state.inner_state, params, **extra_args)
 
         u, inner_state = _base.either(where, runs, run, state.inner_state)

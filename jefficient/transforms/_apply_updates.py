@@ -1,4 +1,4 @@
-"""Updates into parameters."""
+"""The end of a step: updates are added to parameters."""
 
 import functools
 
@@ -11,7 +11,7 @@ from .._core.typing import Tree
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """θ ← θ + u, leaf by leaf.
+    """Add the updates to the parameters, leaf by leaf: θ ← θ + u.
 
     Args:
         params: tree of arrays.
@@ -28,7 +28,8 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
     Examples:
         >>> import jefficient as jf
         >>> import jax.numpy as jnp
-        >>> jf.apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})["w"].tolist()
+        >>> params, updates = {"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])}
+        >>> jf.apply_updates(params, updates)["w"].tolist()
         [1.5, 1.5]
     """
     where = "jf.apply_updates"
@@ -47,16 +48,15 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
                 f"{where}: parameters must be floating, got dtype {jnp.result_type(p)} at "
                 f"{trees.leaf_name(params, index)}. Put None in the place of its update."
             )
-    return treedef.unflatten([_add(p, u) for p, u in zip(leaves, steps, strict=True)])
-
-
-def _add(p: jax.Array | None, u: jax.Array | None) -> jax.Array | None:
-    if p is None or u is None:
-        return p
-    return _sum(numerics.array(p), numerics.array(u))
+    return treedef.unflatten(
+        [
+            p if p is None or u is None else _add(numerics.array(p), numerics.array(u))
+            for p, u in zip(leaves, steps, strict=True)
+        ]
+    )
 
 
 @functools.partial(jax.jit, inline=True)
-def _sum(p: jax.Array, u: jax.Array) -> jax.Array:
+def _add(p: jax.Array, u: jax.Array) -> jax.Array:
     dtype = numerics.compute_dtype(p.dtype, u.dtype)
     return (p.astype(dtype) + u.astype(dtype)).astype(p.dtype)

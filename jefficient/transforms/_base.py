@@ -1,4 +1,4 @@
-"""How a transform is put together: its checks, its state, the numbers it reports.
+"""What transforms are made with: their checks, their state, the numbers that they report.
 
 A transform is an `optax.GradientTransformationExtraArgs`, so both libraries' transforms chain in
 either direction. Its state is a named tuple. Where the transform has numbers, the last field is
@@ -7,7 +7,7 @@ strongly typed scalars that `update` writes and never reads.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,6 @@ import optax
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Scalar, ScalarOrSchedule, Tree
-
-EmptyState = optax.EmptyState
 
 Report: TypeAlias = dict[str, dict[str, jax.Array]]
 """{transform: {number: value}}, what `jf.hyperparameters` reads."""
@@ -29,7 +27,7 @@ def transformation(
     init: Callable[..., Any],
     update: Callable[[Tree, Any, Tree], tuple[Tree, Any]],
 ) -> optax.GradientTransformationExtraArgs:
-    """The pair (init, update), with `update` guarded: its own state, gradients like the parameters.
+    """Make the pair (init, update); `update` checks its state and the gradients first.
 
     Args:
         where: the public name, for errors.
@@ -42,9 +40,8 @@ def transformation(
     """
 
     def checked_update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+        updates: Tree, state: Any, params: Tree = None, **_: Any
     ) -> tuple[Tree, Any]:
-        del extra_args
         check_state(where, state_type, state)
         check_gradients(where, updates, params)
         return update(updates, state, params)
@@ -52,10 +49,49 @@ def transformation(
     return optax.GradientTransformationExtraArgs(init, checked_update)
 
 
+class ScheduledState(NamedTuple):
+    """Updates made under a schedule (int32; 0 for fixed numbers), and the numbers in force."""
+
+    count: jax.Array
+    hyperparameters: Report
+
+
+def scheduled(
+    where: str, numbers: dict[str, ScalarOrSchedule], apply: Callable[..., Tree]
+) -> optax.GradientTransformationExtraArgs:
+    """Make a transform without memory whose numbers, 0 or more, may be schedules.
+
+    Fixed numbers and schedules have the same state, but only a schedule reads the count: a fixed
+    number does not pay for a kernel of its own.
+
+    Args:
+        where: the public name, for errors and the report.
+        numbers: ``{name: number or schedule}``.
+        apply: ``(updates, params, *values in force) -> updates``.
+
+    Returns:
+        The transform; it reports the numbers.
+    """
+    check_not_negative(where, numbers)
+    counts = any(map(callable, numbers.values()))
+
+    def init(_: Tree) -> ScheduledState:
+        count = first_count()
+        return ScheduledState(count, report(where, **values_at(where, numbers, count)))
+
+    def update(updates: Tree, state: ScheduledState, params: Tree) -> tuple[Tree, ScheduledState]:
+        now = values_at(where, numbers, state.count)
+        count = next_count(state.count) if counts else state.count
+        new_state = ScheduledState(count, report(where, **now))
+        return apply(updates, params, *now.values()), new_state
+
+    return transformation(where, ScheduledState, init, update)
+
+
 def either(
     where: str, runs: jax.Array, run: Callable[[], tuple[Tree, Any]], state: Any
 ) -> tuple[Tree, Any]:
-    """What `run` returns where `runs`, else zero updates and the inner `state` as it is.
+    """Return what `run` returns where `runs` holds, else zero updates and the inner `state`.
 
     The zeros have the dtypes of the updates that `run` makes, which need not be those of the
     gradients.
@@ -70,24 +106,26 @@ def either(
 
 
 def check_state_is_kept(where: str, new: Any, old: Any) -> None:
-    """The inner transform's state keeps its tree, shapes and dtypes."""
-    if jax.tree.structure(new) != jax.tree.structure(old):
+    """Check that the inner transform's state keeps its tree, shapes and dtypes."""
+    before = jax.tree.structure(old)
+    after = jax.tree.structure(new)
+    if before != after:
         raise ArgumentError(
-            f"{where}: the inner state must keep its tree, got {jax.tree.structure(old)} -> {jax.tree.structure(new)}."
+            f"{where}: the inner state must keep its tree, got {before} -> {after}."
         )
-    for (path, x), y in zip(
-        jax.tree_util.tree_leaves_with_path(new), jax.tree.leaves(old), strict=True
-    ):
-        shape, dtype = jnp.shape(y), trees.dtype_of(y)
+    news = jax.tree_util.tree_leaves_with_path(new)
+    for (path, x), y in zip(news, jax.tree.leaves(old), strict=True):
+        shape = jnp.shape(y)
+        dtype = trees.dtype_of(y)
         if (x.shape, x.dtype) != (shape, dtype):
             raise ArgumentTypeError(
-                f"{where}: the inner state must keep shapes and dtypes, got {dtype}{list(shape)} -> "
-                f"{x.dtype}{list(x.shape)} at {trees.name_of(path)}."
+                f"{where}: the inner state must keep shapes and dtypes, got {dtype}{list(shape)} "
+                f"-> {x.dtype}{list(x.shape)} at {trees.name_of(path)}."
             )
 
 
 def check_gradients(where: str, updates: Tree, params: Tree) -> None:
-    """The gradients are floating, and like the parameters where these are given."""
+    """Check that the gradients are floating, and like the parameters if these are given."""
     if params is None:
         trees.check_floating(where, updates, "gradients")
     else:
@@ -95,81 +133,59 @@ def check_gradients(where: str, updates: Tree, params: Tree) -> None:
 
 
 def check_state(where: str, state_type: type, state: Any) -> None:
-    """The state is what this transform's `init` returns."""
+    """Check that the state is what this transform's `init` returns."""
     if not isinstance(state, state_type):
         raise ArgumentError(
-            f"{where}: state must be the {state_type.__name__} that init returns, got {type(state).__name__}. "
-            f"Was it made by another transform?"
+            f"{where}: state must be the {state_type.__name__} that init returns, got "
+            f"{type(state).__name__}. Was it made by another transform?"
         )
 
 
 def check_transform(where: str, tx: Any, place: str) -> None:
-    """`tx` is a gradient transformation; `place` says which argument it is."""
+    """Check that `tx` is a gradient transformation; `place` says which argument it is."""
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(
-            f"{where}: {place} must be a gradient transformation, got {tx!r}. Did you mean to call it?"
+            f"{where}: {place} must be a gradient transformation, got {tx!r}. "
+            f"Did you mean to call it?"
         )
 
 
 def check_params(where: str, params: Tree) -> None:
-    """The parameters were passed to `update`."""
+    """Check that the parameters were passed to `update`."""
     if params is None:
         raise ArgumentError(f"{where}: update must be given the parameters, got params=None.")
 
 
-def check_unless_schedule(
-    check: Callable[..., None], where: str, **numbers: ScalarOrSchedule
-) -> None:
-    """Check those of `numbers` that are not schedules."""
-    check(where, **{name: x for name, x in numbers.items() if not callable(x)})
-
-
-def value_at(where: str, name: str, number: ScalarOrSchedule, count: jax.Array) -> Scalar:
-    """The number in force at step `count`; what a schedule returns is checked to be a scalar."""
-    if not callable(number):
-        return number
-    value = number(count)
-    checks.check_scalar(where, **{name: value})
-    return value
+def check_not_negative(where: str, numbers: dict[str, ScalarOrSchedule]) -> None:
+    """Check that those of `numbers` that are not schedules are finite and not negative."""
+    fixed = {name: x for name, x in numbers.items() if not callable(x)}
+    checks.check_not_negative(where, **fixed)
 
 
 def values_at(
     where: str, numbers: dict[str, ScalarOrSchedule], count: jax.Array
 ) -> dict[str, Scalar]:
-    """`value_at` of several numbers."""
-    return {name: value_at(where, name, x, count) for name, x in numbers.items()}
+    """Return the numbers in force at step `count`; check that schedules return scalars."""
+    values = {name: x(count) if callable(x) else x for name, x in numbers.items()}
+    checks.check_scalar(where, **values)
+    return values
 
 
 def first_count() -> jax.Array:
-    """The step counter before any update: int32, shape ()."""
+    """Return the step counter before any update: int32, shape ()."""
     return jnp.zeros((), jnp.int32)
 
 
 def next_count(count: jax.Array) -> jax.Array:
-    """One more, up to 2³¹ - 1, where it stays."""
+    """Return one more, up to 2³¹ - 1, where it stays."""
     return jnp.asarray(optax.safe_increment(count))
 
 
-def count_under(
-    number: ScalarOrSchedule | dict[str, ScalarOrSchedule], count: jax.Array
-) -> jax.Array:
-    """The count after an update: one more where a schedule reads it, as it was where all numbers are fixed.
-
-    So numbers and schedules have the same state, and a fixed number does not cost a kernel of its
-    own to compile.
-    """
-    numbers = number.values() if isinstance(number, dict) else (number,)
-    return next_count(count) if any(map(callable, numbers)) else count
-
-
 def report(where: str, **values: Scalar) -> Report:
-    """The values in force as strongly typed scalars, under the transform's name: for the field `hyperparameters`.
+    """Return the values in force as strongly typed scalars, under the transform's name.
 
-    Copies: a state may be donated, and a number that is an array is the caller's, or stands
-        elsewhere in the state.
+    They are copies: a state may be donated, and a number that is an array belongs to the caller, or
+    stands elsewhere in the state.
     """
-    return {
-        where.removeprefix("jf."): {
-            name: jnp.array(x, numerics.number_dtype(x)) for name, x in values.items()
-        }
-    }
+    numbers = {name: jnp.array(x, numerics.number_dtype(x)) for name, x in values.items()}
+    return {where.removeprefix("jf."): numbers}

@@ -27,7 +27,8 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     Examples:
         >>> import jefficient as jf
         >>> import jax.numpy as jnp, optax
-        >>> tx = jf.chain(jf.clip_by_global_norm(1.0), optax.scale_by_rms(), jf.scale_by_learning_rate(0.1))
+        >>> step = jf.scale_by_learning_rate(0.1)
+        >>> tx = jf.chain(jf.clip_by_global_norm(1.0), optax.scale_by_rms(), step)
         >>> params = {"w": jnp.ones(3)}
         >>> state = tx.init(params)
         >>> updates, state = tx.update({"w": jnp.full(3, 2.0)}, state, params)
@@ -46,7 +47,8 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     ) -> tuple[Tree, tuple]:
         if not isinstance(state, tuple) or len(state) != len(transforms):
             raise ArgumentError(
-                f"jf.chain: state must be the tuple of {len(transforms)} states that init returns, got {_short(state)}."
+                f"jf.chain: state must be the tuple of {len(transforms)} states that init returns, "
+                f"got {_short(state)}."
             )
         states = []
         for tx, s in zip(transforms, state, strict=True):
@@ -60,7 +62,7 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
 def named_chain(
     *args: tuple[str, optax.GradientTransformation],
 ) -> optax.GradientTransformationExtraArgs:
-    """`chain` with a name for each transform, by which its state is found.
+    """Apply transforms in order, as `chain` does, and find their states by name.
 
     Args:
         *args: pairs ``(name, transform)``, names unique. Structure: static.
@@ -104,7 +106,8 @@ def named_chain(
     ) -> tuple[Tree, OrderedDict]:
         if not isinstance(state, dict) or set(state) != set(names):
             raise ArgumentError(
-                f"{where}: state must be the dict of {names} that init returns, got {_short(state)}."
+                f"{where}: state must be the dict of {names} that init returns, got "
+                f"{_short(state)}."
             )
         states = OrderedDict()
         for name, tx in transforms.items():

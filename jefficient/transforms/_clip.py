@@ -1,4 +1,4 @@
-"""Bounds on updates."""
+"""Limits on the size of updates."""
 
 import functools
 from typing import Any, NamedTuple
@@ -10,23 +10,24 @@ import optax
 from .._core import checks, numerics, trees
 from .._core.typing import Scalar, Tree
 from . import _base
+from ._scale import scaled
 
 
 class ClipByGlobalNormState(NamedTuple):
-    """Whether the last update was made shorter (bool, shape ()), and the bound; for reports alone."""
+    """Whether the last update was made shorter (bool, shape ()), and `max_norm`: reports only."""
 
     is_clipped: jax.Array
     hyperparameters: _base.Report
 
 
 class ClipState(NamedTuple):
-    """The bound, for the report alone."""
+    """`max_delta`, for the report only."""
 
     hyperparameters: _base.Report
 
 
 def clip(max_delta: Scalar) -> optax.GradientTransformationExtraArgs:
-    """u = min(max(g, -max_delta), max_delta), number by number.
+    """Clip number by number: u = min(max(g, -max_delta), max_delta).
 
     Args:
         max_delta: the largest absolute value, above 0; infinity never clips. May be traced.
@@ -52,22 +53,18 @@ def clip(max_delta: Scalar) -> optax.GradientTransformationExtraArgs:
     def report() -> ClipState:
         return ClipState(_base.report(where, max_delta=max_delta))
 
-    def leaf(g: jax.Array) -> tuple[jax.Array]:
-        bound = numerics.scalar(max_delta, numerics.compute_dtype(g.dtype))
-        return (jnp.clip(numerics.upcast(g), -bound, bound).astype(g.dtype),)
-
     def update(updates: Tree, _: ClipState, __: Tree) -> tuple[Tree, ClipState]:
         trees.check_real(where, updates)
-        return trees.map_leaves(where, leaf, updates)[0], report()
+        return trees.map_leaves(where, _clip, updates, numbers=(max_delta,))[0], report()
 
     return _base.transformation(where, ClipState, lambda _: report(), update)
 
 
 def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraArgs:
-    """u = g · min(1, max_norm / ‖g‖), ‖g‖ over all leaves together.
+    """Shorten the update: u = g · min(1, max_norm / ‖g‖), ‖g‖ over all leaves together.
 
     Args:
-        max_norm: the bound, max_norm > 0 (inf never clips); may be traced.
+        max_norm: the longest norm, max_norm > 0 (inf never clips); may be traced.
 
     Returns:
         The transform; updates keep shapes and dtypes. The norm is accumulated in at least float32,
@@ -97,22 +94,26 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         updates: Tree, _: ClipByGlobalNormState, __: Tree
     ) -> tuple[Tree, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)
-        bound = numerics.scalar(max_norm, norm.dtype)
-        is_short = norm <= bound  # so it is where both are infinite: inf / inf must not be formed
-        factor = jnp.where(is_short, 1.0, bound / jnp.where(is_short, 1.0, norm))
-
-        def leaf(g: jax.Array) -> tuple[jax.Array]:
-            return (numerics.scaled(g, factor),)
-
-        return trees.map_leaves(where, leaf, updates)[0], report(~is_short)
+        longest = numerics.scalar(max_norm, norm.dtype)
+        is_short = norm <= longest  # also where both are infinite: inf / inf must not be formed
+        factor = jnp.where(is_short, 1.0, longest / jnp.where(is_short, 1.0, norm))
+        (u,) = trees.map_leaves(where, scaled, updates, numbers=(factor,))
+        return u, report(~is_short)
 
     return _base.transformation(
         where, ClipByGlobalNormState, lambda _: report(jnp.array(False)), update
     )
 
 
+def _clip(g: jax.Array, max_delta: jax.Array) -> tuple[jax.Array]:
+    return (jnp.clip(g, -max_delta, max_delta),)
+
+
 def clipped(state: Any) -> jax.Array | None:
-    """Whether a `clip_by_global_norm` made the last update shorter, in any part of a composed state; None for none."""
+    """Tell whether a `clip_by_global_norm` anywhere in a state made the last update shorter.
+
+    Without such a transform the answer is None.
+    """
     is_clip = lambda node: isinstance(node, ClipByGlobalNormState)  # noqa: E731
     found = [node.is_clipped for node in jax.tree.leaves(state, is_leaf=is_clip) if is_clip(node)]
     return functools.reduce(jnp.logical_or, found) if found else None

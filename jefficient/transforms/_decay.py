@@ -4,29 +4,23 @@ Before the optimizer's scaling the decay is coupled (the optimizer sees it as pa
 after the scaling it is decoupled, as in `adamw`.
 """
 
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from .._core import checks, numerics, trees
-from .._core.typing import ScalarOrSchedule, Tree
+from .._core import trees
+from .._core.typing import Scalar, ScalarOrSchedule, Tree
 from . import _base
-from ._masked import masked_as
+from ._masked import masked
+from ._names import public, reporting_as
 
 
-class DecayState(NamedTuple):
-    """Updates made under a schedule (int32; 0 for a fixed number), and the strength in force at the last one."""
-
-    count: jax.Array
-    hyperparameters: _base.Report
-
-
-def l1_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTransformationExtraArgs:
-    """u = g + λ_t · sign(θ): the gradient of λ‖θ‖₁, zero at zero.
+def l1_decay(
+    strength: ScalarOrSchedule, mask: Tree | Callable[[Tree], Tree] | None = None
+) -> optax.GradientTransformationExtraArgs:
+    """Add the gradient of λ‖θ‖₁, zero at zero: u = g + λ_t · sign(θ).
 
     Args:
         strength: λ, 0 <= λ < inf: a number, traced or not, or a schedule.
@@ -51,11 +45,13 @@ def l1_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         >>> print(tx.update(jnp.zeros(3), tx.init(params), params)[0].round(3))
         [ 0.1 -0.1  0. ]
     """
-    return decay_by("jf.l1_decay", "strength", strength, mask, jnp.sign)
+    return _decay("jf.l1_decay", _l1, strength, mask)
 
 
-def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTransformationExtraArgs:
-    """u = g + λ_t · θ: the gradient of (λ/2)‖θ‖².
+def l2_decay(
+    strength: ScalarOrSchedule, mask: Tree | Callable[[Tree], Tree] | None = None
+) -> optax.GradientTransformationExtraArgs:
+    """Add the gradient of (λ/2)‖θ‖²: u = g + λ_t · θ.
 
     Args:
         strength: λ, 0 <= λ < inf: a number, traced or not, or a schedule.
@@ -80,58 +76,32 @@ def l2_decay(strength: ScalarOrSchedule, mask: Any = None) -> optax.GradientTran
         >>> print(tx.update(jnp.zeros(2), tx.init(params), params)[0].round(3))
         [ 0.3  -0.05]
     """
-    return decay_by("jf.l2_decay", "strength", strength, mask, itself)
+    return _decay("jf.l2_decay", _l2, strength, mask)
 
 
-def itself(p: jax.Array) -> jax.Array:
-    """The direction of L2 decay."""
-    return p
-
-
-@functools.partial(jax.jit, inline=True, static_argnums=3)
-def _leaf(
-    g: jax.Array, p: jax.Array, strength: jax.Array, direction: Callable[[jax.Array], jax.Array]
-) -> jax.Array:
-    return (g.astype(strength.dtype) + strength * direction(p.astype(strength.dtype))).astype(
-        g.dtype
-    )
-
-
-def decay_by(
-    where: str,
-    name: str,
+def _decay(
+    function: str,
+    equation: Callable[..., tuple[jax.Array]],
     strength: ScalarOrSchedule,
-    mask: Any,
-    direction: Callable[[jax.Array], jax.Array],
+    mask: Tree | Callable[[Tree], Tree] | None,
 ) -> optax.GradientTransformationExtraArgs:
-    """u = g + λ_t · direction(θ); `where` and `name` are those of the public factory, for errors and the report."""
-    _base.check_unless_schedule(checks.check_not_negative, where, **{name: strength})
+    """Return the transform of `equation`, on the leaves that the mask selects."""
+    where, numbers = public(function, strength=strength)
 
-    def init(_: Tree) -> DecayState:
-        count = _base.first_count()
-        return DecayState(
-            count, _base.report(where, **{name: _base.value_at(where, name, strength, count)})
-        )
-
-    def update(updates: Tree, state: DecayState, params: Tree) -> tuple[Tree, DecayState]:
+    def apply(updates: Tree, params: Tree, value: Scalar) -> Tree:
         _base.check_params(where, params)
-        value = _base.value_at(where, name, strength, state.count)
+        return trees.map_leaves(where, equation, updates, reads=(params,), numbers=(value,))[0]
 
-        @functools.cache
-        def strength_in(dtype: Any) -> jax.Array:
-            return numerics.scalar(value, dtype)
+    tx = _base.scheduled(where, numbers, apply)
+    if mask is None:
+        return tx
+    with reporting_as(function):
+        return masked(tx, mask)
 
-        def leaf(g: jax.Array, p: Any) -> tuple[jax.Array]:
-            return (
-                _leaf(
-                    g, numerics.array(p), strength_in(numerics.compute_dtype(g.dtype)), direction
-                ),
-            )
 
-        (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, DecayState(
-            _base.count_under(strength, state.count), _base.report(where, **{name: value})
-        )
+def _l1(g: jax.Array, p: jax.Array, strength: jax.Array) -> tuple[jax.Array]:
+    return (g + strength * jnp.sign(p),)
 
-    tx = _base.transformation(where, DecayState, init, update)
-    return tx if mask is None else masked_as(where, tx, mask)
+
+def _l2(g: jax.Array, p: jax.Array, strength: jax.Array) -> tuple[jax.Array]:
+    return (g + strength * p,)

@@ -18,9 +18,8 @@ from . import _base
 def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Run `inner` on all leaves of a dtype as one vector.
 
-    It pays where a jitted update is called step by step on hundreds of small leaves, since handing
-    over buffers is what such a step costs. It does not pay for few large leaves, which must be
-    copied.
+    It pays where a jitted update is called step by step on hundreds of small leaves: the cost of
+    such a step is handing over buffers. It does not pay for few large leaves, which must be copied.
 
     Args:
         inner: a transform of jefficient or optax that treats every number alike: no mask, no
@@ -69,18 +68,18 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
             for p, g in zip(leaves, masked_grads, strict=True)
         ]
         vectors = None if params is None else _join(leaves, leaves)
-        new: Any
         joined = _join(grads, leaves)
+        new: Any
         new, state = inner.update(joined, state, vectors, **extra_args)
-        parts = _split(new, joined, grads, leaves)
-        us = [None if g is None else u for g, u in zip(masked_grads, parts, strict=True)]
+        us = _split(new, joined, grads, leaves)
+        us = [None if g is None else u for g, u in zip(masked_grads, us, strict=True)]
         return treedef.unflatten(us), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _join(arrays: Sequence[jax.Array], like: Sequence[jax.Array]) -> dict[str, jax.Array]:
-    """One vector for each dtype of `like`, in a dtype that holds all its arrays."""
+    """Join the arrays to one vector for each dtype of `like`, in a dtype that holds them all."""
     groups = defaultdict(list)
     for x, p in zip(arrays, like, strict=True):
         groups[str(p.dtype)].append(x.ravel())
@@ -95,15 +94,19 @@ def _split(
     arrays: Sequence[jax.Array],
     like: Sequence[jax.Array],
 ) -> list[jax.Array]:
-    """What `_join` joined, in the shapes of `arrays`, and in their dtypes unless `inner` changed the dtype."""
+    """Split what `_join` joined into the shapes of `arrays`.
+
+    Their dtypes come back too, unless `inner` changed that of the vector.
+    """
     ends = defaultdict(int)
-    parts = []
+    us = []
     for x, p in zip(arrays, like, strict=True):
         name = str(p.dtype)
-        start, ends[name] = ends[name], ends[name] + x.size
-        part = vectors[name][start : ends[name]].reshape(x.shape)
-        parts.append(part.astype(x.dtype) if part.dtype == joined[name].dtype else part)
-    return parts
+        start = ends[name]
+        ends[name] += x.size
+        u = vectors[name][start : ends[name]].reshape(x.shape)
+        us.append(u.astype(x.dtype) if u.dtype == joined[name].dtype else u)
+    return us
 
 
 def _widest(arrays: Sequence[jax.Array]) -> Any:

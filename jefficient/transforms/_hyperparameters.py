@@ -1,4 +1,4 @@
-"""The numbers in force, read from a state."""
+"""The hyperparameters in force, read from a state."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from jax.tree_util import DictKey, GetAttrKey
 
 
 class Entry(NamedTuple):
-    """One number of one transform: where its state stands, the transform's name, the number's name, its value."""
+    """One number of one transform; `path` is the place of the transform's state."""
 
     path: tuple
     transform: str
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
 
 
 def hyperparameters(state: Any) -> dict[str, jax.Array]:
-    """The values in force at the last update: learning rate, decays, momentum and all the others.
+    """Read the values in force at the last update: learning rate, decays, momentum and all others.
 
     Args:
         state: the state of any composition of transforms (or a tree that holds it, like a
@@ -35,7 +35,8 @@ def hyperparameters(state: Any) -> dict[str, jax.Array]:
     Examples:
         >>> import jefficient as jf
         >>> import jax.numpy as jnp
-        >>> tx = jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(jf.exponential_decay(0.5, 1, 0.5), momentum=0.75))
+        >>> schedule = jf.exponential_decay(0.5, 1, 0.5)
+        >>> tx = jf.chain(jf.clip_by_global_norm(1.0), jf.sgd(schedule, momentum=0.75))
         >>> params = jnp.ones(3)
         >>> state = tx.init(params)
         >>> for _ in range(2):
@@ -47,12 +48,12 @@ def hyperparameters(state: Any) -> dict[str, jax.Array]:
         sgd.learning_rate 0.25
     """
     found = list(entries(state))
-    transforms = _addresses([(e.path, e.transform, e.name) for e in found])
-    return {address: e.value for address, e in zip(transforms, found, strict=True)}
+    addresses = _addresses([(e.path, e.transform, e.name) for e in found])
+    return {address: e.value for address, e in zip(addresses, found, strict=True)}
 
 
 def entries(state: Any, above: tuple = ()) -> Iterator[Entry]:
-    """Every number reported in `state`, in tree order: in a field `hyperparameters`, {transform: {number: value}}."""
+    """Yield every number that `state` reports in a field `hyperparameters`, in tree order."""
     for path, node in jax.tree_util.tree_leaves_with_path(state, is_leaf=_reports):
         if _reports(node):
             for transform, numbers in node.hyperparameters.items():
@@ -64,13 +65,16 @@ def entries(state: Any, above: tuple = ()) -> Iterator[Entry]:
 
 
 def _reports(node: Any) -> bool:
-    """A state of ours that reports; a tree of parameters is never taken for one, whatever its fields are called."""
+    """Tell whether a node is a state of ours that reports: no tree of parameters passes for one."""
     is_ours = isinstance(node, tuple) and type(node).__module__.startswith("jefficient.transforms.")
     return is_ours and hasattr(node, "hyperparameters")
 
 
 def _addresses(found: Sequence[tuple[tuple, str, str]]) -> list[str]:
-    """One address for each (path, transform, name): the shortest that is unique, deeper places only where needed."""
+    """Return the shortest unique address of each (path, transform, name).
+
+    Places in chains are added, from the outermost inwards, only where needed.
+    """
     addresses = [""] * len(found)
     waiting = list(range(len(found)))
     deepest = max((len(path) for path, _, _ in found), default=0)
@@ -87,9 +91,8 @@ def _addresses(found: Sequence[tuple[tuple, str, str]]) -> list[str]:
                 waiting += group
     for i in waiting:  # told apart by nothing but attributes, or by dots within labels
         path, transform, name = found[i]
-        address = ".".join(
-            [jax.tree_util.keystr(path, simple=True, separator="."), transform, name]
-        )
+        place = jax.tree_util.keystr(path, simple=True, separator=".")
+        address = f"{place}.{transform}.{name}"
         taken = addresses.count(address)
         while address in addresses:
             taken += 1
@@ -99,7 +102,7 @@ def _addresses(found: Sequence[tuple[tuple, str, str]]) -> list[str]:
 
 
 def _labels(path: tuple, depth: int) -> Iterator[str]:
-    """Labels (keys of dicts) and the first `depth` places in chains; attributes say nothing."""
+    """Yield labels (keys of dicts) and the first `depth` places in chains, but no attributes."""
     for key in path:
         if isinstance(key, DictKey):
             yield str(key.key)

@@ -1,4 +1,4 @@
-"""Transforms for a part of the parameters, and one transform for each part."""
+"""Transforms for some of the parameters, and one transform for each group of them."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from .._core import trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from . import _base
+from ._names import public
 
 
 def masked(
@@ -19,7 +20,7 @@ def masked(
     *,
     mask_compatible_extra_args: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """Apply `inner` to the leaves that the mask selects; the updates of all others pass as they are.
+    """Apply `inner` to the leaves that the mask selects; pass the updates of all others.
 
     Args:
         inner: a transform of jefficient or optax. It keeps state for the selected leaves alone.
@@ -45,16 +46,7 @@ def masked(
         >>> updates["kernel"].tolist(), updates["bias"].tolist()
         ([-1.0, -2.0], [3.0])
     """
-    return masked_as("jf.masked", inner, mask, mask_compatible_extra_args)
-
-
-def masked_as(
-    where: str,
-    inner: optax.GradientTransformation,
-    mask: Any,
-    mask_compatible_extra_args: bool = False,
-) -> optax.GradientTransformationExtraArgs:
-    """`masked` under the name of the public factory `where`, for errors: optax's, behind checks."""
+    where, _ = public("jf.masked")
     _base.check_transform(where, inner, "inner")
 
     def tx(tree: Tree) -> optax.GradientTransformationExtraArgs:
@@ -71,9 +63,8 @@ def masked_as(
         _base.check_state(where, optax.MaskedState, state)
         if params is not None:
             trees.check_like(where, updates, params, floating=False)
-        return tx(updates if params is None else params).update(
-            updates, state, params, **extra_args
-        )
+        like = updates if params is None else params
+        return tx(like).update(updates, state, params, **extra_args)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -84,7 +75,7 @@ def partition(
     *,
     mask_compatible_extra_args: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """One transform for each group of parameters, with hyperparameters of its own (traced or not).
+    """Apply one transform to each group of parameters, with hyperparameters of its own.
 
     Args:
         transforms: ``{label: transform}``.
@@ -109,12 +100,16 @@ def partition(
         >>> import jax, jax.numpy as jnp
         >>> params = {"kernel": jnp.ones(2), "bias": jnp.ones(1)}
         >>> def first_update(fast, slow):
-        ...     tx = jf.partition({"k": jf.sgd(fast), "b": jf.adam(slow)}, {"kernel": "k", "bias": "b"})
+        ...     transforms = {"k": jf.sgd(fast), "b": jf.adam(slow)}
+        ...     tx = jf.partition(transforms, {"kernel": "k", "bias": "b"})
         ...     updates, state = tx.update(params, tx.init(params), params)
         ...     return updates, jf.hyperparameters(state)
-        >>> updates, numbers = jax.vmap(first_update)(jnp.array([0.1, 0.5]), jnp.array([0.01, 0.02]))
-        >>> print(updates["kernel"][:, 0], numbers["k.sgd.learning_rate"], numbers["b.adam.learning_rate"])
-        [-0.1 -0.5] [0.1 0.5] [0.01 0.02]
+        >>> rates = jnp.array([0.1, 0.5]), jnp.array([0.01, 0.02])
+        >>> updates, numbers = jax.vmap(first_update)(*rates)
+        >>> print(updates["kernel"][:, 0], numbers["k.sgd.learning_rate"])
+        [-0.1 -0.5] [0.1 0.5]
+        >>> print(numbers["b.adam.learning_rate"])
+        [0.01 0.02]
     """
     where = "jf.partition"
     if not isinstance(transforms, Mapping):
@@ -133,21 +128,19 @@ def partition(
             if label not in groups:
                 raise ArgumentError(
                     f"{where}: every label must have a transform, got {label!r} at "
-                    f"{jax.tree_util.keystr(path) or 'the root'}, with transforms for {list(groups)}."
+                    f"{trees.name_of(path)}, with transforms for {list(groups)}."
                 )
-        return {
-            label: _masked(
-                tx,
-                jax.tree.map(lambda x, label=label: x == label, labels),
-                mask_compatible_extra_args,
-            )
-            for label, tx in groups.items()
-        }
+        return {label: member(tx, labels, label) for label, tx in groups.items()}
+
+    def member(
+        tx: optax.GradientTransformation, labels: Tree, label: Hashable
+    ) -> optax.GradientTransformationExtraArgs:
+        mask = jax.tree.map(lambda x: x == label, labels)
+        return _masked(tx, mask, mask_compatible_extra_args)
 
     def init(params: Tree) -> optax.transforms.PartitionState:
-        return optax.transforms.PartitionState(
-            {label: tx.init(params) for label, tx in members(params).items()}
-        )
+        states = {label: tx.init(params) for label, tx in members(params).items()}
+        return optax.transforms.PartitionState(states)
 
     def update(
         updates: Tree, state: Any, params: Tree = None, **extra_args: Any
@@ -173,18 +166,17 @@ def _masked(
 
 
 def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:
-    """The mask or labels for `tree`, checked to be a prefix of it."""
-    if callable(prefix) and all(
-        map(callable, jax.tree.leaves(prefix))
-    ):  # a module may be a tree of bools and callable
+    """Return the mask or labels for `tree`; check that they are a prefix of it."""
+    # A callable with leaves of another kind is a tree: a module that holds bools, say.
+    if callable(prefix) and all(map(callable, jax.tree.leaves(prefix))):
         prefix = prefix(tree)
-    if jax.tree.leaves(tree):  # optax asks with a stand-in for the parameters that has no leaves
+    if jax.tree.leaves(tree):  # optax also passes a stand-in for the parameters without leaves
         try:
             jax.tree.map(lambda _, __: None, prefix, tree)
         except ValueError:
             raise ArgumentError(
-                f"{where}: {name} must have the tree structure of the parameters (or be a prefix of it), got "
-                f"{jax.tree.structure(prefix)} against {jax.tree.structure(tree)}."
+                f"{where}: {name} must have the tree structure of the parameters (or be a prefix "
+                f"of it), got {jax.tree.structure(prefix)} against {jax.tree.structure(tree)}."
             ) from None
     return prefix
 
@@ -194,5 +186,5 @@ def _check_bools(where: str, mask: Tree) -> None:
         if not isinstance(x, bool | np.bool_):
             raise ArgumentTypeError(
                 f"{where}: mask must hold True or False (static), got {x!r} at "
-                f"{jax.tree_util.keystr(path) or 'the root'}."
+                f"{trees.name_of(path)}."
             )

@@ -1,4 +1,4 @@
-"""A smaller step where the loss no longer falls."""
+"""Smaller steps once the loss no longer falls."""
 
 from typing import Any, NamedTuple
 
@@ -14,13 +14,12 @@ from ._scale import times
 
 
 class ReduceOnPlateauState(NamedTuple):
-    """What was seen so far.
+    """The values so far.
 
     `reduction`: the factor in force; `best_value`: the best mean value; `plateau_count` (int32):
-        means in a row
-    without improvement; `cooldown_count` (int32): means still to be passed over; `count` (int32)
-    and `avg_value`: the values gathered for the next mean. Floating scalars in the widest dtype of
-    the parameters, float32 at least.
+    means in a row without improvement; `cooldown_count` (int32): means still to be passed over;
+    `count` (int32) and `avg_value`: the values gathered for the next mean. Floating scalars have
+    the widest dtype of the parameters, float32 at least.
     """
 
     reduction: jax.Array
@@ -41,11 +40,11 @@ def reduce_on_plateau(
     accumulation_size: Scalar = 1,
     min_scale: Scalar = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """u = s · g, where s falls by `factor` each time the value has not improved for `patience` means.
+    """Scale by s, reduced by `factor` when the value has not improved for `patience` means.
 
-    Goes last in a chain. The value (a training or validation loss) is given to `update` as
-    `value=`, as `jf.train_step` does; `accumulation_size` values make one mean v, which improves on
-    the best one where v < best - rtol·|best| - atol.
+    Put it last in a chain: u = s · g. The value (a training or validation loss) is given to
+    `update` as `value=`, as `jf.train_step` does; `accumulation_size` values make one mean v, which
+    improves on the best one where v < best - rtol·|best| - atol.
 
     Args:
         factor: 0 < factor < 1.
@@ -100,13 +99,11 @@ def reduce_on_plateau(
 
     def init(params: Tree) -> ReduceOnPlateauState:
         trees.check_floating(where, params)
-        dtype = numerics.compute_dtype(
-            *(numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params))
-        )
+        dtypes = [numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params)]
+        dtype = numerics.compute_dtype(*dtypes)
         scale, best, mean = (jnp.full((), x, dtype) for x in (1, jnp.inf, 0))
-        plateau, cooldown, count = (
-            _base.first_count() for _ in range(3)
-        )  # three arrays: a state may be donated
+        # Three arrays, since a state may be donated.
+        plateau, cooldown, count = (_base.first_count() for _ in range(3))
         return ReduceOnPlateauState(scale, best, plateau, cooldown, count, mean, report(scale))
 
     def update(
@@ -115,9 +112,8 @@ def reduce_on_plateau(
         params: Tree = None,
         *,
         value: Scalar | None = None,
-        **extra_args: Any,
+        **_: Any,
     ) -> tuple[Tree, ReduceOnPlateauState]:
-        del extra_args
         _base.check_state(where, ReduceOnPlateauState, state)
         _base.check_gradients(where, updates, params)
         if value is None:
@@ -130,15 +126,16 @@ def reduce_on_plateau(
         mean = state.avg_value + (jnp.asarray(value, dtype) - state.avg_value) / count.astype(dtype)
         gathered = state._replace(count=count, avg_value=mean)
         is_full = count >= numerics.whole(accumulation_size)
-        new = jax.tree.map(lambda a, b: jnp.where(is_full, a, b), judged(gathered), gathered)
+        new = jax.tree.map(lambda a, b: jnp.where(is_full, a, b), compared(gathered), gathered)
         return times(where, new.reduction, updates), new._replace(
             hyperparameters=report(new.reduction)
         )
 
-    def judged(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
-        """The state after its mean was compared with the best one."""
+    def compared(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
+        """Compare the mean with the best one, and begin the next."""
         dtype = state.avg_value.dtype
-        best, mean = state.best_value, state.avg_value
+        best = state.best_value
+        mean = state.avg_value
         is_first = best == jnp.inf
         known = jnp.where(is_first, 0, best)
         margin = numerics.scalar(rtol, dtype) * jnp.abs(known) + numerics.scalar(atol, dtype)
@@ -146,18 +143,14 @@ def reduce_on_plateau(
         bad = jnp.where(improves, 0, _base.next_count(state.plateau_count))
         is_cooling = state.cooldown_count > 0
         reduces = ~is_cooling & (bad >= numerics.whole(patience))
-        smaller = jnp.maximum(
-            state.reduction * numerics.scalar(factor, dtype), numerics.scalar(min_scale, dtype)
-        )
+        smaller = state.reduction * numerics.scalar(factor, dtype)
+        smaller = jnp.maximum(smaller, numerics.scalar(min_scale, dtype))
+        rest = jnp.where(reduces, numerics.whole(cooldown), 0)
         return state._replace(
             reduction=jnp.where(reduces, smaller, state.reduction),
             best_value=jnp.where(improves, mean, best),
             plateau_count=jnp.where(is_cooling | reduces, 0, bad),
-            cooldown_count=jnp.where(
-                is_cooling,
-                state.cooldown_count - 1,
-                jnp.where(reduces, numerics.whole(cooldown), 0),
-            ),
+            cooldown_count=jnp.where(is_cooling, state.cooldown_count - 1, rest),
             count=_base.first_count(),
             avg_value=jnp.zeros((), dtype),
         )

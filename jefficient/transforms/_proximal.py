@@ -1,34 +1,27 @@
 """Proximal steps: penalties that set parameters to exactly zero.
 
 A proximal step must use the optimizer's own metric. After plain `sgd` that is one number, the rate,
-so `proximal_l1` and `proximal_elastic_net` follow it as the last of a chain. Behind Adam a
+so `proximal_l1` and `proximal_elastic_net` follow it, last in a chain. Behind Adam a
 threshold that is the same for all coordinates solves another problem than the penalised one;
 `proximal_adam` scales it as Adam scales the step.
 """
 
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import DType, Scalar, ScalarOrSchedule, Tree
 from . import _base
-from ._adam import Factors, check_moments, factors_at, init_moments, moments
-
-
-class ProximalState(NamedTuple):
-    """Updates made under a schedule (int32; 0 for fixed numbers), and the strengths in force at the last one."""
-
-    count: jax.Array
-    hyperparameters: _base.Report
+from ._scale_by_adam import Factors, factors_at, init_moments, moments
 
 
 class ProximalAdamState(NamedTuple):
-    """Updates made so far (int32) and Adam's moments, one leaf per parameter leaf, as in `ScaleByAdamState`."""
+    """Updates made so far (int32) and Adam's moments, as in `ScaleByAdamState`."""
 
     count: jax.Array
     mu: Tree
@@ -37,9 +30,9 @@ class ProximalAdamState(NamedTuple):
 
 
 def proximal_l1(strength: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
-    """θ + u ← soft(θ + u, strength), soft(x, s) = sign(x)·max(|x| - s, 0): exact zeros.
+    """Step to soft(θ + u, strength), soft(x, s) = sign(x)·max(|x| - s, 0): exact zeros.
 
-    Goes last in a chain.
+    Put it last in a chain.
 
     ``chain(sgd(η), proximal_l1(η·λ))`` minimises J(θ) + λ‖θ‖₁: its fixed point is the lasso
     solution, with its support. Behind Adam use `proximal_adam` instead. Some leaves alone:
@@ -71,15 +64,15 @@ def proximal_l1(strength: ScalarOrSchedule) -> optax.GradientTransformationExtra
         >>> jf.apply_updates(params, updates).tolist()
         [0.75, 0.0]
     """
-    return _proximal("jf.proximal_l1", soft, strength=strength)
+    return _proximal("jf.proximal_l1", _proximal_l1, strength=strength)
 
 
 def proximal_elastic_net(
     l1: ScalarOrSchedule, l2: ScalarOrSchedule
 ) -> optax.GradientTransformationExtraArgs:
-    """θ + u ← soft(θ + u, l1) / (1 + l2): the proximal step of l1·‖θ‖₁ + (l2/2)·‖θ‖².
+    """Step to soft(θ + u, l1) / (1 + l2), the proximal step of l1·‖θ‖₁ + (l2/2)·‖θ‖².
 
-    Goes last in a chain.
+    Put it last in a chain.
 
     ``chain(sgd(η), proximal_elastic_net(η·λ₁, η·λ₂))`` minimises J(θ) + λ₁‖θ‖₁ + (λ₂/2)‖θ‖².
 
@@ -107,7 +100,7 @@ def proximal_elastic_net(
         >>> print(jf.apply_updates(params, updates).round(3))
         [1. 0.]
     """
-    return _proximal("jf.proximal_elastic_net", _shrink, l1=l1, l2=l2)
+    return _proximal("jf.proximal_elastic_net", _proximal_elastic_net, l1=l1, l2=l2)
 
 
 def proximal_adam(
@@ -116,13 +109,15 @@ def proximal_adam(
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
     l1: ScalarOrSchedule = 0,
     l2: ScalarOrSchedule = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam on J(θ) + l1·‖θ‖₁ + (l2/2)·‖θ‖², the penalty by a proximal step in Adam's own metric: exact zeros.
+    """Step by Adam on J(θ) + l1·‖θ‖₁ + (l2/2)·‖θ‖², with exact zeros.
+
+    The penalty is a proximal step in Adam's own metric.
 
     s = η_t / (√(v̂ + eps_root) + eps) and θ ← soft(θ - s·m̂, s·l1) / (1 + s·l2), coordinate by
     coordinate. Its fixed point is that of the proximal gradient method: the lasso (or elastic net)
@@ -137,7 +132,7 @@ def proximal_adam(
             gradient is zero has no metric.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
-        nesterov: whether to evaluation one step ahead. Static.
+        nesterov: whether to use Nesterov momentum. Static.
         l1: strength of ‖θ‖₁, 0 <= l1 < inf: a number, traced or not, or a schedule. Not multiplied
             by η.
         l2: strength of ½‖θ‖², 0 <= l2 < inf: a number, traced or not, or a schedule. Not multiplied
@@ -168,19 +163,19 @@ def proximal_adam(
         [0.75, 0.0]
     """
     where = "jf.proximal_adam"
-    check_moments(where, b1, b2, eps, eps_root, mu_dtype, nesterov)
-    _base.check_unless_schedule(
-        checks.check_not_negative, where, learning_rate=learning_rate, l1=l1, l2=l2
-    )
     fixed = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
     scheduled = {"learning_rate": learning_rate, "l1": l1, "l2": l2}
+    checks.check_decay(where, b1=b1, b2=b2)
+    checks.check_not_negative(where, eps=eps, eps_root=eps_root)
+    checks.check_dtype(where, mu_dtype=mu_dtype)
+    checks.check_flag(where, nesterov=nesterov)
+    _base.check_not_negative(where, scheduled)
 
     def init(params: Tree) -> ProximalAdamState:
         count = _base.first_count()
         now = _base.values_at(where, scheduled, count)
-        return ProximalAdamState(
-            count, *init_moments(where, params, mu_dtype), _base.report(where, **now, **fixed)
-        )
+        mu, nu = init_moments(where, params, mu_dtype)
+        return ProximalAdamState(count, mu, nu, _base.report(where, **now, **fixed))
 
     def update(
         updates: Tree, state: ProximalAdamState, params: Tree
@@ -188,87 +183,72 @@ def proximal_adam(
         _base.check_params(where, params)
         now = _base.values_at(where, scheduled, state.count)
         count = _base.next_count(state.count)
-        factors = factors_at(b1, b2, eps, eps_root, nesterov, count)
 
-        def leaf(
-            g: jax.Array, p: Any, m: jax.Array, v: jax.Array
-        ) -> tuple[jax.Array, jax.Array, jax.Array]:
-            numbers = {
-                name: numerics.scalar(x, numerics.real_dtype(g.dtype)) for name, x in now.items()
-            }
-            return _adam_leaf(g, numerics.array(p), m, v, factors(g.dtype), **numbers)
+        def numbers(real: DType) -> tuple[Factors | jax.Array, ...]:
+            factors = factors_at(real, count, nesterov, **fixed)
+            return (factors, *(numerics.scalar(x, real) for x in now.values()))
 
         u, mu, nu = trees.map_leaves(
-            where, leaf, updates, reads=(params,), states=(state.mu, state.nu)
+            where,
+            _proximal_adam,
+            updates,
+            reads=(params,),
+            states=(state.mu, state.nu),
+            numbers=numbers,
+            like_params=True,
         )
         return u, ProximalAdamState(count, mu, nu, _base.report(where, **now, **fixed))
 
     return _base.transformation(where, ProximalAdamState, init, update)
 
 
-@functools.partial(jax.jit, inline=True)
-def _adam_leaf(
+def _proximal_adam(
     g: jax.Array,
     p: jax.Array,
     m: jax.Array,
     v: jax.Array,
     f: Factors,
-    *,
     learning_rate: jax.Array,
     l1: jax.Array,
     l2: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     m_hat, scale, m, v = moments(g, m, v, f)
     s = learning_rate / scale
-    x = p.astype(m_hat.dtype) - s.astype(m_hat.dtype) * m_hat
-    return _step_to(_shrink(x, s * l1, s * l2), p), m, v
+    return _elastic_net(p - s * m_hat, s * l1, s * l2) - p, m, v
 
 
 def _proximal(
-    where: str, shrink: Callable[..., jax.Array], **strengths: ScalarOrSchedule
+    where: str, equation: Callable[..., tuple[jax.Array]], **strengths: ScalarOrSchedule
 ) -> optax.GradientTransformationExtraArgs:
-    """θ + u ← shrink(θ + u, *strengths)."""
-    _base.check_unless_schedule(checks.check_not_negative, where, **strengths)
-
-    def init(_: Tree) -> ProximalState:
-        count = _base.first_count()
-        return ProximalState(count, _base.report(where, **_base.values_at(where, strengths, count)))
-
-    def update(updates: Tree, state: ProximalState, params: Tree) -> tuple[Tree, ProximalState]:
+    def apply(updates: Tree, params: Tree, *now: Scalar) -> Tree:
         _base.check_params(where, params)
-        now = _base.values_at(where, strengths, state.count)
-
-        def leaf(u: jax.Array, p: jax.Array) -> tuple[jax.Array]:
-            dtype = numerics.compute_dtype(u.dtype, jnp.result_type(p))
-            at = {name: numerics.scalar(x, numerics.real_dtype(dtype)) for name, x in now.items()}
-            p = numerics.array(p)
-            return (_step_to(shrink(p.astype(dtype) + u.astype(dtype), **at), p),)
-
-        (u,) = trees.map_leaves(where, leaf, updates, reads=(params,))
-        return u, ProximalState(
-            _base.count_under(strengths, state.count), _base.report(where, **now)
+        (u,) = trees.map_leaves(
+            where, equation, updates, reads=(params,), numbers=now, like_params=True
         )
+        return u
 
-    return _base.transformation(where, ProximalState, init, update)
+    return _base.scheduled(where, strengths, apply)
+
+
+def _proximal_l1(u: jax.Array, p: jax.Array, strength: jax.Array) -> tuple[jax.Array]:
+    return (soft(p + u, strength) - p,)
+
+
+def _proximal_elastic_net(
+    u: jax.Array, p: jax.Array, l1: jax.Array, l2: jax.Array
+) -> tuple[jax.Array]:
+    return (_elastic_net(p + u, l1, l2) - p,)
+
+
+def _elastic_net(x: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
+    return soft(x, l1) / (1 + l2)
 
 
 def soft(x: jax.Array, strength: jax.Array) -> jax.Array:
-    """x moved towards zero by `strength`, and exactly zero where it is no further from it; never away from zero."""
-    strength = jnp.where(
-        strength < 0, 0, strength
-    )  # at zero `maximum` would halve the gradient in it
+    """Move x towards zero by `strength`, to exactly zero where it is no further away."""
+    # A negative strength must not move x away; at zero `maximum` would halve the gradient in it.
+    strength = jnp.where(strength < 0, 0, strength)
     size = jnp.abs(x)
-    is_kept = size > strength
-    direction = (
-        x / jnp.where(is_kept, size, 1).astype(x.dtype) if jnp.iscomplexobj(x) else jnp.sign(x)
-    )
-    return jnp.where(is_kept, x - strength.astype(x.dtype) * direction, 0)
-
-
-def _shrink(x: jax.Array, l1: jax.Array, l2: jax.Array) -> jax.Array:
-    return soft(x, l1) / (1 + l2).astype(x.dtype)
-
-
-def _step_to(new_p: jax.Array, p: jax.Array) -> jax.Array:
-    """The update from `p` to `new_p`, in the parameter's dtype: from p to zero it is exactly -p."""
-    return (new_p - p.astype(new_p.dtype)).astype(p.dtype)
+    is_left = size > strength
+    direction = x / jnp.where(is_left, size, 1) if jnp.iscomplexobj(x) else jnp.sign(x)
+    return jnp.where(is_left, x - strength * direction, 0)

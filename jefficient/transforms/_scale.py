@@ -1,15 +1,15 @@
 """Updates times a number: fixed, a learning rate, or a schedule."""
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
-from .._core.typing import Scalar, ScalarOrSchedule, Schedule, Tree
+from .._core.typing import DType, Scalar, ScalarOrSchedule, Schedule, Tree
 from . import _base
+from ._names import public, reporting_as
 
 
 class ScaleState(NamedTuple):
@@ -18,15 +18,8 @@ class ScaleState(NamedTuple):
     hyperparameters: _base.Report
 
 
-class ScaleByScheduleState(NamedTuple):
-    """Updates made under a schedule (int32; 0 for a fixed number), and the factor in force at the last one."""
-
-    count: jax.Array
-    hyperparameters: _base.Report
-
-
 def identity() -> optax.GradientTransformationExtraArgs:
-    """Updates as they are.
+    """Return the updates as they are.
 
     Returns:
         A transform with an empty state.
@@ -37,21 +30,17 @@ def identity() -> optax.GradientTransformationExtraArgs:
         >>> tx.update({"w": 1.0}, tx.init({"w": 1.0}))[0]
         {'w': 1.0}
     """
-    return passes("jf.identity")
-
-
-def passes(where: str) -> optax.GradientTransformationExtraArgs:
-    """`identity` under the name of the public factory `where`, for errors."""
+    where, _ = public("jf.identity")
     return _base.transformation(
         where,
-        _base.EmptyState,
-        lambda _: _base.EmptyState(),
+        optax.EmptyState,
+        lambda _: optax.EmptyState(),
         lambda updates, state, _: (updates, state),
     )
 
 
 def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
-    """u = step_size · g.
+    """Multiply the updates by a number: u = step_size · g.
 
     Args:
         step_size: the factor, finite, any sign; may be traced.
@@ -82,7 +71,9 @@ def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
 
 
 def scale_by_schedule(step_size_fn: Schedule) -> optax.GradientTransformationExtraArgs:
-    """u = step_size_fn(t) · g, t = 0, 1, 2, … the number of updates made before.
+    """Multiply the updates by a schedule: u = step_size_fn(t) · g.
+
+    t = 0, 1, 2, … is the number of updates made before.
 
     Args:
         step_size_fn: a schedule, int32 step of shape () to a number.
@@ -105,16 +96,16 @@ def scale_by_schedule(step_size_fn: Schedule) -> optax.GradientTransformationExt
     """
     if not callable(step_size_fn):
         raise ArgumentTypeError(
-            f"jf.scale_by_schedule: step_size_fn must be a function of the step, got {step_size_fn!r}. "
-            f"For a fixed number use jf.scale."
+            f"jf.scale_by_schedule: step_size_fn must be a function of the step, got "
+            f"{step_size_fn!r}. For a fixed number use jf.scale."
         )
-    return _scale_by("jf.scale_by_schedule", "step_size", step_size_fn, sign=1)
+    return _scale_by("jf.scale_by_schedule", {"step_size": step_size_fn}, sign=1)
 
 
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
 ) -> optax.GradientTransformationExtraArgs:
-    """u = -η_t · g: the step downhill.
+    """Step downhill: u = -η_t · g.
 
     Args:
         learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule; None leaves the
@@ -135,48 +126,36 @@ def scale_by_learning_rate(
         [-1.0, -2.0]
     """
     checks.check_flag("jf.scale_by_learning_rate", flip_sign=flip_sign)
-    if learning_rate is None:
-        return passes("jf.scale_by_learning_rate")
-    return step_downhill("jf.scale_by_learning_rate", learning_rate, flip_sign)
+    if learning_rate is not None:
+        return step_downhill(learning_rate, flip_sign)
+    with reporting_as("jf.scale_by_learning_rate"):
+        return identity()
 
 
 def step_downhill(
-    where: str, learning_rate: ScalarOrSchedule, flip_sign: bool = True
+    learning_rate: ScalarOrSchedule, flip_sign: bool = True
 ) -> optax.GradientTransformationExtraArgs:
-    """`scale_by_learning_rate` under the name of the public factory `where`, for errors and the report."""
-    _base.check_unless_schedule(checks.check_not_negative, where, learning_rate=learning_rate)
-    return _scale_by(where, "learning_rate", learning_rate, sign=-1 if flip_sign else 1)
+    """Return `scale_by_learning_rate` of a rate that must not be None."""
+    where, numbers = public("jf.scale_by_learning_rate", learning_rate=learning_rate)
+    return _scale_by(where, numbers, sign=-1 if flip_sign else 1)
 
 
 def _scale_by(
-    where: str, name: str, number: ScalarOrSchedule, sign: int
+    where: str, numbers: dict[str, ScalarOrSchedule], sign: int
 ) -> optax.GradientTransformationExtraArgs:
-    def init(_: Tree) -> ScaleByScheduleState:
-        count = _base.first_count()
-        return ScaleByScheduleState(
-            count, _base.report(where, **{name: _base.value_at(where, name, number, count)})
-        )
-
-    def update(
-        updates: Tree, state: ScaleByScheduleState, _: Tree
-    ) -> tuple[Tree, ScaleByScheduleState]:
-        value = _base.value_at(where, name, number, state.count)
-        new_state = ScaleByScheduleState(
-            _base.count_under(number, state.count), _base.report(where, **{name: value})
-        )
-        return times(where, value, updates, sign), new_state
-
-    return _base.transformation(where, ScaleByScheduleState, init, update)
+    return _base.scheduled(
+        where, numbers, lambda updates, _, factor: times(where, factor, updates, sign)
+    )
 
 
 def times(where: str, factor: Scalar, updates: Tree, sign: int = 1) -> Tree:
-    """Every leaf times ``sign · factor``."""
+    """Multiply every leaf by ``sign · factor``."""
 
-    @functools.cache
-    def signed(dtype: Any) -> jax.Array:
-        return sign * numerics.scalar(factor, dtype)  # an unsigned factor has no -1
+    def signed(dtype: DType) -> tuple[jax.Array]:
+        return (sign * numerics.scalar(factor, dtype),)  # an unsigned factor has no -1
 
-    def leaf(g: jax.Array) -> tuple[jax.Array]:
-        return (numerics.scaled(g, signed(numerics.compute_dtype(g.dtype))),)
+    return trees.map_leaves(where, scaled, updates, numbers=signed)[0]
 
-    return trees.map_leaves(where, leaf, updates)[0]
+
+def scaled(g: jax.Array, factor: jax.Array) -> tuple[jax.Array]:
+    return (factor * g,)

@@ -1,33 +1,37 @@
 """Stochastic gradient descent, with momentum."""
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
+from jax.typing import DTypeLike
 
-from .._core import checks, numerics, trees
+from .._core import checks, trees
 from .._core.typing import Scalar, ScalarOrSchedule, Tree
 from . import _base
 from ._chain import chain
-from ._scale import passes, step_downhill
+from ._names import public, reporting_as
+from ._scale import identity, step_downhill
 
 
 class TraceState(NamedTuple):
-    """Decayed sum of gradients, one leaf per parameter leaf, in the parameter's dtype or `accumulator_dtype`."""
+    """Decayed sum of gradients, one leaf per parameter leaf.
+
+    It has the parameter's dtype, or `accumulator_dtype`.
+    """
 
     trace: Tree
     hyperparameters: _base.Report
 
 
 def trace(
-    decay: Scalar, nesterov: bool = False, accumulator_dtype: Any = None
+    decay: Scalar, nesterov: bool = False, accumulator_dtype: DTypeLike | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    """Momentum: m ← g + decay · m; u = m, or with Nesterov u = g + decay · m.
+    """Sum gradients with a decay: m ← g + decay · m; u = m, or with Nesterov u = g + decay · m.
 
     Args:
         decay: the momentum, 0 <= decay <= 1 (1 sums all gradients); may be traced.
-        nesterov: whether to evaluation one step ahead. Static.
+        nesterov: whether to use Nesterov momentum. Static.
         accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for
             bfloat16 with a momentum of 0.99 or more, where small gradients would no longer change
             the sum. Static.
@@ -53,59 +57,48 @@ def trace(
         >>> updates.tolist()
         [1.75, 3.5]
     """
-    return _trace("jf.trace", "decay", decay, nesterov, accumulator_dtype)
-
-
-@functools.partial(jax.jit, inline=True, static_argnums=3)
-def _leaf(
-    g: jax.Array, m: jax.Array, decay: jax.Array, nesterov: bool
-) -> tuple[jax.Array, jax.Array]:
-    g32 = g.astype(decay.dtype)
-    new_m = g32 + decay * m.astype(decay.dtype)
-    u = g32 + decay * new_m if nesterov else new_m
-    return u.astype(g.dtype), new_m.astype(m.dtype)
-
-
-def _trace(
-    where: str, name: str, decay: Scalar, nesterov: bool, accumulator_dtype: Any
-) -> optax.GradientTransformationExtraArgs:
-    checks.check_share(where, **{name: decay})
+    where, numbers = public("jf.trace", decay=decay)
+    checks.check_share(where, **numbers)
     checks.check_flag(where, nesterov=nesterov)
     checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
+    equation = _nesterov if nesterov else _momentum
 
     def init(params: Tree) -> TraceState:
         m = trees.zeros_like(
             where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype
         )
-        return TraceState(m, _base.report(where, **{name: decay}))
+        return TraceState(m, _base.report(where, **numbers))
 
     def update(updates: Tree, state: TraceState, _: Tree) -> tuple[Tree, TraceState]:
-        @functools.cache
-        def decay_in(dtype: Any) -> jax.Array:
-            return numerics.scalar(decay, dtype)
-
-        def leaf(g: jax.Array, m: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return _leaf(g, m, decay_in(numerics.compute_dtype(g.dtype, m.dtype)), nesterov)
-
-        u, m = trees.map_leaves(where, leaf, updates, states=(state.trace,))
-        return u, TraceState(m, _base.report(where, **{name: decay}))
+        u, m = trees.map_leaves(where, equation, updates, states=(state.trace,), numbers=(decay,))
+        return u, TraceState(m, _base.report(where, **numbers))
 
     return _base.transformation(where, TraceState, init, update)
+
+
+def _momentum(g: jax.Array, m: jax.Array, decay: jax.Array) -> tuple[jax.Array, jax.Array]:
+    m = g + decay * m
+    return m, m
+
+
+def _nesterov(g: jax.Array, m: jax.Array, decay: jax.Array) -> tuple[jax.Array, jax.Array]:
+    m = g + decay * m
+    return g + decay * m, m
 
 
 def sgd(
     learning_rate: ScalarOrSchedule,
     momentum: Scalar | None = None,
     nesterov: bool = False,
-    accumulator_dtype: Any = None,
+    accumulator_dtype: DTypeLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Stochastic gradient descent: θ ← θ - η_t · m, with m ← g + momentum · m.
+    """Step by stochastic gradient descent: θ ← θ - η_t · m, with m ← g + momentum · m.
 
     Args:
         learning_rate: η, 0 <= η < inf: a number, traced or not, or a schedule.
-        momentum: 0 <= momentum <= 1, may be traced; None for none (then there is no sum to keep:
-            static).
-        nesterov: whether momentum evaluations one step ahead. Static.
+        momentum: 0 <= momentum <= 1, may be traced; None for none: then there is no sum to keep.
+            Whether it is None is static.
+        nesterov: whether to use Nesterov momentum. Static.
         accumulator_dtype: dtype of the sum; by default each parameter's, but "float32" is right for
             bfloat16 with a momentum of 0.99 or more, where small gradients would no longer change
             the sum. Static.
@@ -132,11 +125,9 @@ def sgd(
         >>> bool(jnp.linalg.norm(params) < 0.02)
         True
     """
-    where = "jf.sgd"
-    checks.check_flag(where, nesterov=nesterov)
-    momentum_of = (
-        passes(where)
-        if momentum is None
-        else _trace(where, "momentum", momentum, nesterov, accumulator_dtype)
-    )
-    return chain(momentum_of, step_downhill(where, learning_rate))
+    checks.check_flag("jf.sgd", nesterov=nesterov)
+    with reporting_as("jf.sgd", decay="momentum"):
+        sum_or_gradient = (
+            identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
+        )
+        return chain(sum_or_gradient, step_downhill(learning_rate))

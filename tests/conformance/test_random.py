@@ -1,4 +1,4 @@
-"""The laws on trees, shapes, dtypes and numbers that nobody chose."""
+"""The laws on random trees, shapes, dtypes and numbers."""
 
 import functools
 

@@ -1,4 +1,7 @@
-"""The laws every schedule obeys: those of `jefficient.testing`, and those that need an invalid value or a twin."""
+"""The laws that every schedule obeys.
+
+Those of `jefficient.testing`, and those that need an invalid value or optax's twin.
+"""
 
 import jax
 import jax.numpy as jnp

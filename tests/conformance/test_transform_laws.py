@@ -1,4 +1,7 @@
-"""The laws every transform obeys: those of `jefficient.testing`, and those that need an invalid value or a twin."""
+"""The laws that every transform obeys.
+
+Those of `jefficient.testing`, and those that need an invalid value or optax's twin.
+"""
 
 import functools
 
@@ -104,6 +107,6 @@ def test_another_transform_s_state_is_refused(row):
 
 
 @pytest.mark.parametrize("row", [row for row in TRANSFORMS if row.needs_params], ids=str)
-def test_missing_parameters_are_asked_for(row):
+def test_missing_parameters_are_refused(row):
     with pytest.raises(jf.JefficientError, match="parameters, got params=None"):
         row.build().update(GRADS, row.build().init(PARAMS))

@@ -1,4 +1,4 @@
-"""Modules of equinox trained by our transforms: the real equinox, with leaves that have no gradient.
+"""Modules of equinox, with leaves that have no gradient, trained by our transforms.
 
 Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the
 standard one.
@@ -23,7 +23,7 @@ Y = jnp.sin(X.sum(axis=1))
 
 
 class Model(eqx.Module):
-    """Every kind of leaf: trained arrays, integers, a key, a function, a Python number, None, and a static function."""
+    """Every kind of leaf: arrays to train, integers, a key, a function, a Python number, None."""
 
     layers: list
     columns: jax.Array
@@ -60,7 +60,7 @@ def loss(model):
 
 
 def train(tx, params_of=trained, apply=eqx.apply_updates):
-    """The model, the state and the losses; `params_of` says what `update` gets as its parameters."""
+    """Return the model, the state and the losses; `update` gets `params_of(model)`."""
     model = Model(jax.random.key(1))
     state = tx.init(trained(model))
 

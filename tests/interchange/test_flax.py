@@ -1,4 +1,4 @@
-"""Models of flax (linen with its TrainState, nnx with its Optimizer) trained by our transforms: the real flax.
+"""Models of flax trained by our transforms: linen with its TrainState, nnx with its Optimizer.
 
 Ours run under strict dtype promotion; optax's Adam mixes dtypes, so the twins run under the
 standard one.

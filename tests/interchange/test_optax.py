@@ -1,4 +1,4 @@
-"""jefficient inside optax's functions, and optax inside jefficient's: the real optax, several steps, jit and scan.
+"""jefficient inside optax's functions, and optax inside jefficient's, over several steps.
 
 Ours run under strict dtype promotion. optax's own arithmetic (its Adam, some of its wrappers) mixes
 dtypes, so what contains it is marked "standard".

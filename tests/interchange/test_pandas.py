@@ -16,8 +16,8 @@ def loss(params, batch):
     return jnp.mean((batch["x"] @ params - batch["y"]) ** 2)
 
 
-def run(x, y, rates, **held_out):
-    task = jf.Task(init=tiny.init, loss=loss, data={"x": x, "y": y}, **held_out)
+def run(x, y, rates, **validation_set):
+    task = jf.Task(init=tiny.init, loss=loss, data={"x": x, "y": y}, **validation_set)
     return tiny.sweep(task, jf.grid(learning_rate=rates), steps=5)
 
 
@@ -26,16 +26,16 @@ SERIES = pd.Series(tiny.Y.astype(float), index=FRAME.index)
 
 
 @pytest.mark.parametrize(
-    "rows", [(FRAME, SERIES), (jnp.asarray(tiny.X), jnp.asarray(tiny.Y))], ids=["pandas", "jax"]
+    "examples", [(FRAME, SERIES), (jnp.asarray(tiny.X), jnp.asarray(tiny.Y))], ids=["pandas", "jax"]
 )
-def test_rows_may_be_of_numpy_jax_and_pandas(rows):
+def test_examples_may_be_of_numpy_jax_and_pandas(examples):
     expected = run(tiny.X, tiny.Y, np.array(RATES), validation=0.2)
-    result = run(*rows, pd.Series(RATES), validation=0.2)
+    result = run(*examples, pd.Series(RATES), validation=0.2)
     np.testing.assert_array_equal(result.dataset["valid_loss"], expected.dataset["valid_loss"])
     assert result.space == expected.space
-    held_out = {"x": rows[0][:10], "y": rows[1][:10]}
-    by_rows = run(*rows, jnp.array(RATES), validation=held_out, test=held_out)
-    np.testing.assert_allclose(by_rows.test["test_loss"].item(), by_rows.best().score, rtol=1e-6)
+    validation_set = {"x": examples[0][:10], "y": examples[1][:10]}
+    by_table = run(*examples, jnp.array(RATES), validation=validation_set, test=validation_set)
+    np.testing.assert_allclose(by_table.test["test_loss"].item(), by_table.best().score, rtol=1e-6)
 
 
 def test_tables_come_out_as_pandas():

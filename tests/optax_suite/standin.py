@@ -1,4 +1,4 @@
-"""A pytest plugin for optax's own tests: where a test names a function of optax, it gets jefficient's of that name.
+"""A pytest plugin for optax's own tests: it puts jefficient's functions in the place of optax's.
 
 Load it with ``-p standin`` (this folder on PYTHONPATH) in a process of its own. It reads two
 environment variables: OPTAX_SUITE_REPORT, the file to write, ``{case: {"outcome": …, "failure": …,
@@ -79,7 +79,7 @@ def counterparts():
 
 
 def counted(name, theirs):
-    """Our function, counting its calls. Its signature is ours, the annotations optax's: some tests select by them."""
+    """Count the calls of our function; its annotations are optax's, since some tests select by them."""
     function = getattr(jf, name)
 
     @functools.wraps(function)
@@ -97,7 +97,7 @@ def counted(name, theirs):
 
 
 def plateau_state(*, scale, **fields):
-    """Our state from optax's fields: the factor is called `reduction`, and the report is written, never read."""
+    """Make our state of optax's fields: `scale` is called `reduction`; the report is not read."""
     return ReduceOnPlateauState(reduction=scale, **fields, hyperparameters={})
 
 

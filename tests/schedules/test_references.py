@@ -291,7 +291,7 @@ def test_what_pieces_are_not_given():
         jf.join_schedules([one, one, one], [5, 5])
     with pytest.raises(TypeError, match=r"every schedule must be a function of the step, got 0\.1"):
         jf.join_schedules([one, 0.1], [5])
-    with pytest.raises(ValueError, match="boundaries and scales must be as many, got 2 and 1"):
+    with pytest.raises(ValueError, match="boundaries and scales must be equally many, got 2 and 1"):
         jf.piecewise_constant_schedule(1.0, ([1, 2], [0.5]))
     with pytest.raises(
         TypeError, match=r"must be a dict or a pair \(boundaries, scales\), got 0\.5"
@@ -307,7 +307,7 @@ def test_what_pieces_are_not_given():
         ValueError, match=r"exponential_decay: 0 < decay_rate < inf must hold, got decay_rate=inf"
     ):
         jf.exponential_decay(1.0, 10, float("inf"))
-    with pytest.raises(ValueError, match="there must be a cycle at least"):
+    with pytest.raises(ValueError, match="there must be at least one cycle"):
         jf.sgdr_schedule([])
     with pytest.raises(
         ValueError, match=r"jf.linear_schedule: 0 < transition_steps < inf must hold, got .*=0"

@@ -28,7 +28,7 @@ def test_float16_neither_underflows_nor_overflows():
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, "float32", np.dtype("float32")], ids=str)
-def test_accumulators_take_the_dtype_asked_for(dtype):
+def test_accumulators_take_the_dtype_given(dtype):
     params = jnp.ones(2, jnp.float16)
     for state in (
         jf.sgd(0.1, 0.9, accumulator_dtype=dtype).init(params)[0].trace,
@@ -133,7 +133,7 @@ def test_a_rate_of_none_leaves_updates_alone():
     ]
 
 
-def test_chain_says_what_it_was_given():
+def test_chain_refuses_what_is_no_transform():
     with pytest.raises(
         TypeError, match=r"argument 1 must be .*, got <function adam .*\. Did you mean"
     ):
@@ -189,7 +189,7 @@ def test_hypergradients_are_finite_where_a_gradient_is_zero(number):
 
 
 def test_a_decay_of_zero_has_its_gradient():
-    """At the first update the correction undoes b1 and b2: no slope; later ones have that of a mean."""
+    """The first update does not depend on b1 and b2, since the correction undoes them."""
 
     def total(steps, **decay):
         tx = jf.scale_by_adam(**decay, eps_root=1e-3)
@@ -253,6 +253,24 @@ def test_errors_name_the_function_and_the_tree():
         jf.sgd(10**400)
 
 
+def test_parts_report_as_the_function_that_was_called():
+    with pytest.raises(ValueError, match=r"jf\.nadamw: 0 <= weight_decay < inf must hold, got"):
+        jf.nadamw(0.1, weight_decay=-1.0)
+    with pytest.raises(ValueError, match=r"jf\.l2_decay: 0 <= strength < inf must hold, got"):
+        jf.l2_decay(-1.0)  # the error before left no name behind
+    with pytest.raises(ValueError, match=r"jf\.sgd: 0 <= momentum <= 1 must hold, got"):
+        jf.sgd(0.1, momentum=2.0)
+    with pytest.raises(TypeError, match=r"jf\.adamw: mask must hold True or False"):
+        jf.adamw(0.1, mask=0.5).init(jnp.ones(2))
+    with pytest.raises(TypeError, match=r"jf\.adam: learning_rate must be a number, got"):
+        jf.adam(None)
+    tx = jf.chain(jf.nadam(0.1), jf.trace(0.5))
+    assert list(jf.hyperparameters(tx.init(jnp.ones(2))))[-2:] == [
+        "nadam.learning_rate",
+        "trace.decay",
+    ]
+
+
 def test_structure_cannot_be_traced():
     with pytest.raises(TypeError, match="nesterov must be True or False"):
         jf.sgd(0.1, 0.9, nesterov=jnp.array(True))
@@ -305,7 +323,7 @@ def test_optax_inject_hyperparams_and_tree_map_params_take_our_transforms():
 
 @pytest.mark.parametrize("b", [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9995, 0.9999, 0.99999])
 def test_bias_correction_is_right_to_2e_7(b):
-    """Up to 2³¹ - 1 steps, against exact arithmetic; with b rounded to float32 where it is traced."""
+    """Up to 2³¹ - 1 steps, against exact arithmetic; a traced b is rounded to float32."""
     steps = np.unique(np.geomspace(1, 2**31 - 1, 200).astype(np.int64))
 
     def inverse(b, t):

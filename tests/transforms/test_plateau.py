@@ -78,7 +78,7 @@ def test_a_value_that_is_not_a_number_does_not_improve():
     assert run([1.0, np.nan, np.nan], factor=0.5, patience=2).tolist() == [1.0, 1.0, 0.5]
 
 
-def test_the_value_is_asked_for():
+def test_a_missing_value_is_refused():
     tx = jf.reduce_on_plateau()
     with pytest.raises(
         jf.JefficientError, match="update must be given the value to watch, got value=None"

@@ -149,7 +149,7 @@ def test_every_step_against_the_paper(name):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_float64_against_the_paper(name):
-    """In float64 the very formula shows: eps inside the root or a step off by one cannot hide in rounding."""
+    """In float64 eps inside the root, or a step off by one, cannot hide in rounding."""
     ours, _, reference = OPTIMIZERS[name]
 
     def body(carry, g):

@@ -1,4 +1,4 @@
-"""apply_if_finite, accumulate, flatten, masked, partition, named_chain: what they promise beyond the laws."""
+"""What apply_if_finite, accumulate, flatten, masked and partition promise beyond the laws."""
 
 import chex
 import jax
@@ -44,7 +44,7 @@ class TestAccumulate:
         "factory", [lambda: jf.sgd(0.1, 0.9), lambda: jf.adamw(0.1, weight_decay=0.1)]
     )
     def test_is_one_batch_of_all(self, k, factory):
-        """k micro-batches give the update of the batch they are parts of; in between nothing moves."""
+        """k microbatches give the update of the whole batch; in between nothing moves."""
         small = grads_like(PARAMS, 3 * k)
         large = jax.tree.map(lambda g: g.reshape(3, k, *g.shape[1:]).mean(1), small)
         updates, _ = run(jf.accumulate(factory(), k), small)
@@ -121,7 +121,7 @@ class TestAccumulate:
         assert jf.hyperparameters(state)["accumulate.every_k"] == 3
 
     def test_functions_among_the_arguments_and_other_dtypes_of_updates(self):
-        """What a line search needs, and a proximal step of float32 parameters behind bfloat16 gradients."""
+        """A line search needs it; so does a proximal step behind bfloat16 gradients."""
         params = jnp.array([0.3, -2.0])
         loss = lambda p: jnp.sum(p**2)  # noqa: E731
         for wrap in (lambda tx: jf.accumulate(tx, 1), lambda tx: jf.apply_if_finite(tx, 3)):
