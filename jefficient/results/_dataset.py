@@ -49,8 +49,8 @@ class Labels:
     """What the axes are called.
 
     Attributes:
-        columns: for each hyperparameter its label in every configuration, as `Space.shown` has
-            them.
+        columns: for each hyperparameter its label in every configuration, as `Space.labels` has
+            it.
         hashes: of every configuration.
         training_rows: of every fold; 0 where there are no rows.
         validation_rows: of every fold; 0 where none are held out.

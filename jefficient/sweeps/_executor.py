@@ -78,7 +78,7 @@ def run_in_parts(
     )
     folders = _folders(options.directory, len(parts))
     calls = [
-        (common, _packed((spec.space.part(configs), folder)))
+        (common, _packed((spec.space.subset(configs), folder)))
         for configs, folder in zip(parts, folders, strict=True)
     ]
     begun, done, counted = time.monotonic(), dict[int, Done](), list[_Counted]()

@@ -67,7 +67,7 @@ def refit(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int) -> Repla
             "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows."
         )
     group = next(group for group in spec.groups if config in group.configs)
-    one = spec.space.part([config])
+    one = spec.space.subset([config])
     settings = dataclasses.replace(
         spec.settings,
         batch_size=None if "batch_size" in one.names else group.static["batch_size"],

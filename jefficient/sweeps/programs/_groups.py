@@ -132,7 +132,7 @@ def programs(
     ]
     numbers = {name: space.numbers(name) for name in names}
     statics = [name for name in space.names if name not in (*names, "steps")]
-    contents = [space.contents(name) for name in statics]
+    contents = [space.identities(name) for name in statics]
     groups: dict[tuple, list[int]] = {}
     for i in range(len(space)):
         groups.setdefault(tuple(column[i] for column in contents), []).append(i)
