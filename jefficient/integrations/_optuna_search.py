@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError, JefficientError, JefficientWarning
 from ..results import Status, at_evaluations, counted_evaluations, status_of
-from ..spaces import Choice, LogUniform, Range, Space, points, static_combinations
+from ..spaces import Choice, LogUniform, Range, Space, from_points, static_combinations
 from ..sweeps._search import Goal
 from ._optuna import WHERE
 from ._optuna_storage import Heartbeats, opened
@@ -88,7 +88,7 @@ class OptunaSearch:
     def example(self) -> Space:
         """The lowest number of each range, the first value of each choice."""
         first = {name: [0 if isinstance(x, Choice) else x.low] for name, x in self._ranges.items()}
-        return points(self._ranges, first)[0]
+        return from_points(self._ranges, first)[0]
 
     def begin(self, goal: Goal) -> None:
         """Open the study, or begin it."""
@@ -130,7 +130,7 @@ class OptunaSearch:
                 name: x + [self._number(t, name) for t in trials]
                 for name, x in self._columns.items()
             }
-            space, places = points(self._ranges, columns)
+            space, places = from_points(self._ranges, columns)
             self._asked = list(zip(trials, places[known:].tolist(), strict=True))
             if len(space) > known:
                 new = [int(np.flatnonzero(places == i)[0]) for i in range(known, len(space))]
@@ -138,7 +138,7 @@ class OptunaSearch:
                     name: x[:known] + [x[i] for i in new] for name, x in columns.items()
                 }
                 self._numbers += [trials[i - known].number for i in new]
-                return space.part(range(known, len(space)))
+                return space.subset(range(known, len(space)))
             self._tell_all()
         return None
 
@@ -151,7 +151,7 @@ class OptunaSearch:
         """All configurations trained."""
         if not self._outcomes:
             raise JefficientError(f"{WHERE}: the search ended before anything was trained.")
-        return points(self._ranges, self._columns)[0]
+        return from_points(self._ranges, self._columns)[0]
 
     def labelled(self, dataset: xr.Dataset) -> xr.Dataset:
         """With the numbers of the trials, and the name of the study."""

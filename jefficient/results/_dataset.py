@@ -51,7 +51,7 @@ class Labels:
     """Labels along the axes.
 
     Attributes:
-        columns: for each hyperparameter its label in every configuration, as in `Space.shown`.
+        columns: for each hyperparameter its label in every configuration, as in `Space.labels`.
         hashes: of every configuration.
         training_examples: how many each fold has; 0 where the data are not examples.
         validation_examples: how many each fold has; 0 without validation.

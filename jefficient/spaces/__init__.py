@@ -3,9 +3,9 @@
 from ._draws import checked_ranges as checked_ranges
 from ._draws import random as random
 from ._draws import sobol as sobol
+from ._from_points import from_points as from_points
+from ._from_points import static_combinations as static_combinations
 from ._grid import grid as grid
-from ._points import points as points
-from ._points import static_combinations as static_combinations
 from ._ranges import Choice as Choice
 from ._ranges import LogUniform as LogUniform
 from ._ranges import Range as Range

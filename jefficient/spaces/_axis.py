@@ -1,4 +1,4 @@
-"""The values of one hyperparameter, and what they are called."""
+"""The values of one hyperparameter, and their labels."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,20 +6,20 @@ from typing import Any
 
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
-from ._content import content, label, python_values
+from ._identity import identity, label, python_values
 
-OBJECT = content(object(), label="")
+UNLABELLED = identity(object(), label="")
 ADVICE = "Give labels: jf.static({'label': value, …})."
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """Values of one hyperparameter.
+    """The values of one hyperparameter.
 
     Attributes:
         values: Python objects.
-        labels: of a static axis, for each value what tables and files show: numbers where all are
-            numbers, else strings. None for an axis of numbers that are traced.
+        labels: what tables and files show for each value of a static axis: numbers if all are
+            numbers, else strings. None for an axis of traced numbers.
     """
 
     values: tuple
@@ -34,17 +34,17 @@ class Axis:
 
     @classmethod
     def of(cls, where: str, name: str, given: Any) -> "Axis":
-        """The axis of a list, a one-dimensional array, or what `jf.static` returns; its values all differ."""
+        """Make an axis of a list, a one-dimensional array, or what `jf.static` returns."""
         if isinstance(given, Axis):
             return given
         values = listed(where, name, given)
         axis = cls(values) if all(map(is_number, values)) else cls.static(where, name, values)
-        axis.check_differ(where, name)
+        axis.check_distinct(where, name)
         return axis
 
     @classmethod
     def static(cls, where: str, name: str, values: tuple) -> "Axis":
-        """The axis that is not traced, labelled by the values themselves."""
+        """Make a static axis whose values are their own labels."""
         labels = tuple(map(label, values))
         for value, text in zip(values, labels, strict=True):
             if text == "" and not isinstance(value, str):
@@ -56,64 +56,72 @@ class Axis:
         return axis
 
     @property
-    def contents(self) -> tuple[str, ...]:
-        """For each value what tells it apart."""
-        return tuple(map(content, self.values, self.labels or self.values))
+    def identities(self) -> tuple[str, ...]:
+        """A text for each value, equal for equal values."""
+        return tuple(map(identity, self.values, self.labels or self.values))
 
     def check_labels(self, where: str, name: str) -> None:
-        """A label stands for one value, and a value has one label."""
+        """Check that a label stands for one value, and that a value has one label."""
         values: dict[str, Any] = {}
         labels: dict[str | int, str] = {}
         for value, text in zip(self.values, map(str, self.labels or ()), strict=True):
-            key = content(value, label="")
-            key = id(value) if key == OBJECT else key
             if not _is_same(values.setdefault(text, value), value):
                 raise ArgumentError(
-                    f"{where}: {name} must have one value for each label, got {text!r} for {values[text]!r} and "
-                    f"{value!r}. {ADVICE}"
+                    f"{where}: {name} must have one value for each label, got {text!r} for "
+                    f"{values[text]!r} and {value!r}. {ADVICE}"
                 )
-            if labels.setdefault(key, text) != text:
+            key = identity(value, label="")
+            first = labels.setdefault(id(value) if key == UNLABELLED else key, text)
+            if first != text:
                 raise ArgumentError(
-                    f"{where}: {name} must have one label for each value, got {labels[key]!r} and {text!r} for "
-                    f"{value!r}."
+                    f"{where}: {name} must have one label for each value, got {first!r} and "
+                    f"{text!r} for {value!r}."
                 )
 
-    def check_differ(self, where: str, name: str) -> None:
-        """No value comes twice."""
+    def check_distinct(self, where: str, name: str) -> None:
+        """Check that no two values are equal."""
         seen: set[str] = set()
-        for value, key in zip(self.values, self.contents, strict=True):
+        for value, key in zip(self.values, self.identities, strict=True):
             if key in seen:
                 raise ArgumentError(
                     f"{where}: {name} must not have a value twice, got {value!r} twice."
                 )
             seen.add(key)
 
-    def take(self, places: Iterable[int]) -> "Axis":
-        """The values at these places."""
-        places = list(places)
-        labels = None if self.labels is None else tuple(self.labels[i] for i in places)
-        return Axis(tuple(self.values[i] for i in places), labels)
+    def take(self, indices: Iterable[int]) -> "Axis":
+        """Return the values at these indices."""
+        indices = list(indices)
+        labels = None if self.labels is None else tuple(self.labels[i] for i in indices)
+        return Axis(tuple(self.values[i] for i in indices), labels)
 
-    def then(self, where: str, name: str, other: "Axis") -> "Axis":
-        """The values of both, one after another."""
-        if (self.labels is None) != (other.labels is None):
+    def concatenate(self, where: str, name: str, other: "Axis") -> "Axis":
+        """Return the values of this axis followed by those of another."""
+        if self.labels is None and other.labels is None:
+            return Axis(self.values + other.values)
+        if self.labels is None or other.labels is None:
             static, traced = (other, self) if self.labels is None else (self, other)
+            number = traced.values[0]
             raise ArgumentError(
-                f"{where}: {name} must be static in both spaces or traced in both, got static values such as "
-                f"{static.values[0]!r} and traced ones such as {traced.values[0]!r}. Mark the numbers: "
-                f"{name}=jf.static([{traced.values[0]!r}, …])."
+                f"{where}: {name} must be static in both spaces or traced in both, got static "
+                f"values such as {static.values[0]!r} and traced ones such as {number!r}. Mark the "
+                f"numbers: {name}=jf.static([{number!r}, …])."
             )
-        joined = Axis(
-            self.values + other.values,
-            None if self.labels is None else self.labels + (other.labels or ()),
-        )
-        if joined.labels is not None:
-            joined.check_labels(where, name)
+        joined = Axis(self.values + other.values, self.labels + other.labels)
+        joined.check_labels(where, name)
         return joined
+
+    def summary(self, name: str, most: int = 5) -> str:
+        """Return the axis in a few words, as the repr of a space shows it."""
+        values = list(dict.fromkeys(self.labels or self.values))
+        if self.labels is None and len(values) > 3:
+            return f"{name}: {len(values)} numbers, {_short(min(values))} to {_short(max(values))}"
+        mark = "" if self.labels is None else " (static)"
+        more = f", … {len(values)} in all" if len(values) > most else ""
+        return f"{name}{mark}: {', '.join(map(_short, values[:most]))}{more}"
 
 
 def listed(where: str, name: str, given: Any) -> tuple:
-    """The values of a list or a one-dimensional array, at least one."""
+    """Return the values of a list or a one-dimensional array, at least one."""
     shape = getattr(given, "shape", (0,))
     if isinstance(given, Mapping):
         raise ArgumentTypeError(
@@ -125,8 +133,8 @@ def listed(where: str, name: str, given: Any) -> tuple:
         )
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or shape == ():
         raise ArgumentTypeError(
-            f"{where}: {name} must be a list or a one-dimensional array of values, got {name}={given!r}. "
-            f"For a single value write {name}=[{given!r}]."
+            f"{where}: {name} must be a list or a one-dimensional array of values, got "
+            f"{name}={given!r}. For a single value write {name}=[{given!r}]."
         )
     if len(shape) > 1:
         raise ArgumentError(f"{where}: {name} must be one-dimensional, got shape {shape}.")
@@ -139,5 +147,9 @@ def listed(where: str, name: str, given: Any) -> tuple:
 def _is_same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    key = content(a, label="")
-    return key == content(b, label="") and (key != OBJECT or (a == b) is True)
+    key = identity(a, label="")
+    return key == identity(b, label="") and (key != UNLABELLED or (a == b) is True)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

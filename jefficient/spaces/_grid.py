@@ -1,4 +1,4 @@
-"""All combinations of some values."""
+"""All combinations of given values."""
 
 import itertools
 from collections.abc import Iterable
@@ -11,21 +11,24 @@ from ._space import Space, from_axes
 
 
 def grid(**axes: Iterable[Any]) -> Space:
-    """The product of the axes, the last one varying fastest.
+    """Combine every value of each axis with every value of the others.
+
+    The last axis varies fastest.
 
     Args:
-        **axes: for each hyperparameter its values, all different: a list, a range, an array of
+        **axes: the values of each hyperparameter, all different: a list, a range, an array of
             shape (n,) with n >= 1, or what `jf.static` returns. Numbers are traced (int32 or
             float32): they share one program. Everything else (bools, None, strings, functions, an
-            axis that mixes, what `jf.static` marks) is static: one program for each combination.
+            axis that mixes types, what `jf.static` marks) is static: one program for each
+            combination.
 
     Returns:
         A `Space` of ∏ nᵢ configurations.
 
     Raises:
-        ArgumentError: where there is no axis, or an axis is empty, holds a value twice, or one that
-            needs a label.
-        ArgumentTypeError: where an axis is a single value or a range.
+        ArgumentError: if there is no axis, or if an axis is empty, has a value twice, or has a
+            value that needs a label.
+        ArgumentTypeError: if an axis is a single value or a range such as `jf.Uniform`.
 
     Examples:
         >>> import jefficient as jf
@@ -33,21 +36,19 @@ def grid(**axes: Iterable[Any]) -> Space:
         >>> len(space), space[1]
         (6, {'learning_rate': 0.1, 'l2': 0.0001})
     """
+    where = "jf.grid"
     if not axes:
-        raise ArgumentError("jf.grid: at least one axis must be given, got none.")
+        raise ArgumentError(f"{where}: at least one axis must be given, got none.")
     for name, axis in axes.items():
         if isinstance(axis, Range):
             raise ArgumentTypeError(
-                f"jf.grid: {name} must be a list of values, got {name}={axis!r}. "
+                f"{where}: {name} must be a list of values, got {name}={axis!r}. "
                 f"For ranges there are jf.sobol and jf.random."
             )
-    known = {name: Axis.of("jf.grid", name, axis) for name, axis in axes.items()}
-    places = zip(
-        *itertools.product(*(range(len(axis.values)) for axis in known.values())), strict=True
-    )
+    checked = {name: Axis.of(where, name, axis) for name, axis in axes.items()}
+
+    combinations = itertools.product(*(range(len(axis.values)) for axis in checked.values()))
+    indices = zip(*combinations, strict=True)
     return from_axes(
-        {
-            name: axis.take(column)
-            for (name, axis), column in zip(known.items(), places, strict=True)
-        }
+        {name: axis.take(own) for (name, axis), own in zip(checked.items(), indices, strict=True)}
     )

@@ -1,4 +1,4 @@
-"""Ranges to draw from: each says which value stands at a position between 0 and 1."""
+"""Ranges to draw from: each maps positions between 0 and 1 to values."""
 
 import dataclasses
 import math
@@ -11,26 +11,26 @@ from .._core.checks import check_finite, check_flag, is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.numerics import device_numbers
 from ._axis import Axis
-from ._content import python_values
+from ._identity import python_values
 
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
     """Evenly spread numbers, low <= x < high: at position u, ``low + u (high - low)``.
 
-    The values are float32, as programs get them, written as the shortest decimal that rounds to it.
-    With `integer` they are Python ints, low <= k <= high, each as likely as another: ``⌊low + u
+    The values are float32, as programs get them, written as the shortest decimal that rounds to
+    them. With `integer` they are Python ints, low <= k <= high, all equally likely: ``⌊low + u
     (high - low + 1)⌋``.
 
     Args:
         low: the lower bound.
         high: the upper bound.
-        integer: whole numbers, both bounds among them.
+        integer: whether to draw whole numbers, both bounds included.
 
     Raises:
-        ArgumentError: where low >= high, a bound does not fit float32 (int32), or is to be whole
-            and is not.
-        ArgumentTypeError: where a bound is no number.
+        ArgumentError: if low >= high, or if a bound does not fit float32, or with `integer` is not
+            a whole number that fits int32.
+        ArgumentTypeError: if a bound is not a number.
 
     Examples:
         >>> import jefficient as jf
@@ -53,33 +53,33 @@ class Uniform:
             )
 
     def at(self, u: np.ndarray) -> Axis:
-        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        """Return the values at positions u, float array (n,) with 0 <= u < 1."""
         low, high = _bounds(self)
         return self.axis(low + u * (high - low))
 
     def axis(self, x: np.ndarray) -> Axis:
-        """Numbers (n,) within the bounds, as programs get them."""
+        """Return numbers (n,) as programs get them, within the bounds."""
         return _numbers(self, x)
 
 
 @dataclasses.dataclass(frozen=True)
 class LogUniform:
-    """Numbers whose logarithms are evenly spread, 0 < low <= x < high: at position u, ``low (high / low)ᵘ``.
+    """Numbers with evenly spread logarithms, 0 < low <= x < high: ``low (high / low)ᵘ``.
 
-    For what matters by its order of magnitude: learning rates, decay strengths. The values are
-    float32, as programs get them, written as the shortest decimal that rounds to it. With `integer`
-    they are Python ints, low <= k <= high: what ``LogUniform(low - 1/2, high + 1/2)`` draws,
-    rounded.
+    For learning rates, decay strengths, and whatever else matters by its order of magnitude. The
+    values are float32, as programs get them, written as the shortest decimal that rounds to them.
+    With `integer` they are Python ints, low <= k <= high: draws of ``LogUniform(low - 1/2, high +
+    1/2)``, rounded.
 
     Args:
         low: the lower bound, above 0.
         high: the upper bound.
-        integer: whole numbers, both bounds among them.
+        integer: whether to draw whole numbers, both bounds included.
 
     Raises:
-        ArgumentError: where 0 < low < high does not hold, a bound does not fit float32 (int32), or
-            is to be whole and is not.
-        ArgumentTypeError: where a bound is no number.
+        ArgumentError: if 0 < low < high does not hold, or if a bound does not fit float32, or with
+            `integer` is not a whole number that fits int32.
+        ArgumentTypeError: if a bound is not a number.
 
     Examples:
         >>> import jefficient as jf
@@ -99,30 +99,31 @@ class LogUniform:
         if not 0 < self.low < self.high:
             advice = " For a range that touches 0 use jf.Uniform." if self.low <= 0 else ""
             raise ArgumentError(
-                f"jf.LogUniform: 0 < low < high must hold, got low={self.low}, high={self.high}.{advice}"
+                f"jf.LogUniform: 0 < low < high must hold, got low={self.low}, high={self.high}."
+                f"{advice}"
             )
 
     def at(self, u: np.ndarray) -> Axis:
-        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        """Return the values at positions u, float array (n,) with 0 <= u < 1."""
         low, high = map(math.log, _bounds(self))
         return self.axis(np.exp(low + u * (high - low)))
 
     def axis(self, x: np.ndarray) -> Axis:
-        """Numbers (n,) within the bounds, as programs get them."""
+        """Return numbers (n,) as programs get them, within the bounds."""
         return _numbers(self, x)
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of k values, each as likely as another: at position u, ``values[⌊u k⌋]``.
+    """One of k values, all equally likely: at position u, ``values[⌊u k⌋]``.
 
     Args:
         values: different values: a list, an array of shape (k,), or what `jf.static` returns.
             Numbers are traced, everything else is static, as in `jf.grid`.
 
     Raises:
-        ArgumentError: where there is no value, one comes twice, or one needs a label.
-        ArgumentTypeError: where it is a single value.
+        ArgumentError: if there is no value, or if a value is given twice or needs a label.
+        ArgumentTypeError: if `values` is a single value.
 
     Examples:
         >>> import jefficient as jf
@@ -140,11 +141,11 @@ class Choice:
         object.__setattr__(self, "labels", axis.labels)
 
     def at(self, u: np.ndarray) -> Axis:
-        """The values at positions u, float array (n,) with 0 <= u < 1."""
+        """Return the values at positions u, float array (n,) with 0 <= u < 1."""
         return self.axis((u * len(tuple(self.values))).astype(int))
 
     def axis(self, x: np.ndarray) -> Axis:
-        """The values at these places, int array (n,)."""
+        """Return the values at indices x, int array (n,)."""
         return Axis(tuple(self.values), self.labels).take(x.tolist())
 
 
@@ -153,7 +154,7 @@ Range = Uniform | LogUniform | Choice
 
 
 def _check(where: str, bounds: Uniform | LogUniform) -> None:
-    """Bounds are finite numbers that programs can get; whole ones where whole numbers are drawn."""
+    """Check that bounds are finite and fit float32; with `integer`, that they are whole."""
     check_flag(where, integer=bounds.integer)
     for name, x in (("low", bounds.low), ("high", bounds.high)):
         if not is_number(x):
@@ -161,19 +162,20 @@ def _check(where: str, bounds: Uniform | LogUniform) -> None:
         check_finite(where, **{name: x})
         if bounds.integer and not (x == int(x) and abs(x) < 2**31):
             raise ArgumentError(
-                f"{where}: {name} must be a whole number between -2³¹ and 2³¹ with integer=True, got {name}={x}."
+                f"{where}: {name} must be a whole number between -2³¹ and 2³¹ with integer=True, "
+                f"got {name}={x}."
             )
         device_numbers(where, name, float(x))
 
 
 def _bounds(given: Uniform | LogUniform) -> tuple[float, float]:
-    """Of what is drawn: whole numbers are rounded, so they reach half a unit beyond both."""
+    """Return the bounds before rounding, which are half a unit wider for whole numbers."""
     margin = 0.5 if given.integer else 0.0
     return given.low - margin, given.high + margin
 
 
 def _numbers(given: Uniform | LogUniform, x: np.ndarray) -> Axis:
-    """`x` as Python numbers, inside the bounds whatever rounding does."""
+    """Return `x` as Python numbers; rounding does not take them out of the bounds."""
     if given.integer:
         return Axis(tuple(np.clip(np.floor(x + 0.5), given.low, given.high).astype(int).tolist()))
     low, high = float(given.low), float(given.high)

@@ -1,4 +1,4 @@
-"""A table of configurations: one row each, one column for each hyperparameter."""
+"""A table of configurations, one column for each hyperparameter."""
 
 import dataclasses
 import functools
@@ -13,31 +13,30 @@ from .._core import numerics
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, JefficientWarning
 from ._axis import Axis
-from ._content import digests
+from ._identity import hashes_of
 
 WHERE = "jf.Space"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Space:
-    """The configurations of a sweep, in order; `jf.grid`, `jf.sobol` and `jf.random` make them.
+    """The configurations of a sweep, in order, as made by `jf.grid`, `jf.sobol` and `jf.random`.
 
-    ``a + b`` has the configurations of `a` and then those of `b`, which have the same names. ``a *
-    b`` has each configuration of `a` with each of `b`, which have no name in common; `b` varies
-    fastest. No configuration is in a space twice: ``a + b`` keeps the first and says so
-    (`JefficientWarning`).
+    ``a + b`` appends the configurations of `b` to those of `a`; both must have the same names.
+    ``a * b`` combines each configuration of `a` with each of `b`, `b` varying fastest; they must
+    have no name in common. All configurations of a space differ: ``a + b`` keeps the first of equal
+    ones and warns (`JefficientWarning`).
 
     Attributes:
-        columns: for each hyperparameter its value in every configuration, all of one length.
-        static: for each column that is not traced, what tables and files show in every
-            configuration: numbers where all are numbers, else strings. Columns with anything but
-            numbers are added by themselves.
+        columns: for each hyperparameter its value in every configuration.
+        static: for each static hyperparameter its label in every configuration: numbers if all
+            are numbers, else strings. Columns that hold anything but numbers are added here.
 
     Raises:
-        ArgumentError: where a name cannot be one of a function's arguments, columns differ in
-            length, are empty or need labels, or a configuration comes twice; where + joins other
-            names, values of one name that are static and traced, or one label for two things; where
-            * crosses spaces with a common name.
+        ArgumentError: if a name cannot be an argument of a function; if columns are empty, differ
+            in length or need labels; if two configurations are equal; by +, if names differ, or if
+            a hyperparameter is static in one space and traced in the other or has one label for two
+            values; by *, if a name is in both spaces.
 
     Examples:
         >>> import jefficient as jf
@@ -55,11 +54,11 @@ class Space:
         default=None, kw_only=True
     )
 
-    def __post_init__(self, _hashes: tuple[str, ...] | None):  # known to differ
+    def __post_init__(self, _hashes: tuple[str, ...] | None):
         for name in self.columns:
             if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
                 raise ArgumentError(
-                    f"{WHERE}: a name must be one that a function can ask for, got {name!r}."
+                    f"{WHERE}: a name must be an identifier and no keyword, got {name!r}."
                 )
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
@@ -69,13 +68,15 @@ class Space:
         for name, labels in self.static.items():
             if len(labels) != lengths.get(name):
                 raise ArgumentError(
-                    f"{WHERE}: labels must be of a column, as many as it is long, got {name}={labels}."
+                    f"{WHERE}: static must have a label for each value of a column, got "
+                    f"{name}={labels}."
                 )
         object.__setattr__(self, "static", self._checked_labels())
-        if _hashes is not None:
+
+        if _hashes is not None:  # given if they are known to differ
             self.__dict__["hashes"] = _hashes
             return
-        first = _first_places(self.hashes)
+        first = _first_indices(self.hashes)
         if len(first) < len(self):
             twice = next(i for i, x in enumerate(self.hashes) if first[x] != i)
             raise ArgumentError(f"{WHERE}: configurations must differ, got {self[twice]} twice.")
@@ -104,9 +105,10 @@ class Space:
         return self._text
 
     @functools.cached_property
-    def _text(self) -> str:  # every snapshot has it
+    def _text(self) -> str:  # cached, since every snapshot contains it
         count = f"{len(self)} configuration{'s' if len(self) > 1 else ''}"
-        return f"Space({'; '.join([count, *(_summary(name, axis) for name, axis in self._axes.items())])})"
+        summaries = (axis.summary(name) for name, axis in self._axes.items())
+        return f"Space({'; '.join([count, *summaries])})"
 
     def __add__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
@@ -116,64 +118,63 @@ class Space:
                 f"{WHERE}: spaces joined by + must have the same names, got {list(self.names)} and "
                 f"{list(other.names)}. To combine different names use *."
             )
-        mine, others = self._axes, other._axes
+        others = other._axes
         return merged(
-            WHERE, {name: axis.then(WHERE, name, others[name]) for name, axis in mine.items()}
+            WHERE,
+            {
+                name: axis.concatenate(WHERE, name, others[name])
+                for name, axis in self._axes.items()
+            },
         )
 
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
             return NotImplemented
-        common = [name for name in self.names if name in other.names]
-        if common:
+        if not set(self.names).isdisjoint(other.names):
             raise ArgumentError(
-                f"{WHERE}: spaces crossed by * must have no common name, got {list(self.names)} and "
-                f"{list(other.names)}. To append configurations use +."
+                f"{WHERE}: spaces crossed by * must have no common name, got {list(self.names)} "
+                f"and {list(other.names)}. To append configurations use +."
             )
-        mine, others = (
-            x.tolist() for x in np.divmod(np.arange(len(self) * len(other)), len(other))
-        )
+        mine, others = np.divmod(np.arange(len(self) * len(other)), len(other))
         return from_axes(
-            {name: axis.take(mine) for name, axis in self._axes.items()}
-            | {name: axis.take(others) for name, axis in other._axes.items()}
+            {name: axis.take(mine.tolist()) for name, axis in self._axes.items()}
+            | {name: axis.take(others.tolist()) for name, axis in other._axes.items()}
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The hyperparameters."""
+        """The names of the hyperparameters."""
         return tuple(self.columns)
 
     @functools.cached_property
     def hashes(self) -> tuple[str, ...]:
-        """For each configuration a hash of what it is, 32 hexadecimal digits.
+        """A hash of each configuration, 32 hexadecimal digits.
 
-        The same in every process and on every version of Python, whatever the order of the names,
-        the place in the space and the other configurations. It is BLAKE2b with 16 bytes of a JSON
-        object without spaces, its names sorted, its values these texts: ``int:3``,
+        It depends on the configuration alone: not on the process, the version of Python, the order
+        of the names, or the other configurations. It is BLAKE2b with 16 bytes of a JSON object
+        without spaces, its names sorted, its values these texts: ``int:3``,
         ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``, ``None:``, ``str:relu``, and
-        ``object:<label>`` for functions and all else.
+        ``object:<label>`` for functions and other objects.
         """
-        return hashes_of(self._axes)
+        return hashes_of({name: self.identities(name) for name in self.names})
 
     def is_number(self, name: str) -> bool:
-        """Whether the column is traced: it holds numbers alone, and `jf.static` did not mark it."""
+        """Return whether the hyperparameter is traced: all its values are numbers, not static."""
         return name not in self.static
 
     def labels(self, name: str) -> tuple:
-        """For each configuration what tables and files show: numbers where all are numbers, else strings."""
+        """Return what tables and files show in every configuration.
+
+        Numbers if all are numbers, else strings.
+        """
         return self.static.get(name, self.columns[name])
 
-    @property
-    def shown(self) -> dict[str, tuple]:
-        """The labels of every column."""
-        return {name: self.labels(name) for name in self.names}
-
-    def contents(self, name: str) -> tuple[str, ...]:
-        """For each configuration the text that stands for this hyperparameter in its hash: equal for equal values."""
-        return self._axes[name].contents
+    def identities(self, name: str) -> tuple[str, ...]:
+        """Return the text of every configuration's value in its hash, equal for equal values."""
+        return self._axes[name].identities
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column of numbers as the program gets it: int32 where all are whole numbers, float32 otherwise."""
+        """Return a column of numbers as programs get it: int32 if all are whole, else float32."""
         if name not in self._numbers:
             column = self.columns[name]
             host = np.asarray(column, float) if name in self._floats else column
@@ -182,22 +183,23 @@ class Space:
 
     @functools.cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
-        """The columns that `numbers` has made."""
+        """The columns that `numbers` has made so far."""
         return {}
 
-    def part(self, configs: Iterable[int]) -> "Space":
-        """These configurations.
+    def subset(self, indices: Iterable[int]) -> "Space":
+        """Return the configurations at these indices.
 
-        Their numbers have the dtypes that they have here, where others are no whole ones.
+        Their numbers keep the dtypes of this space, also if those that remain are all whole.
         """
-        places = list(configs)
-        traced = [name for name in self.names if self.is_number(name)]
+        indices = list(indices)
         floats = frozenset(
-            name for name in traced if np.issubdtype(self.numbers(name).dtype, np.floating)
+            name
+            for name in self.names
+            if self.is_number(name) and np.issubdtype(self.numbers(name).dtype, np.floating)
         )
-        hashes = tuple(self.hashes[i] for i in places)
+        hashes = tuple(self.hashes[i] for i in indices)
         return from_axes(
-            {name: axis.take(places) for name, axis in self._axes.items()}, hashes, floats
+            {name: axis.take(indices) for name, axis in self._axes.items()}, hashes, floats
         )
 
     @property
@@ -210,65 +212,56 @@ def from_axes(
     hashes: tuple[str, ...] | None = None,
     floats: frozenset[str] = frozenset(),
 ) -> Space:
-    """The space with these columns; `hashes` where they are known, and known to differ."""
+    """Return the space with these columns.
+
+    Args:
+        axes: the columns.
+        hashes: the configurations' hashes, if they are known to differ.
+        floats: the columns that are float32 even if all their numbers are whole.
+    """
     static = {name: axis.labels for name, axis in axes.items() if axis.labels is not None}
     return Space(
         {name: axis.values for name, axis in axes.items()}, static, _floats=floats, _hashes=hashes
     )
 
 
-def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, np.ndarray]:
-    """The space with these columns, each configuration once, and for each row which one it is, int array (rows,).
+def deduplicated(
+    axes: Mapping[str, Axis], floats: frozenset[str] = frozenset()
+) -> tuple[Space, np.ndarray]:
+    """Return the space without repeated configurations, and where each of the given ones is in it.
 
-    Columns named in `floats` are float32, even where all their numbers happen to be whole.
+    Args:
+        axes: columns of n values.
+        floats: the columns that are float32 even if all their numbers are whole.
+
+    Returns:
+        The space and its indices, int array (n,).
     """
-    hashes = hashes_of(axes)
-    first = _first_places(hashes)
-    space = from_axes(
-        {name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first), floats
-    )
-    places = {x: i for i, x in enumerate(first)}
-    return space, np.array([places[x] for x in hashes])
+    hashes = hashes_of({name: axis.identities for name, axis in axes.items()})
+    first = _first_indices(hashes)
+    distinct = {name: axis.take(first.values()) for name, axis in axes.items()}
+    index = {x: i for i, x in enumerate(first)}
+    return from_axes(distinct, tuple(first), floats), np.array([index[x] for x in hashes])
 
 
 def merged(where: str, axes: Mapping[str, Axis]) -> Space:
-    """The space with these columns, without those configurations that came before; a warning says so."""
-    hashes = hashes_of(axes)
-    first = _first_places(hashes)
-    if len(first) < len(hashes):
-        again = next(first[x] for i, x in enumerate(hashes) if first[x] < i)
-        shown = {name: (axis.labels or axis.values)[again] for name, axis in axes.items()}
+    """Return the space without repeated configurations; warn if there are some."""
+    space, indices = deduplicated(axes)
+    _, first = np.unique(indices, return_index=True)
+    repeated = np.delete(indices, first)
+    if len(repeated) > 0:
+        example = {name: space.labels(name)[repeated[0]] for name in space.names}
         warnings.warn(
-            f"{where}: every configuration comes once, got {len(hashes) - len(first)} of {len(hashes)} again, first "
-            f"{shown}. They are merged: {len(first)} are left.",
+            f"{where}: every configuration comes once, got {len(repeated)} of {len(indices)} again"
+            f", first {example}. They are merged: {len(space)} are left.",
             JefficientWarning,
             stacklevel=3,
         )
-    return from_axes({name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first))
+    return space
 
 
-def hashes_of(axes: Mapping[str, Axis]) -> tuple[str, ...]:
-    """Of every row of these columns; see `Space.hashes`."""
-    return digests({name: axis.contents for name, axis in axes.items()})
-
-
-def _first_places(hashes: tuple[str, ...]) -> dict[str, int]:
+def _first_indices(hashes: tuple[str, ...]) -> dict[str, int]:
     first: dict[str, int] = {}
     for i, x in enumerate(hashes):
         first.setdefault(x, i)
     return first
-
-
-def _summary(name: str, axis: Axis, most: int = 5) -> str:
-    """A column in a few words."""
-    values = list(dict.fromkeys(axis.labels or axis.values))
-    if axis.labels is None and len(values) > 3:
-        return f"{name}: {len(values)} numbers, {_short(min(values))} to {_short(max(values))}"
-    shown = ", ".join(map(_short, values[:most])) + (
-        f", … {len(values)} in all" if len(values) > most else ""
-    )
-    return f"{name}{'' if axis.labels is None else ' (static)'}: {shown}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

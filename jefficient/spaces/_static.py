@@ -1,4 +1,4 @@
-"""Values that are compiled in, and what they are called."""
+"""Values that are compiled into the program, and their labels."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,34 +10,35 @@ WHERE = "jf.static"
 
 
 def static(values: Iterable[Any] | Mapping[str, Any]) -> Axis:
-    """Mark an axis static: a program is compiled for each of its values, and functions get the Python object.
+    """Mark an axis static: each value has its own program, and functions get the Python object.
 
-    For numbers that shape the program, such as widths and depths, and for functions, which need
-    labels. Whatever is no number is static by itself, and is labelled by its text (``None``,
-    ``"relu"``) or its ``__name__``.
+    Use it for numbers that shape the program, such as widths and depths, and for functions that
+    need labels. Values that are not numbers are static anyway, labelled by their text (``None``,
+    ``"relu"``) or their ``__name__``.
 
     Args:
-        values: a list of different values, or label to value. Labels are what tables and files
-            show; the content hash of a configuration has them in place of functions and other
-            objects (not of numbers, bools, None and strings). So a label must mean the same thing
-            in every run. What has no text of its own that is the same in every process, such as a
-            lambda, a partial or an array, needs a label.
+        values: a list of different values, or a dict from label to value. Labels are shown in
+            tables and files, and stand in the hash of a configuration for functions and other
+            objects (not for numbers, bools, None and strings). So a label must mean the same thing
+            in every run. A value whose text differs between processes, such as a lambda, a partial
+            or an array, needs a label.
 
     Returns:
-        An axis for `jf.grid`; in `jf.sobol` and `jf.random` one to choose from, as in
+        An axis for `jf.grid`; `jf.sobol` and `jf.random` choose from it, as from
         ``jf.Choice(jf.static(…))``.
 
     Raises:
-        ArgumentError: where there is no value, a value comes twice, has no label, or two values
-            have the same.
-        ArgumentTypeError: where `values` is no list, or a label no string.
+        ArgumentError: if there is no value, if a value or a label is given twice, or if a value
+            needs a label.
+        ArgumentTypeError: if `values` is not a list or dict, or if a label is not a string.
 
     Examples:
         >>> import jax
         >>> import jefficient as jf
+        >>> leaky = lambda x: jax.nn.leaky_relu(x, 0.2)
         >>> space = jf.grid(
         ...     width=jf.static([32, 256]),
-        ...     activation=jf.static({"relu": jax.nn.relu, "leaky": lambda x: jax.nn.leaky_relu(x, 0.2)}),
+        ...     activation=jf.static({"relu": jax.nn.relu, "leaky": leaky}),
         ... )
         >>> space.labels("activation"), space.is_number("width")
         (('relu', 'leaky', 'relu', 'leaky'), False)
@@ -53,6 +54,6 @@ def static(values: Iterable[Any] | Mapping[str, Any]) -> Axis:
         axis = Axis(listed(WHERE, "values", values.values()), tuple(values))
     else:
         axis = Axis.static(WHERE, "values", listed(WHERE, "values", values))
-    axis.check_differ(WHERE, "values")
+    axis.check_distinct(WHERE, "values")
     axis.check_labels(WHERE, "values")
     return axis

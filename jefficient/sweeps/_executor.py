@@ -74,7 +74,7 @@ def run_in_parts(
     common = packed((task, optimizer, portable, plan, options.snapshot_every, jax_settings()))
     folders = part_folders(options.directory, len(configs))
     calls = [
-        (common, packed((spec.space.part(own), folder)))
+        (common, packed((spec.space.subset(own), folder)))
         for own, folder in zip(configs, folders, strict=True)
     ]
 

@@ -51,7 +51,7 @@ class Retrainer:
         """Train a configuration on all examples; see `Result.refit`."""
         problem = self.spec.problem
         group = self.spec.groups[self.spec.find(config)[0]]
-        space = self.spec.space.part([config])
+        space = self.spec.space.subset([config])
         settings = dataclasses.replace(
             self.spec.settings,
             batch_size=None if "batch_size" in space.names else group.static["batch_size"],

@@ -1,4 +1,4 @@
-"""Spaces appended and crossed, duplicates, hashes, and how a space is shown."""
+"""Sums and products of spaces, equal configurations, hashes, and the repr."""
 
 import hashlib
 import warnings
@@ -17,12 +17,13 @@ LABELLED = {"relu": jax.nn.relu, "tanh": jnp.tanh, "id": lambda x: x}
 
 @st.composite
 def spaces(draw, suffix=""):
-    """A table with a traced, a static and a labelled column, all rows different."""
-    row = st.tuples(
-        VALUES, st.sampled_from([None, True, "a", 1]), st.sampled_from(sorted(LABELLED))
+    """A space with a traced, a static and a labelled column."""
+    kinds = st.sampled_from([None, True, "a", 1])
+    config = st.tuples(VALUES, kinds, st.sampled_from(sorted(LABELLED)))
+    configs = draw(
+        st.lists(config, min_size=1, max_size=6, unique_by=lambda x: tuple(map(repr, x)))
     )
-    rows = draw(st.lists(row, min_size=1, max_size=6, unique_by=lambda row: tuple(map(repr, row))))
-    x, kind, label = map(tuple, zip(*rows, strict=True))
+    x, kind, label = map(tuple, zip(*configs, strict=True))
     names = draw(st.permutations([f"x{suffix}", f"kind{suffix}", f"f{suffix}"]))
     columns = {
         f"x{suffix}": x,
@@ -65,26 +66,28 @@ def test_cross_distributes_over_append(a, b, c):
 
 @given(spaces(), st.randoms())
 def test_hashes_depend_on_the_configuration_alone(space, random):
-    """Not on the order of the names, nor on its place, nor on its neighbours."""
+    """Not on the order of the names, nor on the other configurations."""
     names = list(space.names)
     random.shuffle(names)
-    row = random.randrange(len(space))
+    config = random.randrange(len(space))
     alone = jf.Space(
-        {name: (space.columns[name][row],) for name in names},
-        {name: (space.labels(name)[row],) for name in space.static},
+        {name: (space.columns[name][config],) for name in names},
+        {name: (space.labels(name)[config],) for name in space.static},
     )
-    assert alone.hashes == (space.hashes[row],)
+    assert alone.hashes == (space.hashes[config],)
 
 
 def test_cross_is_a_grid():
     assert jf.grid(a=[1, 2]) * jf.grid(b=[0.5, None]) == jf.grid(a=[1, 2], b=[0.5, None])
 
 
-def test_append_takes_names_in_any_order_and_merges_out_loud():
+def test_append_takes_names_in_any_order_and_merges_with_a_warning():
     a, b = jf.grid(x=[1, 2], f=[jax.nn.relu]), jf.grid(f=[jax.nn.relu, jnp.tanh], x=[2, 3])
     with pytest.warns(jf.JefficientWarning) as caught:
         space = a + b
-    assert [(row["x"], label) for row, label in zip(space, space.labels("f"), strict=True)] == [
+    assert [
+        (config["x"], label) for config, label in zip(space, space.labels("f"), strict=True)
+    ] == [
         (1, "relu"),
         (2, "relu"),
         (3, "relu"),
@@ -98,7 +101,7 @@ def test_append_takes_names_in_any_order_and_merges_out_loud():
     assert caught[0].filename == __file__
 
 
-def test_what_is_equal_and_what_is_not():
+def test_which_configurations_are_equal():
     for one, other in ((1, 1.0), (0.0, -0.0), (1.0, 1.0000000000000002)):
         assert len(jf.grid(x=[one]) + jf.grid(x=[other])) == 2
     assert len(jf.grid(x=[True, None]) + jf.grid(x=[None, "x"][1:])) == 3
@@ -142,16 +145,18 @@ def relu(x):
     [
         (
             lambda: jf.grid(a=[1], b=[2]) + jf.grid(a=[1], c=[2]),
-            r"spaces joined by \+ must have the same names, got \['a', 'b'\] and \['a', 'c'\]. .* use \*\.",
+            r"spaces joined by \+ must have the same names, got \['a', 'b'\] and "
+            r"\['a', 'c'\]. .* use \*\.",
         ),
         (
             lambda: jf.grid(a=[1], b=[2]) * jf.grid(b=[1], c=[2]),
-            r"spaces crossed by \* must have no common name, got \['a', 'b'\] and \['b', 'c'\]. .* use \+\.",
+            r"spaces crossed by \* must have no common name, got \['a', 'b'\] and "
+            r"\['b', 'c'\]. .* use \+\.",
         ),
         (
             lambda: jf.grid(width=jf.static([32])) + jf.grid(width=[64]),
-            r"width must be static in both spaces or traced in both, got static values such as 32 and traced ones such "
-            r"as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
+            r"width must be static in both spaces or traced in both, got static values such as 32 and "
+            r"traced ones such as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
         ),
         (
             lambda: jf.grid(m=[0.9]) + jf.grid(m=[None]),
@@ -180,17 +185,20 @@ def relu(x):
         ),
         (
             lambda: jf.Space({"a": (1,)}, {"a": ("x", "y")}),
-            r"labels must be of a column, .* got a=\('x', 'y'\)\.",
+            r"static must have a label for each value of a column, got a=\('x', 'y'\)\.",
         ),
         (
             lambda: jf.Space({"a": (1,)}, {"b": ("x",)}),
-            r"labels must be of a column, .* got b=\('x',\)\.",
+            r"static must have a label for each value of a column, got b=\('x',\)\.",
         ),
         (lambda: jf.Space({"a": (1, 2, 1)}), r"configurations must differ, got {'a': 1} twice\."),
-        (lambda: jf.Space({1: (1,)}), r"a name must be one that a function can ask for, got 1\."),
+        (
+            lambda: jf.Space({1: (1,)}),
+            r"a name must be an identifier and no keyword, got 1\.",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused(make, message):
+def test_spaces_that_do_not_fit_are_refused(make, message):
     with pytest.raises(jf.ArgumentError, match=f"^jf.Space: {message}"):
         make()
 
@@ -201,7 +209,7 @@ def test_only_spaces_are_appended_and_crossed(make):
         make(jf.grid(x=[1]))
 
 
-def test_a_space_is_shown_in_a_line():
+def test_the_repr_is_one_line():
     space = jf.grid(
         rate=[0.001, 0.03, 0.1, 0.0123456],
         f=jf.static({"relu": jax.nn.relu, "mine": lambda x: x}),

@@ -1,4 +1,4 @@
-"""Grids: their order, their values, and what they refuse."""
+"""Grids: their order, their values, and refused arguments."""
 
 import jax
 import jax.numpy as jnp
@@ -58,9 +58,9 @@ def test_float32_arrays_are_read_as_the_decimals_they_stand_for():
         ),
         (
             {"learning rate": [1]},
-            "jf.Space: a name must be one that a function can ask for, got 'learning rate'",
+            "jf.Space: a name must be an identifier and no keyword, got 'learning rate'",
         ),
-        ({"lambda": [1]}, "a name must be one that a function can ask for, got 'lambda'"),
+        ({"lambda": [1]}, "a name must be an identifier and no keyword, got 'lambda'"),
     ],
 )
 def test_bad_axes_are_refused(axes, message):

@@ -1,4 +1,4 @@
-"""Ranges against scipy's distributions, and what they refuse."""
+"""Ranges against SciPy's distributions, and refused arguments."""
 
 import jax
 import jax.numpy as jnp
@@ -109,7 +109,8 @@ def test_a_choice_takes_each_value_equally_often():
         ),
         (
             lambda: jf.Uniform(0.5, 3, integer=True),
-            r"jf.Uniform: low must be a whole number between -2³¹ and 2³¹ with integer=True, got low=0.5\.",
+            r"jf.Uniform: low must be a whole number between -2³¹ and 2³¹ with integer=True, "
+            r"got low=0.5\.",
         ),
         (
             lambda: jf.Uniform(0, 2**31, integer=True),

@@ -1,4 +1,4 @@
-"""Draws: scipy's and NumPy's points, mapped; reproducible; merged out loud."""
+"""Draws are SciPy's and NumPy's points, mapped to the ranges; equal ones are merged."""
 
 import warnings
 
@@ -68,11 +68,11 @@ def test_sobol_leaves_smaller_gaps_than_independent_draws(n):
 
 @given(st.integers(1, 200), st.integers(0, 100))
 @settings(max_examples=30, deadline=None)
-def test_parts_of_a_range_hold_equally_many_points_or_one_more(n, seed):
+def test_equal_intervals_of_a_range_have_equally_many_points_or_one_more(n, seed):
     x = np.array(jf.sobol(n, seed=seed, x=jf.Uniform(0, 1), y=jf.Uniform(0, 1)).columns["x"])
-    for parts in (2, 4, 8):
-        counts = np.bincount((x * parts).astype(int), minlength=parts)
-        assert counts.max() - counts.min() <= (n % parts > 0)
+    for intervals in (2, 4, 8):
+        counts = np.bincount((x * intervals).astype(int), minlength=intervals)
+        assert counts.max() - counts.min() <= (n % intervals > 0)
 
 
 @DRAWS
@@ -118,7 +118,7 @@ def test_a_choice_that_mixes_is_static_whatever_is_drawn(draw):
 
 
 @DRAWS
-def test_equal_draws_are_merged_and_said_so(draw):
+def test_equal_draws_are_merged_with_a_warning(draw):
     with pytest.warns(jf.JefficientWarning) as caught:
         space = draw(10, kind=jf.Choice(["a", "b"]))
     assert sorted(space.columns["kind"]) == ["a", "b"]
@@ -137,7 +137,8 @@ def test_equal_draws_are_merged_and_said_so(draw):
         ({}, "at least one range must be given, got none"),
         (
             {"x": 0.1},
-            r"x must be jf.Uniform, .* got x=0.1. For a single value write x=jf.Choice\(\[0.1\]\)\.",
+            r"x must be jf.Uniform, .* got x=0.1. For a single value write "
+            r"x=jf.Choice\(\[0.1\]\)\.",
         ),
         ({"x": "adam"}, r"got x='adam'. For a single value write x=jf.Choice\(\['adam'\]\)\."),
         (
@@ -156,7 +157,10 @@ def test_equal_draws_are_merged_and_said_so(draw):
             {"x": jf.Uniform(0, 1), "seed": jf.Choice([0, 1])},
             r"seed must be a number, got seed=Choice",
         ),
-        ({"not a name": jf.Uniform(0, 1)}, "a name must be one that a function can ask for"),
+        (
+            {"not a name": jf.Uniform(0, 1)},
+            "a name must be an identifier and no keyword",
+        ),
     ],
 )
 def test_what_is_no_range_is_refused_with_what_to_write(draw, arguments, message):

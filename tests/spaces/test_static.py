@@ -1,4 +1,4 @@
-"""Static axes: what is compiled in, and what tables call it."""
+"""Static axes: values that are compiled in, and their labels."""
 
 import enum
 import functools
@@ -21,14 +21,14 @@ def test_marked_numbers_stay_python_objects_and_are_not_traced():
     assert jf.grid(width=jf.static(np.array([32, 64]))).columns["width"] == (32, 64)
 
 
-def test_labels_are_what_was_given_or_the_values_own():
+def test_labels_are_given_or_made_from_the_values():
     def double(x):
         return 2 * x
 
     class Kind(enum.Enum):
         A = 1
 
-    shown = {
+    labelled = {
         "None": None,
         "True": True,
         "0.5": 0.5,
@@ -41,8 +41,8 @@ def test_labels_are_what_was_given_or_the_values_own():
         "float32": jnp.float32,
         "": "",
     }
-    assert jf.grid(x=list(shown.values())).labels("x") == tuple(shown)
-    assert jf.static(list(shown.values())).labels == tuple(shown)
+    assert jf.grid(x=list(labelled.values())).labels("x") == tuple(labelled)
+    assert jf.static(list(labelled.values())).labels == tuple(labelled)
     given = jf.grid(x=jf.static({"one": lambda x: x, "two": lambda x: 2 * x, "three": 3}))
     assert given.labels("x") == ("one", "two", "three")
     assert given.columns["x"][2] == 3
@@ -61,7 +61,7 @@ def test_labels_are_what_was_given_or_the_values_own():
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_has_no_text_of_its_own_needs_a_label(value):
+def test_values_without_a_stable_text_need_a_label(value):
     for make, where in (
         (lambda: jf.grid(x=[value, "other"]), "jf.grid: x"),
         (lambda: jf.Choice([value]), "jf.Choice: values"),
@@ -152,7 +152,7 @@ def test_a_sweep_has_a_program_for_each_static_value_and_shows_labels():
     assert f"width={data['width'].values[best.config]}," in str(best)
 
 
-def test_functions_are_told_apart_by_label_and_not_by_place():
+def test_functions_are_told_apart_by_label_and_not_by_position():
     """The same program for equal labels that come from two spaces; another for another label."""
     activations = jf.static({"relu": jax.nn.relu, "tanh": jnp.tanh})
     one = jf.grid(activation=activations, learning_rate=[0.05], width=jf.static([4]))

@@ -40,7 +40,8 @@ def dataset_of(spec: SweepSpec, record: Record, attributes: dict[str, Any]) -> x
 def labels(spec: SweepSpec) -> Labels:
     """Return the names along the axes."""
     training, validation = spec.problem.rows
-    return Labels(spec.space.shown, spec.space.hashes, training, validation, spec.problem.layers)
+    columns = {name: spec.space.labels(name) for name in spec.space.names}
+    return Labels(columns, spec.space.hashes, training, validation, spec.problem.layers)
 
 
 def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:

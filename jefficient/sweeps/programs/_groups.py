@@ -138,14 +138,14 @@ def groups_of(
     traced = [x for x in space.names if x not in ("batch_size", "steps") and space.is_number(x)]
     numbers = {name: space.numbers(name) for name in traced}
     statics = [name for name in space.names if name not in (*traced, "steps")]
-    contents = [space.contents(name) for name in statics]
-    members_by_content: dict[tuple, list[int]] = {}
+    identities = [space.identities(name) for name in statics]
+    members_by_identity: dict[tuple, list[int]] = {}
     for i in range(len(space)):
-        members_by_content.setdefault(tuple(column[i] for column in contents), []).append(i)
+        members_by_identity.setdefault(tuple(column[i] for column in identities), []).append(i)
 
     own_steps = space.numbers("steps").tolist() if "steps" in space.names else [None] * len(space)
     groups = []
-    for members in members_by_content.values():
+    for members in members_by_identity.values():
         first = members[0]
         static = {name: space.columns[name][first] for name in statics}
         static = problem.with_defaults(static, batch_size)

@@ -1,4 +1,4 @@
-"""What a value is, in a text that is the same in every process: what tables show, and what hashes are made of."""
+"""Texts that name and identify a value in every process: labels, identities, hashes."""
 
 import hashlib
 import numbers
@@ -13,34 +13,37 @@ import numpy as np
 from .._core.checks import is_number
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
-"""In the repr of what has no text of its own: another one in the next process."""
+"""In a repr that differs between processes."""
 
 
 def python_values(values: Iterable[Any]) -> tuple:
-    """The values as Python objects; a float32 as the shortest decimal that rounds to it (0.1, not 0.100000001…)."""
+    """Return the values as Python objects, a float32 as the shortest decimal that rounds to it."""
     if not hasattr(values, "shape"):
         return tuple(x.item() if isinstance(x, np.generic) else x for x in values)
     array = np.asarray(values)
-    return (
-        tuple(float(str(x)) for x in array) if array.dtype == np.float32 else tuple(array.tolist())
-    )
+    if array.dtype == np.float32:
+        return tuple(float(str(x)) for x in array)  # 0.1, not 0.100000001…
+    return tuple(array.tolist())
 
 
 def label(value: Any) -> Any:
-    """The value as tables and files show it: a number as it is, else a text; "" where it has none of its own."""
+    """Return what tables and files show: a number as it is, else a text, "" if it has none."""
     if is_number(value):
         return value
     if value is None or isinstance(value, bool | str):
         return str(value)
-    if isinstance(value, jax.Array | np.ndarray | set | frozenset):  # cut short, or in any order
-        return ""
+    if isinstance(value, jax.Array | np.ndarray | set | frozenset):
+        return ""  # the repr of an array is abridged, that of a set is in any order
     text = str(getattr(value, "__name__", "")) or repr(value)
     return "" if "<lambda>" in text or ADDRESS.search(text) else text
 
 
-def content(value: Any, label: Any) -> str:
-    """What tells values apart, by type and exactly; what is no number, bool, None or string counts by its label."""
-    if type(value) is float:  # most are
+def identity(value: object, label: object) -> str:
+    """Return a text that is equal for equal values of one type.
+
+    Numbers, bools, None and strings are told apart exactly, everything else by its label.
+    """
+    if type(value) is float:  # the most frequent type first
         return f"float:{value.hex()}"
     if value is None:
         return "None:"
@@ -50,16 +53,18 @@ def content(value: Any, label: Any) -> str:
         return f"int:{int(value)}"
     if isinstance(value, numbers.Real):
         return f"float:{float(value).hex()}"
-    return f"str:{str.__str__(value)}" if isinstance(value, str) else f"object:{label}"
+    if isinstance(value, str):
+        return f"str:{str.__str__(value)}"
+    return f"object:{label}"
 
 
-def digests(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """For each row BLAKE2b of 16 bytes over the JSON of name to content, as hex.
+def hashes_of(columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return BLAKE2b of 16 bytes, as hex, of each configuration's JSON of name to identity.
 
     The JSON is as ``json.dumps(…, sort_keys=True, separators=(",", ":"))`` writes it, in ASCII.
     """
     texts = [[f"{_json(name)}:{_json(text)}" for text in columns[name]] for name in sorted(columns)]
     return tuple(
-        hashlib.blake2b(f"{{{','.join(row)}}}".encode(), digest_size=16).hexdigest()
-        for row in zip(*texts, strict=True)
+        hashlib.blake2b(f"{{{','.join(entries)}}}".encode(), digest_size=16).hexdigest()
+        for entries in zip(*texts, strict=True)
     )
