@@ -16,6 +16,13 @@ import warnings
 from multiprocessing import get_context
 from pathlib import Path
 
+# What trains for long is compiled with some optimisation (tests/conftest.py asks for none).
+OPTIMIZED = {
+    "XLA_FLAGS": os.environ.get("XLA_FLAGS", "").replace(
+        "--xla_backend_optimization_level=0", "--xla_backend_optimization_level=1"
+    )
+}
+
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [

@@ -18,7 +18,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def run(name, *arguments, cwd):
-    done = processes.run("-W", "error", EXAMPLES / name, *arguments, cwd=cwd, timeout=240)
+    program = EXAMPLES / name
+    done = processes.run(
+        "-W", "error", program, *arguments, cwd=cwd, env=processes.OPTIMIZED, timeout=240
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 

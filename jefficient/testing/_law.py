@@ -156,51 +156,52 @@ def _place(path: tuple) -> str:
 
 
 def agrees_when_traced(run: Callable[..., Any], numbers: Numbers, rtol: float, atol: float) -> None:
-    """``run(**{number: x})`` is the same for x static, traced and vmapped, and traced but once.
+    """Check that ``run(**{number: x})`` is the same for x static, traced and vmapped, traced once.
 
-    All numbers share four programs, since compiling is what costs here.
+    All numbers share their programs, since compiling is what costs here: with the first value of
+    one number the others have theirs, so that one static run serves all of them.
     """
     if not numbers:
         return
     columns = {name: array_of(pair) for name, pair in numbers.items()}
+    first, second = ({name: x[lane].item() for name, x in columns.items()} for lane in (0, 1))
+    with broken("The first value of every number:"):
+        at_first = jax.jit(lambda: run(**first))()
+    at_second = jax.jit(lambda: _each(run, second))()
     traced, vmapped = _traced_once(run), jax.jit(jax.vmap(functools.partial(_each, run)))(columns)
-    for lane in (0, 1):
-        values = {name: column[lane] for name, column in columns.items()}
-        expected = jax.jit(
-            lambda values=values: _each(run, {name: x.item() for name, x in values.items()})
-        )()
-        got = traced(values)
+    for lane, values in enumerate((first, second)):
+        got = traced({name: column[lane] for name, column in columns.items()})
         for name, x in values.items():
+            expected = at_second[name] if lane else at_first
             with broken(f"Number {name} = {x}:"):
-                finite(expected[name], "the result")
+                finite(expected, "the result")
             with broken(f"Number {name}, traced {x} against static:"):
-                same(got[name], expected[name], rtol, atol)
+                same(got[name], expected, rtol, atol)
             with broken(f"Number {name}, vmapped {x} against static:"):
                 same(
                     jax.tree.map(lambda leaf, lane=lane: leaf[lane], vmapped[name]),
-                    expected[name],
+                    expected,
                     rtol,
                     atol,
                 )
 
 
 def has_gradients(total: Callable[..., jax.Array], numbers: Numbers, rtol: float = 1e-4) -> None:
-    """``grad(total)`` in each number that is no count is finite and the finite difference, in float64."""
+    """Check that ``grad(total)`` in each float is finite and the finite difference, in float64."""
     points = {name: pair[0] for name, pair in numbers.items() if not is_whole(pair)}
     if not points:
         return
-    steps = {name: 1e-6 * max(abs(x), 1e-2) for name, x in points.items()}
     with jax.enable_x64(True):
-        values = jax.jit(functools.partial(_each, total))
-        slopes = jax.jit(jax.grad(lambda xs: sum(_each(total, xs).values())))(_as_float64(points))
-        ahead, behind = (
-            values(_as_float64({name: x + sign * steps[name] for name, x in points.items()}))
-            for sign in (1, -1)
-        )
+        value, slope = jax.jit(lambda xs: total(**xs)), jax.jit(jax.grad(lambda xs: total(**xs)))
+        slopes = slope(_as_float64(points))
         for name, x in points.items():
+            step = 1e-6 * max(abs(x), 1e-2)
+            ahead, behind = (
+                value(_as_float64({**points, name: x + sign * step})) for sign in (1, -1)
+            )
             with broken(f"Number {name} at {x}:"):
                 finite(slopes[name], "the gradient")
-                difference = (ahead[name] - behind[name]) / (2 * steps[name])
+                difference = (ahead - behind) / (2 * step)
                 np.testing.assert_allclose(slopes[name], difference, rtol=rtol, atol=1e-6)
 
 

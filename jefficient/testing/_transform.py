@@ -159,14 +159,18 @@ def _x64(case: Case) -> None:
             params = case.params_as(dtype)
             for kind, numbers in (("static", {}), ("traced", traced)):
                 with broken(f"Parameters of dtype {dtype}, {kind} numbers:"):
-                    updates = jax.jit(
-                        lambda numbers, params=params: trajectory(case.build(**numbers), params)
-                    )(numbers)
+                    updates, state = jax.eval_shape(
+                        lambda numbers, params=params: _run(case.build(**numbers), params),
+                        numbers,
+                    )
                     _all_of(dtype, updates, "an update")
-                    state = case.build(**numbers).init(params)
                     _all_of(
                         dtype, [x for x in jax.tree.leaves(state) if _is_moment(x)], "the state"
                     )
+
+
+def _run(tx: optax.GradientTransformationExtraArgs, params: Tree) -> tuple[Tree, Tree]:
+    return trajectory(tx, params), tx.init(params)
 
 
 def _is_moment(x: jax.Array) -> bool:
