@@ -117,9 +117,8 @@ class Space:
                 f"{list(other.names)}. To combine different names use *."
             )
         mine, others = self._axes, other._axes
-        return merged(
-            WHERE, {name: axis.then(WHERE, name, others[name]) for name, axis in mine.items()}
-        )
+        axes = {name: axis.then(WHERE, name, others[name]) for name, axis in mine.items()}
+        return merged(WHERE, axes, self._floats | other._floats)
 
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
@@ -231,7 +230,7 @@ def numbered(axes: Mapping[str, Axis], floats: frozenset[str]) -> tuple[Space, n
     return space, np.array([places[x] for x in hashes])
 
 
-def merged(where: str, axes: Mapping[str, Axis]) -> Space:
+def merged(where: str, axes: Mapping[str, Axis], floats: frozenset[str] = frozenset()) -> Space:
     """The space with these columns, without those configurations that came before; a warning says so."""
     hashes = hashes_of(axes)
     first = _first_places(hashes)
@@ -244,7 +243,8 @@ def merged(where: str, axes: Mapping[str, Axis]) -> Space:
             JefficientWarning,
             stacklevel=3,
         )
-    return from_axes({name: axis.take(first.values()) for name, axis in axes.items()}, tuple(first))
+    columns = {name: axis.take(first.values()) for name, axis in axes.items()}
+    return from_axes(columns, tuple(first), floats)
 
 
 def hashes_of(axes: Mapping[str, Axis]) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ class Checkpointer:
                 stacklevel=2,
             )
         if scheduler.log is not None:
-            scheduler.log.forget(set(again.tolist()))
+            scheduler.log = scheduler.log.without(set(again.tolist()))
         for queue in scheduler.queues:
             rows = np.flatnonzero(np.isin(queue.group.configs, unfinished))
             queue.waiting = deque(queue.members(rows).tolist())

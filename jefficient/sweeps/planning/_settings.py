@@ -55,7 +55,8 @@ class Settings:
             checks.check_positive(WHERE, diverged_above=self.diverged_above)
         if not isinstance(self.stop, StopRule | None):
             raise ArgumentTypeError(
-                f"{WHERE}: stop must come from jf.successive_halving or jf.median_stop, got stop={self.stop!r}."
+                f"{WHERE}: stop must be a jf.StopRule, got stop={self.stop!r}. Take jf.median_stop() or "
+                f"jf.successive_halving(min_steps=…), or derive from jf.StopRule."
             )
         if self.keep not in ("last", "best", None):
             raise ArgumentError(

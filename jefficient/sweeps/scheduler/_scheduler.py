@@ -124,7 +124,7 @@ class Scheduler(abc.ABC):
         queue.waiting = deque(queue.members(rows).tolist())
         self.record.restart(configs, queue.width)
         if self.log is not None:
-            self.log.forget(set(configs.tolist()))
+            self.log = self.log.without(set(configs.tolist()))
 
 
 class TooLargeError(JefficientError):
