@@ -35,6 +35,9 @@ from .spaces import (
     static,
 )
 from .sweeps import (
+    Observation,
+    Search,
+    StopRule,
     Task,
     Trial,
     load,
@@ -102,10 +105,13 @@ __all__ = [
     "Lanes",
     "LanesState",
     "LogUniform",
+    "Observation",
     "Plan",
     "Progress",
     "Result",
+    "Search",
     "Space",
+    "StopRule",
     "Task",
     "TrainState",
     "TrainStep",

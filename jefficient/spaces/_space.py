@@ -119,13 +119,10 @@ class Space:
                 f"{list(other.names)}. To combine different names use *."
             )
         others = other._axes
-        return merged(
-            WHERE,
-            {
-                name: axis.concatenate(WHERE, name, others[name])
-                for name, axis in self._axes.items()
-            },
-        )
+        axes = {
+            name: axis.concatenate(WHERE, name, others[name]) for name, axis in self._axes.items()
+        }
+        return merged(WHERE, axes, self._floats | other._floats)
 
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
@@ -244,9 +241,9 @@ def deduplicated(
     return from_axes(distinct, tuple(first), floats), np.array([index[x] for x in hashes])
 
 
-def merged(where: str, axes: Mapping[str, Axis]) -> Space:
+def merged(where: str, axes: Mapping[str, Axis], floats: frozenset[str] = frozenset()) -> Space:
     """Return the space without repeated configurations; warn if there are some."""
-    space, indices = deduplicated(axes)
+    space, indices = deduplicated(axes, floats)
     _, first = np.unique(indices, return_index=True)
     repeated = np.delete(indices, first)
     if len(repeated) > 0:

@@ -1,8 +1,12 @@
 """Sweeps: a task, an optimizer and a space enter; a labelled result leaves."""
 
 from ._load import load as load
+from ._search import Goal as Goal
+from ._search import Search as Search
 from ._sweep import plan as plan
 from ._sweep import sweep as sweep
+from .stopping import Observation as Observation
+from .stopping import StopRule as StopRule
 from .stopping import median_stop as median_stop
 from .stopping import successive_halving as successive_halving
 from .tasks import Task as Task

@@ -1,216 +1,275 @@
-"""A sweep whose configurations are proposed while it runs: rounds of one engine's programs, put together."""
+"""Run a search: train batches of proposals one by one with the same programs, and join them."""
 
 import dataclasses
 import json
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from .._core.checks import check_count
 from .._core.devices import Machine
-from .._core.errors import ArgumentError, JefficientWarning
+from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
-from ..results import Result, concatenated, ranking
+from .._core.warn import warn
+from ..results import Result, Score, concatenated, ranking
+from ..spaces import Space
 from ._finish import finish
 from ._interrupt import interruptible
 from ._local import train
-from ._search import Goal, Search
+from ._search import Goal, Search, kinds
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
 from .scheduler import ProgramCache, Progress, reporter
-from .tasks import WHERE, Task
+from .tasks import WHERE, Task, Trial
+
+Weights = dict[tuple[int, int, int], Tree]
+"""Weights of a trial by its configuration, seed and fold."""
 
 _ATTRIBUTES = ("metric", "mode", "select", "data", "optimizer")
 _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
 
 
 def run_search(
-    given: tuple[Any, Any],
+    given: tuple[Task | Trial, Any],
     search: Search,
     settings: Settings,
     options: RunOptions,
     machine: Machine,
 ) -> Result:
-    """Ask, train, tell, until the search ends; see `jf.sweep`."""
-    _check(options)
+    """Ask, train and tell until the search ends; see `jf.sweep`."""
+    _check_options(options)
+    check_count("jf.Search", batch=getattr(search, "batch", None))
     example = prepare(*given, search.example(), settings)
     with ExitStack() as stack:
         report, close = reporter(WHERE, options.progress)
         stack.callback(close)
         stack.callback(search.close)
         search.begin(_goal(example, machine))
-        is_asked = stack.enter_context(interruptible())
-        rounds = _Rounds(given, search, settings, example, report, machine)
-        while not is_asked() and (space := search.ask()) is not None:
-            search.tell(rounds.run(space, is_asked))
-        rounds.report_end()
-        if is_asked() and rounds.is_whole:
-            warnings.warn(
-                f"{WHERE}: interrupted after {rounds.count} rounds; what was trained has been told.",
-                JefficientWarning,
-                stacklevel=4,
+        is_asked_to_end = stack.enter_context(interruptible())
+
+        batches = _Batches(given, search, settings, example, report, machine)
+        while not is_asked_to_end() and (space := search.ask()) is not None:
+            search.tell(batches.train(space, is_asked_to_end))
+
+        batches.report_end()
+        if is_asked_to_end() and not batches.was_cut_short:
+            warn(
+                f"{WHERE}: interrupted after {len(batches.datasets)} batches of proposals; "
+                f"what was trained has been told."
             )
-    return rounds.together()
+    return batches.together()
 
 
 class _Best(NamedTuple):
-    """The configurations whose weights are kept: their results, their numbers among all, and the weights."""
+    """The configurations whose weights are kept: results, numbers in the whole sweep, weights."""
 
     dataset: xr.Dataset
     configs: list[int]
-    weights: dict[tuple[int, int, int], Tree]
+    weights: Weights
 
 
-class _Rounds:
-    """Rounds of one search: they share the programs, which keep the width of the first round that has them."""
+class _Batches:
+    """The batches of one search: all that was trained so far, and what trains the next one.
+
+    They share their programs. A program keeps the width of the first batch that has it.
+
+    Attributes:
+        datasets: the results of each batch.
+    """
 
     def __init__(
         self,
-        given: tuple[Any, Any],
+        given: tuple[Task | Trial, Any],
         search: Search,
         settings: Settings,
         example: SweepSpec,
-        report: Callable,
+        report: Callable[[Progress], None],
         machine: Machine,
     ):
         self._machine = machine
-        self._given, self._search, self._settings, self._report = given, search, settings, report
-        task, optimizer = given
-        if isinstance(task, Task):  # the test rows are evaluated once, at the end
-            task = dataclasses.replace(task, test=None)
-        self._without_test = task, optimizer
-        self._trials_each = settings.seeds * example.problem.folds
-        self._built = ProgramCache()
-        self._widths: dict[str, int] = {}
-        self._datasets: list[xr.Dataset] = []
-        self._progress: Progress | None = None
-        self._best: _Best | None = None
+        self._given = given
+        self._search = search
+        self._settings = settings
+        self._report = report
+        self._kinds = kinds(example.space)
+        self._trials_per_config = settings.seeds * example.problem.folds
         self._begun = time.monotonic()
 
-    def run(self, space: Any, is_asked: Callable[[], bool]) -> xr.Dataset:
-        """Train these configurations."""
+        self._programs = ProgramCache()
+        self._widths: dict[str, int] = {}
+        self._spaces: list[Space] = []
+        self._hashes: set[str] = set()
+        self._progress: Progress | None = None
+        self._best: _Best | None = None
+        self.datasets: list[xr.Dataset] = []
+
+    def train(self, space: Space, is_asked_to_end: Callable[[], bool]) -> xr.Dataset:
+        """Train a proposal and return its results."""
+        self._check(space)
         begun = time.monotonic() - self._begun
-        spec = prepare(*self._without_test, space, self._settings)
-        plan, before = self._plan(spec), self._progress
+        spec = prepare(*self._without_test_set(), space, self._settings)
+        plan = self._plan(spec)
+        before = self._progress
+
+        def total(now: Progress) -> Progress:
+            seconds = time.monotonic() - self._begun
+            return _total(before, now, self._trials_to_come(), seconds, spec.score)
+
         with ExitStack() as stack:
             scheduler = assemble(
                 spec,
                 plan,
                 self._machine,
-                lambda progress: self._report_sum(spec, before, progress),
+                lambda now: self._report(total(now)),
                 stack,
-                self._built,
+                self._programs,
             )
-            train(scheduler, is_asked)
+            train(scheduler, is_asked_to_end)
             self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}
+
         record = scheduler.record
-        self._progress = self._sum(spec, before, record.progress())
-        dataset = dataset_of(
-            spec, record, attributes(spec, plan, record.seconds, record.utilization)
-        )
+        about = attributes(spec, plan, record.seconds, record.utilization)
+        dataset = dataset_of(spec, record, about)
         dataset["seconds"] = dataset["seconds"].copy(data=dataset["seconds"].values + begun)
-        self._keep(spec, dataset, record.weights)
-        self._datasets.append(dataset)
+
+        self._progress = total(record.progress())
+        self._best = self._best_with(dataset, record.weights, spec.score)
+        self._spaces.append(space)
+        self._hashes |= set(space.hashes)
+        self.datasets.append(dataset)
         return dataset
 
     @property
-    def count(self) -> int:
-        """Rounds so far."""
-        return len(self._datasets)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last round was not cut short."""
-        return not (self._datasets and (self._datasets[-1]["status"] == "interrupted").any())
+    def was_cut_short(self) -> bool:
+        """Whether the last batch was interrupted before its end."""
+        return bool(self.datasets) and bool((self.datasets[-1]["status"] == "interrupted").any())
 
     def report_end(self) -> None:
-        """Nothing more is to come, as much as may have been expected."""
+        """Report that no more trials will come, however many were expected."""
         over = self._progress
         if over is not None and over.trials > over.trials_done:
             self._report(dataclasses.replace(over, trials=over.trials_done, steps=over.steps_done))
 
     def together(self) -> Result:
-        """One result of all rounds."""
-        spec = prepare(*self._given, self._search.whole(), self._settings)
-        seconds = time.monotonic() - self._begun
+        """Return one result of all batches."""
+        if not self.datasets:
+            raise JefficientError(f"{WHERE}: the search ended before anything was trained.")
+        spec = prepare(*self._given, _joined(self._spaces), self._settings)
         utilization = np.average(
-            [x.attrs["utilization"] for x in self._datasets],
-            weights=[x.sizes["config"] for x in self._datasets],
+            [x.attrs["utilization"] for x in self.datasets],
+            weights=[x.sizes["config"] for x in self.datasets],
         )
-        about = attributes(spec, self._plan(spec), seconds, float(utilization)) | {
-            "rounds": len(self._datasets)
-        }
-        dataset = self._search.labelled(concatenated(self._datasets).assign_attrs(about))
+        seconds = time.monotonic() - self._begun
+        about = attributes(spec, self._plan(spec), seconds, float(utilization))
+        about["proposal_batches"] = len(self.datasets)
+        dataset = self._search.annotate(concatenated(self.datasets).assign_attrs(about))
+
         weights = {} if self._best is None else self._best.weights
         return finish(spec, dataset, weights)
 
-    def _plan(self, spec: SweepSpec) -> Plan:
-        """The rules' for an even share of a round; programs that have run keep their width."""
-        share = -(-self._search.batch * self._trials_each // self._search.combinations)
-        plan = plan_of(spec, self._machine, share)
-        programs = [
-            dataclasses.replace(x, width=self._widths.get(x.static, x.width)) for x in plan.programs
-        ]
-        return dataclasses.replace(plan, programs=tuple(programs))
+    def _check(self, space: Space) -> None:
+        """Refuse a proposal that does not fit those before it."""
+        if not isinstance(space, Space):
+            raise ArgumentError(f"jf.Search: ask must return a jf.Space or None, got {space!r}.")
+        if kinds(space) != self._kinds:
+            raise ArgumentError(
+                f"jf.Search: ask must propose hyperparameters of the kinds that example() has, got "
+                f"{kinds(space)} and {self._kinds} in the example. Write 1.0 for a float that is "
+                f"whole, and mark static values with jf.static."
+            )
+        known = [i for i, text in enumerate(space.hashes) if text in self._hashes]
+        if known:
+            raise ArgumentError(
+                f"jf.Search: ask must propose what was not proposed before, got {space[known[0]]} "
+                f"again. Leave it out, or return None at the end."
+            )
 
-    def _keep(
-        self, spec: SweepSpec, dataset: xr.Dataset, weights: dict[tuple[int, int, int], Tree]
-    ) -> None:
-        """Keep the weights of the best of all rounds so far."""
-        first = sum(x.sizes["config"] for x in self._datasets)
+    def _without_test_set(self) -> tuple[Task | Trial, Any]:
+        """Return task and optimizer of a batch: the test set is evaluated once, at the end."""
+        task, optimizer = self._given
+        if isinstance(task, Task):
+            task = dataclasses.replace(task, test=None)
+        return task, optimizer
+
+    def _plan(self, spec: SweepSpec) -> Plan:
+        """Plan for an even share of a batch; programs that have run keep their width."""
+        trials = self._search.batch * self._trials_per_config
+        plan = plan_of(spec, self._machine, -(-trials // self._search.static_combinations))
+        return plan.with_widths([self._widths.get(x.static, x.width) for x in plan.programs])
+
+    def _trials_to_come(self) -> int:
+        """Return how many trials may come, those of the batch under way included; 0 if unknown."""
+        return (self._search.remaining or 0) * self._trials_per_config
+
+    def _best_with(self, dataset: xr.Dataset, weights: Weights, score: Score) -> _Best:
+        """Return the best configurations of all batches, with their weights."""
+        first = sum(x.sizes["config"] for x in self.datasets)
         configs = list(range(first, first + dataset.sizes["config"]))
         weights = {(first + c, seed, fold): tree for (c, seed, fold), tree in weights.items()}
         if self._best is not None:
             dataset = concatenated([self._best.dataset, dataset])
-            configs, weights = self._best.configs + configs, self._best.weights | weights
-        best = np.sort(ranking(dataset, spec.score)[: self._settings.keep_configs])
+            configs = self._best.configs + configs
+            weights = self._best.weights | weights
+
+        best = np.sort(ranking(dataset, score)[: self._settings.keep_configs])
         kept = [configs[i] for i in best]
-        self._best = _Best(
-            dataset.isel(config=best), kept, {at: x for at, x in weights.items() if at[0] in kept}
-        )
-
-    def _report_sum(self, spec: SweepSpec, before: Progress | None, now: Progress) -> None:
-        self._report(self._sum(spec, before, now))
-
-    def _sum(self, spec: SweepSpec, before: Progress | None, now: Progress) -> Progress:
-        """The progress of all rounds; those to come are taken to be as this one."""
-        expected = self._search.left * self._trials_each
-        done, steps = (0, 0) if before is None else (before.trials_done, before.steps_done)
-        scores = [x.best for x in (before, now) if x is not None and x.best is not None]
-        return dataclasses.replace(
-            now,
-            trials_done=done + now.trials_done,
-            trials=done + max(expected, now.trials),
-            steps_done=steps + now.steps_done,
-            steps=steps + now.steps * max(expected, now.trials) // now.trials,
-            seconds=time.monotonic() - self._begun,
-            diverged=now.diverged + (0 if before is None else before.diverged),
-            stopped=now.stopped + (0 if before is None else before.stopped),
-            best=min(scores, key=lambda x: spec.score.sign * x) if scores else None,
-        )
+        kept_weights = {trial: tree for trial, tree in weights.items() if trial[0] in kept}
+        return _Best(dataset.isel(config=best), kept, kept_weights)
 
 
-def _check(options: RunOptions) -> None:
-    """Arguments of `jf.sweep` that are for tables of configurations."""
+def _total(
+    before: Progress | None, now: Progress, to_come: int, seconds: float, score: Score
+) -> Progress:
+    """Return the progress of all batches; those to come are expected to be like the present one."""
+    trials = max(to_come, now.trials)
+    total = dataclasses.replace(
+        now, trials=trials, steps=now.steps * trials // now.trials, seconds=seconds
+    )
+    if before is None:
+        return total
+    scores = [x.best for x in (before, now) if x.best is not None]
+    return dataclasses.replace(
+        total,
+        trials_done=before.trials_done + now.trials_done,
+        trials=before.trials_done + total.trials,
+        steps_done=before.steps_done + now.steps_done,
+        steps=before.steps_done + total.steps,
+        diverged=before.diverged + now.diverged,
+        stopped=before.stopped + now.stopped,
+        best=min(scores, key=lambda x: score.sign * x, default=None),
+    )
+
+
+def _joined(spaces: Sequence[Space]) -> Space:
+    """Return the sum of the spaces, by halves: each + reads all configurations of both sides."""
+    if len(spaces) == 1:
+        return spaces[0]
+    middle = len(spaces) // 2
+    return _joined(spaces[:middle]) + _joined(spaces[middle:])
+
+
+def _check_options(options: RunOptions) -> None:
+    """Refuse arguments of `jf.sweep` that only a table of configurations can have."""
     advice = {
-        "plan": "Leave it out: the first round decides on the widths.",
+        "plan": "Leave it out: the first batch decides on the widths.",
         "directory": "Leave it out: the search's own storage keeps what was told.",
         "executor": "Leave it out, and start the same program several times on one storage.",
     }
     for name, text in advice.items():
         if getattr(options, name) is not None:
             raise ArgumentError(
-                f"{WHERE}: {name} must be None where configurations are proposed while the sweep runs, got "
-                f"{name}={getattr(options, name)!r}. {text}"
+                f"{WHERE}: {name} must be None where configurations are proposed while the sweep "
+                f"runs, got {name}={getattr(options, name)!r}. {text}"
             )
 
 
 def _goal(spec: SweepSpec, machine: Machine) -> Goal:
     attrs = attributes(spec, plan_of(spec, machine), 0.0, 0.0)
     call = json.loads(attrs["call"])
-    about = {**{name: attrs[name] for name in _ATTRIBUTES}, **{name: call[name] for name in _CALL}}
-    return Goal(spec.score.mode, {**about, "diverged_above": repr(attrs["diverged_above"])})
+    about = {name: attrs[name] for name in _ATTRIBUTES} | {name: call[name] for name in _CALL}
+    about["diverged_above"] = repr(attrs["diverged_above"])
+    return Goal(spec.score.mode, about)

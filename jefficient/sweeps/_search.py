@@ -1,58 +1,113 @@
-"""What proposes configurations while a sweep runs, round after round; integrations implement it."""
+"""What a search is: it proposes configurations while a sweep runs, and is told their results."""
 
+import abc
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..spaces import Space
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 
 class Goal(NamedTuple):
-    """What a search is for: the score's mode, "min" or "max", and all that decides what its numbers mean."""
+    """What a search is for.
+
+    Attributes:
+        mode: "min" or "max": which scores are better.
+        about: all that decides what the scores mean (metric, data, steps, seeds, …), as JSON can
+            hold it. A search that keeps scores beyond its process compares it with what it kept.
+    """
 
     mode: str
     about: Mapping[str, Any]
 
 
-@runtime_checkable
-class Search(Protocol):
-    """Asked for configurations, told what became of them.
+class Search(abc.ABC):
+    """Propose the configurations of a sweep, a batch at a time: the base class of every search.
+
+    ``jf.sweep(task, optimizer, search)`` calls `begin`, then `ask` and `tell` in turn until `ask`
+    returns None, then `close`. A subclass must set `batch` and define `example`, `ask` and `tell`;
+    the rest has defaults. `jf.testing.verify_search` checks what `jf.sweep` relies on.
 
     Attributes:
-        batch: configurations in a round, at most.
-        combinations: static combinations that there may be.
-        left: configurations that may still come, those just asked for included.
+        batch: configurations in a proposal at most, 1 or more. The width of the programs is chosen
+            for it.
+        static_combinations: how many combinations of static values proposals may have; by default
+            1. Each has a program of its own, which gets an even share of a batch.
+        remaining: configurations still to come, those of the last proposal included, or None (the
+            default) if that is unknown. Only the progress display uses it.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> class Tens(jf.Search):
+        ...     batch = 1
+        ...
+        ...     def __init__(self):
+        ...         self.exponents = [-1, -2, -3]
+        ...
+        ...     def example(self):
+        ...         return jf.grid(learning_rate=[0.1])
+        ...
+        ...     def ask(self):
+        ...         if not self.exponents:
+        ...             return None
+        ...         return jf.grid(learning_rate=[10.0 ** self.exponents.pop(0)])
+        ...
+        ...     def tell(self, dataset):
+        ...         pass
+        >>> Tens().ask()
+        Space(1 configuration; learning_rate: 0.1)
     """
 
     batch: int
-    combinations: int
-    left: int
+    static_combinations: int = 1
+    remaining: int | None = None
 
+    @abc.abstractmethod
     def example(self) -> Space:
-        """A configuration such as those to come, to check the sweep with."""
-        ...
+        """Return one configuration such as those to come, by which the sweep is checked at first.
+
+        It has the names of all proposals, and numbers of the same kind (whole or not).
+        """
+
+    @abc.abstractmethod
+    def ask(self) -> Space | None:
+        """Return at most `batch` configurations that were not proposed before; None at the end."""
+
+    @abc.abstractmethod
+    def tell(self, dataset: "xr.Dataset") -> None:
+        """Take in the results of the last proposal.
+
+        Args:
+            dataset: what ``jf.sweep`` returns as ``result.dataset``, of these configurations alone
+                and in their order. Its ``attrs["metric"]`` names the variable of the score, of
+                shape (config, seed, fold, evaluation), NaN where nothing was evaluated; `status`
+                says how each trial ended.
+        """
 
     def begin(self, goal: Goal) -> None:
-        """Before the first question."""
-        ...
+        """Prepare for the first `ask` of a sweep; by default do nothing."""
+        del goal
 
-    def ask(self) -> Space | None:
-        """Configurations that have not come before; None at the end."""
-        ...
+    def annotate(self, dataset: "xr.Dataset") -> "xr.Dataset":
+        """Return the dataset of the whole sweep with labels of the search; by default as it is.
 
-    def tell(self, dataset: xr.Dataset) -> None:
-        """The results of what was asked for last, in its order."""
-        ...
-
-    def whole(self) -> Space:
-        """All that was told, in order."""
-        ...
-
-    def labelled(self, dataset: xr.Dataset) -> xr.Dataset:
-        """The results of `whole`, with what the search knows of each."""
-        ...
+        Args:
+            dataset: all configurations that were told, in the order of the proposals.
+        """
+        return dataset
 
     def close(self) -> None:
-        """At the end, however it comes: what was asked for and not told is given up."""
-        ...
+        """Release what `begin` opened; by default do nothing.
+
+        It is called after errors and Ctrl-C too: then the last proposal was not told.
+        """
+
+
+def kinds(space: Space) -> dict[str, str]:
+    """Return for each hyperparameter "static" or the dtype that programs get it in."""
+    return {
+        name: str(space.numbers(name).dtype) if space.is_number(name) else "static"
+        for name in space.names
+    }

@@ -113,7 +113,10 @@ def test_the_result_is_that_of_a_table_of_the_same_configurations(told):
     )
     assert result.best().config == table.best().config
     assert result.dataset["optuna_trial"].values[result.best().config] == study.best_trial.number
-    assert (result.dataset.attrs["rounds"], result.dataset.attrs["optuna_study"]) == (5, "told")
+    assert (result.dataset.attrs["proposal_batches"], result.dataset.attrs["optuna_study"]) == (
+        5,
+        "told",
+    )
     assert (
         np.diff(
             result.dataset["seconds"].max(["seed", "fold", "evaluation"]).values[[0, 4, 8, 12, 16]]

@@ -47,8 +47,9 @@ class Settings:
         self._check_key()
         if not isinstance(self.stop, StopRule | None):
             raise ArgumentTypeError(
-                f"{WHERE}: stop must be a jf.StopRule, such as jf.successive_halving gives, got "
-                f"stop={self.stop!r}."
+                f"{WHERE}: stop must be a jf.StopRule, got stop={self.stop!r}. Take "
+                f"jf.median_stop() or jf.successive_halving(min_steps=…), or derive from "
+                f"jf.StopRule."
             )
         if self.keep not in ("last", "best", None):
             raise ArgumentError(

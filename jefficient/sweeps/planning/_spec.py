@@ -19,7 +19,6 @@ from ...training import TrainState
 from ...transforms import clipped
 from ..data import EvaluationBatch, PrefetchChunk, Stream
 from ..programs import Group, LaneProgram, StreamedProgram, TrialLength, groups_of
-from ..stopping import SuccessiveHalving
 from ..tasks import (
     COLUMNS,
     DIMENSIONS,
@@ -289,20 +288,23 @@ def prepare(task: Any, optimizer: Any, space: Any, settings: Settings) -> SweepS
 
 def _problem(task: Any, optimizer: Any, settings: Settings) -> TaskProblem | TrialProblem:
     if isinstance(task, Trial):
-        rule = settings.stop
         given = {
             "optimizer": optimizer,
             "folds": settings.folds,
             "epochs": settings.epochs,
             "eval_batch_size": settings.eval_batch_size,
             "layers": settings.layers or None,
-            "min_epochs": rule.min_epochs if isinstance(rule, SuccessiveHalving) else None,
         }
         for name, x in given.items():
             if x is not None:
                 raise ArgumentError(
                     f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}."
                 )
+        if settings.stop is not None and settings.stop.needs_epochs:
+            raise ArgumentError(
+                f"{WHERE}: a jf.Trial must come without a rule that counts in epochs, "
+                f"got stop={settings.stop!r}. Take one that counts updates."
+            )
         return TrialProblem(task)
     if not isinstance(task, Task):
         raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task or jf.Trial, got {task!r}.")

@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 from sweeps.tiny import lanes, sweep, task
 
 import jefficient as jf
+from jefficient import Observation
 from jefficient.sweeps.programs._groups import TrialLength
-from jefficient.sweeps.stopping._stop import Observation, PrunerLog
+from jefficient.sweeps.stopping import PrunerLog
 
-# The oracles. Both get everything that has been reported, in order, and work out all of it again
-# for each answer.
+# The oracles. Both get everything that was observed, in order, and work out all of it again for
+# each answer.
 
 
 class Told(NamedTuple):
-    """A report, and which round of reports it came with. `progress` is exact: a Fraction of epochs, or updates."""
+    """An observation and its logical time; `progress` is exact: a Fraction of epochs, or updates."""
 
-    round: int
+    time: int
     config: int
     step: int
     progress: Fraction
@@ -34,14 +35,14 @@ class Told(NamedTuple):
 
 
 def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool:
-    """Whether asynchronous successive halving stops (Li et al.
+    """Whether asynchronous successive halving stops.
 
-    2020, algorithm 2, in the form without resuming).
+    Li et al. 2020, algorithm 2, in the form without resuming.
 
-    Of the |rung k| configurations that have come to first·etaᵏ, by the end of this round, ⌊|rung k|
-    / eta⌋ are let through, and one in any case.
+    Of the |rung k| configurations that have reached first·etaᵏ by the end of this logical time,
+    ⌊|rung k| / eta⌋ are let through, and one in any case.
     """
-    known = [t for t in told if t.round <= now.round]
+    known = [t for t in told if t.time <= now.time]
     rungs = [first * eta**k for k in range(60) if first * eta**k <= now.progress]
 
     def entry(config: int, rung: Fraction) -> Told | None:
@@ -57,15 +58,13 @@ def halving(told: list[Told], now: Told, eta: Fraction, first: Fraction) -> bool
 
 
 def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> bool:
-    """Whether the median stopping rule does (Golovin et al.
+    """Whether the median stopping rule stops; what has diverged is stopped at once.
 
-    2017, section 3.2.2); what has diverged goes at once.
-
-    In exact numbers: one that is as good as the median goes on.
+    Golovin et al. 2017, section 3.2.2. In exact numbers: one as good as the median goes on.
     """
     if now.score == math.inf:
         return True
-    known = [t for t in told if t.round <= now.round]
+    known = [t for t in told if t.time <= now.time]
     others = []
     for config in {t.config for t in known} - {now.config}:
         of_config = [t for t in known if t.config == config]
@@ -81,15 +80,18 @@ def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> boo
 
 
 class Runs(NamedTuple):
-    """Configurations as they would be recorded: a curve each, and when each comes to its evaluations."""
+    """Configurations as a sweep records them: a curve each, and the updates of its evaluations."""
 
     scores: np.ndarray  # (configs, evaluations), float32
     steps: np.ndarray  # (configs, evaluations), rising
     per_epoch: list[Fraction]  # updates in an epoch, for each configuration
     order: np.random.Generator
 
-    def rounds(self):
-        """Rounds of reports: some configurations with their next evaluations, at random; ``send`` says who has stopped."""
+    def times(self):
+        """Yield, for each logical time, the next evaluations of some configurations at random.
+
+        ``send`` tells which configurations were stopped.
+        """
         configs, evaluations = self.scores.shape
         at, going = np.zeros(configs, int), set(range(configs))
         while going:
@@ -131,7 +133,7 @@ def runs(draw):
 
 def compare(rule, oracle, recorded: Runs, in_epochs: bool):
     """The rule and the oracle, side by side, on one history."""
-    log, told, source = PrunerLog(rule), [], recorded.rounds()
+    log, told, source = PrunerLog(rule), [], recorded.times()
     reports = next(source)
     for number in range(10_000):
         news = [
@@ -182,7 +184,7 @@ def test_halving_in_updates_is_what_the_paper_says(recorded, eta, min_steps):
 @property_test
 @given(runs(), st.sampled_from([2, 3]), st.sampled_from([Fraction(1), Fraction(1, 3), Fraction(7)]))
 def test_halving_in_epochs_compares_batch_sizes(recorded, eta, min_epochs):
-    """Epochs are fractions that floating point rounds: a evaluation of epoch 7 is at epoch 7."""
+    """Epochs are fractions that floating point rounds: an evaluation at epoch 7 is at epoch 7."""
     rule = jf.successive_halving(eta, min_epochs=float(min_epochs))
     oracle = functools.partial(halving, eta=Fraction(eta), first=min_epochs)
     compare(rule, oracle, recorded, in_epochs=True)
@@ -200,14 +202,14 @@ def test_the_median_rule_is_what_the_paper_says(recorded, min_steps, min_configs
 def test_one_in_eta_goes_on(eta):
     """Also where n / eta is a whole number that floating point misses: 33 / 1.1."""
     for n in range(1, 120):
-        judge = jf.successive_halving(eta, min_steps=10).judge()
-        stops = judge.stops([Observation(c, 10, math.nan, c / n) for c in range(n)])
+        log = PrunerLog(jf.successive_halving(eta, min_steps=10))
+        stops = log.stops([Observation(c, 10, math.nan, c / n) for c in range(n)])
         best = max(1, math.floor(n / Fraction(str(eta))))
         assert stops == [c >= best for c in range(n)]
 
 
-def test_a_look_at_an_epoch_reaches_the_rung_of_that_epoch():
-    """9 updates of 7 rows are 7 epochs of 9 rows, though 9 / (9 / 7) is less than 7 in floating point."""
+def test_an_evaluation_at_an_epoch_reaches_the_rung_of_that_epoch():
+    """9 updates of 7 examples are 7 epochs of 9, though 9 / (9 / 7) < 7 in floating point."""
     for rows in range(2, 40):
         for size in range(1, rows + 1):
             per_epoch = rows / size
@@ -215,35 +217,35 @@ def test_a_look_at_an_epoch_reaches_the_rung_of_that_epoch():
                 math.ceil(20 * per_epoch), per_epoch
             )
             for epoch in (1, 7, 15):
-                judge = jf.successive_halving(2, min_epochs=epoch).judge()
+                log = PrunerLog(jf.successive_halving(2, min_epochs=epoch))
                 reached = evaluations[epoch - 1]
                 before = [
                     Observation(c, reached - 1, (reached - 1) / per_epoch, c) for c in range(2)
                 ]
                 at = [Observation(c, reached, reached / per_epoch, c) for c in range(2)]
-                assert judge.stops(before) == [False, False]
-                assert judge.stops(at) == [False, True]
+                assert log.stops(before) == [False, False]
+                assert log.stops(at) == [False, True]
 
 
-def test_the_median_rule_passes_over_those_without_a_look_so_far():
-    """A batch size that evaluates epoch 1.07 for the first time has nothing to compare with one at epoch 1."""
-    judge = jf.median_stop(min_configs=1).judge()
-    assert judge.stops([Observation(0, 16, 16 / 15, 0.0), Observation(1, 1, 1.0, 9.0)]) == [
+def test_the_median_rule_passes_over_those_not_evaluated_so_far():
+    """A batch size first evaluated at epoch 1.07 has nothing to compare with one at epoch 1."""
+    log = PrunerLog(jf.median_stop(min_configs=1))
+    assert log.stops([Observation(0, 16, 16 / 15, 0.0), Observation(1, 1, 1.0, 9.0)]) == [
         False,
         False,
     ]
-    assert judge.stops([Observation(1, 2, 2.0, 9.0)]) == [False]  # 0 has not got as far
-    assert judge.stops([Observation(0, 32, 32 / 15, 0.0), Observation(1, 3, 2.1, 9.0)]) == [
+    assert log.stops([Observation(1, 2, 2.0, 9.0)]) == [False]  # 0 has not got as far
+    assert log.stops([Observation(0, 32, 32 / 15, 0.0), Observation(1, 3, 2.1, 9.0)]) == [
         False,
         True,
     ]
 
 
 def test_the_best_score_so_far_is_not_one_to_come():
-    """Of two evaluations that are reported together, the first is judged by what there was at the first."""
-    judge = jf.median_stop(min_configs=1).judge()
-    judge.stops([Observation(0, 1, math.nan, 1.0), Observation(0, 2, math.nan, 1.0)])
-    assert judge.stops([Observation(1, 1, math.nan, 2.0), Observation(1, 2, math.nan, 0.0)]) == [
+    """Of two evaluations observed together, the first is compared by the best at the first."""
+    log = PrunerLog(jf.median_stop(min_configs=1))
+    log.stops([Observation(0, 1, math.nan, 1.0), Observation(0, 2, math.nan, 1.0)])
+    assert log.stops([Observation(1, 1, math.nan, 2.0), Observation(1, 2, math.nan, 0.0)]) == [
         True,
         False,
     ]
@@ -252,35 +254,35 @@ def test_the_best_score_so_far_is_not_one_to_come():
 @pytest.mark.parametrize("score", [0.1, 0.3, 0.7, -0.9, 1e-3])
 def test_curves_that_stay_at_one_score_are_as_good_as_each_other(score):
     """The engine's scores are float32: many of them add up exactly in float64."""
-    judge = jf.median_stop(min_configs=1).judge()
+    log = PrunerLog(jf.median_stop(min_configs=1))
     for evaluation in range(1, 100):
         assert not any(
-            judge.stops(
+            log.stops(
                 [Observation(c, evaluation, math.nan, float(np.float32(score))) for c in range(4)]
             )
         )
 
 
 def test_what_has_diverged_does_not_go_on():
-    """Alone at a rung, or with others; it counts as one that came there, and is above every median."""
-    judge = jf.successive_halving(2, min_steps=1).judge()
-    assert judge.stops([Observation(0, 1, math.nan, math.inf)]) == [True]
-    assert judge.stops([Observation(1, 1, math.nan, 5.0)]) == [False]  # the best of two
-    assert judge.stops([Observation(2, 1, math.nan, 6.0)]) == [True]
-    assert judge.stops([Observation(3, 1, math.nan, 7.0)]) == [True]
-    judge = jf.median_stop(min_configs=2).judge()
+    """Alone at a rung or with others; it counts at its rung, and is above every median."""
+    log = PrunerLog(jf.successive_halving(2, min_steps=1))
+    assert log.stops([Observation(0, 1, math.nan, math.inf)]) == [True]
+    assert log.stops([Observation(1, 1, math.nan, 5.0)]) == [False]  # the best of two
+    assert log.stops([Observation(2, 1, math.nan, 6.0)]) == [True]
+    assert log.stops([Observation(3, 1, math.nan, 7.0)]) == [True]
+    log = PrunerLog(jf.median_stop(min_configs=2))
     batch = [
         Observation(0, 1, math.nan, 1.0),
         Observation(1, 1, math.nan, math.inf),
         Observation(2, 1, math.nan, math.inf),
     ]
-    assert judge.stops(batch) == [False, True, True]  # though the median of 1 and inf is inf
-    assert judge.stops([Observation(3, 1, math.nan, 1.0)]) == [False]
-    assert judge.stops([Observation(4, 1, math.nan, 1.5)]) == [False]
-    assert judge.stops([Observation(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
+    assert log.stops(batch) == [False, True, True]  # though the median of 1 and inf is inf
+    assert log.stops([Observation(3, 1, math.nan, 1.0)]) == [False]
+    assert log.stops([Observation(4, 1, math.nan, 1.5)]) == [False]
+    assert log.stops([Observation(5, 1, math.nan, math.inf)]) == [True]  # of 1, inf, inf, 1, 1.5
 
 
-def test_a_log_that_forgets_is_one_that_was_never_told():
+def test_a_log_without_configurations_is_one_that_never_observed_them():
     rule = jf.successive_halving(2, min_steps=1)
     rng = np.random.default_rng(0)
     batches = [
@@ -290,8 +292,8 @@ def test_a_log_that_forgets_is_one_that_was_never_told():
     log, other = PrunerLog(rule), PrunerLog(rule)
     for batch in batches[:2]:
         log.stops(batch)
-        other.stops([report for report in batch if report.config not in (1, 4)])
-    log.forget({1, 4})
+        other.stops([seen for seen in batch if seen.config not in (1, 4)])
+    log = log.without({1, 4})
     assert log.batches == other.batches
     assert log.stops(batches[2]) == other.stops(batches[2])
 
@@ -343,7 +345,7 @@ def test_arguments(make, message):
 def test_a_sweep_takes_a_rule_and_nothing_else():
     with pytest.raises(
         jf.JefficientError,
-        match=r"stop must come from jf.successive_halving or jf.median_stop, got",
+        match=r"stop must be a jf.StopRule, got stop=3",
     ):
         sweep(task(), jf.grid(learning_rate=[0.1]), steps=1, stop=3)
     trial = jf.Trial(
@@ -352,7 +354,8 @@ def test_a_sweep_takes_a_rule_and_nothing_else():
         evaluate=lambda x, data: {"a": 1.0},
     )
     with pytest.raises(
-        jf.JefficientError, match=r"a jf.Trial must come without min_epochs, got min_epochs=1"
+        jf.JefficientError,
+        match=r"a jf.Trial must come without a rule that counts in epochs, got stop=Succ",
     ):
         jf.sweep(
             trial,
@@ -364,14 +367,13 @@ def test_a_sweep_takes_a_rule_and_nothing_else():
 
 
 # Whole sweeps. The oracle of the engine's order goes through what a sweep without stopping has
-# recorded, trial after
-# trial and evaluation after evaluation, as lanes would, and says what the same sweep must record
-# with stopping.
+# recorded, trial by trial and evaluation by evaluation, as lanes would, and says what the same
+# sweep must record with stopping.
 
 
 @dataclasses.dataclass
 class OnPaper:
-    """A sweep on paper: lanes in blocks side by side, each block refilled from the queue of its program's trials.
+    """A sweep on paper: lanes in blocks side by side, refilled from the queue of their program.
 
     Trials are pairs (configuration, member); members are the seeds and folds of a configuration.
     """
@@ -392,9 +394,9 @@ class OnPaper:
         )
         self.status = np.full(self.ends.shape, "running", object)
         self.told: list[Told] = []
-        self.known = np.zeros(len(self.ends), int)  # evaluations that have been judged
+        self.known = np.zeros(len(self.ends), int)  # evaluations that were observed
         self.under_way: list[tuple[int, int]] = []  # when they were stopped
-        self.offered = self.made = self.round = 0
+        self.offered = self.made = self.time = 0
 
     def run(self, programs, width, blocks):
         members = range(self.ends.shape[1])
@@ -420,7 +422,7 @@ class OnPaper:
         return [waiting.pop(0) if lane is None and waiting else lane for lane in lanes]
 
     def segment(self, lanes):
-        """All go to their next evaluation; what was stopped since the last one has gone there for nothing."""
+        """Train every lane to its next evaluation, those stopped meanwhile in vain."""
         trials, made = [lane for lane in lanes if lane is not None], []
         for trial in trials:
             step = min(self.steps[trial[0], self.evaluations[trial]], self.ends[trial])
@@ -435,19 +437,19 @@ class OnPaper:
                 elif self.evaluations[trial] == (self.steps[trial[0]] >= 0).sum():
                     self.status[trial] = "finished"
         self.offered += len(lanes) * max(made)
-        self.judge(sorted({c for c, _ in trials}))
+        self.observe(sorted({c for c, _ in trials}))
         return [None if lane is None or self.status[lane] != "running" else lane for lane in lanes]
 
-    def judge(self, configs):
-        self.round += 1
-        news = [told for c in configs for told in self.reports(c)]
+    def observe(self, configs):
+        self.time += 1
+        news = [told for c in configs for told in self.observations(c)]
         self.told += news
         for now in news:
             if self.decide(self.told, now):
                 self.status[now.config][self.status[now.config] == "running"] = "stopped"
 
-    def reports(self, c):
-        """Evaluations that all members have come to; one that has diverged keeps nobody waiting."""
+    def observations(self, c):
+        """Evaluations that all members have reached, but for those that have diverged."""
         while self.known[c] < (self.steps[c] >= 0).sum() and "stopped" not in self.status[c]:
             evaluation, diverged = self.known[c], self.status[c] == "diverged"
             if not (diverged | (self.evaluations[c] > evaluation)).all():
@@ -457,7 +459,7 @@ class OnPaper:
                 int(self.steps[c, evaluation]),
                 float(np.where(diverged, np.inf, self.score[c, :, evaluation]).mean()),
             )
-            yield Told(self.round, c, step, self.progress(c, step), score)
+            yield Told(self.time, c, step, self.progress(c, step), score)
 
 
 def flat(values):
@@ -466,7 +468,7 @@ def flat(values):
 
 
 def check_stopped(whole, stopped, programs, blocks, decide, progress):
-    """The stopped sweep is the whole one, but for what the oracles say; returns the sweep on paper."""
+    """Compare a stopped sweep with the whole one and the oracle; return the sweep on paper."""
     curves, sign = flat(whole.dataset[whole.score.metric].values), whole.score.sign
     step, status = whole.dataset["step"].values, flat(whole.dataset["status"].values)
     first_unseen = np.isnan(curves).argmax(axis=-1)
@@ -563,8 +565,8 @@ def test_decisions_repeat_exactly(halved):
     assert one.weights.keys() == again.weights.keys()
 
 
-def test_weights_of_what_was_stopped_are_those_of_its_last_look(halved):
-    """A trial that was under way when its configuration was stopped has gone further than is recorded."""
+def test_weights_of_what_was_stopped_are_those_of_its_last_evaluation(halved):
+    """A trial under way when its configuration was stopped has gone further than is recorded."""
     _, one, _, paper = halved
     (config, member), *_ = paper.under_way
     others = [
@@ -578,7 +580,7 @@ def test_weights_of_what_was_stopped_are_those_of_its_last_look(halved):
 
 
 def test_rules_in_epochs_over_batch_sizes():
-    """Two programs whose evaluations lie at other updates and, but for rounding up, at the same epochs."""
+    """Two programs evaluated at different updates and, but for rounding up, the same epochs."""
     space = jf.grid(
         batch_size=[8, 6],
         learning_rate=np.random.default_rng(2).permutation(np.geomspace(1e-3, 0.2, 12)),
