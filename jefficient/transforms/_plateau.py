@@ -145,12 +145,15 @@ def reduce_on_plateau(
         reduces = ~is_cooling & (bad >= numerics.whole(patience))
         smaller = state.reduction * numerics.scalar(factor, dtype)
         smaller = jnp.maximum(smaller, numerics.scalar(min_scale, dtype))
-        rest = jnp.where(reduces, numerics.whole(cooldown), 0)
         return state._replace(
             reduction=jnp.where(reduces, smaller, state.reduction),
             best_value=jnp.where(improves, mean, best),
             plateau_count=jnp.where(is_cooling | reduces, 0, bad),
-            cooldown_count=jnp.where(is_cooling, state.cooldown_count - 1, rest),
+            cooldown_count=jnp.where(
+                is_cooling,
+                state.cooldown_count - 1,
+                jnp.where(reduces, numerics.whole(cooldown), 0),
+            ),
             count=_base.first_count(),
             avg_value=jnp.zeros((), dtype),
         )

@@ -79,7 +79,7 @@ def counterparts():
 
 
 def counted(name, theirs):
-    """Count the calls of our function; its annotations are optax's, since some tests select by them."""
+    """Count our function's calls; its annotations are optax's: some tests select by them."""
     function = getattr(jf, name)
 
     @functools.wraps(function)
