@@ -119,13 +119,8 @@ class Space:
                 f"{list(other.names)}. To combine different names use *."
             )
         others = other._axes
-        return merged(
-            WHERE,
-            {
-                name: axis.concatenate(WHERE, name, others[name])
-                for name, axis in self._axes.items()
-            },
-        )
+        axes = {name: a.concatenate(WHERE, name, others[name]) for name, a in self._axes.items()}
+        return merged(WHERE, axes)
 
     def __mul__(self, other: "Space") -> "Space":
         if not isinstance(other, Space):
