@@ -119,9 +119,7 @@ class Space:
                 f"{list(other.names)}. To combine different names use *."
             )
         others = other._axes
-        axes = {
-            name: axis.concatenate(WHERE, name, others[name]) for name, axis in self._axes.items()
-        }
+        axes = {name: a.concatenate(WHERE, name, others[name]) for name, a in self._axes.items()}
         return merged(WHERE, axes, self._floats | other._floats)
 
     def __mul__(self, other: "Space") -> "Space":

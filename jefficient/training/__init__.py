@@ -1,8 +1,8 @@
-"""Training: a loss and a transform enter, a pure (init, update) leaves; so does a batch of them over a grid."""
+"""Training: a loss and a transform enter, a pure (init, update) leaves, or one for a whole grid."""
 
 from ._objective import regularized as regularized
 from ._shuffle import shuffled_batch as shuffled_batch
-from ._shuffle import shuffled_rows as shuffled_rows
+from ._shuffle import shuffled_indices as shuffled_indices
 from ._train_step import TrainState as TrainState
 from ._train_step import TrainStep as TrainStep
 from ._train_step import layer_norms as layer_norms

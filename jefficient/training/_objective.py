@@ -1,4 +1,4 @@
-"""The penalised objective J = J₁ + λ·J₂, which training sees and evaluation does not."""
+"""The penalised objective J = J₁ + λ·J₂, which is trained on but not evaluated."""
 
 import inspect
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
@@ -13,13 +14,12 @@ from .._core.typing import Scalar, Tree
 
 
 class regularized:
-    """The loss with penalties: loss(θ, …) + l1·‖θ‖₁ + (l2/2)·‖θ‖².
+    """A loss with penalties: loss(θ, …) + l1·‖θ‖₁ + (l2/2)·‖θ‖².
 
-    The result is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both
+    It is called like `loss`, and takes `l1` and `l2` by keyword as well. So in a sweep both
     strengths can be axes of the grid: ``jf.Task(loss=jf.regularized(loss), …)`` with
     ``jf.grid(l2=[0, 1e-4])``. Evaluation uses `unpenalised`, the loss as it was given: so give the
-    Task this object itself (or a `functools.partial` of it); a sweep cannot see through a lambda
-    around it.
+    Task this object itself or a `functools.partial` of it; a sweep cannot look through a lambda.
 
     Args:
         loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is
@@ -30,8 +30,8 @@ class regularized:
             are penalised (often not the biases). Static.
 
     Raises:
-        ArgumentError: where a strength is negative, not finite or not a scalar.
-        ArgumentTypeError: where a penalised leaf is not floating.
+        ArgumentError: if a strength is negative, not finite or not a scalar.
+        ArgumentTypeError: if a penalised leaf is not floating.
 
     References:
         Tibshirani 1996, Regression shrinkage and selection via the lasso (l1); Hoerl and Kennard
@@ -51,12 +51,21 @@ class regularized:
         [1.0, -1.0]
     """
 
-    def __init__(self, loss: Callable, l1: Scalar = 0, l2: Scalar = 0, *, mask: Any = None):
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        l1: Scalar = 0,
+        l2: Scalar = 0,
+        *,
+        mask: Tree | Callable[[Tree], Tree] = None,
+    ):
         if not callable(loss):
             raise ArgumentTypeError(f"jf.regularized: loss must be a function, got {loss!r}.")
         checks.check_not_negative("jf.regularized", l1=l1, l2=l2)
         self.unpenalised = loss
-        self.l1, self.l2, self.mask = l1, l2, mask
+        self.l1 = l1
+        self.l2 = l2
+        self.mask = mask
         self.__signature__ = _with_strengths(inspect.signature(loss), l1, l2)
 
     def __call__(
@@ -66,8 +75,8 @@ class regularized:
         l1: Scalar | None = None,
         l2: Scalar | None = None,
         **kwargs: Any,
-    ):
-        """The penalised loss; `l1` and `l2`, where given, stand for the ones it was made with."""
+    ) -> Any:
+        """Return the penalised loss; `l1` and `l2`, if given, replace those it was made with."""
         l1 = self.l1 if l1 is None else l1
         l2 = self.l2 if l2 is None else l2
         checks.check_not_negative("jf.regularized", l1=l1, l2=l2)
@@ -76,12 +85,14 @@ class regularized:
             return (value[0] + self._penalty(params, l1, l2, jnp.result_type(value[0])), *value[1:])
         return value + self._penalty(params, l1, l2, jnp.result_type(value))
 
-    def _penalty(self, params: Tree, l1: Scalar, l2: Scalar, dtype: Any) -> jax.Array:
-        trees.check_floating("jf.regularized", self._penalised(params))
+    def _penalty(self, params: Tree, l1: Scalar, l2: Scalar, dtype: DTypeLike) -> jax.Array:
+        penalised = self._penalised(params)
+        trees.check_floating("jf.regularized", penalised)
         total = jnp.zeros((), numerics.compute_dtype(dtype))
-        for p in jax.tree.leaves(self._penalised(params)):
+        for p in jax.tree.leaves(penalised):
             p = numerics.upcast(jnp.asarray(p))
-            absolute, square = jnp.sum(_abs(p)), jnp.sum(numerics.squared(p))
+            absolute = jnp.sum(_abs(p))
+            square = jnp.sum(numerics.squared(p))
             strength1, strength2 = (numerics.scalar(x, absolute.dtype) for x in (l1, l2))
             total = total + (strength1 * absolute + 0.5 * strength2 * square).astype(total.dtype)
         return total.astype(dtype)
@@ -94,14 +105,16 @@ class regularized:
 
 
 def _abs(p: jax.Array) -> jax.Array:
-    """|p| whose gradient at zero is zero, as the subgradient of a penalty should be (jax's own is one)."""
+    """Return |p|, with the subgradient of a penalty at zero: 0, where jax's own is 1."""
     is_zero = p == 0
     return jnp.where(is_zero, 0.0, jnp.abs(jnp.where(is_zero, 1.0, p)))
 
 
 def _with_strengths(signature: inspect.Signature, l1: Scalar, l2: Scalar) -> inspect.Signature:
+    """Add `l1` and `l2` as keyword-only parameters, before ``**kwargs``."""
     keyword_only = inspect.Parameter.KEYWORD_ONLY
-    parameters = [p for p in signature.parameters.values() if p.name not in ("l1", "l2")]
-    rest = [p for p in parameters if p.kind is p.VAR_KEYWORD]
-    own = [inspect.Parameter(name, keyword_only, default=x) for name, x in (("l1", l1), ("l2", l2))]
-    return inspect.Signature([*(p for p in parameters if p.kind is not p.VAR_KEYWORD), *own, *rest])
+    strengths = [inspect.Parameter(k, keyword_only, default=x) for k, x in (("l1", l1), ("l2", l2))]
+    given = [p for p in signature.parameters.values() if p.name not in ("l1", "l2")]
+    named = [p for p in given if p.kind is not p.VAR_KEYWORD]
+    rest = [p for p in given if p.kind is p.VAR_KEYWORD]
+    return inspect.Signature([*named, *strengths, *rest])

@@ -1,4 +1,4 @@
-"""Many train steps side by side: the same pair with a leading lane axis."""
+"""Many train steps side by side: the same pair of functions with a leading lane axis."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,47 +7,59 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from numpy.typing import ArrayLike
 
 from .._core import numerics, signatures
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
+from ._train_step import Metrics, TrainStep
 
 WHERE = "jf.vectorize"
 
 
 class LanesState(NamedTuple):
-    """The grid (one array of shape (lanes,) per name) and the train state with a leading lane axis."""
+    """The state of all lanes.
+
+    Attributes:
+        hyperparameters: the grid, one array of shape (lanes,) per name.
+        state: the state of the train step, its leaves with a leading lane axis.
+    """
 
     hyperparameters: dict[str, jax.Array]
     state: Any
 
 
 class Lanes(NamedTuple):
-    """The pair: ``init(params, hyperparameters=None, **kwargs)`` and ``update(lanes_state, batch)``."""
+    """The pair of functions that `jf.vectorize` returns.
+
+    Attributes:
+        init: ``(params, hyperparameters=None, **kwargs) -> lanes_state``.
+        update: ``(lanes_state, batch) -> (lanes_state, metrics)``.
+    """
 
     init: Callable[..., LanesState]
-    update: Callable[[LanesState, Tree], tuple[LanesState, Any]]
+    update: Callable[[LanesState, Tree], tuple[LanesState, Metrics]]
 
 
 def vectorize(
-    factory: Callable[..., Any],
-    hyperparameters: Mapping[str, Any],
+    factory: Callable[..., TrainStep],
+    hyperparameters: Mapping[str, ArrayLike],
     *,
     batch_axis: int | None = None,
     params_axis: int | None = None,
 ) -> Lanes:
-    """One train step for every value of a grid, in one program.
+    """Make one train step for every value of a grid, in one program.
 
     Args:
-        factory: ``(**hyperparameters) -> train step``: anything with ``init(params)`` and
-            ``update(state, batch) -> (state, metrics)``.
-        hyperparameters: for each name that `factory` asks for an array of shape (lanes,); several
-            are zipped. Floats become float32, integers int32.
-        batch_axis: None where all lanes train on the same batch, 0 where each has its own along the
-            first axis.
-        params_axis: None where all lanes start from the same parameters (and key and model state),
-            0 where each has its own along the first axis.
+        factory: ``(**hyperparameters) -> train step``: a `TrainStep`, or anything else with
+            ``init(params)`` and ``update(state, batch) -> (state, metrics)``.
+        hyperparameters: an array of shape (lanes,) for each argument of `factory`; several are
+            zipped. Floats become float32, integers int32.
+        batch_axis: None if all lanes train on the same batch, 0 if each has its own along the first
+            axis.
+        params_axis: None if all lanes start from the same parameters (and key and model state), 0
+            if each has its own along the first axis.
 
     Returns:
         `Lanes`. The grid is data, not program: ``lanes.init(params, other_grid)`` starts another
@@ -55,10 +67,10 @@ def vectorize(
         parameters are ``lanes_state.state.params``, each leaf with the lane axis first.
 
     Raises:
-        ArgumentError: where the grid is empty, has arrays of unequal length, names what `factory`
-            does not ask for, or lacks what it requires; and whatever `factory` raises for one of
-            the values: it is called once for each lane with concrete numbers before anything is
-            traced.
+        ArgumentError: if the grid is empty, has arrays of unequal length, has a name that `factory`
+            does not take, or lacks one that it requires. Whatever `factory` raises for one of the
+            values is raised here: it is called once for each lane with concrete numbers before
+            anything is traced.
 
     Examples:
         >>> import jefficient as jf
@@ -84,30 +96,27 @@ def vectorize(
     grid = _checked_grid(factory, hyperparameters)
 
     def init(
-        params: Tree, hyperparameters: Mapping[str, Any] | None = None, **kwargs: Any
+        params: Tree, hyperparameters: Mapping[str, ArrayLike] | None = None, **kwargs: Any
     ) -> LanesState:
-        """One state per lane; keyword arguments (`key`, `model_state`) go to the train step's `init`."""
-        rows = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
-        values = {
-            name: jnp.array(row) for name, row in rows.items()
-        }  # copies: the state may be donated
+        """Return one state per lane; `key` and `model_state` go to the train step's `init`."""
+        own = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
+        # Copies, so that donating the state takes nothing from the caller.
+        values, params, kwargs = jax.tree.map(jnp.array, (own, params, kwargs))
 
-        def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Any:
+        def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Tree:
             return factory(**numbers).init(params, **kwargs)
 
-        params, kwargs = jax.tree.map(jnp.array, (params, kwargs))
-        return LanesState(
-            values, jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs)
-        )
+        states = jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs)
+        return LanesState(values, states)
 
-    def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Any]:
-        """One step of every lane; metrics have the lane axis first."""
+    def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Metrics]:
+        """Make one step of every lane; metrics have the lane axis first."""
         if not isinstance(lanes, LanesState):
             raise ArgumentTypeError(
                 f"{WHERE}: update must be given what init returns, got {type(lanes).__name__}."
             )
 
-        def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Any]:
+        def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Metrics]:
             return factory(**numbers).update(state, batch)
 
         state, metrics = jax.vmap(lane, in_axes=(0, 0, batch_axis))(
@@ -118,7 +127,10 @@ def vectorize(
     return Lanes(init, update)
 
 
-def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_grid(
+    factory: Callable[..., TrainStep], hyperparameters: Mapping[str, ArrayLike]
+) -> dict[str, np.ndarray | jax.Array]:
+    """Return the grid as arrays, after `factory` accepted the numbers of every lane."""
     _check_names(factory, hyperparameters)
     grid = {name: _column(name, values) for name, values in hyperparameters.items()}
     lengths = {name: len(column) for name, column in grid.items()}
@@ -126,38 +138,41 @@ def _checked_grid(factory: Callable, hyperparameters: Mapping[str, Any]) -> dict
         raise ArgumentError(
             f"{WHERE}: all hyperparameters must have the same length, got {lengths}."
         )
-    if not any(is_traced(column) for column in grid.values()):
-        for lane in range(next(iter(lengths.values()))):
-            step = factory(**{name: column[lane] for name, column in grid.items()})
-            if isinstance(step, optax.GradientTransformation) or not hasattr(step, "update"):
-                raise ArgumentTypeError(
-                    f"{WHERE}: factory must return a train step (jf.train_step), got {step!r}."
-                )
+    if any(is_traced(column) for column in grid.values()):
+        return grid
+    for lane in range(next(iter(lengths.values()))):
+        step = factory(**{name: column[lane] for name, column in grid.items()})
+        if isinstance(step, optax.GradientTransformation) or not hasattr(step, "update"):
+            raise ArgumentTypeError(
+                f"{WHERE}: factory must return a train step (jf.train_step), got {step!r}."
+            )
     return grid
 
 
-def _check_names(factory: Callable, hyperparameters: Mapping[str, Any]) -> None:
+def _check_names(
+    factory: Callable[..., TrainStep], hyperparameters: Mapping[str, ArrayLike]
+) -> None:
     if not isinstance(hyperparameters, Mapping) or not hyperparameters:
         raise ArgumentError(
             f"{WHERE}: hyperparameters must map a name to its values, got {hyperparameters!r}."
         )
-    asked = signatures.names_asked(WHERE, factory)
-    unasked = [name for name in hyperparameters if name not in asked]
-    if unasked:
+    taken = signatures.names_asked(WHERE, factory)
+    unknown = [name for name in hyperparameters if name not in taken]
+    if unknown:
         raise ArgumentError(
-            f"{WHERE}: factory must ask for every name, got {unasked}; it asks for {list(asked)}."
+            f"{WHERE}: factory must take every hyperparameter, got {unknown}; it takes "
+            f"{list(taken)}."
         )
-    missing = [
-        name for name in signatures.names_required(WHERE, factory) if name not in hyperparameters
-    ]
+    required = signatures.names_required(WHERE, factory)
+    missing = [name for name in required if name not in hyperparameters]
     if missing:
         raise ArgumentError(
             f"{WHERE}: values must be given for {missing}, got {list(hyperparameters)}."
         )
 
 
-def _column(name: str, values: Any) -> Any:
-    """The values as an int32 or float32 array, on the host unless they are traced."""
+def _column(name: str, values: Any) -> np.ndarray | jax.Array:
+    """Return the values as an int32 or float32 array, on the host unless they are traced."""
     if not is_traced(values):
         values = np.asarray(values)
         if values.dtype.kind not in "iuf" and not jnp.issubdtype(values.dtype, jnp.floating):

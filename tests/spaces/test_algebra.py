@@ -155,8 +155,8 @@ def relu(x):
         ),
         (
             lambda: jf.grid(width=jf.static([32])) + jf.grid(width=[64]),
-            r"width must be static in both spaces or traced in both, got static values such as 32 and "
-            r"traced ones such as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
+            r"width must be static in both spaces or traced in both, got static values such as 32 "
+            r"and traced ones such as 64. Mark the numbers: width=jf.static\(\[64, …\]\)\.",
         ),
         (
             lambda: jf.grid(m=[0.9]) + jf.grid(m=[None]),

@@ -1,4 +1,4 @@
-"""Microbatches make the step of the whole batch; another dtype is computed in, and nothing else changes."""
+"""Microbatches make the step of the whole batch; a compute dtype changes the loss's alone."""
 
 import chex
 import jax
@@ -35,47 +35,41 @@ def run(step, steps=20, batch=BATCH, **given):
     return state, metrics
 
 
-@pytest.mark.parametrize("parts", [2, 3, 24])
-def test_parts_make_the_step_of_the_whole(parts):
+@pytest.mark.parametrize("microbatches", [2, 3, 24])
+def test_microbatches_make_the_step_of_the_batch(microbatches):
     tx = jf.chain(jf.clip_by_global_norm(1.0), jf.adam(0.01))
     whole, metrics = run(jf.train_step(loss, tx))
-    state, again = run(jf.train_step(loss, tx, microbatches=parts))
+    state, again = run(jf.train_step(loss, tx, microbatches=microbatches))
     chex.assert_trees_all_close(state, whole, rtol=2e-4, atol=2e-5)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, whole)
     chex.assert_trees_all_close(again, metrics, rtol=2e-4, atol=1e-5)
     penalised = [
         run(jf.train_step(jf.regularized(loss, l2=0.1), tx, microbatches=k))[1]["loss"]
-        for k in (1, parts)
+        for k in (1, microbatches)
     ]
     np.testing.assert_allclose(*penalised, rtol=1e-4)
 
 
-def test_parts_hold_the_activations_of_one():
-    """Temporary memory, as the compiler has it."""
+def test_activations_of_one_microbatch_are_in_memory():
+    """By the compiler's count of temporary memory."""
     wide = {"w": jnp.zeros((64, 512))}
-    rows = jnp.zeros((4096, 64))
+    batch = jnp.zeros((4096, 64))
 
     def deep(params, x):
         return jnp.mean(jnp.tanh(jnp.sin(x @ params["w"])) ** 2)
 
-    def temporary(parts):
-        step = jf.train_step(deep, jf.sgd(0.1), microbatches=parts)
-        return (
-            jax.jit(step.update)
-            .lower(step.init(wide), rows)
-            .compile()
-            .memory_analysis()
-            .temp_size_in_bytes
-        )
+    def temporary(microbatches):
+        step = jf.train_step(deep, jf.sgd(0.1), microbatches=microbatches)
+        compiled = jax.jit(step.update).lower(step.init(wide), batch).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
 
     assert temporary(16) < temporary(1) / 8
 
 
-def test_each_part_has_its_key_and_the_state_goes_from_part_to_part():
+def test_each_microbatch_has_its_key_and_the_state_is_passed_on():
     def counting(params, count, batch, key):
-        return loss(params, batch) + 0.0 * count + jax.random.uniform(key), count + batch[
-            "x"
-        ].shape[0]
+        value = loss(params, batch) + 0.0 * count + jax.random.uniform(key)
+        return value, count + batch["x"].shape[0]
 
     step = jf.train_step(counting, jf.sgd(0.0), model_state=True, microbatches=4)
     state, metrics = run(step, steps=1, key=jax.random.key(7), model_state=jnp.zeros(()))
@@ -85,7 +79,7 @@ def test_each_part_has_its_key_and_the_state_goes_from_part_to_part():
     np.testing.assert_allclose(metrics["loss"], loss(PARAMS, BATCH) + noise, rtol=1e-5)
 
 
-def test_bfloat16_is_what_the_loss_sees_and_float32_what_stays():
+def test_the_loss_is_computed_in_bfloat16_and_the_state_stays_float32():
     seen = []
 
     def spying(params, mean, batch):
@@ -124,7 +118,7 @@ def test_both_together_learn():
 LOW = {"microbatches": 4, "compute_dtype": jnp.bfloat16}
 
 
-def test_lanes_may_have_them():
+def test_lanes_may_have_both():
     def build(learning_rate):
         return jf.train_step(loss, jf.sgd(learning_rate), **LOW)
 
@@ -134,7 +128,7 @@ def test_lanes_may_have_them():
     chex.assert_trees_all_equal(jax.tree.map(lambda x: x[0], state.state.params), PARAMS)
 
 
-def test_what_cannot_be_is_refused():
+def test_bad_arguments_are_refused():
     for wrong, message in (
         ({"microbatches": 0}, "microbatches >= 1 must hold"),
         ({"microbatches": 2.0}, "microbatches must be a whole number"),
@@ -146,7 +140,7 @@ def test_what_cannot_be_is_refused():
             jf.train_step(loss, jf.sgd(0.1), **wrong)
     step = jf.train_step(loss, jf.sgd(0.1), microbatches=5)
     with pytest.raises(
-        jf.ArgumentError, match=r"divides, got shape \(24, 5\) at \['x'\] and microbatches=5"
+        jf.ArgumentError, match=r"of the batch, got shape \(24, 5\) at \['x'\] and microbatches=5"
     ):
         step.update(step.init(PARAMS), BATCH)
 

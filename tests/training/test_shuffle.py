@@ -1,4 +1,4 @@
-"""The shuffled order: every row once an epoch, fairly, wherever and however it is computed."""
+"""The shuffled order: every example once an epoch, all orders equally likely."""
 
 import functools
 import itertools
@@ -15,27 +15,27 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import jefficient as jf
-from jefficient.training import shuffled_rows
+from jefficient.training import shuffled_indices
 
 
 def order(key, size, batch_size, epochs):
-    """The rows of some epochs, as batches give them."""
+    """The indices of some epochs, as batches give them."""
     batches = math.ceil(epochs * size / batch_size)
-    rows = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))(
-        jnp.arange(batches)
-    )
-    return np.asarray(rows).ravel()[: epochs * size].reshape(epochs, size)
+    batch = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))
+    return np.asarray(batch(jnp.arange(batches))).ravel()[: epochs * size].reshape(epochs, size)
 
 
 @functools.cache
 def compiled(batch_size, batches):
-    """(key, size) to the rows of the first batches; one program for all keys and sizes."""
+    """(key, size) to the indices of the first batches; one program for all keys and sizes."""
     steps = jnp.arange(batches)
-    return jax.jit(
-        lambda key, n: jax.vmap(lambda step: jf.shuffled_batch(key, step, n, batch_size))(
-            steps
-        ).ravel()
-    )
+
+    @jax.jit
+    def indices(key, size):
+        batch = jax.vmap(lambda step: jf.shuffled_batch(key, step, size, batch_size))
+        return batch(steps).ravel()
+
+    return indices
 
 
 @settings(max_examples=200, deadline=None)
@@ -44,21 +44,21 @@ def compiled(batch_size, batches):
     batch_size=st.sampled_from([1, 3, 16]),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_every_row_comes_once_an_epoch(size, batch_size, seed):
-    rows = np.asarray(compiled(batch_size, 900 // batch_size)(jax.random.key(seed), size))
-    for epoch in rows[: len(rows) // size * size].reshape(-1, size):
+def test_every_example_comes_once_an_epoch(size, batch_size, seed):
+    indices = np.asarray(compiled(batch_size, 900 // batch_size)(jax.random.key(seed), size))
+    for epoch in indices[: len(indices) // size * size].reshape(-1, size):
         assert sorted(epoch) == list(range(size))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_every_row_comes_once_an_epoch_of_a_few(size):
+def test_every_example_comes_once_an_epoch_of_a_few(size):
     for batch_size in {1, (size + 1) // 2, size}:
         for epoch in order(jax.random.key(0), size, batch_size, epochs=4):
             assert sorted(epoch) == list(range(size))
 
 
 @pytest.mark.parametrize("size", [3, 4, 5])
-def test_every_order_of_a_few_rows_is_as_likely(size):
+def test_every_order_of_a_few_examples_is_equally_likely(size):
     epochs = 20_000
     counts = Counter(map(tuple, order(jax.random.key(0), size, size, epochs)))
     observed = [counts[p] for p in itertools.permutations(range(size))]
@@ -67,12 +67,12 @@ def test_every_order_of_a_few_rows_is_as_likely(size):
 
 def test_neighbours_in_the_order_are_unrelated():
     epochs = order(jax.random.key(0), 1797, 64, 60)
-    places = np.argsort(epochs, axis=1)
-    mean_place = places.mean(axis=0)
-    assert abs(mean_place - 898).max() < 5 * 1797 / math.sqrt(12 * 60)
+    positions = np.argsort(epochs, axis=1)
+    mean_position = positions.mean(axis=0)
+    assert abs(mean_position - 898).max() < 5 * 1797 / math.sqrt(12 * 60)
     correlations = [np.corrcoef(e[:-1], e[1:])[0, 1] for e in epochs]
     assert abs(np.mean(correlations)) < 5 / math.sqrt(1797 * 60)
-    between_epochs = [np.corrcoef(a, b)[0, 1] for a, b in itertools.pairwise(places)]
+    between_epochs = [np.corrcoef(a, b)[0, 1] for a, b in itertools.pairwise(positions)]
     assert abs(np.mean(between_epochs)) < 5 / math.sqrt(1797 * 59)
 
 
@@ -91,16 +91,16 @@ def test_traced_vmapped_and_static_agree():
 
 
 def test_steps_do_not_overflow():
-    """Places far beyond 2³²: checked against Python's integers through the epoch they belong to."""
+    """Positions far beyond 2³², against Python's integers."""
     key, size, batch_size, step = jax.random.key(3), 1_000_003, 200, 2**31 - 1
     first = step * batch_size
-    epoch, place = divmod(first, size)
-    rows = np.asarray(jf.shuffled_batch(key, step, size, batch_size))
-    assert len(set(rows.tolist())) == batch_size
-    aligned = next(s for s in range(size) if (s * batch_size) % size == place)
+    epoch, position = divmod(first, size)
+    indices = np.asarray(jf.shuffled_batch(key, step, size, batch_size))
+    assert len(set(indices.tolist())) == batch_size
+    aligned = next(s for s in range(size) if (s * batch_size) % size == position)
     other = np.asarray(jf.shuffled_batch(key, aligned, size, batch_size))
     assert (aligned * batch_size) // size != epoch
-    assert not np.array_equal(rows, other)
+    assert not np.array_equal(indices, other)
     largest = np.asarray(jf.shuffled_batch(key, step, 2**31 - 1, 4))
     assert (largest >= 0).all()
 
@@ -131,11 +131,11 @@ def test_bad_sizes_are_refused():
     ("size", "batch_size", "step"),
     [(7, 3, 0), (1797, 64, 123), (10**6, 10_000, 250), (30, 8, 2**31 - 2)],
 )
-def test_rows_on_the_host_are_those_of_the_batches(size, batch_size, step):
-    """More at a time than are worked out at once, over the end of epochs, at the last steps there are."""
+def test_indices_on_the_host_are_those_of_the_batches(size, batch_size, step):
+    """More than are computed at once, across the ends of epochs, at the last possible steps."""
     key = jax.random.key(3)
     steps = range(step, min(step + 3, 2**31 - 1))
     batches = [jf.shuffled_batch(key, t, size, batch_size) for t in steps]
-    rows = shuffled_rows(key, step * batch_size, len(steps) * batch_size, size)
-    np.testing.assert_array_equal(rows, np.concatenate(batches))
-    assert rows.dtype == np.int32
+    indices = shuffled_indices(key, step * batch_size, len(steps) * batch_size, size)
+    np.testing.assert_array_equal(indices, np.concatenate(batches))
+    assert indices.dtype == np.int32

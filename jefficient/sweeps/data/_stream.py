@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._core.devices import host_device
 from ..._core.typing import Tree
-from ...training import shuffled_rows
+from ...training import shuffled_indices
 from ._source import Source, Split
 
 READ_BYTES = 16 * 2**20
@@ -163,7 +163,7 @@ class EpochOrder:
     def rows(self, step: int, count: int) -> np.ndarray:
         """Which rows `count` batches from `step` on have, (count, batch_size)."""
         with jax.default_device(host_device()):
-            rows = shuffled_rows(
+            rows = shuffled_indices(
                 self.key, step * self.batch_size, count * self.batch_size, self.size
             )
         return rows.reshape(count, self.batch_size)
