@@ -4,19 +4,14 @@ import dataclasses
 from contextlib import ExitStack
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from .._core.errors import ArgumentError
-from .._core.typing import Tree
 from ..results import Replay, counted_evaluations
 from .checkpoint import attributes, dataset_of
-from .data import Concatenated, Source
 from .planning import SweepSpec, assemble, plan_of, prepare
 from .programs import Group
 from .scheduler import Scheduler
-from .tasks import Task, TaskProblem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +56,7 @@ def replay(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int, fold: i
 
 def refit(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int) -> Replay:
     """Train a configuration on all rows; see `Result.refit`."""
-    problem = spec.problem
-    if not isinstance(problem, TaskProblem):
-        raise ArgumentError(
-            "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows."
-        )
+    task, optimizer = spec.problem.with_all_examples()
     group = next(group for group in spec.groups if config in group.configs)
     one = spec.space.part([config])
     settings = dataclasses.replace(
@@ -80,7 +71,7 @@ def refit(spec: SweepSpec, dataset: xr.Dataset, config: int, seed: int) -> Repla
         keep="last",
         keep_configs=1,
     )
-    whole = prepare(_with_all_rows(problem.task), problem.routes.optimizer.function, one, settings)
+    whole = prepare(task, optimizer, one, settings)
     (group,), share = whole.groups, _share_trained(dataset, config)
     if share < 1:
         group = _cut(group, 0, max(1, round(share * int(group.steps[0]))))
@@ -124,17 +115,3 @@ def _share_trained(dataset: xr.Dataset, config: int) -> float:
         return 1.0
     step = dataset["step"].transpose("config", "evaluation").values[config]
     return float(step[evaluations].mean() / step.max())
-
-
-def _with_all_rows(task: Task) -> Task:
-    """The task without validation: rows of its own that were held out are added to the data."""
-    rows = task.data
-    if task.validation is not None and not isinstance(task.validation, float | int | np.floating):
-        rows = _joined(rows, task.validation)
-    return dataclasses.replace(task, data=rows, validation=None, test=None)
-
-
-def _joined(rows: Tree, more: Tree) -> Tree:
-    if isinstance(rows, Source):
-        return Source.of("data", Concatenated(rows, more))
-    return jax.tree.map(lambda x, y: jnp.concatenate([x, y]), rows, more)

@@ -37,7 +37,7 @@ def dataset_of(spec: SweepSpec, record: Record, attributes: dict[str, Any]) -> x
 
 def labels(spec: SweepSpec) -> Labels:
     """Names along the axes."""
-    training, validation = spec.problem.rows
+    training, validation = spec.problem.sizes
     return Labels(spec.space.shown, spec.space.hashes, training, validation, spec.problem.layers)
 
 

@@ -107,7 +107,7 @@ def _predicted(program: ProgramPlan, scheduler: Scheduler, queue: Queue) -> floa
             timed(1)  # the first call loads the program
             one_evaluation, steps = timed(1), 2
             more = (
-                len(scheduler.stream.begins(0)) - 1
+                len(scheduler.stream.evaluation_begins(0)) - 1
                 if isinstance(scheduler, LockstepScheduler)
                 else 0
             )

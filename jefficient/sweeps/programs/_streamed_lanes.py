@@ -61,14 +61,14 @@ class StreamProgram(LaneProgram):
     @property
     def batches(self) -> int:
         """Batches in a chunk."""
-        return jax.tree.leaves(self.chunk.rows)[0].shape[0]
+        return jax.tree.leaves(self.chunk.examples)[0].shape[0]
 
     def single(self) -> LaneProgram:
         """What stands for it wherever it runs: one lane, a batch at a time."""
         rows = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), self.chunk.rows
+            lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), self.chunk.examples
         )
-        return dataclasses.replace(self, width=1, chunk=self.chunk._replace(rows=rows))
+        return dataclasses.replace(self, width=1, chunk=self.chunk._replace(examples=rows))
 
     def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> StreamedCalls:
         """The calls, lowered for the device that the arguments are on.
@@ -104,14 +104,15 @@ class StreamProgram(LaneProgram):
         on_cpu = jax.default_backend() == "cpu"
 
         def update(lane: Lane, until: jax.Array, batch: Tree) -> Lane:
-            return self._update(lane, until, {**shared.data, "batch": batch, "fold": chunk.fold})
+            data = shared.data._replace(batch=batch, fold=chunk.fold)
+            return self._update(lane, until, data)
 
         def goes_on(lanes: Lane) -> jax.Array:
             return jnp.any((lanes.status == Status.RUNNING) & (lanes.step < until))
 
         def batch_at(i: jax.Array) -> Tree:
             batch = jax.tree.map(
-                lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunk.rows
+                lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunk.examples
             )
             if not on_cpu:
                 return batch
@@ -151,7 +152,7 @@ class StreamProgram(LaneProgram):
         def evaluation(
             lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Sums, data: Tree
         ) -> tuple[Lane, Evaluation]:
-            after, evaluation = self._evaluate(lane, begun_at, {**data, "held_out": means})
+            after, evaluation = self._evaluate(lane, begun_at, data._replace(validation=means))
             after = after._replace(sums=jax.tree.map(jnp.zeros_like, lane.sums))
             seen = {
                 name: getattr(after, name) for name in ("status", "diverged_at", "sums", "kept")

@@ -11,7 +11,7 @@ import jax
 from ..._core.devices import memory_of
 from ..._core.typing import Device
 from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
-from ..tasks import WHERE, note_traced
+from ..tasks import WHERE, annotate_tracing_errors
 from ._queue import Queue
 from ._scheduler import TooLargeError
 
@@ -84,7 +84,7 @@ class Compiler:
 
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         commands, shared = jax.device_put(queue.idle_commands(), device), self._shared[device]
-        with note_traced(queue.group.static, queue.group.numbers):
+        with annotate_tracing_errors(queue.group.static, queue.group.numbers):
             lanes = queue.program.empty(commands, shared)
             return queue.program.lower(lanes, commands, shared), lanes
 

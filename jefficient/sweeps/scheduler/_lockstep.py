@@ -169,7 +169,7 @@ class LockstepScheduler(Scheduler):
         count = min(cohort.order.batches, until - cohort.step)
         name = "chunk", cohort.step, count
         if not cohort.ahead.has(name):
-            rows = cohort.order.rows(cohort.step, count)
+            rows = cohort.order.indices(cohort.step, count)
             cohort.ahead.begin(
                 name, self.stream.read_chunk, cohort.who.fold, rows, cohort.order.batches
             )
@@ -191,9 +191,9 @@ class LockstepScheduler(Scheduler):
 
     def _read_piece(self, cohort: Cohort, index: int) -> None:
         """Have a piece of the held-out rows read."""
-        begin = self.stream.begins(cohort.who.fold)[index]
+        begin = self.stream.evaluation_begins(cohort.who.fold)[index]
         if not cohort.ahead.has(name := ("piece", begin)):
-            cohort.ahead.begin(name, self.stream.read_piece, cohort.who.fold, begin)
+            cohort.ahead.begin(name, self.stream.read_evaluation_batch, cohort.who.fold, begin)
 
     def _evaluate(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
         """Measure what is held out, record it, let the judge decide, and free the lanes whose trials are over."""
@@ -238,7 +238,7 @@ class LockstepScheduler(Scheduler):
         sums: dict[Band, Any] = {
             band: self._no_sums(band) for cohort in due for band in cohort.bands_due
         }
-        pieces = {cohort: len(self.stream.begins(cohort.who.fold)) for cohort in due}
+        pieces = {cohort: len(self.stream.evaluation_begins(cohort.who.fold)) for cohort in due}
         for index in range(max(pieces.values()))[:most]:
             jobs, then = [], []
             for cohort in due:
