@@ -182,17 +182,17 @@ MISTAKES = {
     ),
     "folds swap their sides": Mistake(
         "sweeps/tasks/_folds.py",
-        "return sides[0], sides[1]",
-        "return sides[1], sides[0]",
+        "return train, valid\n",
+        "return valid, train\n",
         "tests/sweeps/tasks/test_folds.py",
         "those_of_the_splitter",
     ),
-    "rows that are not there count": Mistake(
+    "padding counts": Mistake(
         "sweeps/tasks/_evaluation.py",
-        "jnp.float32(rows) if count is None else count.astype(jnp.float32)",
-        "jnp.float32(rows)",
+        "jnp.float32(size) if count is None else count.astype(jnp.float32)",
+        "jnp.float32(size)",
         "tests/sweeps/tasks/test_evaluation.py",
-        "rows_that_are_not_there",
+        "padding_may_be_anything",
     ),
     "training and validation rows are swapped": Mistake(
         "results/_statistics.py",

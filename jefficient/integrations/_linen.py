@@ -113,7 +113,7 @@ def linen_task(
 
 def _example(task: Task, read: Callable[[Tree], tuple]) -> tuple:
     """The module's arguments for one row of zeros."""
-    row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), task.row)
+    row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), task.example)
     if task.prepare is not None:
         fit, apply = task.prepare
         row = jax.eval_shape(apply, jax.tree.map(jnp.asarray, fit(task.sample)), row)

@@ -64,7 +64,7 @@ class Retrainer:
             keep="last",
             keep_configs=1,
         )
-        task, optimizer = problem.on_all_examples()
+        task, optimizer = problem.with_all_examples()
         whole = prepare(task, optimizer, space, settings)
         (group,) = whole.groups
         share = _share_trained(dataset, config)

@@ -115,9 +115,11 @@ def sweep(
         A `Result`: `best()`, `table()`, `params()`, `plot` and the labelled `dataset`.
 
     Raises:
-        ArgumentError: if an argument or a name of the space breaks a rule; and whatever the
-            functions raise for one of the configurations, before anything is compiled, with a note
-            that names it.
+        ArgumentError: if an argument or a name of the space breaks a rule. What a function raises
+            for a configuration is raised before anything is compiled, with a note that names the
+            configuration: the optimizer is built for every configuration; `init`, the loss and the
+            metrics are traced for 16 distinct sets of their hyperparameters and for the smallest
+            and the largest value of each.
         ArgumentTypeError: if an argument is of another kind.
         JefficientError: if the directory is held by a running sweep, is of another sweep, or is
             damaged.

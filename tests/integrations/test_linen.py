@@ -99,7 +99,7 @@ def test_the_module_s_fields_are_hyperparameters(result):
         :, 0, 0, -1
     ].all()  # nothing is dropped
     with pytest.raises(
-        jf.ArgumentError, match=r"init asks for \['width', 'rate'\]"
+        jf.ArgumentError, match=r"init requests \['width', 'rate'\]"
     ):  # not flax's parent and name
         sweep(task(), jf.grid(name=[1.0]))
 

@@ -22,18 +22,18 @@ def refused(message, kind=jf.JefficientError):
             {"data": (X, Y[:50])},
             r"all arrays of data must have the same leading axis, got {'\[0\]': 60, '\[1\]': 50}",
         ),
-        ({"data": (X[:0], Y[:0])}, "data must have at least one row, got none"),
+        ({"data": (X[:0], Y[:0])}, "data must have at least one example, got none"),
         ({"data": ()}, r"data must hold at least one array, got \(\)"),
-        ({"data": (X, np.float32(1))}, r"data\[1\] must have a leading axis of rows, got a scalar"),
+        ({"data": (X, np.float32(1))}, r"data\[1\] must have a leading axis of examples, got a"),
         ({"data": (X, np.array(["a"] * 60))}, r"data\[1\] must hold numbers, got dtype <U1"),
         (
             {"data": (X, Y.astype(np.int64) + 2**40)},
             r"data\[1\] must fit int32, got values from 1099511627776",
         ),
-        ({"validation": (X,)}, "rows of validation must be like those of data"),
-        ({"validation": (X[:, :2], Y)}, "rows of validation must be like those of data"),
-        ({"validation": 1.5}, "0 < validation < 1.* got validation=1.5 of 60 rows"),
-        ({"validation": 0.001}, "must leave rows on both sides"),
+        ({"validation": (X,)}, "examples of validation must be like those of data"),
+        ({"validation": (X[:, :2], Y)}, "examples of validation must be like those of data"),
+        ({"validation": 1.5}, "0 < validation < 1.* got validation=1.5 of 60 examples"),
+        ({"validation": 0.001}, "must leave examples for training and for validation"),
         ({"metrics": {"loss": loss}}, "a metric must not be named 'loss'"),
         ({"metrics": [loss]}, "metrics must map a name to a function"),
         ({"init": 3}, "jf.Task: init: a function must be given, got 3"),
@@ -44,11 +44,11 @@ def test_tasks(changes, message):
         task(**changes)
 
 
-def test_rows_may_be_of_a_class_of_one_s_own():
-    """One that has no equality: rows are alike where structure, shapes and dtypes are."""
+def test_examples_may_be_of_a_class_of_the_user():
+    """One without equality: examples are alike where structure, shapes and dtypes are."""
     boxed = task(data=Box((X, Y)), validation=Box((X[:3], Y[:3])))
     assert boxed.size == 60
-    with refused("rows of validation must be like those of data"):
+    with refused("examples of validation must be like those of data"):
         task(data=Box((X, Y)), validation=Box((X[:3], X[:3])))
 
 
@@ -57,7 +57,7 @@ def test_rows_may_be_of_a_class_of_one_s_own():
     [
         (
             {"batch_size": 61},
-            r"1 <= batch_size <= 60 \(the training rows\) must hold, got batch_size=61",
+            r"1 <= batch_size <= 60 \(the training examples\) must hold, got batch_size=61",
         ),
         ({"batch_size": 0}, "batch_size >= 1 must hold"),
         ({"steps": None}, "one of steps and epochs must be given, got steps=None, epochs=None"),
@@ -105,13 +105,13 @@ def test_arguments(changes, message):
         sweep(**changes)
 
 
-def test_a_name_nobody_asks_for_tells_who_asks_for_what():
+def test_a_name_that_no_function_requests_tells_what_they_request():
     with refused(
-        r"someone must ask for every name of the space, got 'momentum'; init asks for nothing; loss asks for nothing; "
-        r"optimizer asks for \['learning_rate'.*\]; metrics\['accuracy'\] asks for nothing"
+        r"no function requests the hyperparameter 'momentum'; init requests nothing; loss requests "
+        r"nothing; optimizer requests \['learning_rate'.*\]; metrics\['accuracy'\] requests nothing"
     ):
         sweep(space=jf.grid(learning_rate=[0.1], momentum=[0.9]))
-    with refused("got 'learning_rate'; .* optimizer asks for nothing"):
+    with refused("hyperparameter 'learning_rate'; .* optimizer requests nothing"):
         sweep(lambda **kwargs: jf.adam(**kwargs))
 
 
@@ -157,7 +157,7 @@ def test_a_penalty_is_not_applied_twice():
         )
 
 
-def test_a_loss_that_is_no_scalar_and_an_optimizer_that_is_none():
+def test_a_loss_that_is_no_scalar_and_an_optimizer_that_is_no_transform():
     with refused(
         r"loss must return a scalar \(the mean over the batch\), got shape \(16, 2\)", TypeError
     ):

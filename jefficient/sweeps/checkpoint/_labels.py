@@ -39,7 +39,7 @@ def dataset_of(spec: SweepSpec, record: Record, attributes: dict[str, Any]) -> x
 
 def labels(spec: SweepSpec) -> Labels:
     """Return the names along the axes."""
-    training, validation = spec.problem.rows
+    training, validation = spec.problem.sizes
     columns = {name: spec.space.labels(name) for name in spec.space.names}
     return Labels(columns, spec.space.hashes, training, validation, spec.problem.layers)
 

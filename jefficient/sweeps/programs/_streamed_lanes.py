@@ -62,14 +62,14 @@ class StreamedProgram(LaneProgram):
     @property
     def batches(self) -> int:
         """Batches in a chunk."""
-        return jax.tree.leaves(self.chunk.rows)[0].shape[0]
+        return jax.tree.leaves(self.chunk.examples)[0].shape[0]
 
     def single(self) -> LaneProgram:
         """Return the program of one lane and one batch at a time."""
-        rows = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), self.chunk.rows
+        examples = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), self.chunk.examples
         )
-        return dataclasses.replace(self, width=1, chunk=self.chunk._replace(rows=rows))
+        return dataclasses.replace(self, width=1, chunk=self.chunk._replace(examples=examples))
 
     def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> StreamedCalls:
         """Lower the stages for the device of the arguments; lanes and accumulators are donated."""
@@ -107,12 +107,12 @@ class StreamedProgram(LaneProgram):
         on_cpu = jax.default_backend() == "cpu"
 
         def update(lane: Lane, until: jax.Array, batch: Tree) -> Lane:
-            data = {**shared.data, "batch": batch, "fold": chunk.fold}
+            data = shared.data._replace(batch=batch, fold=chunk.fold)
             return self.update_lane(lane, until, data)
 
         def batch_at(i: jax.Array) -> Tree:
             batch = jax.tree.map(
-                lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunk.rows
+                lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunk.examples
             )
             if not on_cpu:
                 return batch
@@ -157,9 +157,9 @@ class StreamedProgram(LaneProgram):
         """Evaluate all lanes; those that are not due stay as they were."""
 
         def evaluate(
-            lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Accumulators, data: Tree
+            lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Accumulators, data: Any
         ) -> tuple[Lane, Evaluation]:
-            after, evaluation = self.evaluate_lane(lane, begun_at, {**data, "held_out": means})
+            after, evaluation = self.evaluate_lane(lane, begun_at, data._replace(validation=means))
             after = after._replace(accumulators=jax.tree.map(jnp.zeros_like, lane.accumulators))
             chosen = jax.tree.map(
                 lambda x, y: jnp.where(is_due, x, y), _changed(after), _changed(lane)

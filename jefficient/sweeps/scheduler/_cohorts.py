@@ -59,24 +59,24 @@ class Cohort:
     @property
     def evaluation_batches(self) -> int:
         """Batches in which the validation set is evaluated."""
-        return len(self.stream.begins(self.key.fold))
+        return len(self.stream.evaluation_begins(self.key.fold))
 
     def prefetch_chunk(self, until: int) -> int:
         """Have the next batches read, up to update `until` at most; return how many they are."""
         count = min(self.order.batches, until - self.step)
         name = "chunk", self.step, count
         if not self.prefetch.has(name):
-            rows = self.order.rows(self.step, count)
+            indices = self.order.indices(self.step, count)
             read = self.stream.read_chunk
-            self.prefetch.begin(name, read, self.key.fold, rows, self.order.batches)
+            self.prefetch.begin(name, read, self.key.fold, indices, self.order.batches)
         return count
 
     def prefetch_evaluation_batch(self, index: int) -> None:
         """Have a batch of the validation set read."""
-        begin = self.stream.begins(self.key.fold)[index]
+        begin = self.stream.evaluation_begins(self.key.fold)[index]
         name = "evaluation batch", begin
         if not self.prefetch.has(name):
-            self.prefetch.begin(name, self.stream.read_piece, self.key.fold, begin)
+            self.prefetch.begin(name, self.stream.read_evaluation_batch, self.key.fold, begin)
 
     def prefetch_after_training(self, until: int) -> None:
         """Have read what is needed after the chunk at hand."""

@@ -10,7 +10,7 @@ import jax
 
 from ..._core.typing import Device
 from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
-from ..tasks import WHERE, note_traced
+from ..tasks import WHERE, annotate_tracing_errors
 from ._memory import TooLargeError
 from ._queue import Queue
 
@@ -95,7 +95,7 @@ class Compiler:
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         commands = jax.device_put(queue.idle_commands(), device)
         shared = self._shared[device]
-        with note_traced(queue.group.static, queue.group.numbers):
+        with annotate_tracing_errors(queue.group.static, queue.group.numbers):
             lanes = queue.program.empty(commands, shared)
             return queue.program.lower(lanes, commands, shared), lanes
 

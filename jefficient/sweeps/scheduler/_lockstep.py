@@ -289,7 +289,7 @@ class LockstepScheduler(Scheduler):
     @property
     def evaluation_batches(self) -> int:
         """Batches in which a validation set is evaluated."""
-        return len(self.stream.begins(0))
+        return len(self.stream.evaluation_begins(0))
 
     @property
     def has_failed(self) -> bool:

@@ -1,59 +1,123 @@
-"""Means over held-out rows, in batches that fit, folds of unequal length included."""
+"""Means over a validation or test set, in batches that fit, folds of unequal length included."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ..._core.checks import check_loss
+from ..._core.errors import ArgumentError
 from ..._core.typing import Tree
+from ..data import EvaluationBatch
+from ._injection import Injection, Requester
+from ._notes import WHERE
+from ._task import Task, count_examples
+
+Metrics = Mapping[str, Callable[[Tree], jax.Array]]
+"""Name to ``batch -> scalar``, the mean over the batch, or ``-> (n,)``, one value an example."""
 
 BatchOf = Callable[[jax.Array | int, int], Tree]
-"""``(begin, count) -> batch``: rows begin … begin + count - 1, `begin` traced or not."""
+"""``(begin, count) -> batch``: examples begin … begin + count - 1, `begin` traced or not."""
+
+
+def metrics_of(
+    task: Task, injection: Injection, prefix: str, weights: Tree, hyperparameters: dict[str, Any]
+) -> Metrics:
+    """Return the loss and the metrics of these weights as functions of a batch, float32.
+
+    Args:
+        task: the task.
+        injection: its functions.
+        prefix: "valid" or "test"; they are called ``<prefix>_<name>``.
+        weights: the parameters, in a pair with the model state where there is one.
+        hyperparameters: all that the functions may request.
+    """
+    values = {**hyperparameters, "key": None}
+    arguments = weights if task.model_state else (weights,)
+
+    def metric(requester: Requester) -> Callable[[Tree], jax.Array]:
+        def value(batch: Tree) -> jax.Array:
+            x = requester.function(*arguments, batch, **requester.choose(values))
+            if requester.name == "loss":
+                x = x[0] if task.model_state else x
+                check_loss(WHERE, x)
+            size = count_examples(batch)
+            if jnp.shape(x) not in ((), (size,)):
+                raise ArgumentError(
+                    f"{WHERE}: {requester.name} must return shape () or (n,), got shape "
+                    f"{jnp.shape(x)} for a batch of {size} examples."
+                )
+            return jnp.asarray(x, jnp.float32)
+
+        return value
+
+    requesters = {"loss": injection.evaluation, **injection.metrics}
+    return {f"{prefix}_{name}": metric(x) for name, x in requesters.items()}
+
+
+def batch_sums(
+    metrics: Metrics, batch: EvaluationBatch, repeated: Tree = None
+) -> dict[str, jax.Array]:
+    """Add up each metric over the examples of a batch that count, float32.
+
+    A metric that returns a mean is that of the whole batch, padding included: its share is taken
+    off again, which is exact but for rounding where the metric is a mean over examples.
+
+    Args:
+        metrics: functions of a batch.
+        batch: the examples.
+        repeated: the example that the padding repeats, a batch of one; by default the first.
+    """
+    size, count = count_examples(batch.examples), batch.count
+
+    def total(metric: Callable[[Tree], jax.Array]) -> jax.Array:
+        value = metric(batch.examples)
+        if count is None:
+            return jnp.sum(value) if value.ndim else value * size
+        if value.ndim:
+            return jnp.sum(jnp.where(jnp.arange(size, dtype=jnp.int32) < count, value, 0))
+        one = jax.tree.map(lambda x: x[:1], batch.examples) if repeated is None else repeated
+        of_padding = jnp.reshape(metric(one), ())
+        return value * size - of_padding * (size - count).astype(jnp.float32)
+
+    return {name: total(metric) for name, metric in metrics.items()}
 
 
 def means(
-    functions: Mapping[str, Callable[[Tree], jax.Array]],
+    metrics: Metrics,
     batch_of: BatchOf,
-    rows: int,
-    batch_size: int,
+    size: int,
+    batch_size: int | None,
     count: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
-    """The mean of each function over some rows, float32, weighted by rows.
+    """Return the mean of each metric over examples in memory, float32.
 
     Args:
-        functions: name to ``batch -> scalar``, the mean over the batch, or ``-> (n,)``, one number
-            a row; float32.
-        batch_of: the batches. From `count` on it gives row 0 again.
-        rows: how many rows `batch_of` has.
-        batch_size: rows in a batch at most; the last one holds the rest.
-        count: how many rows count, int32, 1 … `rows`; None for all. What row 0 adds to a scalar
-            where it stands for rows that are not there is taken off again.
+        metrics: functions of a batch.
+        batch_of: the batches; from `count` on it repeats example 0.
+        size: how many examples `batch_of` has.
+        batch_size: examples in a batch at most, the last one has the rest; None for all at once.
+        count: how many examples count, int32, 1 … `size`; None for all.
     """
-    if batch_size >= rows and count is None:
-        return {name: jnp.mean(f(batch_of(0, rows))) for name, f in functions.items()}
-    first = (
-        None if count is None else {n: jnp.mean(f(batch_of(0, 1))) for n, f in functions.items()}
-    )
+    batch_size = min(batch_size or size, size)
+    if batch_size == size and count is None:
+        return {name: jnp.mean(metric(batch_of(0, size))) for name, metric in metrics.items()}
 
-    def sums(begin: jax.Array | int, size: int) -> dict[str, jax.Array]:
-        batch = batch_of(begin, size)
-        is_row = None if count is None else begin + jnp.arange(size, dtype=jnp.int32) < count
+    repeated = None if count is None else batch_of(0, 1)
 
-        def total(name: str, value: jax.Array) -> jax.Array:
-            if value.ndim:
-                return jnp.sum(value if is_row is None else jnp.where(is_row, value, 0))
-            if is_row is None or first is None:
-                return value * size
-            return value * size - first[name] * jnp.sum(~is_row).astype(jnp.float32)
+    def sums(begin: jax.Array | int, n: int) -> dict[str, jax.Array]:
+        present = None if count is None else jnp.clip(count - begin, 0, n)
+        return batch_sums(metrics, EvaluationBatch(batch_of(begin, n), present), repeated)
 
-        return {name: total(name, f(batch)) for name, f in functions.items()}
+    def add(total: dict[str, jax.Array], index: jax.Array) -> tuple[dict[str, jax.Array], None]:
+        return jax.tree.map(jnp.add, total, sums(index * batch_size, batch_size)), None
 
-    whole, rest = divmod(rows, batch_size)
-    sum_of = {name: jnp.zeros((), jnp.float32) for name in functions}
+    whole, rest = divmod(size, batch_size)
+    total = {name: jnp.zeros((), jnp.float32) for name in metrics}
     if whole:
-        add = lambda s, i: (jax.tree.map(jnp.add, s, sums(i * batch_size, batch_size)), None)  # noqa: E731
-        sum_of = jax.lax.scan(add, sum_of, jnp.arange(whole, dtype=jnp.int32))[0]
+        total, _ = jax.lax.scan(add, total, jnp.arange(whole, dtype=jnp.int32))
     if rest:
-        sum_of = jax.tree.map(jnp.add, sum_of, sums(whole * batch_size, rest))
-    divisor = jnp.float32(rows) if count is None else count.astype(jnp.float32)
-    return {name: x / divisor for name, x in sum_of.items()}
+        total = jax.tree.map(jnp.add, total, sums(whole * batch_size, rest))
+    divisor = jnp.float32(size) if count is None else count.astype(jnp.float32)
+    return {name: x / divisor for name, x in total.items()}

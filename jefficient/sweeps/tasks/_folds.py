@@ -1,4 +1,4 @@
-"""Cross-validation: which rows each fold trains on, and which it holds out."""
+"""Cross-validation: the training and validation examples of each fold."""
 
 import dataclasses
 import warnings
@@ -14,27 +14,31 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ._notes import WHERE
 
+Pair = tuple[np.ndarray, np.ndarray]
+"""Indices of training and of validation examples."""
+
 
 class FoldIndices(NamedTuple):
-    """Folds as a program reads them; the first axis is the fold, shorter ones are filled with their first row.
+    """Folds as a program reads them; the first axis is the fold.
 
-    `train`, `valid`: int32 (folds, most rows), row numbers; `train_size`, `valid_size`: int32
-    (folds,), how many count.
+    `train`, `valid`: int32 (folds, most examples), shorter ones padded with their first index;
+    `train_size`, `valid_size`: int32 (folds,), how many count. `valid_size` is None where all
+    folds have equally many.
     """
 
     train: jax.Array
     train_size: jax.Array
     valid: jax.Array
-    valid_size: jax.Array
+    valid_size: jax.Array | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Folds:
-    """Pairs of row numbers.
+    """Pairs of indices, sorted.
 
     Attributes:
-        train: for each fold the rows it trains on, int32.
-        valid: for each fold the rows it holds out, int32.
+        train: the training examples of each fold, int32.
+        valid: the validation examples of each fold, int32.
     """
 
     train: tuple[np.ndarray, ...]
@@ -45,115 +49,120 @@ class Folds:
 
     @property
     def train_sizes(self) -> list[int]:
-        """Training rows of each fold."""
-        return [len(rows) for rows in self.train]
+        """Number of training examples of each fold."""
+        return [len(indices) for indices in self.train]
 
     @property
     def valid_sizes(self) -> list[int]:
-        """Held-out rows of each fold."""
-        return [len(rows) for rows in self.valid]
+        """Number of validation examples of each fold."""
+        return [len(indices) for indices in self.valid]
 
     def arrays(self) -> FoldIndices:
-        """For the program."""
+        """Return the folds as a program reads them."""
+        sizes = self.valid_sizes
         return FoldIndices(
-            jnp.asarray(_filled(self.train)),
-            jnp.asarray(self.train_sizes, jnp.int32),
-            jnp.asarray(_filled(self.valid)),
-            jnp.asarray(self.valid_sizes, jnp.int32),
+            train=jnp.asarray(_padded(self.train)),
+            train_size=jnp.asarray(self.train_sizes, jnp.int32),
+            valid=jnp.asarray(_padded(self.valid)),
+            valid_size=jnp.asarray(sizes, jnp.int32) if len(set(sizes)) > 1 else None,
         )
 
 
 def folds_of(folds: Any, data: Tree, size: int, key: jax.Array) -> Folds:
-    """The folds of `size` rows.
+    """Split the examples into folds.
 
     Args:
-        folds: a number (shuffled with `key`, sizes differ by one row at most), a splitter of
-            scikit-learn's kind, or pairs of row numbers (train, held out).
-        data: where a splitter's `y` and `groups` are looked for: ``data["y"]`` and
-            ``data["groups"]`` of a dict, the second array of a pair.
-        size: rows of the data.
+        folds: a number (shuffled with `key`, sizes differ by one example at most), a splitter of
+            scikit-learn's kind, or pairs of indices (training, validation).
+        data: where a splitter's `y` and `groups` are found: ``data["y"]`` and ``data["groups"]``
+            of a dict, the second array of a pair.
+        size: number of examples.
         key: what a number of folds is drawn with.
     """
-    if isinstance(folds, bool | str | Mapping) or folds is None:
-        raise ArgumentTypeError(
-            f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}."
-        )
-    if checks.is_number(folds):
-        checks.check_count(WHERE, folds=folds)
-        if not 2 <= folds <= size:
-            raise ArgumentError(
-                f"{WHERE}: 2 <= folds <= {size} (the rows of data) must hold, got folds={folds}."
-            )
-        parts = np.array_split(np.asarray(jax.random.permutation(key, size)), folds)
-        pairs = [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
+    if isinstance(folds, bool | str | Mapping):
+        pairs = None
+    elif checks.is_number(folds):
+        pairs = _shuffled(folds, size, key)
     elif hasattr(folds, "split"):
-        pairs = _split(folds, data, size)
-    elif isinstance(folds, Iterable):
-        pairs = list(folds)
+        pairs = _split_by(folds, data, size)
     else:
+        pairs = list(folds) if isinstance(folds, Iterable) else None
+
+    if pairs is None:
         raise ArgumentTypeError(
-            f"{WHERE}: folds must be a number, a splitter or pairs of rows, got folds={folds!r}."
+            f"{WHERE}: folds must be a number, a splitter or pairs of indices, got folds={folds!r}."
         )
     if not pairs:
-        raise ArgumentError(f"{WHERE}: folds must hold at least one pair of rows, got none.")
-    checked = [_checked(i, pair, size) for i, pair in enumerate(pairs)]
+        raise ArgumentError(f"{WHERE}: folds must hold at least one pair of indices, got none.")
+    checked = [_checked(fold, pair, size) for fold, pair in enumerate(pairs)]
     return Folds(tuple(train for train, _ in checked), tuple(valid for _, valid in checked))
 
 
-def _split(splitter: Any, data: Tree, size: int) -> list:
+def _shuffled(folds: int, size: int, key: jax.Array) -> list[Pair]:
+    checks.check_count(WHERE, folds=folds)
+    if not 2 <= folds <= size:
+        raise ArgumentError(
+            f"{WHERE}: 2 <= folds <= {size} (the examples of data) must hold, got folds={folds}."
+        )
+    parts = np.array_split(np.asarray(jax.random.permutation(key, size)), folds)
+    return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
+
+
+def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
     y = groups = None
     if isinstance(data, Mapping):
         y, groups = data.get("y"), data.get("groups")
     elif isinstance(data, tuple | list) and len(data) == 2:
         y = data[1]
     host = [None if x is None else np.asarray(x) for x in (y, groups)]
+
     try:
-        with warnings.catch_warnings():  # it was not the user who passed them
+        with warnings.catch_warnings():  # the user did not pass them
             warnings.filterwarnings(
                 "ignore", message="The groups parameter is ignored", category=UserWarning
             )
             return list(splitter.split(np.zeros((size, 1)), *host))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
-            f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: {error} Its y and groups "
-            f"are data['y'] and data['groups'], or the second of a pair; else pass the pairs: "
-            f"folds=list(splitter.split(x, y, groups))."
+            f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: "
+            f"{error} Its y and groups are data['y'] and data['groups'], or the second of a pair; "
+            f"else pass the pairs: folds=list(splitter.split(x, y, groups))."
         ) from error
 
 
-def _checked(fold: int, pair: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pair as sorted int32 arrays without a row on both sides."""
+def _checked(fold: int, pair: Any, size: int) -> Pair:
+    """Return the pair as sorted int32 arrays that share no example."""
     if not (isinstance(pair, tuple | list) and len(pair) == 2):
         raise ArgumentTypeError(
-            f"{WHERE}: each fold must be a pair (train rows, held-out rows), got {pair!r}."
+            f"{WHERE}: each fold must be a pair of indices (training, validation), got {pair!r}."
         )
-    sides = []
-    for side, rows in zip(("train", "held-out"), pair, strict=True):
-        rows = np.asarray(rows)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
-            raise ArgumentTypeError(
-                f"{WHERE}: the {side} rows of fold {fold} must be row numbers, shape (n,) with n >= 1, got dtype "
-                f"{rows.dtype}, shape {rows.shape}. A mask goes through np.flatnonzero."
-            )
-        if rows.min() < 0 or rows.max() >= size:
-            raise ArgumentError(
-                f"{WHERE}: the {side} rows of fold {fold} must be among 0 … {size - 1}, got {rows.min()} … "
-                f"{rows.max()}."
-            )
-        if len(np.unique(rows)) < len(rows):
-            raise ArgumentError(
-                f"{WHERE}: the {side} rows of fold {fold} must differ, got some twice."
-            )
-        sides.append(np.sort(rows).astype(np.int32))
-    shared = np.intersect1d(*sides)
+    train = _checked_side(f"the training examples of fold {fold}", pair[0], size)
+    valid = _checked_side(f"the validation examples of fold {fold}", pair[1], size)
+    shared = np.intersect1d(train, valid)
     if len(shared):
         raise ArgumentError(
-            f"{WHERE}: fold {fold} must not train on what it holds out, got {len(shared)} rows on both sides, row "
-            f"{shared[0]} for one."
+            f"{WHERE}: fold {fold} must not train on its validation examples, got {len(shared)} "
+            f"on both sides, {shared[0]} for one."
         )
-    return sides[0], sides[1]
+    return train, valid
 
 
-def _filled(rows: tuple[np.ndarray, ...]) -> np.ndarray:
-    most = max(map(len, rows))
-    return np.stack([np.concatenate([r, np.full(most - len(r), r[0], np.int32)]) for r in rows])
+def _checked_side(name: str, given: Any, size: int) -> np.ndarray:
+    indices = np.asarray(given)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
+        raise ArgumentTypeError(
+            f"{WHERE}: {name} must be indices, whole numbers of shape (n,) with n >= 1, got dtype "
+            f"{indices.dtype}, shape {indices.shape}. A mask goes through np.flatnonzero."
+        )
+    if indices.min() < 0 or indices.max() >= size:
+        raise ArgumentError(
+            f"{WHERE}: {name} must be among 0 … {size - 1}, got {indices.min()} … {indices.max()}."
+        )
+    if len(np.unique(indices)) < len(indices):
+        raise ArgumentError(f"{WHERE}: {name} must differ, got some twice.")
+    return np.sort(indices).astype(np.int32)
+
+
+def _padded(sides: tuple[np.ndarray, ...]) -> np.ndarray:
+    most = max(map(len, sides))
+    return np.stack([np.concatenate([x, np.full(most - len(x), x[0], np.int32)]) for x in sides])

@@ -1,4 +1,4 @@
-"""Which function gets which hyperparameter: each name goes to whoever has it in its signature."""
+"""Injection of hyperparameters: each goes to the functions that name it in their signature."""
 
 import dataclasses
 import functools
@@ -8,58 +8,70 @@ from typing import Any
 import optax
 
 from ..._core import signatures
-from ..._core.errors import ArgumentError
+from ..._core.errors import ArgumentError, ArgumentTypeError
 from ...spaces import Space
 from ...training import regularized
 from ._notes import WHERE
 from ._task import Task
 
 INJECTED = ("steps", "steps_per_epoch", "batch_size")
-"""What the engine knows and any function may ask for, without it being an axis."""
+"""Values of the sweep that any function may request, whether or not the space names them."""
 
 DIMENSIONS = ("config", "seed", "fold", "evaluation", "step", "epoch")
 VARIABLES = ("status", "steps_taken", "diverged_at", "seconds", "block_width", "hash", "layer")
 COLUMNS = ("trials", "stopped", "diverged", "difference", "standard_error", "p_value")
+COORDINATES = ("training_examples", "validation_examples")
 DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")
+LOSSES = ("train_loss", "train_loss_std", "train_loss_se")
 RESERVED = {
-    **dict.fromkeys(("params", "batch", "data", "key"), "what functions are called with"),
-    **dict.fromkeys(("steps_per_epoch", "fold"), "what the engine works out"),
+    **dict.fromkeys(("params", "batch", "data", "key"), "an argument of the functions"),
+    **dict.fromkeys(("steps_per_epoch", "fold"), "a value of the sweep"),
     **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
-    **dict.fromkeys(
-        ("train_loss", "train_loss_std", "train_loss_se", *VARIABLES), "a variable of the result"
-    ),
+    **dict.fromkeys((*LOSSES, *VARIABLES), "a variable of the result"),
     **dict.fromkeys(COLUMNS, "a column of tables"),
-    **dict.fromkeys(("training_examples", "validation_examples"), "a coordinate of the result"),
+    **dict.fromkeys(COORDINATES, "a coordinate of the result"),
     **dict.fromkeys(DIAGNOSTICS, "a diagnostic in the result"),
 }
+"""Names that the space must not have, and what they are."""
+
+GIVE_AXIS = "Give it an axis, or a default."
 
 
 @dataclasses.dataclass(frozen=True)
 class Requester:
-    """A function that hyperparameters may go to, and the names it asks for."""
+    """A function and the hyperparameters that it requests.
+
+    Attributes:
+        name: what messages call it.
+        function: the function.
+        requested: the names that it takes by keyword.
+        required: those without a default.
+        takes_any: whether ``**hyperparameters`` in its signature requests all others.
+    """
 
     name: str
-    function: Callable
+    function: Callable[..., Any]
     requested: tuple[str, ...]
     required: tuple[str, ...]
+    takes_any: bool = False
 
     @classmethod
-    def of(cls, name: str, function: Callable, positional: int) -> "Requester":
+    def of(cls, name: str, function: Callable[..., Any], positional: int) -> "Requester":
         """Read the signature of `function` after its first `positional` arguments."""
         where = f"{WHERE}: {name}"
         requested = signatures.names_asked(where, function, positional)
-        return cls(
-            name, function, requested, signatures.names_required(where, function, positional)
-        )
+        required = signatures.names_required(where, function, positional)
+        return cls(name, function, requested, required)
 
-    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of `values` that the function names."""
-        return signatures.pick(values, self.requested)
+    def choose(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of `values` that the function requests."""
+        others = set(values) - {"steps", "fold"} if self.takes_any else set()
+        return {name: x for name, x in values.items() if name in self.requested or name in others}
 
 
 @dataclasses.dataclass(frozen=True)
 class Injection:
-    """Everyone who may ask for a hyperparameter. `evaluation` is the loss without penalties."""
+    """The functions that may request hyperparameters; `evaluation` is the loss without penalty."""
 
     init: Requester
     loss: Requester
@@ -69,89 +81,104 @@ class Injection:
 
     @classmethod
     def of(cls, task: Task, optimizer: Any) -> "Injection":
-        """Who asks for what; a built transform asks for nothing."""
-        build = (
-            (lambda: optimizer)
-            if isinstance(optimizer, optax.GradientTransformation)
-            else optimizer
-        )
+        """Read the signatures; a built transform requests nothing."""
+        is_built = isinstance(optimizer, optax.GradientTransformation)
+        metrics = {
+            name: Requester.of(f"metrics[{name!r}]", function, task.positional)
+            for name, function in task.metrics.items()
+        }
         return cls(
             init=Requester.of("init", task.init, 1),
             loss=Requester.of("loss", task.loss, task.positional),
             evaluation=Requester.of("loss", unpenalised(task.loss), task.positional),
-            optimizer=Requester.of("optimizer", build, 0),
-            metrics={
-                name: Requester.of(f"metrics[{name!r}]", f, task.positional)
-                for name, f in task.metrics.items()
-            },
+            optimizer=Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
+            metrics=metrics,
         )
 
     @property
-    def consumers(self) -> tuple[Requester, ...]:
-        """All of them."""
+    def requesters(self) -> tuple[Requester, ...]:
+        """All of them, the loss once."""
         return (self.init, self.loss, self.optimizer, *self.metrics.values())
 
+    def build_optimizer(self, hyperparameters: Mapping[str, Any]) -> optax.GradientTransformation:
+        """Build the optimizer, and check that it is one."""
+        tx = self.optimizer.function(**self.optimizer.choose(hyperparameters))
+        if not isinstance(tx, optax.GradientTransformation):
+            raise ArgumentTypeError(
+                f"{WHERE}: optimizer must return a gradient transformation, got {tx!r}."
+            )
+        return tx
+
     def check(self, space: Space) -> None:
-        """Every name of the space is asked for, every name without a default is there, none is taken."""
-        asks = "; ".join(
-            f"{c.name} asks for {list(c.requested) or 'nothing'}" for c in self.consumers
-        )
-        for name in space.names:
-            if name in RESERVED or name.startswith("valid_"):
-                why = RESERVED.get(name, "valid_… are variables of the result")
+        """Check that every name of the space is requested, and every required one given, once."""
+        check_not_reserved(space, "valid_")
+        check_requested(space, self.requesters, ("batch_size", "steps"))
+
+        for requester in self.requesters:
+            has_key = requester not in (self.init, self.optimizer)
+            given = {*space.names, *INJECTED, *(("key",) if has_key else ())}
+            is_key_missing = not has_key and "key" in requester.required
+            advice = "Only the loss and init get a key." if is_key_missing else GIVE_AXIS
+            check_required(space, requester, given, advice)
+
+        if is_regularized(self.loss.function):
+            names = [x for x in ("l1", "l2") if x in space.names and x in self.optimizer.requested]
+            if names:
                 raise ArgumentError(
-                    f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}."
-                )
-            if name not in ("batch_size", "steps") and not any(
-                name in c.requested for c in self.consumers
-            ):
-                raise ArgumentError(
-                    f"{WHERE}: someone must ask for every name of the space, got {name!r}; {asks}."
-                )
-        self._check_penalties(space)
-        for consumer in self.consumers:
-            given = {
-                *space.names,
-                *INJECTED,
-                *(("key",) if consumer not in (self.init, self.optimizer) else ()),
-            }
-            missing = [name for name in consumer.required if name not in given]
-            if missing:
-                raise ArgumentError(
-                    f"{WHERE}: {consumer.name} requires {missing}, which the space must name, got "
-                    f"{list(space.names)}. "
-                    + (
-                        "Only the loss and init get a key."
-                        if "key" in missing
-                        else "Give it an axis, or a default."
-                    )
+                    f"{WHERE}: {names} would be penalised twice, by jf.regularized and by the "
+                    f"optimizer. Name the optimizer's differently, for example weight_decay."
                 )
 
-    def _check_penalties(self, space: Space) -> None:
-        if not is_regularized(self.loss.function):
-            return
-        twice = [
-            name
-            for name in ("l1", "l2")
-            if name in space.names and name in self.optimizer.requested
-        ]
-        if twice:
+
+def check_not_reserved(space: Space, prefix: str | None = None) -> None:
+    """Check that the space names nothing that the engine or the result names."""
+    for name in space.names:
+        why = RESERVED.get(name)
+        if prefix is not None and name.startswith(prefix):
+            why = f"{prefix}… are variables of the result"
+        if why is not None:
             raise ArgumentError(
-                f"{WHERE}: {twice} would be penalised twice, by jf.regularized and by the optimizer. Name the "
-                f"optimizer's differently, for example weight_decay."
+                f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}."
             )
 
 
-def is_regularized(loss: Callable) -> bool:
-    """Whether the loss is a `jf.regularized` one, a `functools.partial` of it included."""
+def check_requested(
+    space: Space, requesters: tuple[Requester, ...], others: tuple[str, ...]
+) -> None:
+    """Check that some function requests every name of the space, but for the `others`."""
+    requested = {*others, *(name for x in requesters for name in x.requested)}
+    for name in space.names:
+        if name not in requested and not any(x.takes_any for x in requesters):
+            requests = "; ".join(
+                f"{x.name} requests {list(x.requested) or 'nothing'}" for x in requesters
+            )
+            raise ArgumentError(
+                f"{WHERE}: no function requests the hyperparameter {name!r}; {requests}."
+            )
+
+
+def check_required(
+    space: Space, requester: Requester, given: set[str], advice: str = GIVE_AXIS
+) -> None:
+    """Check that the function gets all that it requires."""
+    missing = [name for name in requester.required if name not in given]
+    if missing:
+        raise ArgumentError(
+            f"{WHERE}: {requester.name} requires {missing}, which the space must name, got "
+            f"{list(space.names)}. {advice}"
+        )
+
+
+def is_regularized(loss: Callable[..., Any]) -> bool:
+    """Return whether the loss is a `jf.regularized` one, or a `functools.partial` of it."""
     return isinstance(loss.func if isinstance(loss, functools.partial) else loss, regularized)
 
 
-def unpenalised(loss: Callable) -> Callable:
-    """The loss as evaluation sees it."""
-    if not is_regularized(loss):
-        return loss
-    if isinstance(loss, functools.partial):
+def unpenalised(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the loss without its penalty, as evaluation uses it."""
+    if isinstance(loss, regularized):
+        return loss.unpenalised
+    if isinstance(loss, functools.partial) and isinstance(loss.func, regularized):
         given = {name: x for name, x in loss.keywords.items() if name not in ("l1", "l2")}
-        return functools.partial(loss.func.unpenalised, *loss.args, **given)  # pyright: ignore[reportFunctionMemberAccess]
-    return loss.unpenalised  # pyright: ignore[reportFunctionMemberAccess]
+        return functools.partial(loss.func.unpenalised, *loss.args, **given)
+    return loss

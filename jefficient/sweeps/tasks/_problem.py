@@ -1,46 +1,148 @@
-"""What is swept, as the rest of a sweep sees it."""
+"""What is swept, as the rest of a sweep uses it: a task with its optimizer, or a trial."""
 
-from typing import Any, Protocol
+import abc
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import jax
 
 from ..._core.typing import Tree
 from ...spaces import Space
-from ._numbers import HyperparameterTable
+from ..data import EvaluationBatch, Stream
+from ._hyperparameters import HyperparameterTable
+from ._splits import SplitSizes
+from ._task import Task
 from ._trial import Trial
 
 
-class Problem(Protocol):
-    """What is swept: a task with its optimizer, or a trial of the user's own."""
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Problem(abc.ABC):
+    """A task with its optimizer, or a trial.
 
-    @property
-    def data(self) -> Tree:
-        """What lanes read."""
-        ...
+    Static hyperparameters (`static`) are those that a program is compiled for.
+
+    Attributes:
+        data: what all lanes read.
+        sizes: number of training and validation examples in each fold.
+        stream: training and validation examples that are read while lanes train; None where they
+            are in memory.
+        test: the test set, or None.
+        layers: names of the layers whose norms are recorded.
+        has_finite_weights: whether weights that are not finite mean that a trial has diverged (the
+            state of a `Trial` may hold inf).
+    """
+
+    data: Tree
+    sizes: SplitSizes
+    stream: Stream | None = None
+    test: Tree | None = None
+    layers: tuple[str, ...] = ()
+
+    has_finite_weights: ClassVar[bool] = False
 
     @property
     def folds(self) -> int:
-        """How many there are."""
-        ...
+        """Number of folds, 1 without cross-validation."""
+        return len(self.sizes.training)
 
-    def trial(self, static: dict[str, Any]) -> Trial:
-        """What a lane does."""
-        ...
+    @property
+    @abc.abstractmethod
+    def optimizer_name(self) -> str:
+        """What the result calls the optimizer."""
 
-    def example(self, static: dict[str, Any]) -> Tree:
-        """What its step reads, shapes and dtypes at least."""
-        ...
-
-    def check(self, trial: Trial, static: dict[str, Any], rows: "HyperparameterTable") -> None:
-        """Raise what the functions raise for one of the configurations."""
-        ...
-
+    @abc.abstractmethod
     def check_names(self, space: Space) -> None:
-        """Every name of the space goes somewhere."""
-        ...
+        """Check that every name of the space is requested, and every required name is in it."""
 
-    def steps_per_epoch(self, static: dict[str, Any]) -> float:
-        """Updates in a pass over the training rows, NaN where there are none."""
-        ...
-
+    @abc.abstractmethod
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
-        """The static hyperparameters and what comes with them."""
-        ...
+        """Check the static hyperparameters, and add those that the engine injects."""
+
+    @abc.abstractmethod
+    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
+        """Return the updates in a pass over the training set of the largest fold, or NaN."""
+
+    @abc.abstractmethod
+    def trial(self, static: Mapping[str, Any]) -> Trial:
+        """Return what a lane runs; its functions take all hyperparameters by keyword."""
+
+    @abc.abstractmethod
+    def step_data(self, static: Mapping[str, Any]) -> Tree:
+        """Return what a step reads, as arrays or as shapes and dtypes."""
+
+    @abc.abstractmethod
+    def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
+        """Raise what the functions raise for one of the configurations, before any compilation."""
+
+    @abc.abstractmethod
+    def metric_names(
+        self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
+    ) -> tuple[str, ...]:
+        """Return the names of what every evaluation records, diagnostics aside."""
+
+    @abc.abstractmethod
+    def with_all_examples(self) -> tuple[Task, Any]:
+        """Return the task without validation and the optimizer, for `Result.refit`."""
+
+    def with_layers(
+        self,
+        layers: bool | tuple[str, ...],
+        groups: Iterable[tuple[dict[str, Any], dict[str, Any]]],
+    ) -> "Problem":
+        """Record the norms of these layers, or of all layers of the groups.
+
+        Args:
+            layers: their names, or whether to find them.
+            groups: static and traced hyperparameters of a configuration of each group.
+        """
+        del layers, groups
+        return self
+
+    def has_clip(self, state: Any) -> bool:
+        """Return whether this state of a lane, shapes and dtypes at least, counts clipped steps."""
+        del state
+        return False
+
+    def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
+        """Return the names of diagnostics that a step measures."""
+        del has_clip
+        return ()
+
+    def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
+        """Return names and shapes of all diagnostics; `has_clip` where any group has one."""
+        del has_clip
+        return {}
+
+    def validation_sums(
+        self,
+        weights: Tree,
+        batch: EvaluationBatch,
+        data: Tree,
+        fold: jax.Array,
+        hyperparameters: dict[str, Any],
+    ) -> dict[str, jax.Array]:
+        """Add up ``valid_<name>`` over a batch of the validation set that was read."""
+        del weights, batch, data, fold, hyperparameters
+        return {}
+
+    def test_batches(self) -> Iterator[Tree]:
+        """Read the test set, batch by batch; one batch where it is in memory."""
+        return iter(())
+
+    def test_means(
+        self,
+        weights: Tree,
+        batch: Tree,
+        data: Tree,
+        fold: jax.Array,
+        hyperparameters: dict[str, Any],
+    ) -> dict[str, jax.Array]:
+        """Return the means ``test_<name>`` over a batch of the test set."""
+        del weights, batch, data, fold, hyperparameters
+        return {}
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function, or that of its class."""
+    return str(getattr(function, "__name__", type(function).__name__))

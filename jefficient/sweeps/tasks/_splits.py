@@ -1,5 +1,6 @@
-"""A task's rows, cut into those that are trained on and those that are held out, in each fold."""
+"""The training and validation examples of a task, and what is fitted on them."""
 
+import dataclasses
 import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -12,114 +13,129 @@ from ..._core import trees
 from ..._core.errors import ArgumentError
 from ..._core.serialization import digest_of
 from ..._core.typing import Tree
-from ..data import Source, Split, Stream
+from ..data import Concatenated, Source, Split, Stream
 from ._folds import Folds, folds_of
+from ._lane_data import ResidentData, StreamedData
 from ._notes import WHERE
-from ._task import Task, rows_in
+from ._task import Task, count_examples
 
-_KNOWN: weakref.WeakKeyDictionary[Task, dict[str, Tree]] = weakref.WeakKeyDictionary()
-"""What was fitted on which rows."""
+_FITTED: weakref.WeakKeyDictionary[Task, dict[str, Tree]] = weakref.WeakKeyDictionary()
+"""Of each task with a source, what was fitted, by a digest of the indices: a fit reads them all."""
+
+
+class SplitSizes(NamedTuple):
+    """Number of examples in each fold, of one fold without cross-validation; 0 where none are."""
+
+    training: list[int]
+    validation: list[int]
+
+    @property
+    def largest(self) -> int:
+        """Training examples of the largest fold."""
+        return max(self.training)
+
+    @property
+    def smallest(self) -> int:
+        """Training examples of the smallest fold."""
+        return min(self.training)
 
 
 class Splits(NamedTuple):
-    """Rows as lanes get them; `data`, `sizes` and `stream` are those of `Supervised`."""
+    """The examples as lanes read them; `stream` is None where they are in memory."""
 
-    data: dict[str, Any]
-    sizes: tuple[list[int], list[int]]
+    data: ResidentData | StreamedData
+    sizes: SplitSizes
     stream: Stream | None = None
 
 
-def rows_of(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
-    """Cut the rows; `key` draws which are held out."""
+def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
+    """Split the examples; `key` draws the validation set, or the folds."""
     if folds is not None and task.validation is not None:
         raise ArgumentError(
-            f"{WHERE}: folds and Task(validation=…) must not both be given: folds hold out rows themselves."
+            f"{WHERE}: folds and Task(validation=…) must not both be given: each fold has a "
+            f"validation set of its own."
         )
-    cut = None if folds is None else folds_of(folds, _arrays_of(task.data), task.size, key)
-    train, valid = task.cut(key) if cut is None else (None, None)
     if isinstance(task.data, Source):
-        stream = _stream(task, cut, train, valid, eval_batch_size)
-        sizes = (
-            [len(split) for split in stream.train],
-            [len(split) for split in stream.valid] or [0],
-        )
-        return Splits({"prepared": _spec(task, stream.train)}, sizes, stream)
-    if cut is None:
-        held_out = task.validation if valid is None else _taken(task.data, valid)
-        trained = _taken(task.data, train)
-        sizes = [rows_in(trained)], [0 if held_out is None else rows_in(held_out)]
-        return Splits(
-            {
-                "train": trained,
-                "valid": held_out,
-                "folds": None,
-                "prepared": _spec(task, [trained]),
-            },
-            sizes,
-        )
-    spec = _spec(task, (_taken(task.data, rows) for rows in cut.train))
-    data = {"train": task.data, "valid": None, "folds": cut.arrays(), "prepared": spec}
-    return Splits(data, (cut.train_sizes, cut.valid_sizes))
+        return _on_disk(task, folds, eval_batch_size, key)
+    if folds is not None:
+        return _in_folds(task, folds_of(folds, task.data, task.size, key))
+
+    train, valid = task.split(key)
+    trained = _take(task.data, train)
+    validation = task.validation if valid is None else _take(task.data, valid)
+    sizes = SplitSizes(
+        [count_examples(trained)], [0 if validation is None else count_examples(validation)]
+    )
+    return Splits(ResidentData(None, _fit(task, [trained]), trained, validation), sizes)
 
 
-def _stream(
-    task: Task,
-    cut: Folds | None,
-    train: np.ndarray | None,
-    valid: np.ndarray | None,
-    eval_batch_size: int | None,
-) -> Stream:
-    """Which rows of the task's sources are trained on and held out, in each fold."""
-    if cut is not None:
-        splits = ([Split(task.data, rows) for rows in side] for side in (cut.train, cut.valid))
-    elif isinstance(task.validation, Source):
-        splits = [Split(task.data, None)], [Split(task.validation, None)]
+def _in_folds(task: Task, folds: Folds) -> Splits:
+    fitted = _fit(task, (_take(task.data, indices) for indices in folds.train))
+    data = ResidentData(folds.arrays(), fitted, task.data, None)
+    return Splits(data, SplitSizes(folds.train_sizes, folds.valid_sizes))
+
+
+def _on_disk(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
+    source = task.data
+    if folds is not None:
+        found = folds_of(folds, source.labels, task.size, key)
+        training = [Split(source, indices) for indices in found.train]
+        validation = [Split(source, indices) for indices in found.valid]
     else:
-        splits = [Split(task.data, train)], [] if valid is None else [Split(task.data, valid)]
-    return Stream(*map(tuple, splits), eval_batch_size=eval_batch_size)
+        train, valid = task.split(key)
+        training = [Split(source, train)]
+        validation = [] if valid is None else [Split(source, valid)]
+        if isinstance(task.validation, Source):
+            validation = [Split(task.validation, None)]
+
+    stream = Stream(tuple(training), tuple(validation), eval_batch_size)
+    sizes = SplitSizes([*map(len, training)], [*map(len, validation)] or [0])
+    return Splits(StreamedData(fitted=_fit(task, training)), sizes, stream)
 
 
-def _arrays_of(data: Tree) -> Tree:
-    """Where a splitter's y and groups are looked for."""
-    return data.arrays if isinstance(data, Source) else data
-
-
-def _spec(task: Task, trained_on: Iterable[Any]) -> Tree:
-    """What `prepare`'s first function finds in the training rows of each fold, with a leading axis of folds."""
+def _fit(task: Task, splits: Iterable[Any]) -> Tree:
+    """Fit `prepare` on the training examples of each fold; the results get an axis of folds."""
     if task.prepare is None:
         return None
-    fitted = [jax.tree.map(jnp.asarray, _fitted(task, split)) for split in trained_on]
+    fitted = [jax.tree.map(jnp.asarray, _fit_one(task, split)) for split in splits]
     for other in fitted:
         if trees.kind_of(other) != trees.kind_of(fitted[0]):
             raise ArgumentError(
-                f"{WHERE}: prepare's fit must return alike in every fold, got {trees.shown(fitted[0])} and "
-                f"{trees.shown(other)}."
+                f"{WHERE}: prepare's fit must return alike in every fold, got "
+                f"{trees.shown(fitted[0])} and {trees.shown(other)}."
             )
     return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
 
 
-def _fitted(task: Task, split: Any) -> Tree:
-    """What `fit` finds. Of rows that are not in memory it is kept for the next sweep: finding it reads them all."""
+def _fit_one(task: Task, split: Any) -> Tree:
     assert task.prepare is not None
     fit = task.prepare[0]
     if not isinstance(split, Split):
         return fit(split)
-    known, name = (
-        _KNOWN.setdefault(task, {}),
-        digest_of(np.zeros(0) if split.rows is None else split.rows),
-    )
+
+    known = _FITTED.setdefault(task, {})
+    name = digest_of(np.zeros(0) if split.indices is None else split.indices)
     if name not in known:
         try:
             known[name] = fit(split)
         except Exception as error:
             error.add_note(
-                f"{WHERE}: raised by prepare's fit, which gets a view of rows that are not in memory: len(view), and "
-                f"view[a:b] for rows as the data have them."
+                f"{WHERE}: raised by prepare's fit, which gets a view of examples that are not in "
+                f"memory: len(view), and view[a:b] for examples as the data have them."
             )
             raise
     return known[name]
 
 
-def _taken(tree: Tree, rows: np.ndarray | None) -> Tree:
-    """Some rows; all for None."""
-    return tree if rows is None else jax.tree.map(lambda x: x[rows], tree)
+def _take(tree: Tree, indices: np.ndarray | None) -> Tree:
+    return tree if indices is None else jax.tree.map(lambda x: x[indices], tree)
+
+
+def with_all_examples(task: Task) -> Task:
+    """Return the task without validation and test set; a validation tree joins the data."""
+    data, validation = task.data, task.validation
+    if isinstance(data, Source) and isinstance(validation, Source):
+        data = Source.of("data", Concatenated(data, validation))
+    elif task.has_validation_examples:
+        data = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), data, validation)
+    return dataclasses.replace(task, data=data, validation=None, test=None)

@@ -1,4 +1,4 @@
-"""What is to be learned: how parameters start, what is minimised, on which data."""
+"""The supervised learning task: initial parameters, loss, data, and what is evaluated."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -19,51 +19,52 @@ from ..data import Source, Split, fits, is_source, native
 WHERE = "jf.Task"
 
 _FEW = 256
-"""Rows from which the shapes of what `prepare` makes are seen."""
+"""Examples from which the shapes of what `prepare` makes are seen."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """A supervised learning task.
 
+    After the arguments shown, `init`, `loss` and the metrics get, by keyword, the hyperparameters
+    that they name in their signature.
+
     Args:
         init: ``(key, …) -> params``, the initial parameters.
-        loss: ``(params, batch, …) -> scalar``, the mean over the batch; in training it may be a
-            `jf.regularized` one (evaluation uses the inner loss). Where it names `key` it gets a
-            fresh one every step, and None when evaluating.
-        data: the training rows: any tree of arrays (NumPy, jax, pandas) with a shared leading axis.
-            A batch is the same tree with `batch_size` rows. Or rows that stay where they are and
-            are read as they are needed: leaves that are `numpy.memmap`, of h5py or zarr, or
-            anything with ``len(source)`` and ``source[rows]`` (rows of an array of numbers, as a
-            tree of arrays; or ``source[row]``, one row: grain's sources, torch's map-style
-            Dataset). The same number must give the same row. Then `validation` and `test` may be
-            such rows, too, and are read in pieces.
-        metrics: name to ``(params, batch, …) -> (n,)``, a number for each row, or ``-> scalar``,
-            their mean over the batch; averaged over the validation rows, and shown as
-            ``valid_<name>``. What is not a mean over rows (a root of one, an F-score) is exact only
-            where all rows are one batch and folds have equal length.
-        validation: held-out rows (a tree like `data`); or a fraction between 0 and 1 of `data` to
-            hold out, drawn once for the whole sweep; or None.
-        test: rows (a tree like `data`) that are evaluated once, at the end, with the winner's
-            weights: `result.test`.
-        prepare: a pair ``(fit, apply)``: ``fit(data) -> fitted`` sees the training rows alone, of
-            each fold its own, and ``apply(fitted, batch) -> batch`` is done to every batch, trained
-            on or evaluated. So standardisation learns nothing from rows that are held out. `fit` is
-            called once for each fold, outside of jax's tracing; `fitted` is a tree of numbers whose
-            shapes are the same in every fold. Of rows that are not in memory `fit` gets a view,
-            whose rows are read as they are asked for: ``len(view)``, ``view[a:b]``.
-        model_state: whether the model carries state of its own (batch-norm's averages). Then ``init
+        loss: ``(params, batch, …) -> scalar``, the mean over the batch. It may be a
+            `jf.regularized` one: its penalty is trained with, and left out of evaluation. A loss
+            that names `key` gets a new key at every step, and None in evaluation.
+        data: the examples: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A
+            batch is the same tree with `batch_size` examples. Or examples on a disk, which are read
+            when they are needed: leaves that are `numpy.memmap` or arrays of h5py or zarr, or
+            anything with ``len(source)`` and ``source[indices]`` (the examples of an array of
+            indices, as a tree of arrays; or ``source[index]``, one example: grain's sources,
+            torch's map-style Dataset). The same index must give the same example every time.
+            `validation` and `test` may then be such sources, too, and are read batch by batch.
+        metrics: name to ``(params, batch, …) -> (n,)``, one value for each example, or ``->
+            scalar``, the mean over the batch. Their mean over the validation set is recorded as
+            ``valid_<name>``. A metric that is not a mean over examples (its root, an F-score) is
+            exact only where the validation set is one batch and all folds are of equal length.
+        validation: the validation set, a tree like `data`; or the fraction of `data` to hold out,
+            between 0 and 1, drawn once for the whole sweep; or None.
+        test: the test set, a tree like `data`. It is evaluated once, at the end, with the weights
+            of the best configuration: `result.test`.
+        prepare: a pair ``(fit, apply)``, for example a standardisation. ``fit(data) -> fitted`` is
+            called with the training examples, once for each fold and outside of jax's tracing, and
+            returns a tree of numbers, of the same shapes for every fold. ``apply(fitted, batch) ->
+            batch`` is applied to every batch, in training and in evaluation. So nothing is learned
+            from validation examples. Of examples on a disk, `fit` gets a view that reads what is
+            indexed: ``len(view)``, ``view[a:b]``.
+        model_state: whether the model carries a state, such as batch norm's averages. Then ``init
             -> (params, model_state)``, ``loss(params, model_state, batch, …) -> (scalar,
             model_state)``, metrics are called with ``(params, model_state, batch, …)``, and weights
-            are pairs ``(params, model_state)``. In evaluation the state that the loss returns is
-            dropped; a loss tells evaluation by its `key`, which is None there.
-
-    After the arguments shown, `init`, `loss` and metrics get the hyperparameters that they name.
+            are pairs ``(params, model_state)``. The state that the loss returns in evaluation is
+            dropped; the loss can tell evaluation by its `key`, which is None there.
 
     Raises:
-        ArgumentError: where data are empty, their leading axes differ, or `validation` or `test` do
-            not match them.
-        ArgumentTypeError: where a function is none, or an array holds no numbers.
+        ArgumentError: where `data` is empty, its leading axes differ, or `validation` or `test`
+            does not match it.
+        ArgumentTypeError: where an argument is not a function, or an array holds no numbers.
 
     Examples:
         >>> import jefficient as jf
@@ -78,22 +79,25 @@ class Task:
         10
     """
 
-    init: Callable
-    loss: Callable
+    init: Callable[..., Any]
+    loss: Callable[..., Any]
     data: Tree
-    metrics: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, Callable[..., jax.Array]] = dataclasses.field(default_factory=dict)
     validation: Tree | float | None = None
     test: Tree | None = None
-    prepare: tuple[Callable, Callable] | None = None
+    prepare: tuple[Callable[[Any], Tree], Callable[[Tree, Tree], Tree]] | None = None
     model_state: bool = False
 
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state)
-        for name, function, positional in (
-            ("init", self.init, 1),
-            ("loss", self.loss, self.positional),
-        ):
-            signatures.names_asked(f"{WHERE}: {name}", function, positional)
+        self._check_functions()
+        self._arrange_examples()
+        if self.validation is not None and not self.has_validation_examples:
+            self._check_fraction(float(self.validation))
+
+    def _check_functions(self) -> None:
+        signatures.names_asked(f"{WHERE}: init", self.init, 1)
+        signatures.names_asked(f"{WHERE}: loss", self.loss, self.positional)
         if self.prepare is not None:
             _check_prepare(self.prepare)
         if not isinstance(self.metrics, Mapping):
@@ -106,78 +110,85 @@ class Task:
                 raise ArgumentError(
                     f"{WHERE}: a metric must not be named 'loss': valid_loss is the loss itself."
                 )
-        has_rows = self.validation is not None and not isinstance(
-            self.validation, Real | np.floating
-        )
-        names = (
-            "data",
-            *(("validation",) if has_rows else ()),
-            *(("test",) if self.test is not None else ()),
-        )
-        arranged = Source.of if any(is_source(getattr(self, name)) for name in names) else _arrays
+
+    def _arrange_examples(self) -> None:
+        """Convert the examples to device arrays, or to sources where any of them is on a disk."""
+        names = ["data"]
+        if self.has_validation_examples:
+            names.append("validation")
+        if self.test is not None:
+            names.append("test")
+        is_on_disk = any(is_source(getattr(self, name)) for name in names)
+        arrange = Source.of if is_on_disk else _arrays
         for name in names:
-            object.__setattr__(self, name, arranged(name, getattr(self, name)))
-            _check_alike(self.row, name, _row(getattr(self, name)))
-        if self.validation is not None and not has_rows:
-            self._check_fraction(float(self.validation))
+            object.__setattr__(self, name, arrange(name, getattr(self, name)))
+            _check_alike(self.example, name, _example_of(getattr(self, name)))
 
     @property
     def positional(self) -> int:
-        """Arguments of `loss` and metrics before the hyperparameters."""
+        """Number of arguments of `loss` and metrics before the hyperparameters."""
         return 3 if self.model_state else 2
 
     @property
     def size(self) -> int:
-        """Number of rows of `data`."""
-        return rows_in(self.data)
+        """Number of examples of `data`."""
+        return count_examples(self.data)
 
     @property
-    def row(self) -> Tree:
-        """One row of `data` as shapes and dtypes."""
-        return _row(self.data)
+    def example(self) -> Tree:
+        """Shapes and dtypes of one example of `data`."""
+        return _example_of(self.data)
+
+    @property
+    def has_validation_examples(self) -> bool:
+        """Whether `validation` is a tree of examples, not a fraction or None."""
+        return self.validation is not None and not isinstance(self.validation, Real | np.floating)
 
     def _check_fraction(self, fraction: float) -> None:
-        held_out = round(fraction * self.size)
-        if not 0 < fraction < 1 or not 0 < held_out < self.size:
+        count = round(fraction * self.size)
+        if not 0 < fraction < 1 or not 0 < count < self.size:
             raise ArgumentError(
-                f"{WHERE}: as a fraction, validation must leave rows on both sides (0 < validation < 1), got "
-                f"validation={fraction} of {self.size} rows."
+                f"{WHERE}: as a fraction, validation must leave examples for training and for "
+                f"validation (0 < validation < 1), got validation={fraction} of {self.size} "
+                f"examples."
             )
 
     @property
-    def sample(self) -> Any:
-        """Rows enough to see shapes by, as `prepare` gets them: all where they are in memory, else the first few."""
-        return (
-            Split(self.data, np.arange(min(self.size, _FEW)))
-            if isinstance(self.data, Source)
-            else self.data
-        )
+    def sample(self) -> Tree:
+        """Examples that `prepare` can be tried on: all in memory, or a view of the first few."""
+        if isinstance(self.data, Source):
+            return Split(self.data, np.arange(min(self.size, _FEW)))
+        return self.data
 
-    def cut(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Rows of `data` that are trained on and held out; None for all, and for none.
-
-        `key` draws a fraction.
-        """
-        if self.validation is None or not isinstance(self.validation, Real | np.floating):
+    def split(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Draw the indices of training and validation examples, sorted; None where all train."""
+        if self.validation is None or self.has_validation_examples:
             return None, None
         order = np.asarray(jax.random.permutation(key, self.size))
-        held_out = round(float(self.validation) * self.size)
-        return np.sort(order[held_out:]), np.sort(order[:held_out])
+        count = round(float(self.validation) * self.size)
+        return np.sort(order[count:]), np.sort(order[:count])
 
 
-def rows_in(tree: Tree) -> int:
-    """How many rows there are."""
+def count_examples(tree: Tree) -> int:
+    """Return the length of the leading axis, or of a source."""
     return tree.size if isinstance(tree, Source) else jax.tree.leaves(tree)[0].shape[0]
 
 
-def _row(tree: Tree) -> Tree:
+def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Tree) -> Tree:
+    """Apply what `prepare` fitted on a fold to a batch."""
+    if task.prepare is None:
+        return batch
+    return task.prepare[1](jax.tree.map(lambda x: x[fold], fitted), batch)
+
+
+def _example_of(tree: Tree) -> Tree:
     if isinstance(tree, Source):
-        return tree.row
+        return tree.example
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
 def _arrays(name: str, tree: Tree) -> Tree:
-    """The tree with device arrays as leaves, checked."""
+    """Check the leaves and convert them to device arrays."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     if not leaves:
         raise ArgumentError(f"{WHERE}: {name} must hold at least one array, got {tree!r}.")
@@ -188,29 +199,29 @@ def _arrays(name: str, tree: Tree) -> Tree:
             f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}."
         )
     if 0 in sizes.values():
-        raise ArgumentError(f"{WHERE}: {name} must have at least one row, got none.")
+        raise ArgumentError(f"{WHERE}: {name} must have at least one example, got none.")
     return jax.tree.unflatten(jax.tree.structure(tree), arrays)
 
 
 def _array(name: str, leaf: Any) -> jax.Array:
-    if isinstance(leaf, jax.Array):
-        array = leaf
-    else:
-        host = np.asarray(leaf)
-        if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
-            raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
-        dtype = native(host.dtype)
-        if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
-            raise ArgumentError(
-                f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}."
-            )
-        array = jnp.asarray(host.astype(dtype))
+    array = leaf if isinstance(leaf, jax.Array) else _device_array(name, np.asarray(leaf))
     if array.ndim == 0:
         raise ArgumentError(
-            f"{WHERE}: {name} must have a leading axis of rows, got a scalar. "
+            f"{WHERE}: {name} must have a leading axis of examples, got a scalar. "
             f"A list is a tree of its elements: make it an array."
         )
     return array
+
+
+def _device_array(name: str, host: np.ndarray) -> jax.Array:
+    if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
+        raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
+    dtype = native(host.dtype)
+    if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
+        raise ArgumentError(
+            f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}."
+        )
+    return jnp.asarray(host.astype(dtype))
 
 
 def _check_prepare(prepare: Any) -> None:
@@ -224,6 +235,6 @@ def _check_prepare(prepare: Any) -> None:
 def _check_alike(mine: Tree, name: str, others: Tree) -> None:
     if trees.kind_of(mine) != trees.kind_of(others):
         raise ArgumentError(
-            f"{WHERE}: the rows of {name} must be like those of data, got {trees.shown(others)} against "
-            f"{trees.shown(mine)}."
+            f"{WHERE}: the examples of {name} must be like those of data, got "
+            f"{trees.shown(others)} against {trees.shown(mine)}."
         )

@@ -1,4 +1,4 @@
-"""What one lane does, as three pure functions: the engine's own contract, on which `Task` is built."""
+"""A trial as three pure functions, which is what lanes run; a `Task` is turned into one."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,10 +12,13 @@ from ..._core.typing import Tree
 
 WHERE = "jf.Trial"
 
+POSITIONAL = {"init": 1, "step": 4, "evaluate": 2, "weights": 1}
+"""Arguments of each function before the hyperparameters."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
-    """A training loop of your own: reinforcement learning, a GAN, whatever is not a mean over rows of data.
+    """A training loop of your own, such as reinforcement learning or a GAN.
 
     All functions are pure. After the arguments shown they get, by keyword, the hyperparameters that
     they name (all of them where they take ``**hyperparameters``), and `steps` (the trial's total,
@@ -23,28 +26,30 @@ class Trial:
 
     Args:
         init: ``(key, …) -> state``, any tree of arrays.
-        step: ``(state, data, t, key, …) -> (state, metrics)``: update t (int32, from 0) and a dict
-            of scalars, whose means since the last evaluation are shown as ``train_<name>``. `key`
-            is the trial's own and the same at every step: fold t into it. A metric `loss` that is
-            not finite, or beyond the bound, ends the trial as diverged.
-        evaluate: ``(state, data, …) -> dict`` of scalars, made at every evaluation. A `valid_loss`
-            among them that is not finite ends the trial as diverged, too.
+        step: ``(state, data, t, key, …) -> (state, metrics)``: update t (int32, from 0), and a dict
+            of scalars whose means since the last evaluation are recorded as ``train_<name>``. `key`
+            belongs to the trial and is the same at every step: fold t into it. Where the metric
+            `loss` is not finite, or above `diverged_above`, the trial ends as diverged.
+        evaluate: ``(state, data, …) -> dict`` of scalars, called at every evaluation. Where a
+            `valid_loss` among them is not finite, the trial ends as diverged, too.
         data: what `step` and `evaluate` read, a tree of arrays that all trials share.
         weights: ``state -> tree``, what is kept of a trained state; by default all of it.
 
     Raises:
-        ArgumentTypeError: where a function is none.
+        ArgumentTypeError: where an argument is not a function.
 
     Examples:
         >>> import jefficient as jf
         >>> import jax
-        >>> trial = jf.Trial(  # a random walk towards the lowest place
+        >>> trial = jf.Trial(  # gradient descent on x²
         ...     init=lambda key: jax.random.normal(key),
         ...     step=lambda x, data, t, key, rate: (x - rate * 2 * x, {"loss": x**2}),
         ...     evaluate=lambda x, data: {"distance": abs(x)},
         ... )
-        >>> result = jf.sweep(trial, space=jf.grid(rate=[0.01, 0.1]), steps=50, metric="distance", mode="min",
-        ...                   progress=False)
+        >>> rates = jf.grid(rate=[0.01, 0.1])
+        >>> result = jf.sweep(
+        ...     trial, space=rates, steps=50, metric="distance", mode="min", progress=False
+        ... )
         >>> result.best().hyperparameters
         {'rate': 0.1}
     """
@@ -56,7 +61,7 @@ class Trial:
     weights: Callable[[Any], Tree] = lambda state: state
 
     def __post_init__(self):
-        for name, positional in (("init", 1), ("step", 4), ("evaluate", 2), ("weights", 1)):
+        for name, positional in POSITIONAL.items():
             function = getattr(self, name)
             if not callable(function):
                 raise ArgumentTypeError(f"{WHERE}: {name} must be a function, got {function!r}.")

@@ -1,9 +1,9 @@
-"""A `Trial` of the user's own as what lanes run."""
+"""A `Trial` of the user as a `Problem`."""
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -12,179 +12,134 @@ from ..._core import signatures, trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...spaces import Space
-from ._injection import RESERVED, WHERE
-from ._notes import check_each, function_name, note_hyperparameters
-from ._numbers import HyperparameterTable
-from ._trial import Trial
+from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
+from ._injection import Requester, check_not_reserved, check_requested, check_required
+from ._notes import WHERE, annotate_errors
+from ._problem import Problem, function_name
+from ._splits import SplitSizes
+from ._trial import POSITIONAL, Trial
 
-POSITIONAL = {"init": 1, "step": 4, "evaluate": 2}
 
-
-@dataclasses.dataclass(frozen=True)
-class TrialProblem:
-    """A trial, with the same face as a task has."""
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TrialProblem(Problem):
+    """A trial, and the hyperparameters that its functions request."""
 
     given: Trial
-    folds: int = 1
-    layers: tuple[str, ...] = ()
+    init: Requester
+    step: Requester
+    evaluate: Requester
 
-    @property
-    def rows(self) -> tuple[list[int], list[int]]:
-        """There are none."""
-        return [0], [0]
+    @classmethod
+    def of(cls, trial: Trial) -> "TrialProblem":
+        """Read the signatures."""
+        return cls(
+            data=trial.data,
+            sizes=SplitSizes([0], [0]),
+            given=trial,
+            init=_requester("init", trial.init),
+            step=_requester("step", trial.step),
+            evaluate=_requester("evaluate", trial.evaluate),
+        )
 
     @property
     def optimizer_name(self) -> str:
-        """The step is its own."""
+        """Name of the step."""
         return function_name(self.given.step)
 
-    @property
-    def data(self) -> Tree:
-        """What `step` and `evaluate` read."""
-        return self.given.data
+    def check_names(self, space: Space) -> None:
+        """Check that every name is requested and every required name is given."""
+        requesters = (self.init, self.step, self.evaluate)
+        check_not_reserved(space)
+        check_requested(space, requesters, ("steps",))
+        for requester in requesters:
+            check_required(space, requester, {*space.names, "steps", "fold"})
 
-    def measured(self, trial: Trial, hp: dict[str, Any]) -> tuple[str, ...]:
-        """The names of what every evaluation measures, found by tracing the functions once."""
+    def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
+        """Return the static hyperparameters as they are."""
+        if batch_size is not None:
+            raise ArgumentError(
+                f"{WHERE}: batch_size belongs to a jf.Task, got batch_size={batch_size} and a "
+                f"jf.Trial."
+            )
+        return static
 
-        def shapes(key: jax.Array, data: Tree) -> tuple[Any, Any, Any, Any]:
-            state = trial.init(key, **hp, fold=0)
-            made = trial.step(state, data, jnp.int32(0), key, **hp, fold=0)
+    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
+        """Return NaN: a trial has no epochs."""
+        del static
+        return math.nan
+
+    def trial(self, static: Mapping[str, Any]) -> Trial:
+        """Return the trial, whose functions get the hyperparameters that they request."""
+
+        def injected(requester: Requester) -> Callable[..., Any]:
+            def call(*arguments: Any, **traced: Any) -> Any:
+                return requester.function(*arguments, **requester.choose({**static, **traced}))
+
+            return call
+
+        init, step, evaluate = (injected(x) for x in (self.init, self.step, self.evaluate))
+        return Trial(init, step, evaluate, self.data, self.given.weights)
+
+    def step_data(self, static: Mapping[str, Any]) -> Tree:
+        """Return the data."""
+        del static
+        return self.data
+
+    def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
+        """Trace `init` with the numbers of configurations."""
+        key = jax.eval_shape(lambda: jax.random.key(0))
+
+        def traced(numbers: dict[str, Any]) -> None:
+            jax.eval_shape(lambda key: trial.init(key, **numbers, fold=0), key)
+
+        check_configurations(traced, table.columns, table, static, MOST_CHECKED)
+
+    def metric_names(
+        self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
+    ) -> tuple[str, ...]:
+        """Trace the functions once, and check what they return."""
+
+        def returned(key: jax.Array, data: Tree) -> tuple[Tree, Tree, Tree, Tree]:
+            state = trial.init(key, **hyperparameters, fold=0)
+            made = trial.step(state, data, jnp.int32(0), key, **hyperparameters, fold=0)
             if not (isinstance(made, tuple) and len(made) == 2):
                 raise ArgumentTypeError(
                     f"{WHERE}: step must return a pair (state, metrics), got {_kind(made)}."
                 )
-            return (
-                state,
-                made[0],
-                _dict("step", made[1]),
-                _dict("evaluate", trial.evaluate(state, data, **hp, fold=0)),
-            )
+            values = trial.evaluate(state, data, **hyperparameters, fold=0)
+            return state, made[0], _dict("step", made[1]), _dict("evaluate", values)
 
-        found: list[tuple[str, ...]] = []
-
-        def record(hp: dict[str, Any]) -> None:
-            del hp
-            before, after, metrics, values = jax.eval_shape(shapes, jax.random.key(0), self.data)
+        with annotate_errors({**static, **hyperparameters}):
+            before, after, metrics, values = jax.eval_shape(returned, jax.random.key(0), self.data)
             _check_alike(before, after)
             for name, x in {**metrics, **values}.items():
                 if x.shape != ():
                     raise ArgumentError(f"{WHERE}: {name} must be a scalar, got shape {x.shape}.")
-            found.append((*(f"train_{name}" for name in metrics), *values))
+        return (*(f"train_{name}" for name in metrics), *values)
 
-        note_hyperparameters(record, hp, {})
-        return found[0]
-
-    def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
-        """Nothing but what it measures."""
-        del has_clip
-        return ()
-
-    def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
-        """None but what it measures."""
-        del has_clip
-        return {}
-
-    def on_all_examples(self) -> Any:
-        """Refuse: a trial has no examples."""
+    def with_all_examples(self) -> NoReturn:
+        """Raise: a trial has no validation set that could join its data."""
         raise ArgumentError(
-            "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no rows."
+            "jf.Result.refit: the sweep must be of a jf.Task, got a jf.Trial, which has no "
+            "validation examples to train on."
         )
 
-    def check_names(self, space: Space) -> None:
-        """Every name of the space is asked for, every name without a default is there."""
-        functions = {name: (getattr(self.given, name), count) for name, count in POSITIONAL.items()}
-        requested = {
-            name: signatures.names_asked(WHERE, f, count) for name, (f, count) in functions.items()
-        }
-        takes_any = any(signatures.takes_any(f) for f, _ in functions.values())
-        for name in space.names:
-            if name in RESERVED:
-                raise ArgumentError(
-                    f"{WHERE}: the space must not name {name!r} ({RESERVED[name]})."
-                )
-            if (
-                name != "steps"
-                and not takes_any
-                and not any(name in names for names in requested.values())
-            ):
-                raise ArgumentError(
-                    f"{WHERE}: someone must ask for every name of the space, got {name!r}; "
-                    + "; ".join(
-                        f"{function} asks for {list(names) or 'nothing'}"
-                        for function, names in requested.items()
-                    )
-                    + "."
-                )
-        for name, (function, count) in functions.items():
-            required = signatures.names_required(WHERE, function, count)
-            missing = [x for x in required if x not in (*space.names, "steps", "fold")]
-            if missing:
-                raise ArgumentError(
-                    f"{WHERE}: {name} requires {missing}, which the space must name, got {list(space.names)}."
-                )
 
-    def trial(self, static: Mapping[str, Any]) -> Trial:
-        """The trial of one static combination; its functions take every name by keyword."""
-
-        def routed(name: str) -> Callable[..., Any]:
-            function, count = getattr(self.given, name), POSITIONAL[name]
-            requested, takes_any = (
-                signatures.names_asked(WHERE, function, count),
-                signatures.takes_any(function),
-            )
-
-            def call(*arguments: Any, **given: Any) -> Any:
-                values = {**static, **given}
-                chosen = [
-                    n
-                    for n in values
-                    if n in requested or (takes_any and n not in ("steps", "fold"))
-                ]
-                return function(*arguments, **signatures.pick(values, chosen))
-
-            return call
-
-        return Trial(
-            routed("init"), routed("step"), routed("evaluate"), self.data, self.given.weights
-        )
-
-    def example(self, static: Mapping[str, Any]) -> Tree:
-        """What a step reads."""
-        del static
-        return self.given.data
-
-    def check(self, trial: Trial, static: dict[str, Any], rows: HyperparameterTable) -> None:
-        """Trace with each configuration's concrete numbers, so that bad ones fail by name."""
-        key = jax.eval_shape(lambda: jax.random.key(0))
-
-        def whole(hp: dict[str, Any]) -> None:
-            jax.eval_shape(lambda key: trial.init(key, **hp, fold=0), key)
-
-        check_each(whole, rows.columns, rows, static, is_traced=True)
-
-    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
-        """There are no epochs."""
-        del static
-        return math.nan
-
-    def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
-        """The static hyperparameters."""
-        if batch_size is not None:
-            raise ArgumentError(
-                f"{WHERE}: batch_size belongs to a jf.Task, got batch_size={batch_size} and a jf.Trial."
-            )
-        return static
+def _requester(name: str, function: Callable[..., Any]) -> Requester:
+    requester = Requester.of(name, function, POSITIONAL[name])
+    return dataclasses.replace(requester, takes_any=signatures.takes_any(function))
 
 
 def _dict(name: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise ArgumentTypeError(
-            f"{WHERE}: what {name} measures must be a dict of scalars, got {_kind(values)}."
+            f"{WHERE}: {name} must return its metrics as a dict of scalars, got {_kind(values)}."
         )
     for key in values:
         if not isinstance(key, str) or (name == "evaluate" and key.startswith("train_")):
             raise ArgumentError(
-                f"{WHERE}: what {name} measures must have a name without train_ before it, got {key!r}."
+                f"{WHERE}: the metrics of {name} must have names that do not begin with train_, "
+                f"got {key!r}."
             )
     return dict(values)
 
@@ -196,6 +151,6 @@ def _kind(x: Any) -> str:
 def _check_alike(before: Tree, after: Tree) -> None:
     if trees.kind_of(before) != trees.kind_of(after):
         raise ArgumentError(
-            f"{WHERE}: step must return a state like the one it is given, got {trees.shown(after)} for "
-            f"{trees.shown(before)}."
+            f"{WHERE}: step must return a state like the one it is given, got "
+            f"{trees.shown(after)} for {trees.shown(before)}."
         )

@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 from sweeps import sources, tiny
 
 import jefficient as jf
-from jefficient.sweeps.data import _readers, _source, _stream
+from jefficient.sweeps.data import _readers, _source, _split, _stream
 from jefficient.sweeps.planning import _plan
 from jefficient.sweeps.scheduler import _compiler, _lockstep, _scheduler
 
@@ -140,7 +140,7 @@ def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
 
 @pytest.mark.parametrize("kind", ["memmap", "h5py", "zarr", "items"])
 def test_no_rows_of_a_view_are_no_rows(tmp_path, kind):
-    view = _source.Split(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
+    view = _split.Split(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
     for none in (view[5:5], view[np.array([], int)]):
         assert [(x.shape, x.dtype) for x in none] == [((0, 3), np.float32), ((0,), np.float32)]
 
@@ -246,13 +246,13 @@ def test_held_out_rows_come_in_equal_pieces_that_a_model_can_take():
     """Small rows are not read by the million; a piece is one size for all folds, so it is compiled for once."""
     narrow = _source.Source.of("data", np.zeros((1_000_000, 1), np.float32).view(np.memmap))
     assert (
-        _stream.piece_of(1_000_000, narrow, None) == 4_082
+        _stream.evaluation_batch_size(1_000_000, narrow, None) == 4_082
     )  # 245 pieces, the last one short by 90
-    assert _stream.piece_of(30, narrow, None) == 30
-    assert _stream.piece_of(30, narrow, 8) == 8
-    assert _stream.piece_of(31, narrow, 16) == 16
+    assert _stream.evaluation_batch_size(30, narrow, None) == 30
+    assert _stream.evaluation_batch_size(30, narrow, 8) == 8
+    assert _stream.evaluation_batch_size(31, narrow, 16) == 16
     wide = _source.Source.of("data", np.zeros((10, 2**20), np.float32).view(np.memmap))
-    assert _stream.piece_of(10, wide, None) == 4
+    assert _stream.evaluation_batch_size(10, wide, None) == 4
 
 
 def test_folds_of_unequal_length_are_compiled_for_once(tmp_path):
@@ -296,12 +296,12 @@ def test_what_raises_while_rows_are_read_or_fitted_says_where(tmp_path):
 
     with pytest.raises(OSError, match="the disk is gone") as broken:
         sweep(tiny.task(data=Breaking(tiny.X, tiny.Y)), metric="train_loss")
-    assert "rows of data were read" in broken.value.__notes__[0]
+    assert "examples of data were read" in broken.value.__notes__[0]
     with pytest.raises(AttributeError) as confused:
         sweep(
             sources.task(tmp_path, prepare=(lambda rows: rows.mean(), apply)), metric="train_loss"
         )
-    assert "gets a view of rows that are not in memory" in confused.value.__notes__[0]
+    assert "gets a view of examples that are not in memory" in confused.value.__notes__[0]
 
 
 @pytest.mark.parametrize("read_bytes", [1, 3 * 8 * 16, 5 * 8 * 16])
@@ -566,7 +566,7 @@ def test_parts_open_the_file_themselves(tmp_path):
     with h5py.File(tmp_path / "big.h5", "w") as file:
         file["y"] = big[:, 0]
     data = {"x": mapped[10:50_010], "y": h5py.File(tmp_path / "big.h5", "r")["y"]}
-    with pytest.raises(jf.ArgumentError, match=r"same number of rows, got \{.*50000.*100000"):
+    with pytest.raises(jf.ArgumentError, match=r"same number of examples, got \{.*50000.*100000"):
         tiny.task(data=data)
     the_task = tiny.task(data={**data, "x": mapped})
     packed = cloudpickle.dumps(the_task.data)
@@ -604,7 +604,7 @@ def test_more_rows_than_there_are_numbers_for_are_refused():
             return 2**31
 
     with pytest.raises(
-        jf.ArgumentError, match=r"data must have fewer than 2\*\*31 rows, got 2,147,483,648"
+        jf.ArgumentError, match=r"data must have fewer than 2\*\*31 examples, got 2,147,483,648"
     ):
         _source.Source.of("data", Many(np.ones(1)))
 
@@ -612,17 +612,17 @@ def test_more_rows_than_there_are_numbers_for_are_refused():
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (Strange([]), jf.ArgumentError, "data must have at least one row, got none"),
+        (Strange([]), jf.ArgumentError, "data must have at least one example, got none"),
         (Strange(["a", "b"]), jf.ArgumentTypeError, "data must hold numbers, got dtype <U1"),
         (
             {"x": Strange([np.ones(2)] * 3), "y": np.ones(2)},
             jf.ArgumentError,
-            r"same number of rows, got \{.*'x'.*3",
+            r"same number of examples, got \{.*'x'.*3",
         ),
         (
             Strange([np.ones(2), np.ones(3), np.ones(2)]),
             jf.ArgumentError,
-            "all rows of data must be alike, got unlike ones among",
+            "all examples of data must be alike, got unlike ones among",
         ),
     ],
 )
@@ -638,7 +638,7 @@ def test_a_group_of_a_file_is_refused_by_name(tmp_path):
         file["x"] = tiny.X
     with pytest.raises(
         jf.ArgumentTypeError,
-        match="data must be arrays, or give a row for its number, got File, whose row 0",
+        match="data must be arrays, or return an example for its index, got File, whose example 0",
     ):
         tiny.task(data=h5py.File(tmp_path / "rows.h5", "r"))
 
@@ -661,7 +661,7 @@ def test_whole_numbers_that_do_not_fit_are_refused_where_they_are_read(tmp_path)
 def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
     source = _source.Source.of("data", Strange([first] * 3 + [later]))
     with pytest.raises(
-        jf.ArgumentTypeError, match=r"rows of data must be .*, as the first one is, got"
+        jf.ArgumentTypeError, match=r"examples of data must be .*, as the first one is, got"
     ):
         source.read(np.arange(4))
 
@@ -674,7 +674,7 @@ def test_rows_of_any_order_of_bytes_are_as_in_memory(tmp_path, dtype):
         jf.Task(init=tiny.init, loss=mean_square, data=d)
         for d in (x, sources.stored(tmp_path / "x", x))
     )
-    assert mapped.row == whole.row
+    assert mapped.example == whole.example
     rows = np.array([3, 4])
     np.testing.assert_array_equal(mapped.data.read(rows), np.asarray(whole.data)[rows], strict=True)
 
@@ -686,5 +686,7 @@ def test_whole_numbers_are_rows_of_a_source_of_fractions():
 
 
 def test_rows_of_validation_and_test_must_be_alike(tmp_path):
-    with pytest.raises(jf.ArgumentError, match="the rows of validation must be like those of data"):
+    with pytest.raises(
+        jf.ArgumentError, match="the examples of validation must be like those of data"
+    ):
         sources.task(tmp_path, validation=(tiny.X[:, :2], tiny.Y))

@@ -1,4 +1,4 @@
-"""What is held out is evaluated in batches: the same means, weighted by rows, whatever the batches are."""
+"""Evaluation in batches: the same means over examples, whatever the batches are."""
 
 import jax
 import jax.numpy as jnp
@@ -26,22 +26,22 @@ UNEQUAL = [
     st.integers(0, 2**32),
     st.sampled_from([0.0, 1e6]),
 )
-def test_means_are_those_of_all_rows(rows, batch_size, missing, seed, first):
-    """Rows from `count` on are row 0 again, as in the shorter of two folds, and count for nothing."""
-    values = np.random.default_rng(seed).normal(size=rows).astype(np.float32) + 3
+def test_means_are_those_of_all_examples(size, batch_size, missing, seed, first):
+    """Padding repeats example 0, as in the shorter of two folds, and does not count."""
+    values = np.random.default_rng(seed).normal(size=size).astype(np.float32) + 3
     values[0] += first
-    count = None if missing == 0 else max(1, rows - missing)
+    count = None if missing == 0 else max(1, size - missing)
     if count is not None:
         values[count:] = values[0]
     seen = []
 
-    def batch_of(begin, size):
-        seen.append(size)
-        return jax.lax.dynamic_slice_in_dim(jnp.asarray(values), begin, size)
+    def batch_of(begin, count):
+        seen.append(count)
+        return jax.lax.dynamic_slice_in_dim(jnp.asarray(values), begin, count)
 
-    functions = {"rows": lambda x: x**2, "mean": lambda x: jnp.mean(x**2)}
+    functions = {"values": lambda x: x**2, "mean": lambda x: jnp.mean(x**2)}
     traced = None if count is None else jnp.int32(count)
-    got = means(functions, batch_of, rows, min(batch_size, rows), traced)
+    got = means(functions, batch_of, size, batch_size, traced)
     expected = (values[:count].astype(float) ** 2).mean()
     assert max(seen) <= batch_size
     for name in functions:
@@ -49,8 +49,8 @@ def test_means_are_those_of_all_rows(rows, batch_size, missing, seed, first):
         np.testing.assert_allclose(got[name], expected, rtol=1e-5)
 
 
-def test_rows_that_are_not_there_may_be_anything_to_a_metric_of_rows():
-    """Row 0 gives inf, so it is in the mean; the rows after the last one give it again and are not."""
+def test_padding_may_be_anything_to_a_metric_of_examples():
+    """Example 0 counts, so inf is in the mean; padding does not, so NaN is not."""
     values = jnp.array([np.inf, 1.0, 2.0])
     assert (
         means({"x": lambda x: x}, lambda begin, size: values[:size], 3, 3, jnp.int32(2))["x"]
@@ -62,7 +62,7 @@ def test_rows_that_are_not_there_may_be_anything_to_a_metric_of_rows():
 
 
 def noisy(params, batch, key, keep):
-    """Half of the inputs are dropped, where there is a key."""
+    """Half of the inputs are dropped in training, where there is a key."""
     x, y = batch
     if key is not None:
         x = x * jax.random.bernoulli(key, keep, x.shape).astype(x.dtype) / keep
@@ -88,19 +88,19 @@ def expected_means(params, x, y):
 
 
 @pytest.mark.parametrize(
-    ("held_out", "eval_batch_size"),
-    [("unequal folds", 4), ("folds", 4), ("rows", 7)],
+    ("kind", "eval_batch_size"),
+    [("unequal folds", 4), ("folds", 4), ("no folds", 7)],
 )
-def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(held_out, eval_batch_size):
+def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(kind, eval_batch_size):
     valid = np.arange(12)
-    folds, parts = {
+    folds, splits = {
         "unequal folds": (UNEQUAL, [valid for _, valid in UNEQUAL]),
         "folds": (
             [(np.setdiff1d(np.arange(30), x), x) for x in (valid, valid + 18)],
             [valid, valid + 18],
         ),
-        "rows": (None, [valid]),
-    }[held_out]
+        "no folds": (None, [valid]),
+    }[kind]
     the_task = task(
         loss=jf.regularized(noisy),
         metrics={"absolute": absolute, "worst": worst},
@@ -118,19 +118,19 @@ def test_evaluation_is_the_float64_mean_without_penalty_or_dropout(held_out, eva
         eval_batch_size=eval_batch_size,
         seeds=2,
     )
-    assert len(parts) == result.dataset.sizes["fold"]
+    assert len(splits) == result.dataset.sizes["fold"]
     for (config, seed, fold), params in result.weights.items():
         trial = result.dataset.isel(config=config, seed=seed, fold=fold, evaluation=-1)
-        for name, value in expected_means(params, X[parts[fold]], Y[parts[fold]]).items():
+        for name, value in expected_means(params, X[splits[fold]], Y[splits[fold]]).items():
             np.testing.assert_allclose(trial[f"valid_{name}"], value, rtol=2e-6)
-    assert len(result.weights) == 2 * 2 * len(parts)
-    winner = result.best().config
-    assert result.test.attrs["config"] == winner
+    assert len(result.weights) == 2 * 2 * len(splits)
+    best = result.best().config
+    assert result.test.attrs["config"] == best
     for seed in (0, 1):
-        for fold in range(len(parts)):
+        for fold in range(len(splits)):
             tested = result.test.isel(seed=seed, fold=fold)
             for name, value in expected_means(
-                result.params(winner, seed, fold), X[3:20], Y[3:20]
+                result.params(best, seed, fold), X[3:20], Y[3:20]
             ).items():
                 np.testing.assert_allclose(tested[f"test_{name}"], value, rtol=2e-6)
 

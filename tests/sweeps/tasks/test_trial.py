@@ -145,7 +145,7 @@ def test_there_is_a_best_one_though_nobody_has_a_loss(played):
 
 
 def test_a_bandit_counts_in_whole_numbers():
-    """Keys are folded with t; data and hyperparameters are as they are given; `weights` chooses what is kept."""
+    """Keys are folded with t; data and hyperparameters come as given; `weights` are kept."""
     arms = np.array([0.1, 0.5, 0.9], np.float32)
 
     def init(key, optimism):
@@ -218,8 +218,8 @@ def sweep(trial, space=None, **changes):
     )
 
 
-def test_names_go_where_they_are_asked_for():
-    """By name, or all of them where ``**hyperparameters`` are taken; statics as they are, the engine's as numbers."""
+def test_hyperparameters_go_to_the_functions_that_request_them():
+    """By name, or all with ``**hyperparameters``; static ones as given, the engine's as numbers."""
     seen = {}
 
     def init(key, **hyperparameters):
@@ -272,7 +272,7 @@ def test_trials_of_any_length_share_a_program():
 
 
 def test_a_loss_that_fails_ends_a_trial_and_nothing_else_does():
-    """Not an infinite state, nor a measurement that is not finite: that one is never the best, and is stopped."""
+    """An infinite state does not, nor a metric that is NaN: it is never the best, and is stopped."""
 
     def init(key, kind):
         return jnp.ones(()), jnp.array([0.0, jnp.inf, 0.0, 0.0, 0.0])[kind]
@@ -371,11 +371,11 @@ def test_trials(changes, message):
         ),
         (
             {"step": lambda x, data, t, key, rate: (x, x)},
-            "what step measures must be a dict of scalars, got an array",
+            "step must return its metrics as a dict of scalars, got an array",
         ),
         (
             {"evaluate": lambda x, data: [x]},
-            "what evaluate measures must be a dict of scalars, got list",
+            "evaluate must return its metrics as a dict of scalars, got list",
         ),
         (
             {"step": lambda x, data, t, key, rate: (x, {"loss": jnp.ones(2)})},
@@ -395,9 +395,9 @@ def test_trials(changes, message):
         ),
         (
             {"evaluate": lambda x, data: {"train_loss": x}},
-            "must have a name without train_ before it, got 'train_loss'",
+            "must have names that do not begin with train_, got 'train_loss'",
         ),
-        ({"evaluate": lambda x, data: {3: x}}, "must have a name without train_ before it, got 3"),
+        ({"evaluate": lambda x, data: {3: x}}, "names that do not begin with train_, got 3"),
         (
             {"evaluate": lambda x, data: {"distance": x, "status": x}},
             "name of the space or of the result, got 'status'",
@@ -417,7 +417,7 @@ def test_trials(changes, message):
         ({"init": lambda key, steps_per_epoch: key}, r"init requires \['steps_per_epoch'\]"),
         (
             {"step": lambda x, data, t, key: (x, {})},
-            "got 'rate'; init asks for nothing; step asks for nothing",
+            "hyperparameter 'rate'; init requests nothing; step requests nothing",
         ),
     ],
 )
@@ -448,7 +448,7 @@ def test_functions_that_break_a_rule(changes, message):
         ({"mode": None}, "mode must say whether the best distance is the 'min' or the 'max'"),
         (
             {"space": jf.grid(rate=[0.1], foo=[1])},
-            "someone must ask for every name of the space, got 'foo'; init asks",
+            "no function requests the hyperparameter 'foo'; init requests",
         ),
         ({"space": jf.grid(rate=[0.1], steps=[3])}, "got steps=4, epochs=None and an axis"),
         (
@@ -484,7 +484,8 @@ def test_a_bound_without_a_loss_bounds_nothing():
 def test_what_is_measured_is_the_same_for_every_program():
     trial = shrink(evaluate=lambda x, data, kind: {"distance": x, kind: x})
     with pytest.raises(
-        jf.JefficientError, match=r"all configurations must measure the same, got .*'a'.*'b', 'dist"
+        jf.JefficientError,
+        match=r"all configurations must have the same metrics, got .*'a'.*'b', 'd",
     ):
         sweep(trial, jf.grid(rate=[0.1], kind=["a", "b"]))
 

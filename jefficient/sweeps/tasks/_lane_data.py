@@ -1,0 +1,96 @@
+"""What a step and an evaluation of a task read: examples in memory, or a batch that was read."""
+
+from typing import NamedTuple, TypeAlias
+
+import jax
+
+from ..._core.typing import Tree
+from ...training import shuffled_batch
+from ._evaluation import Metrics, means
+from ._folds import FoldIndices
+from ._keys import ORDER
+from ._task import Task, count_examples, prepared
+
+
+class ResidentData(NamedTuple):
+    """Examples in memory.
+
+    `folds`: which examples each fold has, or None; `fitted`: what `prepare` fitted on the training
+    examples, with a leading axis of folds, or None; `train`: the training examples, with folds all
+    examples; `valid`: the validation examples, None with folds and without validation.
+    """
+
+    folds: FoldIndices | None
+    fitted: Tree
+    train: Tree
+    valid: Tree
+
+    def training_batch(
+        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+    ) -> Tree:
+        """Take batch `t` of the order that the trial's key shuffles."""
+        order = jax.random.fold_in(key, ORDER)
+        if self.folds is None:
+            indices = shuffled_batch(order, t, count_examples(self.train), batch_size)
+        else:
+            within = shuffled_batch(order, t, self.folds.train_size[fold], batch_size)
+            indices = self.folds.train[fold, within]
+        batch = jax.tree.map(lambda x: x[indices], self.train)
+        return prepared(task, self.fitted, fold, batch)
+
+    def validation_means(
+        self, task: Task, metrics: Metrics, fold: jax.Array, batch_size: int | None
+    ) -> dict[str, jax.Array]:
+        """Return the mean of each metric over the validation set of a fold; {} without one."""
+        folds = self.folds
+        if folds is None and self.valid is None:
+            return {}
+
+        def batch_of(begin: jax.Array | int, count: int) -> Tree:
+            if folds is None:
+                batch = slice_examples(self.valid, begin, count)
+            else:
+                indices = jax.lax.dynamic_slice(folds.valid, (fold, begin), (1, count))[0]
+                batch = jax.tree.map(lambda x: x[indices], self.train)
+            return prepared(task, self.fitted, fold, batch)
+
+        size = count_examples(self.valid) if folds is None else folds.valid.shape[1]
+        count = None if folds is None or folds.valid_size is None else folds.valid_size[fold]
+        return means(metrics, batch_of, size, batch_size, count)
+
+
+class StreamedData(NamedTuple):
+    """A batch that was read from a source, for the lanes of one (seed, fold).
+
+    `batch`: the examples of a step; `fold`: int32; `fitted`: as in `ResidentData`; `validation`:
+    the means over the validation set, for an evaluation. What is not read is None.
+    """
+
+    batch: Tree = None
+    fold: jax.Array | None = None
+    fitted: Tree = None
+    validation: dict[str, jax.Array] | None = None
+
+    def training_batch(
+        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+    ) -> Tree:
+        """Return the batch that was read."""
+        del t, key, fold, batch_size
+        assert self.fold is not None
+        return prepared(task, self.fitted, self.fold, self.batch)
+
+    def validation_means(
+        self, task: Task, metrics: Metrics, fold: jax.Array, batch_size: int | None
+    ) -> dict[str, jax.Array]:
+        """Return the means that were added up while the validation set was read."""
+        del task, metrics, fold, batch_size
+        return self.validation or {}
+
+
+LaneData: TypeAlias = ResidentData | StreamedData
+"""What a step and an evaluation of a task read."""
+
+
+def slice_examples(tree: Tree, begin: jax.Array | int, count: int) -> Tree:
+    """Return examples begin … begin + count - 1."""
+    return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), tree)

@@ -1,0 +1,79 @@
+"""Checks of a task's functions with the numbers of the configurations, before any compilation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..._core.checks import check_not_negative
+from ..._core.typing import Tree
+from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
+from ._injection import Injection, Requester, is_regularized
+from ._lane_data import LaneData
+from ._notes import annotate_errors
+from ._task import Task
+from ._trial import Trial
+
+
+def check_functions(
+    task: Task,
+    injection: Injection,
+    trial: Trial,
+    data: LaneData,
+    static: dict[str, Any],
+    table: HyperparameterTable,
+) -> None:
+    """Build the optimizer of every configuration, and trace the functions for some of them.
+
+    Tracing takes milliseconds, so a function with many distinct sets of hyperparameters is traced
+    for `MOST_CHECKED` of them and the extremes of each hyperparameter. Each function is traced
+    alone, with concrete hyperparameters: what checks them in Python raises here.
+    """
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    first = table[0]
+    with annotate_errors({**static, **first}):
+        weights = jax.eval_shape(lambda key: trial.weights(trial.init(key, **first, fold=0)), key)
+    zero, batch_size = jnp.int32(0), static["batch_size"]
+    batch = jax.eval_shape(
+        lambda data, key: data.training_batch(task, zero, key, zero, batch_size), data, key
+    )
+
+    arguments = weights if task.model_state else (weights,)
+
+    def traced(requester: Requester, *arguments: Tree) -> None:
+        """Trace a function; a loss that requests a key gets one, as in training."""
+        keys = {}
+        if "key" in requester.requested and requester is not injection.init:
+            keys = {"key": key if requester is injection.evaluation else None}
+
+        def check(hyperparameters: dict[str, Any]) -> None:
+            chosen = requester.choose({**static, **hyperparameters})
+            jax.eval_shape(
+                lambda arguments, keys: requester.function(*arguments, **keys, **chosen),
+                arguments,
+                keys,
+            )
+
+        check_configurations(check, requester.requested, table, static, MOST_CHECKED)
+
+    _check_all(injection.build_optimizer, injection.optimizer.requested, table, static)
+    traced(injection.init, key)
+    for requester in (injection.evaluation, *injection.metrics.values()):
+        traced(requester, *arguments, batch)
+    if is_regularized(injection.loss.function):
+        _check_all(_check_strengths, ("l1", "l2"), table, static)
+
+
+def _check_all(
+    check: Callable[[dict[str, Any]], object],
+    names: tuple[str, ...],
+    table: HyperparameterTable,
+    static: dict[str, Any],
+) -> None:
+    check_configurations(lambda numbers: check({**static, **numbers}), names, table, static)
+
+
+def _check_strengths(hyperparameters: dict[str, Any]) -> None:
+    strengths = {name: hyperparameters[name] for name in ("l1", "l2") if name in hyperparameters}
+    check_not_negative("jf.regularized", **strengths)

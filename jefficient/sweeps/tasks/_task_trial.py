@@ -1,0 +1,109 @@
+"""The trial of a `Task`: batches, the optimizer's step, and means over the validation set."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..._core import trees
+from ..._core.errors import ArgumentTypeError
+from ..._core.typing import Tree
+from ...training import TrainState, TrainStep, layer_norms, train_step
+from ._evaluation import metrics_of
+from ._injection import Injection
+from ._keys import INIT, NOISE
+from ._lane_data import LaneData
+from ._notes import WHERE
+from ._task import Task
+from ._trial import Trial
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TaskTrial:
+    """The functions of a trial for some static hyperparameters.
+
+    Attributes:
+        task: the task.
+        injection: its functions and the optimizer.
+        static: static hyperparameters, `batch_size` among them.
+        layers: names of the layers whose norms are measured.
+        eval_batch_size: validation examples evaluated at a time at most, or None.
+    """
+
+    task: Task
+    injection: Injection
+    static: Mapping[str, Any]
+    layers: tuple[str, ...]
+    eval_batch_size: int | None
+
+    def trial(self, data: LaneData) -> Trial:
+        """Return them as a trial."""
+        return Trial(self.init, self.step, self.evaluate, data, self.weights)
+
+    def init(self, key: jax.Array, /, **traced: Any) -> TrainState:
+        """Draw the initial parameters."""
+        init, hyperparameters = self.injection.init, {**self.static, **traced}
+        made = init.function(jax.random.fold_in(key, INIT), **init.choose(hyperparameters))
+        params, model_state = made, None
+        if self.task.model_state:
+            if not (isinstance(made, tuple | list) and len(made) == 2):
+                raise ArgumentTypeError(
+                    f"{WHERE}: with model_state, init must return a pair (params, model_state), "
+                    f"got {type(made).__name__}."
+                )
+            params, model_state = made
+        noise = jax.random.fold_in(key, NOISE)
+        return self._train_step(hyperparameters).init(params, key=noise, model_state=model_state)
+
+    def step(
+        self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Make update t."""
+        train = self._train_step({**self.static, **traced})
+        batch_size = self.static["batch_size"]
+        batch = data.training_batch(self.task, t, key, traced["fold"], batch_size)
+        state, metrics = train.update(state, batch)
+
+        measured = {name: metrics[name] for name in ("loss", "clipped") if name in metrics}
+        for name, norms in metrics.get("layers", {}).items():
+            measured[name] = self._of_layers(norms)
+        return state, measured
+
+    def evaluate(self, state: TrainState, data: LaneData, /, **traced: Any) -> dict[str, jax.Array]:
+        """Evaluate the weights on the validation set."""
+        values = {"zeros": trees.zero_share(state.params)}
+        if self.layers:
+            values["weight_norm"] = self._of_layers(layer_norms(state.params))
+        weights, hyperparameters = self.weights(state), {**self.static, **traced}
+        metrics = metrics_of(self.task, self.injection, "valid", weights, hyperparameters)
+        return values | data.validation_means(
+            self.task, metrics, traced["fold"], self.eval_batch_size
+        )
+
+    def weights(self, state: TrainState) -> Tree:
+        """Return the parameters, with the model state where there is one."""
+        return (state.params, state.model_state) if self.task.model_state else state.params
+
+    def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
+        loss = self.injection.loss
+        chosen = loss.choose({n: x for n, x in hyperparameters.items() if n != "key"})
+
+        def plain(*arguments: Any) -> Any:
+            return loss.function(*arguments, **chosen)
+
+        def noisy(*arguments: Any, key: jax.Array) -> Any:
+            return loss.function(*arguments, key=key, **chosen)
+
+        return train_step(
+            noisy if "key" in loss.requested else plain,
+            self.injection.build_optimizer(hyperparameters),
+            model_state=self.task.model_state,
+            layers=bool(self.layers),
+        )
+
+    def _of_layers(self, norms: Mapping[str, jax.Array]) -> jax.Array:
+        """Return norms in the order of `layers`; NaN for one that this group does not have."""
+        absent = jnp.asarray(jnp.nan)
+        return jnp.stack([norms.get(name, absent).astype(jnp.float32) for name in self.layers])
