@@ -686,5 +686,7 @@ def test_whole_numbers_are_rows_of_a_source_of_fractions():
 
 
 def test_rows_of_validation_and_test_must_be_alike(tmp_path):
-    with pytest.raises(jf.ArgumentError, match="the examples of validation must be like those of data"):
+    with pytest.raises(
+        jf.ArgumentError, match="the examples of validation must be like those of data"
+    ):
         sources.task(tmp_path, validation=(tiny.X[:, :2], tiny.Y))

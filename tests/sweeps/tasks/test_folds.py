@@ -272,7 +272,10 @@ class Stubborn:
         ({0: PAIRS[0]}, "folds must be a number, a splitter or pairs of indices, got folds={0"),
         (object(), "folds must be a number, a splitter or pairs of indices, got folds=<object"),
         ([], "folds must hold at least one pair of indices, got none"),
-        ([[1, 2, 3]], r"each fold must be a pair of indices \(training, validation\), got \[1, 2, 3\]"),
+        (
+            [[1, 2, 3]],
+            r"each fold must be a pair of indices \(training, validation\), got \[1, 2, 3\]",
+        ),
         ([3], r"each fold must be a pair of indices \(training, validation\), got 3"),
         (
             [([0.0, 1.0], [2])],

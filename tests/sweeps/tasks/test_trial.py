@@ -484,7 +484,8 @@ def test_a_bound_without_a_loss_bounds_nothing():
 def test_what_is_measured_is_the_same_for_every_program():
     trial = shrink(evaluate=lambda x, data, kind: {"distance": x, kind: x})
     with pytest.raises(
-        jf.JefficientError, match=r"all configurations must have the same metrics, got .*'a'.*'b', 'd"
+        jf.JefficientError,
+        match=r"all configurations must have the same metrics, got .*'a'.*'b', 'd",
     ):
         sweep(trial, jf.grid(rate=[0.1], kind=["a", "b"]))
 
