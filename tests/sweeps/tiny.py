@@ -54,6 +54,6 @@ def machine(**changes):
         yield
 
 
-def lanes(width, blocks=1):
+def lanes(width, blocks=1, **changes):
     """Sweeps in here run in blocks of at most `width` lanes, so many side by side."""
-    return machine(widest=width, widest_small=width, cores=blocks)
+    return machine(widest=width, widest_small=width, cores=blocks, **changes)

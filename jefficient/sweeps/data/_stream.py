@@ -77,12 +77,9 @@ class Stream:
         return {"indices": indices, "sources": texts}
 
     def batches_per_chunk(self, batch_size: int, longest: int, side_by_side: int) -> int:
-        """Return the number of batches in a prefetch chunk.
+        """Return the number of batches in a chunk: `longest` at most, updates between evaluations.
 
-        Args:
-            batch_size: examples in a batch.
-            longest: updates between two evaluations at most.
-            side_by_side: chunks in use at the same time at most.
+        So many chunks are in use `side_by_side`.
         """
         fitting = READ_BYTES // (self.source.example_bytes * batch_size * side_by_side)
         return max(1, min(fitting, longest, MOST_BATCHES))

@@ -24,15 +24,7 @@ BatchOf = Callable[[jax.Array | int, int], Tree]
 def metrics_of(
     task: Task, injection: Injection, prefix: str, weights: Tree, hyperparameters: dict[str, Any]
 ) -> Metrics:
-    """Return the loss and the metrics of these weights as functions of a batch, float32.
-
-    Args:
-        task: the task.
-        injection: its functions.
-        prefix: "valid" or "test"; they are called ``<prefix>_<name>``.
-        weights: the parameters, in a pair with the model state where there is one.
-        hyperparameters: all that the functions may request.
-    """
+    """Return ``<prefix>_<name>``, the loss and the metrics of these weights, float32."""
     values = {**hyperparameters, "key": None}
     arguments = weights if task.model_state else (weights,)
 
@@ -62,12 +54,8 @@ def batch_sums(
     """Add up each metric over the examples of a batch that count, float32.
 
     A metric that returns a mean is that of the whole batch, padding included: its share is taken
-    off again, which is exact but for rounding where the metric is a mean over examples.
-
-    Args:
-        metrics: functions of a batch.
-        batch: the examples.
-        repeated: the example that the padding repeats, a batch of one; by default the first.
+    off again, which is exact but for rounding where the metric is a mean over examples. `repeated`
+    is the example that the padding repeats, a batch of one; by default the first of the batch.
     """
     size, count = count_examples(batch.examples), batch.count
 
@@ -94,7 +82,7 @@ def means(
     """Return the mean of each metric over examples in memory, float32.
 
     Args:
-        metrics: functions of a batch.
+        metrics: what is averaged.
         batch_of: the batches; from `count` on it repeats example 0.
         size: how many examples `batch_of` has.
         batch_size: examples in a batch at most, the last one has the rest; None for all at once.

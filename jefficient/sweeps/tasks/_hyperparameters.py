@@ -51,15 +51,10 @@ def check_configurations(
     static: Mapping[str, Any],
     most: int | None = None,
 ) -> None:
-    """Call ``check(hyperparameters)`` for each distinct set of the hyperparameters it uses.
+    """Call ``check(hyperparameters)`` for each distinct set of those it uses, `names`.
 
-    Args:
-        check: raises for a bad configuration; the error gets a note with the hyperparameters.
-        names: what it uses.
-        table: the traced hyperparameters of all configurations.
-        static: the static ones, for the note.
-        most: where there are more distinct sets, so many, spread evenly, and the rows with the
-            extremes of each hyperparameter stand for all; None for no limit.
+    Where there are more than `most` sets, as many, spread evenly, and the rows with the extremes of
+    each hyperparameter stand for all. What it raises gets a note with the configuration.
     """
     names = tuple(names)
     rows = table.distinct(names)
@@ -67,5 +62,6 @@ def check_configurations(
         spread = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
         rows = np.union1d(spread, table.extremes(names))
     for row in rows:
-        with annotate_errors({**static, **table[row]}):
-            check(table[row])
+        hyperparameters = {**static, **table[row]}
+        with annotate_errors(hyperparameters):
+            check(hyperparameters)

@@ -39,21 +39,13 @@ GIVE_AXIS = "Give it an axis, or a default."
 
 @dataclasses.dataclass(frozen=True)
 class Requester:
-    """A function and the hyperparameters that it requests.
-
-    Attributes:
-        name: what messages call it.
-        function: the function.
-        requested: the names that it takes by keyword.
-        required: those without a default.
-        takes_any: whether ``**hyperparameters`` in its signature requests all others.
-    """
+    """A function and the hyperparameters that it requests; `name` is what messages call it."""
 
     name: str
     function: Callable[..., Any]
     requested: tuple[str, ...]
-    required: tuple[str, ...]
-    takes_any: bool = False
+    required: tuple[str, ...]  # those without a default
+    takes_any: bool = False  # ``**hyperparameters`` in the signature requests all others
 
     @classmethod
     def of(cls, name: str, function: Callable[..., Any], positional: int) -> "Requester":

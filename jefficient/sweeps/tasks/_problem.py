@@ -90,11 +90,9 @@ class Problem(abc.ABC):
         layers: bool | tuple[str, ...],
         groups: Iterable[tuple[dict[str, Any], dict[str, Any]]],
     ) -> "Problem":
-        """Record the norms of these layers, or of all layers of the groups.
+        """Record the norms of these layers; for True those of all layers of the groups.
 
-        Args:
-            layers: their names, or whether to find them.
-            groups: static and traced hyperparameters of a configuration of each group.
+        Of each group, `groups` has the static and the traced hyperparameters of a configuration.
         """
         del layers, groups
         return self

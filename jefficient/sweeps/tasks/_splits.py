@@ -29,16 +29,6 @@ class SplitSizes(NamedTuple):
     training: list[int]
     validation: list[int]
 
-    @property
-    def largest(self) -> int:
-        """Training examples of the largest fold."""
-        return max(self.training)
-
-    @property
-    def smallest(self) -> int:
-        """Training examples of the smallest fold."""
-        return min(self.training)
-
 
 class Splits(NamedTuple):
     """The examples as lanes read them; `stream` is None where they are in memory."""

@@ -1,6 +1,5 @@
 """Checks of a task's functions with the numbers of the configurations, before any compilation."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,7 +47,7 @@ def check_functions(
             keys = {"key": key if requester is injection.evaluation else None}
 
         def check(hyperparameters: dict[str, Any]) -> None:
-            chosen = requester.choose({**static, **hyperparameters})
+            chosen = requester.choose(hyperparameters)
             jax.eval_shape(
                 lambda arguments, keys: requester.function(*arguments, **keys, **chosen),
                 arguments,
@@ -57,23 +56,14 @@ def check_functions(
 
         check_configurations(check, requester.requested, table, static, MOST_CHECKED)
 
-    _check_all(injection.build_optimizer, injection.optimizer.requested, table, static)
+    def check_strengths(hyperparameters: dict[str, Any]) -> None:
+        strengths = {name: x for name, x in hyperparameters.items() if name in ("l1", "l2")}
+        check_not_negative("jf.regularized", **strengths)
+
+    requested = injection.optimizer.requested
+    check_configurations(injection.build_optimizer, requested, table, static)
     traced(injection.init, key)
     for requester in (injection.evaluation, *injection.metrics.values()):
         traced(requester, *arguments, batch)
     if is_regularized(injection.loss.function):
-        _check_all(_check_strengths, ("l1", "l2"), table, static)
-
-
-def _check_all(
-    check: Callable[[dict[str, Any]], object],
-    names: tuple[str, ...],
-    table: HyperparameterTable,
-    static: dict[str, Any],
-) -> None:
-    check_configurations(lambda numbers: check({**static, **numbers}), names, table, static)
-
-
-def _check_strengths(hyperparameters: dict[str, Any]) -> None:
-    strengths = {name: hyperparameters[name] for name in ("l1", "l2") if name in hyperparameters}
-    check_not_negative("jf.regularized", **strengths)
+        check_configurations(check_strengths, ("l1", "l2"), table, static)

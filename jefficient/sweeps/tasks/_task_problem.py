@@ -62,16 +62,14 @@ class TaskProblem(Problem):
 
     @property
     def optimizer_name(self) -> str:
-        """Name of the function that builds the optimizer."""
         return function_name(self.injection.optimizer.function)
 
     def check_names(self, space: Space) -> None:
-        """Check that every name is requested and every required name is given."""
         self.injection.check(space)
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
         """Add `batch_size` and `steps_per_epoch`."""
-        smallest = self.sizes.smallest
+        smallest = min(self.sizes.training)
         default = min(64, smallest) if batch_size is None else batch_size
         static = {"batch_size": default, **static}
         batch_size = static["batch_size"]
@@ -87,38 +85,32 @@ class TaskProblem(Problem):
         return {**static, "steps_per_epoch": math.ceil(self.steps_per_epoch(static))}
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
-        """Return examples over batch size."""
-        return self.sizes.largest / static["batch_size"]
+        return max(self.sizes.training) / static["batch_size"]
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
-        """Return training with the optimizer and evaluation on the validation set."""
         return TaskTrial(
             self.task, self.injection, static, self.layers, self.eval_batch_size
         ).trial(self.data)
 
     def step_data(self, static: Mapping[str, Any]) -> Tree:
-        """Return the data; of a batch that is read, shapes and dtypes."""
         if self.stream is None:
             return self.data
         batch = self.stream.source.batch(static["batch_size"])
         return self.data._replace(batch=batch, fold=jax.ShapeDtypeStruct((), np.int32))
 
     def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
-        """Build the optimizers and trace the functions."""
         data = self.step_data(static)
         check_functions(self.task, self.injection, trial, data, static, table)
 
     def metric_names(
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> tuple[str, ...]:
-        """Return the names of the losses and of the metrics; those of a task are known."""
         del trial, static, hyperparameters
         if max(self.sizes.validation) == 0:
             return ("train_loss",)
         return ("train_loss", "valid_loss", *(f"valid_{name}" for name in self.injection.metrics))
 
     def with_all_examples(self) -> tuple[Task, Any]:
-        """Return the task without validation, and the function that builds the optimizer."""
         return with_all_examples(self.task), self.injection.optimizer.function
 
     def with_layers(
@@ -138,7 +130,6 @@ class TaskProblem(Problem):
         return dataclasses.replace(self, layers=tuple(names))
 
     def has_clip(self, state: Any) -> bool:
-        """Return whether a clip is in the chain."""
         return jax.eval_shape(clipped, state.opt_state) is not None
 
     def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
@@ -166,7 +157,6 @@ class TaskProblem(Problem):
         fold: jax.Array,
         hyperparameters: dict[str, Any],
     ) -> dict[str, jax.Array]:
-        """Add up the loss and the metrics."""
         assert self.stream is not None
         examples = prepared(self.task, data.fitted, fold, batch.examples)
         count = None if self.stream.has_whole_batches else batch.count
@@ -174,7 +164,6 @@ class TaskProblem(Problem):
         return batch_sums(metrics, EvaluationBatch(examples, count))
 
     def test_batches(self) -> Iterator[Tree]:
-        """Read the test set; the last batch has the rest."""
         test = self.test
         if not isinstance(test, Source):
             yield test
@@ -191,8 +180,6 @@ class TaskProblem(Problem):
         fold: jax.Array,
         hyperparameters: dict[str, Any],
     ) -> dict[str, jax.Array]:
-        """Return the means of the loss and the metrics."""
-
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
             return prepared(self.task, data.fitted, fold, slice_examples(batch, begin, count))
 

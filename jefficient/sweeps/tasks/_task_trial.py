@@ -22,15 +22,7 @@ from ._trial import Trial
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskTrial:
-    """The functions of a trial for some static hyperparameters.
-
-    Attributes:
-        task: the task.
-        injection: its functions and the optimizer.
-        static: static hyperparameters, `batch_size` among them.
-        layers: names of the layers whose norms are measured.
-        eval_batch_size: validation examples evaluated at a time at most, or None.
-    """
+    """The functions of a trial for some static hyperparameters, `batch_size` among them."""
 
     task: Task
     injection: Injection
@@ -39,11 +31,9 @@ class TaskTrial:
     eval_batch_size: int | None
 
     def trial(self, data: LaneData) -> Trial:
-        """Return them as a trial."""
         return Trial(self.init, self.step, self.evaluate, data, self.weights)
 
     def init(self, key: jax.Array, /, **traced: Any) -> TrainState:
-        """Draw the initial parameters."""
         init, hyperparameters = self.injection.init, {**self.static, **traced}
         made = init.function(jax.random.fold_in(key, INIT), **init.choose(hyperparameters))
         params, model_state = made, None
@@ -60,7 +50,6 @@ class TaskTrial:
     def step(
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """Make update t."""
         train = self._train_step({**self.static, **traced})
         batch_size = self.static["batch_size"]
         batch = data.training_batch(self.task, t, key, traced["fold"], batch_size)
@@ -72,7 +61,6 @@ class TaskTrial:
         return state, measured
 
     def evaluate(self, state: TrainState, data: LaneData, /, **traced: Any) -> dict[str, jax.Array]:
-        """Evaluate the weights on the validation set."""
         values = {"zeros": trees.zero_share(state.params)}
         if self.layers:
             values["weight_norm"] = self._of_layers(layer_norms(state.params))
@@ -83,7 +71,6 @@ class TaskTrial:
         )
 
     def weights(self, state: TrainState) -> Tree:
-        """Return the parameters, with the model state where there is one."""
         return (state.params, state.model_state) if self.task.model_state else state.params
 
     def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:

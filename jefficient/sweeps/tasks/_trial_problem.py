@@ -43,11 +43,9 @@ class TrialProblem(Problem):
 
     @property
     def optimizer_name(self) -> str:
-        """Name of the step."""
         return function_name(self.given.step)
 
     def check_names(self, space: Space) -> None:
-        """Check that every name is requested and every required name is given."""
         requesters = (self.init, self.step, self.evaluate)
         check_not_reserved(space)
         check_requested(space, requesters, ("steps",))
@@ -55,7 +53,6 @@ class TrialProblem(Problem):
             check_required(space, requester, {*space.names, "steps", "fold"})
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
-        """Return the static hyperparameters as they are."""
         if batch_size is not None:
             raise ArgumentError(
                 f"{WHERE}: batch_size belongs to a jf.Task, got batch_size={batch_size} and a "
@@ -64,13 +61,10 @@ class TrialProblem(Problem):
         return static
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
-        """Return NaN: a trial has no epochs."""
         del static
         return math.nan
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
-        """Return the trial, whose functions get the hyperparameters that they request."""
-
         def injected(requester: Requester) -> Callable[..., Any]:
             def call(*arguments: Any, **traced: Any) -> Any:
                 return requester.function(*arguments, **requester.choose({**static, **traced}))
@@ -81,24 +75,20 @@ class TrialProblem(Problem):
         return Trial(init, step, evaluate, self.data, self.given.weights)
 
     def step_data(self, static: Mapping[str, Any]) -> Tree:
-        """Return the data."""
         del static
         return self.data
 
     def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
-        """Trace `init` with the numbers of configurations."""
         key = jax.eval_shape(lambda: jax.random.key(0))
 
-        def traced(numbers: dict[str, Any]) -> None:
-            jax.eval_shape(lambda key: trial.init(key, **numbers, fold=0), key)
+        def traced(hyperparameters: dict[str, Any]) -> None:
+            jax.eval_shape(lambda key: trial.init(key, **hyperparameters, fold=0), key)
 
         check_configurations(traced, table.columns, table, static, MOST_CHECKED)
 
     def metric_names(
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> tuple[str, ...]:
-        """Trace the functions once, and check what they return."""
-
         def returned(key: jax.Array, data: Tree) -> tuple[Tree, Tree, Tree, Tree]:
             state = trial.init(key, **hyperparameters, fold=0)
             made = trial.step(state, data, jnp.int32(0), key, **hyperparameters, fold=0)

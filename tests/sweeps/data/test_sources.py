@@ -17,8 +17,7 @@ from sweeps import sources, tiny
 
 import jefficient as jf
 from jefficient.sweeps.data import _readers, _source, _split, _stream
-from jefficient.sweeps.planning import _plan
-from jefficient.sweeps.scheduler import _compiler, _lockstep, _scheduler
+from jefficient.sweeps.scheduler import _compiler, _lockstep, _memory
 
 CURVES = ("train_loss", "valid_loss", "status", "steps_taken", "diverged_at")
 
@@ -228,13 +227,13 @@ def test_each_batch_is_read_once_for_all_lanes_ahead_of_them():
     )  # the caller's, for the digest and at first, and that which reads ahead
 
 
-def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits(monkeypatch):
+def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits():
     def run(most):
         source = sources.Counting(tiny.X, tiny.Y)
         the_task = tiny.task(data=source, validation=0.3)
         source.reads.clear()
-        monkeypatch.setattr(_plan, "blocks_in_memory", lambda prepared, widths: most)
-        with tiny.lanes(2, blocks=1):
+        state = 32  # bytes of a lane's; a quarter of the memory holds six of each
+        with tiny.lanes(2, blocks=1, host_memory=most * 4 * 6 * 2 * state):
             return sweep(the_task, sources.space(8)), len(source.rows_read) - 30
 
     (whole, once), (parts, twice) = run(4), run(2)
@@ -344,13 +343,14 @@ def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
 
 def test_blocks_in_which_nobody_is_due_are_not_looked_at(monkeypatch, tmp_path):
     """Short trials in one block, long ones with fewer evaluations in the other: each is measured at its own."""
-    real, steps = _lockstep.LockstepScheduler._evaluated, []
+    real = _lockstep.LockstepScheduler._evaluate_lanes
+    steps = []
 
-    def noted(self, band, step, *rest):
-        steps.append((band.trials.tolist(), step))
-        return real(self, band, step, *rest)
+    def noted(self, block, due, *rest):
+        steps.append((block.trials.tolist(), int(block.until[due][0])))
+        return real(self, block, due, *rest)
 
-    monkeypatch.setattr(_lockstep.LockstepScheduler, "_evaluated", noted)
+    monkeypatch.setattr(_lockstep.LockstepScheduler, "_evaluate_lanes", noted)
     space = jf.grid(steps=[9, 20]) * sources.space(2)
     with tiny.lanes(2, blocks=1):
         sweep(sources.task(tmp_path, validation=0.3), space, steps=None, eval_every=10)
@@ -438,7 +438,7 @@ def test_out_of_memory_goes_on_in_narrower_blocks(monkeypatch, tmp_path):
 
     def small(self, queue, device):
         if queue.width > 2:
-            raise _scheduler.TooLargeError("four lanes do not fit")
+            raise _memory.TooLargeError("four lanes do not fit")
         return real(self, queue, device)
 
     monkeypatch.setattr(_compiler.Compiler, "__call__", small)
@@ -455,15 +455,16 @@ def test_out_of_memory_goes_on_in_narrower_blocks(monkeypatch, tmp_path):
 
 
 def test_out_of_memory_while_training_too(monkeypatch, tmp_path):
-    real, calls = _lockstep.LockstepScheduler._trained, []
+    real = _lockstep.LockstepScheduler._train
+    calls = []
 
-    def failing(self, band, chunk):
-        calls.append(len(band.trials))
-        if len(band.trials) > 2 and len(calls) > 3:
+    def failing(self, block, chunk):
+        calls.append(block.width)
+        if block.width > 2 and len(calls) > 3:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
-        return real(self, band, chunk)
+        return real(self, block, chunk)
 
-    monkeypatch.setattr(_lockstep.LockstepScheduler, "_trained", failing)
+    monkeypatch.setattr(_lockstep.LockstepScheduler, "_train", failing)
     with tiny.lanes(4), pytest.warns(jf.JefficientWarning, match="out of memory with 4 lanes"):
         got = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
     with tiny.lanes(2):
