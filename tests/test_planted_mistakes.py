@@ -1,4 +1,4 @@
-"""A test of the tests: each mistake is planted into a copy of the package, and the tests named beside it must fail.
+"""A test of the tests: a mistake is planted into a copy of the package, and tests must fail.
 
 The mistakes are those that people make when they write an optimizer from its paper, one line each.
 Where a line has been rewritten, the mistake must be planted into the new one.

@@ -506,7 +506,9 @@ def test_without_validation_training_numbers_must_be_asked_for():
 
 def test_looks_default_to_epochs_fifty_at_most():
     def evaluations(**lengths):
-        lengths = _groups.TrialLength(**{"steps": None, "epochs": None, "eval_every": None, **lengths})
+        lengths = _groups.TrialLength(
+            **{"steps": None, "epochs": None, "eval_every": None, **lengths}
+        )
         return list(lengths.evaluations(lengths.total(3.75, None), 3.75))
 
     assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [
@@ -567,9 +569,7 @@ def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
 def test_metrics_leave_the_names_of_tables_and_what_files_cannot_have(name):
     """`valid_loss_std` is the spread of `valid_loss` in the table: a metric of that name would stand in its place."""
     task = tiny.task(metrics={name: lambda params, batch: batch[1]}, validation=0.5)
-    with pytest.raises(
-        jf.ArgumentError, match=f"jf.sweep: a metric must .* got 'valid_{name}'"
-    ):
+    with pytest.raises(jf.ArgumentError, match=f"jf.sweep: a metric must .* got 'valid_{name}'"):
         tiny.sweep(task, jf.grid(learning_rate=[0.1]), steps=2)
 
 

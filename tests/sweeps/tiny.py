@@ -1,4 +1,4 @@
-"""The smallest task that sweeps train, and how a test lays lanes out: what the tests of the engine share."""
+"""The smallest task, and how a test sets the width: what the tests of sweeps share."""
 
 import contextlib
 
@@ -46,7 +46,7 @@ jax.tree_util.register_pytree_node(
 
 @contextlib.contextmanager
 def lanes(width, blocks=1):
-    """Sweeps in here run in blocks of at most `width` lanes (a power of two), so many side by side."""
+    """Run sweeps in blocks of `width` lanes at most (a power of two), `blocks` side by side."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_plan.WIDEST, "cpu", width)
         patch.setattr(_plan, "_CPU_MANY", width)
