@@ -1,6 +1,6 @@
 """The structure of the package, counted from its source: `python tests/structure.py [PACKAGE]`.
 
-Rooms are the folders of the package, and the folders and files of its sweeps. An arrow is an import
+Rooms are the folders of the package, and the folders and files of its sweeps and results. An arrow is an import
 of one room by another, however many names it brings; a circle is a set of files that import each
 other. What is imported under `TYPE_CHECKING` counts.
 """
@@ -38,9 +38,10 @@ def imported(name, path, named):
 
 
 def room(name):
-    """The room of a module: in sweeps a folder or file of it, elsewhere a folder of the package."""
+    """The room of a module: a folder of the package, or of its sweeps or results."""
     parts = name.split(".")
-    return ".".join(parts[1:3] if parts[1:2] and parts[1].startswith("sweep") else parts[1:2])
+    is_divided = parts[1:2] and parts[1] in ("sweep", "sweeps", "results")
+    return ".".join(parts[1:3] if is_divided else parts[1:2])
 
 
 def circles(arrows):

@@ -1,4 +1,4 @@
-"""A sweep that compiles fast: a noisy line, eight weights that are added up, a loss that draws noise."""
+"""A sweep that compiles fast: a noisy line, the sum of eight weights, a loss that draws noise."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The tiny task on rows that are not in memory: what the tests of sources share."""
+"""The tiny task on examples that are not in memory: what the tests of sources share."""
 
 import threading
 
@@ -17,7 +17,7 @@ def stored(path, array):
 
 
 class Counting:
-    """Rows that know how often they were read, of an index array at a time."""
+    """A source that takes index arrays and records what was read."""
 
     def __init__(self, *arrays):
         self.arrays = arrays
@@ -34,12 +34,12 @@ class Counting:
 
     @property
     def rows_read(self):
-        """All rows that were read, one after another."""
+        """All indices that were read, in order."""
         return np.concatenate(self.reads) if self.reads else np.array([], int)
 
 
 class Items:
-    """Rows by one number at a time, as torch's Dataset and grain's sources have them; labels are Python's numbers."""
+    """A source of one example at a time, as torch's Dataset; labels are Python's numbers."""
 
     def __init__(self, x, y):
         self.x, self.y = x, y
@@ -49,7 +49,7 @@ class Items:
 
     def __getitem__(self, row):
         if not isinstance(row, int):
-            raise TypeError(f"rows have one number, got {row!r}")
+            raise TypeError(f"examples have one index, got {row!r}")
         return self.x[row], float(self.y[row])
 
 

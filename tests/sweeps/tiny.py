@@ -1,4 +1,4 @@
-"""The smallest task that sweeps train, and how a test lays lanes out: what the tests of the engine share."""
+"""The smallest task, and how a test sets the width: what the tests of sweeps share."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""A durable sweep over files that may kill its own process: `python killed_reader.py FOLDER NAME OUTPUT ROUNDS`."""
+"""A sweep over files that may kill its process: `killed_reader.py FOLDER NAME OUTPUT ROUNDS`."""
 
 import os
 import signal

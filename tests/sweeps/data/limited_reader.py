@@ -1,4 +1,4 @@
-"""A sweep over a file larger than the memory that its process may have: `python limited_reader.py FILE file|memory`."""
+"""A sweep over a file larger than its memory limit: `limited_reader.py FILE file|memory`."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""Rows that are read while lanes train: the numbers of rows in memory, each row once, and what a source must be."""
+"""Examples read while lanes train: the numbers of those in memory, and what a source must be."""
 
 from pathlib import Path
 
@@ -79,8 +79,8 @@ def apply(mean, batch):
         ),
     ],
 )
-def test_the_numbers_are_those_of_rows_in_memory(tmp_path, about, settings):
-    """The other engine, whose numbers are those of an optax loop (test_sweep, test_alone), to rounding."""
+def test_the_numbers_are_those_of_examples_in_memory(tmp_path, about, settings):
+    """To rounding; those in memory are an optax loop's (test_sweep, test_alone)."""
     expected, got = (
         sweep(tiny.task(**about), **settings),
         sweep(sources.task(tmp_path, **about), **settings),
@@ -116,7 +116,7 @@ def test_what_is_fitted_sees_a_view_of_the_training_examples(tmp_path):
     assert_close(got, sweep(tiny.task(prepare=(lambda data: data[0].mean(axis=0), apply)), folds=3))
 
 
-def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
+def test_a_trial_is_an_optax_loop_over_the_same_examples(tmp_path):
     result = sweep(
         sources.task(tmp_path),
         jf.grid(learning_rate=[0.05]),
@@ -138,7 +138,7 @@ def test_a_trial_is_an_optax_loop_over_the_same_rows(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["memmap", "h5py", "zarr", "items"])
-def test_no_rows_of_a_view_are_no_rows(tmp_path, kind):
+def test_an_empty_index_of_a_view_gives_no_examples(tmp_path, kind):
     view = _split.Split(_source.Source.of("data", kinds(tmp_path)[kind]), np.arange(20))
     for none in (view[5:5], view[np.array([], int)]):
         assert [(x.shape, x.dtype) for x in none] == [((0, 3), np.float32), ((0,), np.float32)]
@@ -165,7 +165,7 @@ def test_model_state_and_noise_are_as_in_memory(tmp_path):
 
 
 def kinds(folder):
-    """The same rows in everything that holds rows."""
+    """The same examples in everything that holds examples."""
     x, y = tiny.X, tiny.Y
     with h5py.File(folder / "rows.h5", "w") as file:
         file["x"], file["y"] = x, y
@@ -187,7 +187,7 @@ def kinds(folder):
 
 
 @pytest.mark.parametrize(("gap", "span"), [(1, 1), (40, 10**6), (10**6, 10**6), (10**6, 64)])
-def test_rows_of_a_file_are_those_asked_for_however_they_are_cut(monkeypatch, tmp_path, gap, span):
+def test_examples_of_a_file_are_right_however_reads_are_split(monkeypatch, tmp_path, gap, span):
     monkeypatch.setattr(_readers, "_GAP_BYTES", gap)
     monkeypatch.setattr(_readers, "_SPAN_BYTES", span)
     with h5py.File(tmp_path / "rows.h5", "w") as file:
@@ -209,7 +209,7 @@ def test_every_kind_of_source_gives_the_same_bits(tmp_path, kind):
 
 
 def test_each_batch_is_read_once_for_all_lanes_ahead_of_them():
-    """Two programs of two blocks each, all on the batches of one cohort; the rows that are held out, once an evaluation."""
+    """By two programs of two blocks each; validation examples once at every evaluation."""
     source = sources.Counting(tiny.X, tiny.Y)
     the_task = tiny.task(data=source, validation=0.3)
     source.reads.clear()
@@ -241,12 +241,12 @@ def test_what_does_not_fit_in_step_reads_anew_and_gives_the_same_bits():
     assert_same(parts, whole)
 
 
-def test_held_out_rows_come_in_equal_pieces_that_a_model_can_take():
-    """Small rows are not read by the million; a piece is one size for all folds, so it is compiled for once."""
+def test_evaluation_batches_are_equal_and_of_a_size_that_a_model_can_take():
+    """Small examples are not read by the million; one size for all folds compiles once."""
     narrow = _source.Source.of("data", np.zeros((1_000_000, 1), np.float32).view(np.memmap))
     assert (
         _stream.evaluation_batch_size(1_000_000, narrow, None) == 4_082
-    )  # 245 pieces, the last one short by 90
+    )  # 245 batches, the last one short by 90
     assert _stream.evaluation_batch_size(30, narrow, None) == 30
     assert _stream.evaluation_batch_size(30, narrow, 8) == 8
     assert _stream.evaluation_batch_size(31, narrow, 16) == 16
@@ -263,7 +263,7 @@ def test_folds_of_unequal_length_are_compiled_for_once(tmp_path):
     assert_close(got, expected, ("valid_loss", "valid_size"))
 
 
-def test_test_rows_are_read_once_for_all_trials_of_the_winner():
+def test_test_examples_are_read_once_for_all_trials_of_the_best_configuration():
     held, rows = (tiny.X[:7], tiny.Y[:7]), sources.Counting(tiny.X[:7], tiny.Y[:7])
     settings = {"metric": "train_loss", "seeds": 3, "eval_batch_size": 4}
     the_task = tiny.task(data=sources.Counting(tiny.X, tiny.Y), test=rows)
@@ -286,7 +286,7 @@ def test_where_jax_has_no_cpu_the_order_is_the_same(monkeypatch, tmp_path):
     assert_same(sweep(sources.task(tmp_path, validation=0.3)), expected)
 
 
-def test_what_raises_while_rows_are_read_or_fitted_says_where(tmp_path):
+def test_errors_of_reading_and_fitting_say_where(tmp_path):
     class Breaking(sources.Counting):
         def __getitem__(self, rows):
             if len(self.reads) > 3:
@@ -361,21 +361,21 @@ HALVING = {"stop": jf.successive_halving(eta=2, min_steps=6), "seeds": 2, "keep"
 
 
 def test_stopped_configurations_make_room_and_the_others_keep_their_bits(tmp_path):
-    """Stopped at once in all seeds; the others move into fewer blocks and have the bits of a sweep without."""
+    """Stopped in all seeds at once; the others move into fewer blocks and keep their bits."""
     with tiny.lanes(2, blocks=1):
-        judged = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), **HALVING)
+        pruned = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), **HALVING)
         whole = sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2)
-    status = judged.dataset["status"].values[:, :, 0]
+    status = pruned.dataset["status"].values[:, :, 0]
     assert (status[:, 0] == status[:, 1]).all()
     assert 4 <= (status[:, 0] == "stopped").sum() < 8
     for name in ("train_loss", "valid_loss"):
-        seen = np.isfinite(judged.dataset[name].values)
+        seen = np.isfinite(pruned.dataset[name].values)
         np.testing.assert_array_equal(
-            judged.dataset[name].values[seen], whole.dataset[name].values[seen]
+            pruned.dataset[name].values[seen], whole.dataset[name].values[seen]
         )
-    assert judged.dataset.attrs["utilization"] > 0.9
-    kept = judged.weights[judged.best().config, 1, 0]
-    np.testing.assert_array_equal(judged.replay(judged.best().config, 1, 0).params, kept)
+    assert pruned.dataset.attrs["utilization"] > 0.9
+    kept = pruned.weights[pruned.best().config, 1, 0]
+    np.testing.assert_array_equal(pruned.replay(pruned.best().config, 1, 0).params, kept)
 
 
 class CrashError(Exception):
@@ -396,7 +396,7 @@ def crashed(the_task, directory, rounds, **settings):
 
 @pytest.mark.parametrize("rounds", [1, 2, 7])
 @pytest.mark.parametrize(
-    "settings", [{"seeds": 3}, {**HALVING, "the_space": sources.space(8)}], ids=["whole", "judged"]
+    "settings", [{"seeds": 3}, {**HALVING, "the_space": sources.space(8)}], ids=["whole", "pruned"]
 )
 def test_after_a_crash_it_goes_on_bit_for_bit(monkeypatch, tmp_path, rounds, settings):
     """Between two evaluations as well: a chunk has four batches of the six between two of them."""
@@ -426,7 +426,7 @@ def test_killed_it_goes_on_bit_for_bit(tmp_path):
     assert_same(jf.load(tmp_path / "got.nc"), jf.load(tmp_path / "expected.nc"))
 
 
-def test_other_rows_are_refused_by_a_directory(tmp_path):
+def test_other_examples_are_refused_by_a_directory(tmp_path):
     sweep(sources.task(tmp_path), metric="train_loss", directory=tmp_path / "sweep")
     other = tiny.task(data=(sources.stored(tmp_path / "other", tiny.X + 1), tiny.Y))
     with pytest.raises(jf.JefficientError, match=r"the data .* are others"):
@@ -471,7 +471,7 @@ def test_out_of_memory_while_training_too(monkeypatch, tmp_path):
         assert_same(got, sweep(sources.task(tmp_path, validation=0.3), sources.space(8), seeds=2))
 
 
-def test_replay_refit_and_optuna_read_rows(tmp_path):
+def test_replay_and_refit_read_examples(tmp_path):
     result = sweep(sources.task(tmp_path, validation=0.3), seeds=2)
     best = result.best().config
     np.testing.assert_array_equal(result.replay(best, 1, 0).params, result.params(best, 1, 0))
@@ -525,8 +525,8 @@ def test_a_plan_counts_the_cohorts_of_each_batch_size(tmp_path):
     assert plan.data_bytes == 2 * 2 * 3 * 8 * 16  # two chunks of three batches for either
 
 
-def test_a_plan_counts_the_rows_at_hand(tmp_path):
-    """The chunk that lanes are given, or where they are more the rows that are measured at a time."""
+def test_a_plan_counts_the_examples_in_memory(tmp_path):
+    """The larger of the chunk that lanes train on and the evaluation batch."""
     x = sources.stored(tmp_path / "many", np.zeros((100_000, 3), np.float32))
     the_task = jf.Task(
         init=tiny.init, loss=lambda w, batch: jnp.mean((batch @ w) ** 2), data=x, validation=0.5
@@ -541,7 +541,7 @@ def test_a_plan_counts_the_rows_at_hand(tmp_path):
 
 
 def test_memory_stays_flat_on_a_file_larger_than_what_there_is(tmp_path):
-    """What a process may have of its own is limited to less than the file; the same file in memory does not fit."""
+    """The limit of the process is less than the file, which as an array in memory does not fit."""
     script = Path(__file__).with_name("limited_reader.py")
 
     def run(where):
@@ -587,7 +587,7 @@ def mean_square(params, batch):
 
 
 class Strange:
-    """A source whose rows are what a test says."""
+    """A source with any examples."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -599,7 +599,7 @@ class Strange:
         return self.rows[int(row)]
 
 
-def test_more_rows_than_there_are_numbers_for_are_refused():
+def test_more_examples_than_int32_can_count_are_refused():
     class Many(Strange):
         def __len__(self):
             return 2**31
@@ -659,7 +659,7 @@ def test_whole_numbers_that_do_not_fit_are_refused_where_they_are_read(tmp_path)
 
 
 @pytest.mark.parametrize(("first", "later"), [(0, 0.5), (False, 2), (1.0, 1j)])
-def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
+def test_examples_that_hold_more_than_the_first_one_are_refused(first, later):
     source = _source.Source.of("data", Strange([first] * 3 + [later]))
     with pytest.raises(
         jf.ArgumentTypeError, match=r"examples of data must be .*, as the first one is, got"
@@ -668,7 +668,7 @@ def test_rows_that_hold_more_than_the_first_one_are_refused(first, later):
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">i2", "<f8", "bfloat16", "bool"])
-def test_rows_of_any_order_of_bytes_are_as_in_memory(tmp_path, dtype):
+def test_examples_of_any_byte_order_are_as_in_memory(tmp_path, dtype):
     """Files of other machines: FITS, IDX."""
     x = (3 * tiny.X).astype(jnp.bfloat16 if dtype == "bfloat16" else dtype)
     whole, mapped = (
@@ -680,13 +680,13 @@ def test_rows_of_any_order_of_bytes_are_as_in_memory(tmp_path, dtype):
     np.testing.assert_array_equal(mapped.data.read(rows), np.asarray(whole.data)[rows], strict=True)
 
 
-def test_whole_numbers_are_rows_of_a_source_of_fractions():
+def test_whole_numbers_are_examples_of_a_source_of_fractions():
     rows = Strange([0.5, *range(29)])
     read = _source.Source.of("data", rows).read(np.array([3, 4]))
     np.testing.assert_array_equal(read, np.array([2, 3], np.float32), strict=True)
 
 
-def test_rows_of_validation_and_test_must_be_alike(tmp_path):
+def test_examples_of_validation_and_test_must_be_alike(tmp_path):
     with pytest.raises(
         jf.ArgumentError, match="the examples of validation must be like those of data"
     ):

@@ -1,4 +1,4 @@
-"""torch's data sets as sources: `pip install torch`, then `python -m pytest -m torch tests/sweeps/test_torch.py`."""
+"""torch's data sets as sources: `pip install torch`, then `python -m pytest -m torch`."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cross-validation: every kind of folds, what each trains on, and that what it holds out does not reach training."""
+"""Cross-validation: every kind of folds, and no validation example reaches training."""
 
 import functools
 
@@ -36,7 +36,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def pairs_of(kind):
-    """Rows, from whoever makes the folds; those of a number are a secret of the sweep's key."""
+    """The pairs of indices; those of a number are drawn from the sweep's key."""
     folds = KINDS[kind]
     if kind == "number":
         drawn = folds_of(folds, DATA, ROWS, SPLIT_KEY)
@@ -62,7 +62,7 @@ def test_folds_are_those_of_the_splitter(kind):
 
 
 @pytest.mark.parametrize("count", [2, 4, 7, 30])
-def test_a_number_cuts_evenly_and_by_its_key(count):
+def test_a_number_splits_evenly_and_by_its_key(count):
     folds = folds_of(count, DATA, ROWS, jax.random.key(0))
     sizes = folds.valid_sizes
     assert max(sizes) - min(sizes) <= 1
@@ -72,7 +72,7 @@ def test_a_number_cuts_evenly_and_by_its_key(count):
     assert not all(map(np.array_equal, folds.valid, other.valid))
 
 
-def test_shorter_folds_are_filled_with_rows_of_their_own():
+def test_shorter_folds_are_padded_with_examples_of_their_own():
     folds = folds_of(PAIRS, DATA, ROWS, SPLIT_KEY)
     arrays = folds.arrays()
     assert arrays.train.shape == (3, 21)
@@ -92,8 +92,8 @@ def test_where_a_splitter_finds_its_classes(data):
 
 
 @every_kind
-def test_each_fold_trains_on_its_rows_in_epochs(kind):
-    """A model that counts how often it has seen a row, and a metric that names the rows that are held out."""
+def test_each_fold_trains_on_its_examples_in_epochs(kind):
+    """A model that counts how often it has seen an example, and a metric of their indices."""
     spy = jf.Task(
         init=lambda key: jnp.zeros(ROWS),
         loss=lambda seen, batch: -jnp.sum(seen[batch["row"]]),
@@ -135,7 +135,7 @@ def standardised(fitted, batch):
 
 
 def squares(params, batch, key):
-    """The loss; in evaluation, where there is no key, it passes over rows that are not numbers."""
+    """The loss; in evaluation, where there is no key, it skips examples that are NaN."""
     errors = (batch["x"] @ params - batch["target"]) ** 2
     return jnp.mean(errors if key is not None else jnp.nan_to_num(errors, nan=1.0))
 
@@ -176,8 +176,8 @@ def by_hand(x, y, train, valid, fold, seed, rate):
 @pytest.mark.parametrize(
     ("kind", "is_prepared"), [("number", False), ("TimeSeriesSplit", True), ("pairs", True)]
 )
-def test_a_fold_is_the_loop_by_hand_on_its_rows(kind, is_prepared):
-    """Prepared: on rows that scikit-learn has standardised by the fold's training rows."""
+def test_a_fold_is_the_loop_by_hand_on_its_examples(kind, is_prepared):
+    """Prepared: standardised by scikit-learn, fitted on the training examples of the fold."""
     result = cross_validated(
         KINDS[kind], prepare=(standardise, standardised) if is_prepared else None
     )
@@ -198,8 +198,8 @@ def test_a_fold_is_the_loop_by_hand_on_its_rows(kind, is_prepared):
 @pytest.mark.parametrize(
     ("kind", "is_prepared"), [("number", False), *((kind, True) for kind in KINDS)]
 )
-def test_poison_in_what_a_fold_holds_out_changes_no_bit_of_its_training(kind, is_prepared):
-    """Its rows are NaN; other folds, which train on them, diverge beside it."""
+def test_poisoned_validation_examples_change_no_bit_of_training(kind, is_prepared):
+    """They are NaN; other folds, which train on them, diverge beside it."""
     prepare = (standardise, standardised) if is_prepared else None
     pairs, folds = pairs_of(kind), KINDS[kind]
     poisoned = {name: np.array(x) for name, x in DATA.items()}
@@ -223,7 +223,7 @@ def test_poison_in_what_a_fold_holds_out_changes_no_bit_of_its_training(kind, is
 
 
 def test_poison_that_evaluation_sees_comes_too_late_for_the_weights():
-    """The loss of what is held out is NaN, so the trial has diverged; by then it has its weights."""
+    """The validation loss is NaN, so the trial has diverged; by then it has its weights."""
     poisoned = {**DATA, "x": np.array(X)}
     poisoned["x"][PAIRS[1][1]] = np.nan
 
@@ -246,7 +246,7 @@ def test_poison_that_evaluation_sees_comes_too_late_for_the_weights():
     np.testing.assert_array_equal(clean.params(0, fold=1), ill.params(0, fold=1))
 
 
-def test_configurations_are_judged_by_the_mean_over_folds():
+def test_configurations_are_ranked_by_the_mean_over_folds():
     result = cross_validated(PAIRS, prepare=(standardise, standardised))
     scores = result.dataset["valid_loss"].values[..., -1].reshape(2, 6).astype(float)
     best = result.best()
@@ -298,12 +298,12 @@ class Stubborn:
         ),
         (
             Stubborn(),
-            r"folds must be able to split the data, got .*Stubborn.* which raised: never Its y and groups are",
+            r"folds must be able to split the data, got .*Stubborn.* which raised: never",
         ),
         (StratifiedKFold(3), "folds must be able to split the data, got StratifiedKFold"),
         (
             GroupKFold(3),
-            "folds must be able to split the data, got GroupKFold.* data.'groups'. or the second of a pair|got",
+            "able to split the data, got GroupKFold.* data.'groups'. or the second|got",
         ),
         (KFold(31), "folds must be able to split the data, got KFold"),
         (
@@ -317,7 +317,7 @@ def test_folds_that_break_a_rule(folds, message):
         sweep(task(data={"a": X, "b": Y}), jf.grid(learning_rate=[0.1]), folds=folds, steps=1)
 
 
-def test_rows_are_held_out_once():
+def test_folds_and_validation_exclude_each_other():
     with pytest.raises(
         jf.JefficientError, match=r"folds and Task\(validation=…\) must not both be given"
     ):

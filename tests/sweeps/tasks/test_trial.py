@@ -15,7 +15,7 @@ import jefficient as jf
 
 
 class Players(NamedTuple):
-    """A generator that shifts noise, a critic that is a line, the optimizer of each; a key and a record are state too.
+    """A generator that shifts noise, a critic that is a line, the optimizer of each, and a key.
 
     `closest` starts at inf: what is not finite in a state is nobody's failure.
     """
@@ -272,7 +272,7 @@ def test_trials_of_any_length_share_a_program():
 
 
 def test_a_loss_that_fails_ends_a_trial_and_nothing_else_does():
-    """An infinite state does not, nor a metric that is NaN: it is never the best, and is stopped."""
+    """An infinite state does not, nor a metric that is NaN: never the best, it is stopped."""
 
     def init(key, kind):
         return jnp.ones(()), jnp.array([0.0, jnp.inf, 0.0, 0.0, 0.0])[kind]
