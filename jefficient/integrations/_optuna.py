@@ -97,7 +97,7 @@ def optuna(
         )
     if is_study and (study_name is not None or storage != STORAGE):
         raise ArgumentTypeError(
-            f"{WHERE}: storage and study_name go with a sampler, got {storage=}, {study_name=} with "
-            f"a study, which has its own."
+            f"{WHERE}: storage and study_name go with a sampler, got {storage=}, {study_name=} "
+            f"with a study, which has its own."
         )
     return OptunaSearch(study_or_sampler, int(n), int(batch), storage, study_name, known_ranges)

@@ -98,7 +98,7 @@ class Search(abc.ABC):
         """
         return dataset
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most searches open nothing
         """Release what `begin` opened; by default do nothing.
 
         It is called after errors and Ctrl-C too: then the last proposal was not told.

@@ -1,4 +1,4 @@
-"""The laws of transforms, schedules and train steps: a factory and its numbers enter, a broken law raises `LawError`.
+"""The laws of what users write: a part enters, a broken law raises `LawError`.
 
 Built on chex (extra `test`). jefficient's own conformance tests call the same functions.
 """
@@ -15,6 +15,10 @@ if importlib.util.find_spec("chex") is None:
 from ._law import LawError as LawError
 from ._schedule import SCHEDULE_LAWS as SCHEDULE_LAWS
 from ._schedule import verify_schedule as verify_schedule
+from ._search import SEARCH_LAWS as SEARCH_LAWS
+from ._search import verify_search as verify_search
+from ._stop_rule import STOP_RULE_LAWS as STOP_RULE_LAWS
+from ._stop_rule import verify_stop_rule as verify_stop_rule
 from ._train_step import TRAIN_STEP_LAWS as TRAIN_STEP_LAWS
 from ._train_step import verify_train_step as verify_train_step
 from ._transform import TRANSFORM_LAWS as TRANSFORM_LAWS

@@ -37,7 +37,7 @@ class Observation(NamedTuple):
 
 
 class StopRule(abc.ABC, Generic[State]):
-    """Decide which configurations `jf.sweep` stops early: the base class of all rules for ``stop=``.
+    """Decide which configurations `jf.sweep` stops early: the base class of rules for ``stop=``.
 
     A rule is a pair of functions of a state, like a transform: `init` and `update`. All that it
     remembers is in the state, so that one rule serves many sweeps. After a kill the state is

@@ -25,7 +25,7 @@ from jefficient.sweeps.stopping import PrunerLog
 
 
 class Told(NamedTuple):
-    """An observation and its logical time; `progress` is exact: a Fraction of epochs, or updates."""
+    """An observation and its logical time; `progress` is exact: a Fraction of epochs or updates."""
 
     time: int
     config: int
