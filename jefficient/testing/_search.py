@@ -127,7 +127,7 @@ def _results(
     step = np.broadcast_to(10 * np.arange(1, EVALUATIONS + 1), (len(space), EVALUATIONS))
 
     made = Curves(
-        evaluations={"valid_loss": curves, "train_loss": curves},
+        measured={"valid_loss": curves, "train_loss": curves},
         diagnostics={},
         seconds=np.broadcast_to(time * np.arange(1.0, EVALUATIONS + 1), curves.shape),
         status=status,
@@ -146,7 +146,8 @@ def _results(
         "utilization": 1 / (1 + time),
         "call": json.dumps({"steps": 30, "seeds": SEEDS}),
     }
-    return to_dataset(Labels(space.shown, space.hashes, [80], [20]), made, attributes)
+    columns = {name: space.labels(name) for name in space.names}
+    return to_dataset(Labels(columns, space.hashes, [80], [20]), made, attributes)
 
 
 def _same(got: Sequence[Space], expected: Sequence[Space], advice: str) -> None:
