@@ -1,4 +1,4 @@
-"""jefficient: compose gradient transformations, and train every value of a hyperparameter in one compiled program."""
+"""Compose gradient transformations; train every value of a hyperparameter in one program."""
 
 from importlib import import_module as _import_module
 from importlib.metadata import version
@@ -184,7 +184,7 @@ _LATER = {"Plan": ".sweeps.planning", "Progress": ".sweeps.scheduler", "Result":
 
 
 def __getattr__(name: str) -> _Any:
-    """Import on first use: what needs more than a program that only composes transforms may have."""
+    """Import on first use what a program that only composes transforms does not need."""
     if name in ("integrations", "testing"):
         return _import_module(f".{name}", __name__)
     if name in _LATER:

@@ -1,4 +1,4 @@
-"""Strict dtype promotion everywhere; warnings are errors (pyproject.toml); a run compiles each program once.
+"""Strict dtype promotion; warnings are errors (pyproject.toml); a run compiles programs once.
 
 Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
 simplifies as it always does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as
@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def pytest_configure(config):
-    """One compilation cache for a run and the processes that tests start; Ctrl-C works as in a terminal."""
+    """Share one compilation cache with processes that tests start; let Ctrl-C work as usual."""
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # a shell's background processes are started so

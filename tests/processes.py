@@ -1,4 +1,4 @@
-"""Processes of their own for tests, without the seconds that importing jax and pytest takes in each.
+"""Processes for tests, without the seconds that importing jax and pytest takes in each.
 
 A server that has imported the libraries, but not jefficient and nothing of jax's devices, forks at
 every `run`: what the child then does, it does first and alone. Where it matters what is imported a
@@ -40,7 +40,7 @@ _CONTEXT.set_forkserver_preload(
 
 
 def run(*arguments, cwd=None, env=None, timeout=600):
-    """What ``python *arguments`` does: ``-c PROGRAM``, ``-m MODULE …`` or ``FILE …``, as `subprocess.run` tells it."""
+    """Run ``python *arguments`` (``-c PROGRAM``, ``-m MODULE …``, ``FILE …``) to its end."""
     arguments, env = [str(a) for a in arguments], {**os.environ, **(env or {})}
     with tempfile.TemporaryDirectory(prefix="jefficient-process-") as folder:
         outputs = Path(folder) / "stdout", Path(folder) / "stderr"

@@ -1,4 +1,4 @@
-"""Digests of the programs that sweeps compile, to see whether a change of the code changed any of them.
+"""Digests of the programs that sweeps compile, to see whether a change of code changed them.
 
     python tests/program_digests.py                # compare with program_digests.json; exit status
     1 on a difference python tests/program_digests.py --write        # make them the ones to compare

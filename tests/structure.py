@@ -1,8 +1,8 @@
 """The structure of the package, counted from its source: `python tests/structure.py [PACKAGE]`.
 
-Rooms are the folders of the package, and the folders and files of its sweeps and results. An arrow is an import
-of one room by another, however many names it brings; a circle is a set of files that import each
-other. What is imported under `TYPE_CHECKING` counts.
+Rooms are the folders of the package, and the folders and files of its sweeps and results. An arrow
+is an import of one room by another, however many names it brings; a circle is a set of files that
+import each other. What is imported under `TYPE_CHECKING` counts.
 """
 
 import ast

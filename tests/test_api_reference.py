@@ -12,7 +12,7 @@ import jefficient.testing
 from jefficient.results import Result
 
 PAGES = Path(__file__).parents[1] / "docs" / "api"
-ENTRY = r"^::: (\S+)$|^#+ .* \{ #(\S+) \}$"  # generated from a docstring, or a heading for what is another library's
+ENTRY = r"^::: (\S+)$|^#+ .* \{ #(\S+) \}$"  # from a docstring, or a heading for another library's
 
 
 def entries():

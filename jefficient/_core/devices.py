@@ -1,4 +1,4 @@
-"""The machine: what planning needs to know of it, and two settings of jax that sweeps profit from."""
+"""The machine as planning sees it, and two settings of jax that sweeps profit from."""
 
 import dataclasses
 import math

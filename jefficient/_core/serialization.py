@@ -38,7 +38,7 @@ def _is_key(x: Any) -> bool:
 
 
 def encoded(name: str, tree: Tree) -> dict[str, np.ndarray]:
-    """The leaves as arrays that npz can hold: keys as their data, numbers that NumPy does not know as bytes."""
+    """Return the leaves as arrays that npz can hold: keys as their data, bfloat16 as bytes."""
 
     def leaf(x: Any) -> np.ndarray:
         host = np.array(jax.random.key_data(x) if _is_key(x) else x)
@@ -65,8 +65,8 @@ def decoded(name: str, arrays: Mapping[str, np.ndarray], template: Tree) -> Tree
             stored = np.frombuffer(stored.tobytes(), like.dtype).reshape(like.shape)
         if stored.shape != like.shape or stored.dtype != like.dtype:
             raise JefficientError(
-                f"jf.sweep: the directory's {place} must have shape {like.shape} and dtype {like.dtype}, got "
-                f"{stored.shape} and {stored.dtype}."
+                f"jf.sweep: the directory's {place} must have shape {like.shape} and dtype "
+                f"{like.dtype}, got {stored.shape} and {stored.dtype}."
             )
         return stored
 

@@ -1,4 +1,4 @@
-"""A sweep whose parts go to MPI ranks: ``mpiexec -n 3 python -m mpi4py.futures by_mpi.py OUTPUT``."""
+"""Parts on MPI ranks: ``mpiexec -n 3 python -m mpi4py.futures by_mpi.py OUTPUT``."""
 
 import sys
 

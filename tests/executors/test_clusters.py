@@ -1,4 +1,4 @@
-"""MPI and SLURM's submitit: MPI with real ranks on this machine, submitit with its local jobs, each a process."""
+"""MPI with real ranks on this machine, and SLURM's submitit with its local jobs."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A real Dask cluster, its scheduler and workers processes of their own, one of which is killed in the middle."""
+"""A Dask cluster of processes, one of whose workers is killed in the middle."""
 
 import contextlib
 import os

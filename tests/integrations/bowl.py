@@ -1,4 +1,7 @@
-"""A sweep of known scores: (log₁₀ rate + 2)² + (share - 0.3)² + 1 / t after t updates; rates over 0.1 diverge."""
+"""Known scores: (log₁₀ rate + 2)² + (share - 0.3)² + 1 / t after t updates.
+
+Rates over 0.1 diverge.
+"""
 
 import jax.numpy as jnp
 import numpy as np

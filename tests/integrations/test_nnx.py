@@ -38,7 +38,7 @@ def result():
 
 
 def by_hand(rate):
-    """The module after a loop of flax and optax; each step's dropout is that of a module made with its key."""
+    """The module after a loop of flax and optax; a step's dropout is drawn from its key."""
     start, order, noise = keys()
     model = Net(rngs=nnx.Rngs(start))
     optimizer = nnx.Optimizer(model, optax.adam(rate), wrt=nnx.Param)

@@ -142,7 +142,10 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, name, module):
 
 
 def test_importing_the_door_imports_no_framework():
-    program = "import sys, jefficient as jf; jf.integrations.nnx_task; print({'flax', 'equinox'} & set(sys.modules))"
+    program = (
+        "import sys, jefficient as jf; jf.integrations.nnx_task; "
+        "print({'flax', 'equinox'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The promise of the engine: at equal width a trial has the same bits as alone, whatever goes on around it."""
+"""At equal width a trial has the same bits as alone, whatever goes on around it."""
 
 import contextlib
 
@@ -131,7 +131,7 @@ LEARNING = (0.001, 0.02, 0.3, 1e30, 0.1)
 
 
 def validated(order, blocks, **changes):
-    """A task with folds of unequal length and two seeds, learning rates in this order; one of them diverges."""
+    """Unequal folds and two seeds, learning rates in this order; one of them diverges."""
     folds = [(np.arange(10, 30), np.arange(10)), (np.arange(12), np.arange(20, 26))]
     space = jf.grid(learning_rate=[LEARNING[i] for i in order])
     with blocks_of_four(blocks):

@@ -1,4 +1,4 @@
-"""What evaluations say beside the score: zeros, clips, norms of layers; against the same numbers by hand."""
+"""Diagnostics of an evaluation: zeros, clips, norms of layers; against numbers by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ def result():
 
 
 def by_hand(config, seed):
-    """Zeros at each evaluation, and for every update whether it was clipped and the norms, of an optax loop."""
+    """Zeros at each evaluation, clips and norms at each update, of an optax loop."""
     task = jf.Task(init=init, loss=loss, data=(tiny.X, tiny.Y), validation=0.2)
     numbers, _ = task.split(jax.random.fold_in(jax.random.key(0), 2**32 - 1))
     train = jax.tree.map(lambda x: x[numbers], task.data)

@@ -13,7 +13,7 @@ import jefficient as jf
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """A sweep that is evaluated while it runs, and is interrupted halfway; its directory, what was seen, its result."""
+    """A sweep that is loaded while it runs and interrupted halfway: directory, loads, result."""
     directory, evaluations, asked = tmp_path_factory.mktemp("sweep"), [], []
 
     def evaluation(progress):

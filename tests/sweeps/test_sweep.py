@@ -59,7 +59,7 @@ def sweep(optimizer=jf.adam, space=None, the_task=None, **changes):
 
 
 def alone(rate, seed=0, steps=20, batch_size=16):
-    """The same trial by a plain jitted loop over an optax step: nothing of the engine, but its keys and order."""
+    """The same trial by a jitted loop over an optax step, with the keys and order of a sweep."""
     trial_key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), 0)
     params = init(jax.random.fold_in(trial_key, 0))
     order = jax.random.fold_in(trial_key, 1)
@@ -124,7 +124,7 @@ def test_one_trace_for_32_rates_and_each_trial_as_if_alone():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_neighbours_and_places_change_no_bit(workers):
-    """At the same width, whatever the order, beside a trial that diverges, in one block or two at the same time."""
+    """In any order, beside a trial that diverges, in one block or two at the same time."""
     space = jf.grid(learning_rate=[0.01, 0.1, 0.3])
     shuffled = jf.grid(learning_rate=[0.3, 1e30, 0.01])
     with tiny.machine(cores=workers):
@@ -265,7 +265,7 @@ def test_weights_of_the_best_configurations_are_kept():
 
 
 def test_a_score_that_is_not_finite_is_never_the_best():
-    """The loss is fine, the metric that ranks is not: for one seed, for all of them, for every configuration."""
+    """The loss is fine, the metric that ranks is not: for one seed, for all, for everything."""
 
     def metric(params, batch, kind):
         some = jnp.where(params["w1"][0, 0] > 0, jnp.nan, 1.0)
@@ -569,7 +569,7 @@ def test_progress_goes_to_a_function_or_to_standard_error(capsys):
 
 @pytest.mark.parametrize("name", ["loss_std", "loss_se", "a/b"])
 def test_metrics_leave_the_names_of_tables_and_what_files_cannot_have(name):
-    """`valid_loss_std` is the spread of `valid_loss` in the table: a metric of that name would stand in its place."""
+    """`valid_loss_std` is the spread of `valid_loss` in the table, so no metric's name."""
     task = tiny.task(metrics={name: lambda params, batch: batch[1]}, validation=0.5)
     with pytest.raises(jf.ArgumentError, match=f"jf.sweep: a metric must .* got 'valid_{name}'"):
         tiny.sweep(task, jf.grid(learning_rate=[0.1]), steps=2)
@@ -583,7 +583,7 @@ def test_hyperparameters_leave_the_names_of_tables(name):
 
 @pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_keys_whose_numbers_depend_on_the_neighbours_are_refused(impl):
-    """Under vmap jax draws for all lanes from the first key: a trial would not be what it is alone."""
+    """Under vmap jax draws for all lanes from the first key, unlike for a trial alone."""
     with pytest.raises(
         jf.ArgumentError, match=f"jf.sweep: key must draw the same .* got one of {impl}"
     ):

@@ -1,4 +1,4 @@
-"""What is decided before anything runs: the arguments of a sweep enter; its groups and plan leave."""
+"""Decisions before anything runs: the arguments of a sweep enter; its groups and plan leave."""
 
 from ._assemble import assemble as assemble
 from ._plan import Plan as Plan

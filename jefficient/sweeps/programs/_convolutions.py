@@ -15,7 +15,7 @@ from jax.extend.core.primitives import conv_general_dilated_p
 
 
 def canonical(function: Callable) -> Callable:
-    """The same function with all convolutions, those in functions it calls included, as (NHWC, HWIO) -> NHWC."""
+    """Return the function with all convolutions as (NHWC, HWIO) -> NHWC, however deep they are."""
 
     def rewritten(*arguments: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)

@@ -1,4 +1,4 @@
-"""The policy where the data are not in memory: blocks in step, which share every batch that is read.
+"""The policy where data are not in memory: blocks in step, which share every batch that is read.
 
 All trials of one (seed, fold, batch size) train on the same batches in the same order: they are a
 cohort. Its blocks begin together and train on one prefetch chunk after another, while a thread

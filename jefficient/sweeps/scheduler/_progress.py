@@ -1,4 +1,4 @@
-"""How far a sweep is: a live bar in a terminal or notebook, plain lines elsewhere, or your own function."""
+"""How far a sweep is: a bar in a terminal or notebook, lines elsewhere, or a function."""
 
 import dataclasses
 import math
@@ -54,7 +54,8 @@ class Progress:
         diverged = f", {self.diverged} diverged" if self.diverged else ""
         stopped = f", {self.stopped} stopped" if self.stopped else ""
         utilization = f", {self.utilization:.0%} of lanes busy" if self.steps_done else ""
-        return f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s{utilization}{best}{stopped}{diverged}"
+        text = f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s"
+        return f"{text}{utilization}{best}{stopped}{diverged}"
 
 
 Reporter = Callable[[Progress], None]

@@ -222,7 +222,7 @@ class Record:
         self.leaderboard.enter(configs, self._score.rank(*by_trial))
 
     def unobserved(self, configs: np.ndarray, counts: np.ndarray) -> list[tuple[int, int, float]]:
-        """Return the evaluations that all trials of configurations have reached since the last call.
+        """Return the evaluations that all trials of a configuration reached since the last call.
 
         Args:
             configs: the configurations, int array (n,).

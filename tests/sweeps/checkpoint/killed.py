@@ -1,4 +1,7 @@
-"""A durable sweep that may kill its own process: `python killed.py DIRECTORY OUTPUT SECONDS`, negative for never."""
+"""A sweep that may kill its own process: `python killed.py DIRECTORY OUTPUT SECONDS`.
+
+Negative seconds are never.
+"""
 
 import os
 import pickle

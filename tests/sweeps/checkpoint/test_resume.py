@@ -93,7 +93,7 @@ def test_after_a_crash_the_same_call_goes_on(tmp_path, whole, segments):
 
 
 def test_several_programs_go_on_where_each_was(tmp_path):
-    """A snapshot at every round, killed in the second program; the first one's results are not computed again."""
+    """Killed in the second program: results of the first one are not computed again."""
     settings = {
         "the_space": small.space(10) * jf.grid(batch_size=[4, 8]),
         "batch_size": None,

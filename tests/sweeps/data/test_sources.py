@@ -97,7 +97,7 @@ def test_the_numbers_are_those_of_examples_in_memory(tmp_path, about, settings):
 
 
 def test_what_is_fitted_sees_a_view_of_the_training_examples(tmp_path):
-    """The mean over each fold's training rows, by views of them; and its length is that of the fold."""
+    """The mean over each fold's training examples, by views; its length is that of the fold."""
     lengths = []
 
     def fit_view(view):
@@ -342,7 +342,7 @@ def test_when_all_have_diverged_nothing_more_is_read(monkeypatch):
 
 
 def test_blocks_in_which_nobody_is_due_are_not_looked_at(monkeypatch, tmp_path):
-    """Short trials in one block, long ones with fewer evaluations in the other: each is measured at its own."""
+    """Short trials in one block, long ones in the other: each is evaluated at its own steps."""
     real = _lockstep.LockstepScheduler._evaluate_lanes
     steps = []
 

@@ -1,4 +1,4 @@
-"""The layout of a sweep: rules, forecasts, plans that are followed, and what happens when memory is out."""
+"""The layout of a sweep: rules, predictions, plans that are followed, running out of memory."""
 
 import dataclasses
 import json
@@ -75,7 +75,7 @@ def test_a_plan_tells_what_will_be_and_is_followed():
 
 
 def test_memory_is_linear_in_the_lanes_and_counts_the_state_of_each():
-    """Eight lanes of 4 MB of parameters with two moments need at least 96 MB, and a multiple of what one needs."""
+    """Eight lanes of 4 MB of parameters with two moments need a multiple of what one needs."""
 
     def init(key):
         return jax.random.normal(key, (1_000_000,))
@@ -120,7 +120,7 @@ def test_plans_that_cannot_be_followed():
 
 
 def test_out_of_memory_halves_the_width_and_starts_again():
-    """At the third segment; finished configurations stay, everything else is what half the width gives."""
+    """At the third segment: what has finished stays, the rest is what half the width gives."""
     given, settings = arguments(n=32, eval_every=10)
     calls = []
     compile_for = _compiler.Compiler.__call__

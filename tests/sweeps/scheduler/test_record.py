@@ -35,7 +35,7 @@ def record(group, keep, select="last"):
 
 
 def filled(group, keep, at_a_time, select="last", seed=0):
-    """A record whose trials are evaluated in an order that is drawn, `at_a_time` of them at once; and what it saw."""
+    """A record whose trials are evaluated in a random order, `at_a_time` of them at once."""
     draw, it = np.random.default_rng(seed), record(group, keep, select)
     at, values = (
         np.zeros(group.trials, int),
