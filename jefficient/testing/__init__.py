@@ -1,6 +1,7 @@
-"""The laws of transforms, schedules and train steps: a factory and its numbers enter, a broken law raises `LawError`.
+"""Testing: a factory and its numbers enter; a `LawError` is raised if it breaks a law.
 
-Built on chex (extra `test`). jefficient's own conformance tests call the same functions.
+There are laws of transforms, schedules and train steps. They are built on chex (extra `test`), and
+jefficient's own conformance tests call the same functions.
 """
 
 import importlib.util
@@ -17,5 +18,5 @@ from ._schedule import SCHEDULE_LAWS as SCHEDULE_LAWS
 from ._schedule import verify_schedule as verify_schedule
 from ._train_step import TRAIN_STEP_LAWS as TRAIN_STEP_LAWS
 from ._train_step import verify_train_step as verify_train_step
-from ._transform import TRANSFORM_LAWS as TRANSFORM_LAWS
 from ._transform import verify_transform as verify_transform
+from ._transform_laws import TRANSFORM_LAWS as TRANSFORM_LAWS
