@@ -1,6 +1,6 @@
-"""Other libraries: their models enter and tasks leave; their samplers propose what a sweep trains.
+"""Other libraries: their models become tasks; their samplers propose configurations.
 
-Importing this imports none of them.
+Importing this package imports none of them.
 """
 
 from ._equinox import equinox_model as equinox_model

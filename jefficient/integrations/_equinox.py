@@ -1,6 +1,8 @@
-"""Equinox: a function that builds a model, as a task; and a trained model back."""
+"""Equinox: tasks of models, and models of trained weights."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -8,40 +10,40 @@ import jax
 from .._core import signatures
 from .._core.typing import Tree
 from ..sweeps import Task
-from ._model import Model, flags, names_beside, needed, on_device, task_of
+from ._model import Model, flags, import_optional, names_beside, on_device, task_of
 
 
 def equinox_task(
-    build: Callable,
-    loss: Callable,
+    build: Callable[..., Any],
+    loss: Callable[..., jax.Array],
     data: Tree,
     *,
-    inputs: Any = "x",
-    metrics: Mapping[str, Callable] | None = None,
+    inputs: Hashable | Callable[[Tree], Any] = "x",
+    metrics: Mapping[str, Callable[..., jax.Array]] | None = None,
     validation: Tree | float | None = None,
     test: Tree | None = None,
-    prepare: tuple[Callable, Callable] | None = None,
+    prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
 ) -> Task:
-    """An Equinox model as a `jf.Task`: batch-norm and dropout are on in training, off in evaluation.
+    """Make a `jf.Task` of an Equinox model. Batch-norm and dropout are on in training only.
 
-    The model is called on one row, under ``jax.vmap(…, axis_name="batch")``: ``model(x)``, or
-    ``model(x, state)`` where it has state. Where its `__call__` names `key`, it gets one for each
-    row, split from the step's. Evaluation has no key and calls ``eqx.nn.inference_mode(model)``. A
-    flag that `__call__` names is set: inference or deterministic is True in evaluation, train,
-    training or is_training in training.
+    The model is called on one example, under ``jax.vmap(…, axis_name="batch")``: ``model(x)``, or
+    ``model(x, state)`` if it has state. If its `__call__` has an argument `key`, each example gets
+    a key, split from the step's. Evaluation has no key and calls ``eqx.nn.inference_mode(model)``.
+    Arguments of `__call__` that tell training from evaluation are set: `inference` and
+    `deterministic` are True in evaluation; `train`, `training` and `is_training` in training.
 
     Args:
-        build: ``(key, …) -> model``; a class of models is one. It gets a key by the name `key`; the
-            other names it asks for are hyperparameters. Those that shape the model have to be
-            static, ``width=jf.static([32, 64])``; the rate of `eqx.nn.Dropout` may be traced. It
-            may return ``(model, state)``, as ``eqx.nn.make_with_state(Model)`` does; a model with
-            state for which that was not called is taken as if it had been.
+        build: ``(key, …) -> model``, such as a class of models. It gets a key as `key`; its other
+            arguments are hyperparameters. Those that shape the model must be static,
+            ``width=jf.static([32, 64])``; the rate of `eqx.nn.Dropout` may be traced. It may return
+            ``(model, state)``, as ``eqx.nn.make_with_state(Model)`` does; this is done for a model
+            with state if `build` does not.
         loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the
-            model returned, with a leading axis of rows. A `jf.regularized` one penalises the
+            model returned, with a leading axis of examples. `jf.regularized` penalises the
             parameters.
-        data: the training rows, as in `jf.Task`.
-        inputs: the entry of a batch that the model gets (a key, a place), or ``batch -> array``, or
-            ``-> tuple``, its arguments, each with a leading axis of rows.
+        data: the training examples, as in `jf.Task`.
+        inputs: the key of the batch's entry that the model gets, or ``batch -> array``, or
+            ``batch -> tuple`` of the model's arguments, each with a leading axis of examples.
         metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, as in `jf.Task`.
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
@@ -50,16 +52,16 @@ def equinox_task(
     Returns:
         A `jf.Task`. Weights are ``(params, (constants, state))``: the model's floating arrays,
         which are trained; its other arrays; its `eqx.nn.State`. A hyperparameter that the model
-        keeps as it came (a rate) is not trained; a number computed from one would be.
-        `equinox_model` makes a model of the weights. They are in trees of classes, so a saved
-        result gives them back by ``jf.load(path, task=…)``. Where loss, metrics and build ask for
-        the same hyperparameter, all get it.
+        stores as it is (a rate) is not trained; a number computed from one would be.
+        `equinox_model` makes a model of the weights. They are trees of classes, so the weights of a
+        saved result are read by ``jf.load(path, task=…)``. Loss, metrics and `build` may have
+        hyperparameters in common.
 
     Raises:
-        JefficientError: where equinox is missing.
-        ArgumentError: where `build` does not name `key`, loss or a metric names `key`, or as for
-            `jf.Task`; by a sweep, where a batch has no such entry.
-        ArgumentTypeError: as for `jf.Task`.
+        JefficientError: if equinox is not installed.
+        ArgumentError: if `build` has no argument `key`, if loss or a metric has one, or as in
+            `jf.Task`; by a sweep, if a batch has no such entry.
+        ArgumentTypeError: as in `jf.Task`.
 
     Examples:
         >>> import equinox as eqx
@@ -75,71 +77,94 @@ def equinox_task(
         ((4, 3), [])
     """
     where = "jf.integrations.equinox_task"
-    eqx = needed(where, "equinox", "equinox")
+    eqx = import_optional(where, "equinox", "equinox")
 
     def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
         model, state, _ = _built(eqx, build, key, given)
-        params, constants, _ = _parts(eqx, model, given)
+        params, constants, _ = _partition(eqx, model, given)
         return params, (constants, state)
 
     def apply(
         params: Tree, carried: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
-    ) -> tuple[Any, Tree]:
-        (constants, state), (rest, has_state) = carried, _rest(eqx, build, given)
-        model = eqx.combine(params, constants, rest)
+    ) -> tuple[Tree, Tree]:
+        constants, state = carried
+        structure = _structure(eqx, build, given)
+        model = eqx.combine(params, constants, structure.rest)
         if key is None:
             model = eqx.nn.inference_mode(model)
-        outputs, state = _rows(model, has_state, x, state, key)
+        outputs, state = _call(model, structure.has_state, x, state, key)
         return outputs, (constants, state)
 
     model = Model(where, names_beside(where, build, "key"), init, apply)
     return task_of(
-        model, loss, data, inputs, metrics or {}, validation=validation, test=test, prepare=prepare
+        model, loss, data, inputs, metrics, validation=validation, test=test, prepare=prepare
     )
 
 
 def equinox_model(
-    build: Callable, weights: tuple[Tree, Tree], hyperparameters: Mapping[str, Any] | None = None
+    build: Callable[..., Any],
+    weights: tuple[Tree, Tree],
+    hyperparameters: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The trained model of an `equinox_task`, in inference mode.
+    """Return the trained model of an `equinox_task`, in inference mode.
 
     Args:
-        build: what the task was made with.
-        weights: ``(params, (constants, state))``, as `result.params()` gives them.
-        hyperparameters: name to value, of which `build` gets those it asks for:
-            `result.best().hyperparameters`.
+        build: the task's `build`.
+        weights: ``(params, (constants, state))``, as `result.params()` returns them.
+        hyperparameters: name to value, such as `result.best().hyperparameters`; `build` gets those
+            that it takes.
 
     Returns:
-        The model; the pair ``(model, state)`` where it has state.
+        The model; the pair ``(model, state)`` if it has state.
 
     Raises:
-        JefficientError: where equinox is missing.
-        ArgumentError: where `build` does not name `key`.
+        JefficientError: if equinox is not installed.
+        ArgumentError: if `build` has no argument `key`.
 
     Examples:
         >>> import equinox as eqx
         >>> import jax, jax.numpy as jnp
         >>> import jefficient as jf
         >>> build = lambda key: eqx.nn.Linear(3, 1, key=key)
-        >>> task = jf.integrations.equinox_task(build, lambda outputs, batch: outputs.mean(), {"x": jnp.ones((4, 3))})
+        >>> loss = lambda outputs, batch: outputs.mean()
+        >>> task = jf.integrations.equinox_task(build, loss, {"x": jnp.ones((4, 3))})
         >>> params, rest = task.init(jax.random.key(0))
         >>> twos = jax.tree.map(lambda x: jnp.full_like(x, 2.0), params)
         >>> jf.integrations.equinox_model(build, (twos, rest))(jnp.ones(3)).item()
         8.0
     """
     where = "jf.integrations.equinox_model"
-    eqx = needed(where, "equinox", "equinox")
+    eqx = import_optional(where, "equinox", "equinox")
     given = signatures.pick(hyperparameters or {}, names_beside(where, build, "key"))
-    rest, has_state = _rest(eqx, build, given)
+    structure = _structure(eqx, build, given)
     params, (constants, state) = on_device(weights)
-    model = eqx.nn.inference_mode(eqx.combine(params, constants, rest))
-    return (model, state) if has_state else model
+    model = eqx.nn.inference_mode(eqx.combine(params, constants, structure.rest))
+    return (model, state) if structure.has_state else model
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Structure:
+    """What of a model is not an array, hyperparameters included, and whether it has state.
+
+    Not a pytree, and compared by identity: so it passes through `eval_shape` with traced numbers.
+    """
+
+    rest: Tree
+    has_state: bool
+
+
+def _structure(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]) -> _Structure:
+    def of(key: jax.Array) -> _Structure:
+        model, _, has_state = _built(eqx, build, key, given)
+        return _Structure(_partition(eqx, model, given)[2], has_state)
+
+    return eqx.filter_eval_shape(of, jax.random.key(0))  # computes no array
 
 
 def _built(
-    eqx: Any, build: Callable, key: jax.Array, given: dict[str, Any]
-) -> tuple[Any, Any, bool]:
-    """The model, its state, and whether it is called with one."""
+    eqx: ModuleType, build: Callable[..., Any], key: jax.Array, given: dict[str, Any]
+) -> tuple[Tree, Tree, bool]:
+    """Return the model, its state, and whether it is called with state."""
     made = build(key=key, **given)
     if isinstance(made, tuple):
         return *made, True
@@ -147,8 +172,8 @@ def _built(
     return model, state, bool(jax.tree.leaves(state))
 
 
-def _parts(eqx: Any, model: Any, given: dict[str, Any]) -> tuple[Tree, Tree, Tree]:
-    """The model in three, None in place of what is in another: trained arrays, other arrays, the rest."""
+def _partition(eqx: ModuleType, model: Tree, given: dict[str, Any]) -> tuple[Tree, Tree, Tree]:
+    """Split the model into trained arrays, other arrays and the rest, each with None elsewhere."""
 
     def is_array(x: Any) -> bool:
         return eqx.is_array(x) and not any(x is value for value in given.values())
@@ -157,36 +182,18 @@ def _parts(eqx: Any, model: Any, given: dict[str, Any]) -> tuple[Tree, Tree, Tre
     return *eqx.partition(arrays, eqx.is_inexact_array), rest
 
 
-def _rest(eqx: Any, build: Callable, given: dict[str, Any]) -> tuple[Tree, bool]:
-    """What of a model is no array, hyperparameters among it, and whether it is called with state."""
-    found = []
-
-    def shapes(key: jax.Array) -> None:
-        model, _, has_state = _built(eqx, build, key, given)
-        found[:] = [(_parts(eqx, model, given)[2], has_state)]
-
-    jax.eval_shape(shapes, jax.random.key(0))
-    return found[0]
-
-
-def _rows(
-    model: Any, has_state: bool, x: tuple, state: Tree, key: jax.Array | None
-) -> tuple[Any, Tree]:
-    """The outputs of all rows, and the state after them."""
+def _call(
+    model: Callable[..., Any], has_state: bool, x: tuple, state: Tree, key: jax.Array | None
+) -> tuple[Tree, Tree]:
+    """Return the outputs for all examples, and the state after them."""
     told = flags(model.__call__, key is not None)
-    takes_key = key is not None and "key" in signatures.names_asked(
-        "jf.integrations", model.__call__
-    )
-    keys = (
-        jax.random.split(key, jax.tree.leaves(x)[0].shape[0])
-        if takes_key and key is not None
-        else None
-    )
+    keys = None
+    if key is not None and "key" in signatures.names_asked("jf.integrations", model.__call__):
+        keys = jax.random.split(key, jax.tree.leaves(x)[0].shape[0])
 
-    def row(x: tuple, state: Tree, key: jax.Array | None) -> tuple[Any, Tree]:
+    def one(x: tuple, state: Tree, key: jax.Array | None) -> tuple[Tree, Tree]:
         own = told if key is None else {**told, "key": key}
         return model(*x, state, **own) if has_state else (model(*x, **own), state)
 
-    return jax.vmap(row, in_axes=(0, None, 0), out_axes=(0, None), axis_name="batch")(
-        x, state, keys
-    )
+    batched = jax.vmap(one, in_axes=(0, None, 0), out_axes=(0, None), axis_name="batch")
+    return batched(x, state, keys)

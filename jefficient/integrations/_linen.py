@@ -1,6 +1,6 @@
-"""Flax Linen: a module, or a function that makes one, as a task."""
+"""Flax Linen: tasks of modules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -8,40 +8,40 @@ import jax.numpy as jnp
 
 from .._core.typing import Tree
 from ..sweeps import Task
-from ._model import Model, flags, names_of, needed, reader, task_of
+from ._model import Model, flags, import_optional, names_of, reader, task_of
 
 WHERE = "jf.integrations.linen_task"
 
 
 def linen_task(
     module: Any,
-    loss: Callable,
+    loss: Callable[..., jax.Array],
     data: Tree,
     *,
-    inputs: Any = "x",
-    metrics: Mapping[str, Callable] | None = None,
+    inputs: Hashable | Callable[[Tree], Any] = "x",
+    metrics: Mapping[str, Callable[..., jax.Array]] | None = None,
     validation: Tree | float | None = None,
     test: Tree | None = None,
-    prepare: tuple[Callable, Callable] | None = None,
+    prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
 ) -> Task:
-    """A Linen module as a `jf.Task`: batch-norm and dropout are on in training, off in evaluation.
+    """Make a `jf.Task` of a Linen module. Batch-norm and dropout are on in training only.
 
-    A flag that the module's `__call__` names is set: train, training or is_training is True in
-    training, deterministic or use_running_average in evaluation. In training every collection
-    beside "params" is mutable and goes from step to step; random streams draw from the step's key,
-    ``rngs={"params": key}``, which stands for those of other names. In evaluation nothing is
-    mutable, and nothing can be drawn.
+    Arguments of the module's `__call__` that tell training from evaluation are set: `train`,
+    `training` and `is_training` are True in training; `deterministic` and `use_running_average` in
+    evaluation. In training all collections except "params" are mutable and carried from step to
+    step, and all random streams draw from the step's key, ``rngs={"params": key}``. In evaluation
+    nothing is mutable and nothing can be drawn.
 
     Args:
-        module: a `flax.linen.Module`, or a function that returns one (a class is one). The names it
-            asks for are hyperparameters: ``lambda width, rate=0.1: MLP(width, rate)``. Those that
-            shape the model, and the rate of `flax.linen.Dropout`, which branches on it, have to be
-            static: ``width=jf.static([32, 64])``.
+        module: a `flax.linen.Module`, or a function that returns one, such as its class. The
+            function's arguments are hyperparameters: ``lambda width, rate=0.1: MLP(width, rate)``.
+            Those that shape the model, and the rate of `flax.linen.Dropout`, which branches on it,
+            must be static: ``width=jf.static([32, 64])``.
         loss: ``(outputs, batch, …) -> scalar``, the mean over the batch. `outputs` is what the
-            module returned. A `jf.regularized` one penalises the parameters.
-        data: the training rows, as in `jf.Task`.
-        inputs: the entry of a batch that the module gets (a key, a place), or ``batch -> array``,
-            or ``-> tuple``, its arguments.
+            module returned. `jf.regularized` penalises the parameters.
+        data: the training examples, as in `jf.Task`.
+        inputs: the key of the batch's entry that the module gets, or ``batch -> array``, or
+            ``batch -> tuple`` of the module's arguments.
         metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, as in `jf.Task`.
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
@@ -49,16 +49,16 @@ def linen_task(
             shapes of a batch.
 
     Returns:
-        A `jf.Task`. The module is initialised for a row of zeros. Weights are pairs ``(params,
-        state)``, `state` the other collections ({} for none), so that ``module.apply({"params":
-        params, **state}, x, train=False)`` gives predictions. Where loss, metrics and module ask
-        for the same hyperparameter, all get it.
+        A `jf.Task`. The module is initialised with one example of zeros. Weights are pairs
+        ``(params, state)``, `state` being the other collections, so that ``module.apply({"params":
+        params, **state}, x, train=False)`` predicts. Loss, metrics and module may have
+        hyperparameters in common.
 
     Raises:
-        JefficientError: where flax is missing.
-        ArgumentError: where a batch has no such entry, loss or a metric names `key`, or as for
-            `jf.Task`.
-        ArgumentTypeError: where `module` is neither, or as for `jf.Task`.
+        JefficientError: if flax is not installed.
+        ArgumentError: if a batch has no such entry, if loss or a metric has an argument `key`, or
+            as in `jf.Task`.
+        ArgumentTypeError: if `module` is not a module or function, or as in `jf.Task`.
 
     Examples:
         >>> import flax.linen as nn
@@ -68,18 +68,19 @@ def linen_task(
         ...     width: int = 8
         ...     @nn.compact
         ...     def __call__(self, x, train):
-        ...         x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Dense(self.width)(x)))
-        ...         return nn.Dense(2)(nn.Dropout(0.1, deterministic=not train)(x))
+        ...         x = nn.BatchNorm(use_running_average=not train)(nn.Dense(self.width)(x))
+        ...         return nn.Dense(2)(nn.Dropout(0.1, deterministic=not train)(nn.relu(x)))
+        >>> cross_entropy = optax.softmax_cross_entropy_with_integer_labels
         >>> task = jf.integrations.linen_task(
         ...     Net,
-        ...     loss=lambda logits, batch: optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean(),
+        ...     loss=lambda logits, batch: cross_entropy(logits, batch["y"]).mean(),
         ...     data={"x": np.ones((10, 3), np.float32), "y": np.zeros(10, np.int32)},
         ... )
         >>> params, state = task.init(jax.random.key(0), width=4)
         >>> sorted(params), sorted(state)
         (['BatchNorm_0', 'Dense_0', 'Dense_1'], ['batch_stats'])
     """
-    linen = needed(WHERE, "flax", "flax.linen")
+    linen = import_optional(WHERE, "flax", "flax.linen")
     build = (lambda: module) if isinstance(module, linen.Module) else module
 
     def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
@@ -89,8 +90,9 @@ def linen_task(
 
     def apply(
         params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
-    ) -> tuple[Any, Tree]:
-        made, variables = build(**given), {"params": params, **state}
+    ) -> tuple[Tree, Tree]:
+        made = build(**given)
+        variables = {"params": params, **state}
         told = flags(made.__call__, key is not None)
         if key is None:
             return made.apply(variables, *x, **told), state
@@ -99,20 +101,19 @@ def linen_task(
         )
         return outputs, {**state, **changed}
 
-    asked = names_of(f"{WHERE}: module", build)
-    if isinstance(module, type):
-        asked = {
-            name: required for name, required in asked.items() if name not in ("parent", "name")
-        }  # flax's own
-    model = Model(WHERE, asked, init, apply)
-    given = {"validation": validation, "test": test, "prepare": prepare}
-    task = task_of(model, loss, data, inputs, metrics or {}, **given)
+    names = names_of(f"{WHERE}: module", build)
+    if isinstance(module, type):  # every class of modules has these two, which flax sets
+        names = {name: names[name] for name in names if name not in ("parent", "name")}
+    model = Model(WHERE, names, init, apply)
+    task = task_of(
+        model, loss, data, inputs, metrics, validation=validation, test=test, prepare=prepare
+    )
     example = _example(task, reader(WHERE, inputs))
     return task
 
 
 def _example(task: Task, read: Callable[[Tree], tuple]) -> tuple:
-    """The module's arguments for one row of zeros."""
+    """Return the module's arguments for one example of zeros."""
     row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), task.example)
     if task.prepare is not None:
         fit, apply = task.prepare

@@ -1,11 +1,12 @@
-"""A model of another framework as a `Task`: loss and metrics see its outputs, hyperparameters find their way."""
+"""What the frameworks share: a `Task` of a model, with loss and metrics of its outputs."""
 
 import dataclasses
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,85 +17,111 @@ from .._core.typing import Tree
 from ..sweeps import Task
 from ..training import regularized
 
-Names = Mapping[str, bool]
-"""The names that a function asks for, and whether it requires them."""
+Names: TypeAlias = Mapping[str, bool]
+"""The names that a function takes, and whether it requires them."""
+
+_TRUE_IN_TRAINING = ("train", "training", "is_training")
+_TRUE_IN_EVALUATION = ("deterministic", "use_running_average", "inference")
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What a framework has to say.
+    """A model of a framework as pure functions.
 
     Attributes:
         where: the public name of the function that makes the task, for errors.
-        asked: the hyperparameters of the model.
+        names: the hyperparameters of the model.
         init: ``(key, hyperparameters) -> (params, state)``.
         apply: ``(params, state, inputs, key, hyperparameters) -> (outputs, state)``; `inputs` are
             the model's arguments, and `key` is None in evaluation.
     """
 
     where: str
-    asked: Names
+    names: Names
     init: Callable[[jax.Array, dict[str, Any]], tuple[Tree, Tree]]
-    apply: Callable[[Tree, Tree, tuple, jax.Array | None, dict[str, Any]], tuple[Any, Tree]]
+    apply: Callable[[Tree, Tree, tuple, jax.Array | None, dict[str, Any]], tuple[Tree, Tree]]
 
 
 def task_of(
     model: Model,
-    loss: Callable,
+    loss: Callable[..., jax.Array],
     data: Tree,
-    inputs: Any,
-    metrics: Mapping[str, Callable],
-    **rest: Any,
+    inputs: Hashable | Callable[[Tree], Any],
+    metrics: Mapping[str, Callable[..., jax.Array]] | None,
+    **others: Any,
 ) -> Task:
-    """The task; `rest` are the other arguments of `Task`."""
-    where, read = model.where, reader(model.where, inputs)
+    """Make the task; `others` are further arguments of `Task`."""
+    where = model.where
+    if metrics is None:
+        metrics = {}
     if not isinstance(metrics, Mapping):
         raise ArgumentTypeError(f"{where}: metrics must map a name to a function, got {metrics!r}.")
+    read = reader(where, inputs)
 
     def init(key: jax.Array, **given: Any) -> tuple[Tree, Tree]:
         return model.init(key, given)
 
-    def of_outputs(name: str, function: Callable, has_key: bool) -> Callable:
-        asked = names_of(f"{where}: {name}", function, 2)
-        if "key" in asked:
-            raise ArgumentError(
-                f"{where}: {name} must not name key, got {list(asked)}. The model gets the key."
-            )
-
-        def value(
-            params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None = None, **given: Any
-        ) -> Any:
-            chosen = signatures.pick(given, model.asked)
-            outputs, state = model.apply(params, model_state, read(batch), key, chosen)
-            x = function(outputs, batch, **signatures.pick(given, asked))
-            return (x, state) if has_key else x
-
-        own = {"key": False} if has_key else {}
-        return _naming(value, ("params", "model_state", "batch"), [own, model.asked, asked])
+    def loss_of_weights(function: Callable[..., jax.Array]) -> Callable[..., Any]:
+        return _of_weights(model, read, "loss", function, has_key=True)
 
     return Task(
-        init=_naming(init, ("key",), [model.asked]),
-        loss=_loss(where, loss, lambda function: of_outputs("loss", function, True)),
+        init=_with_signature(init, ("key",), [model.names]),
+        loss=_loss(where, loss, loss_of_weights),
         data=data,
-        metrics={name: of_outputs(f"metrics[{name!r}]", f, False) for name, f in metrics.items()},
+        metrics={
+            name: _of_weights(model, read, f"metrics[{name!r}]", function, has_key=False)
+            for name, function in metrics.items()
+        },
         model_state=True,
-        **rest,
+        **others,
     )
 
 
-def _loss(where: str, loss: Callable, of_outputs: Callable[[Callable], Callable]) -> Callable:
-    """The loss of weights; a penalised one penalises them, not the outputs."""
+def _of_weights(
+    model: Model,
+    read: Callable[[Tree], tuple],
+    name: str,
+    function: Callable[..., jax.Array],
+    *,
+    has_key: bool,
+) -> Callable[..., Any]:
+    """Turn a function of outputs into one of weights; a loss has a key and returns the state."""
+    names = names_of(f"{model.where}: {name}", function, 2)
+    if "key" in names:
+        raise ArgumentError(
+            f"{model.where}: {name} must not take key, got {list(names)}. The model gets the key."
+        )
+
+    def value(
+        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None = None, **given: Any
+    ) -> Any:
+        own = signatures.pick(given, model.names)
+        outputs, state = model.apply(params, model_state, read(batch), key, own)
+        x = function(outputs, batch, **signatures.pick(given, names))
+        return (x, state) if has_key else x
+
+    key = {"key": False} if has_key else {}
+    return _with_signature(value, ("params", "model_state", "batch"), [key, model.names, names])
+
+
+def _loss(
+    where: str,
+    loss: Callable[..., jax.Array],
+    of_weights: Callable[[Callable[..., jax.Array]], Callable[..., Any]],
+) -> Callable[..., Any]:
+    """Return the loss of weights; a `jf.regularized` one penalises them, not the outputs."""
     if isinstance(loss, functools.partial) and isinstance(loss.func, regularized):
         raise ArgumentError(
-            f"{where}: loss must not be a partial of a jf.regularized one. Give it the strengths itself."
+            f"{where}: loss must not be a partial of a jf.regularized one. Give the strengths to "
+            f"jf.regularized."
         )
     if isinstance(loss, regularized):
-        return regularized(of_outputs(loss.unpenalised), loss.l1, loss.l2, mask=loss.mask)
-    return of_outputs(loss)
+        return regularized(of_weights(loss.unpenalised), loss.l1, loss.l2, mask=loss.mask)
+    return of_weights(loss)
 
 
-def reader(where: str, inputs: Any) -> Callable[[Tree], tuple]:
-    """``batch -> (x, …)``, the arguments of the model."""
+def reader(where: str, inputs: Hashable | Callable[[Tree], Any]) -> Callable[[Tree], tuple]:
+    """Return ``batch -> (x, …)``, the arguments of the model."""
 
     def entry(batch: Tree) -> Any:
         try:
@@ -102,7 +129,8 @@ def reader(where: str, inputs: Any) -> Callable[[Tree], tuple]:
         except (KeyError, IndexError, TypeError):
             held = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
             raise ArgumentError(
-                f"{where}: inputs must be an entry of the batch, or a function of it, got {inputs=} for {held}."
+                f"{where}: inputs must be an entry of the batch, or a function of it, got "
+                f"{inputs=} for {held}."
             ) from None
 
     read = inputs if callable(inputs) else entry
@@ -114,43 +142,41 @@ def reader(where: str, inputs: Any) -> Callable[[Tree], tuple]:
     return arguments
 
 
-def names_of(where: str, function: Callable, positional: int = 0) -> dict[str, bool]:
-    """The names that a function asks for after its first `positional` arguments."""
+def names_of(where: str, function: Callable[..., Any], positional: int = 0) -> dict[str, bool]:
+    """Return the names that a function takes after its first `positional` arguments."""
     required = signatures.names_required(where, function, positional)
     return {name: name in required for name in signatures.names_asked(where, function, positional)}
 
 
-def names_beside(where: str, build: Callable, source: str) -> dict[str, bool]:
-    """The hyperparameters of `build`, which has to take `source` (key, rngs) as well."""
+def names_beside(where: str, build: Callable[..., Any], source: str) -> dict[str, bool]:
+    """Return the hyperparameters of `build`, which must take `source` (key or rngs) as well."""
     is_class = isinstance(build, type)
     function = build.__init__ if is_class else build
     names = names_of(f"{where}: build", function, int(is_class))
     if source not in names and not signatures.takes_any(function):
         raise ArgumentError(
-            f"{where}: build must name {source}, got {list(names)}. Write lambda {source}: Model(…, {source}={source})."
+            f"{where}: build must take {source}, got {list(names)}. Write lambda {source}: "
+            f"Model(…, {source}={source})."
         )
     return {name: required for name, required in names.items() if name != source}
 
 
-_IN_TRAINING = {
-    **dict.fromkeys(("train", "training", "is_training"), True),
-    **dict.fromkeys(("deterministic", "use_running_average", "inference"), False),
-}
-
-
-def flags(model: Callable, is_training: bool) -> dict[str, bool]:
-    """The arguments by which a model's call is told training from evaluation, those that it names."""
-    asked = signatures.names_asked("jf.integrations", model)
-    return {name: value == is_training for name, value in _IN_TRAINING.items() if name in asked}
+def flags(model: Callable[..., Any], is_training: bool) -> dict[str, bool]:
+    """Return the arguments of the model's call that tell training from evaluation."""
+    taken = signatures.names_asked("jf.integrations", model)
+    return {
+        **{name: is_training for name in _TRUE_IN_TRAINING if name in taken},
+        **{name: not is_training for name in _TRUE_IN_EVALUATION if name in taken},
+    }
 
 
 def on_device(tree: Tree) -> Tree:
-    """With jax arrays as leaves: weights that were kept are NumPy's."""
+    """Turn the leaves, NumPy arrays in a result, into jax arrays."""
     return jax.tree.map(jnp.asarray, tree)
 
 
-def needed(where: str, package: str, module: str) -> Any:
-    """A module of an optional package."""
+def import_optional(where: str, package: str, module: str) -> ModuleType:
+    """Import a module of an optional package."""
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -159,22 +185,18 @@ def needed(where: str, package: str, module: str) -> Any:
         ) from None
 
 
-def _naming(function: Callable, positional: Iterable[str], asked: Iterable[Names]) -> Callable:
-    """The function, with a signature that asks for these names: a sweep reads it."""
-    merged: dict[str, bool] = {}
-    for names in asked:
-        for name, required in names.items():
-            merged[name] = required or merged.get(name, False)
-    first = [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in positional
-    ]
-    rest = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if required else None,
-        )
-        for name, required in merged.items()
-    ]
-    function.__signature__ = inspect.Signature([*first, *rest])  # pyright: ignore[reportFunctionMemberAccess]
+def _with_signature(
+    function: Callable[..., Any], positional: Iterable[str], names: Iterable[Names]
+) -> Callable[..., Any]:
+    """Give the function a signature with these names, by which sweeps find hyperparameters."""
+    required: dict[str, bool] = {}
+    for own in names:
+        for name, is_required in own.items():
+            required[name] = is_required or required.get(name, False)
+    parameter = inspect.Parameter
+    signature = [parameter(name, parameter.POSITIONAL_OR_KEYWORD) for name in positional]
+    for name, is_required in required.items():
+        default = parameter.empty if is_required else None
+        signature.append(parameter(name, parameter.KEYWORD_ONLY, default=default))
+    function.__signature__ = inspect.Signature(signature)  # pyright: ignore[reportFunctionMemberAccess]
     return function

@@ -1,6 +1,7 @@
-"""The laws of what users write: a part enters, a broken law raises `LawError`.
+"""Testing: what users write and its numbers enter; a `LawError` is raised if it breaks a law.
 
-Built on chex (extra `test`). jefficient's own conformance tests call the same functions.
+There are laws of transforms, schedules and train steps. They are built on chex (extra `test`), and
+jefficient's own conformance tests call the same functions.
 """
 
 import importlib.util
@@ -21,5 +22,5 @@ from ._stop_rule import STOP_RULE_LAWS as STOP_RULE_LAWS
 from ._stop_rule import verify_stop_rule as verify_stop_rule
 from ._train_step import TRAIN_STEP_LAWS as TRAIN_STEP_LAWS
 from ._train_step import verify_train_step as verify_train_step
-from ._transform import TRANSFORM_LAWS as TRANSFORM_LAWS
 from ._transform import verify_transform as verify_transform
+from ._transform_laws import TRANSFORM_LAWS as TRANSFORM_LAWS

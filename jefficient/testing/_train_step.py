@@ -1,5 +1,6 @@
 """The laws of a train step."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.errors import ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Scalar, Tree
 from ._law import (
     Numbers,
     agrees_when_traced,
@@ -24,7 +25,7 @@ STEPS = 4
 
 
 class Case(NamedTuple):
-    """What is verified: ``factory(**numbers)``, with the arguments of its `init` and one batch."""
+    """A train step to verify: ``factory(**numbers)``, with the arguments of `init` and a batch."""
 
     factory: Callable[..., Any]
     numbers: Numbers
@@ -33,14 +34,14 @@ class Case(NamedTuple):
     init: dict[str, Any]
     rtol: float
 
-    def build(self, **overrides: Any) -> Any:
-        """The train step with the first values, or others."""
+    def build(self, **overrides: Scalar) -> Any:
+        """Make the train step of the first values, or of others."""
         return self.factory(**{**first_values(self.numbers), **overrides})
 
 
 def verify_train_step(
     factory: Callable[..., Any],
-    numbers: Any = None,
+    numbers: Numbers | None = None,
     *,
     params: Tree,
     batch: Tree,
@@ -48,7 +49,7 @@ def verify_train_step(
     rtol: float = 1e-4,
     **init: Any,
 ) -> None:
-    """Hold a train step (`jf.train_step` or a pair of one's own) to the laws that lanes and sweeps rely on.
+    """Hold a train step, of `jf.train_step` or your own, to the laws that sweeps rely on.
 
     Args:
         factory: ``(**numbers) -> step`` with ``step.init(params, **init) -> state`` and
@@ -57,13 +58,13 @@ def verify_train_step(
         params: the parameters, a tree of arrays.
         batch: one batch.
         laws: names from `TRAIN_STEP_LAWS`; by default all.
-        rtol: how close static and traced runs of some steps must be.
+        rtol: relative tolerance between static and traced runs of a few steps.
         **init: further arguments of `init`, such as `key` and `model_state`.
 
     Raises:
-        LawError: where a law is broken: which law, which number, which leaf.
-        ArgumentError: where a law is unknown.
-        ArgumentTypeError: where a number has not two values.
+        LawError: if a law is broken; the message names the law, the number and the leaf.
+        ArgumentError: if a law is unknown.
+        ArgumentTypeError: if a number does not have two values.
 
     Examples:
         >>> import jefficient as jf
@@ -76,17 +77,17 @@ def verify_train_step(
         ...     {"learning_rate": (0.1, 0.01)}, params=jnp.ones(3), batch=jnp.ones(3))
     """
     where = "jf.testing.verify_train_step"
-    numbers = check_numbers(where, numbers)
-    step = built(where, factory, numbers)
+    checked = check_numbers(where, numbers)
+    step = built(where, factory, checked)
     if not (hasattr(step, "init") and hasattr(step, "update")):
         raise ArgumentTypeError(
             f"{where}: factory must return a pair with init and update, got {step!r}."
         )
-    verify(where, TRAIN_STEP_LAWS, laws, Case(factory, numbers, params, batch, init, rtol))
+    verify(where, TRAIN_STEP_LAWS, laws, Case(factory, checked, params, batch, init, rtol))
 
 
-def _run(case: Case, **number: Any) -> tuple[Tree, Tree]:
-    """The state and metrics after some steps, scanned."""
+def _run(case: Case, **number: Scalar) -> tuple[Tree, Tree]:
+    """Return the state after a few scanned steps, and the metrics of each."""
     step = case.build(**number)
 
     def body(state: Any, _: None) -> tuple[Any, Tree]:
@@ -97,12 +98,12 @@ def _run(case: Case, **number: Any) -> tuple[Tree, Tree]:
 
 
 def _traced(case: Case) -> None:
-    """a traced number gives the run of the static one, alone and under vmap, with one trace for all values."""
-    agrees_when_traced(lambda **number: _run(case, **number), case.numbers, case.rtol, case.rtol)
+    """a traced number gives the run of a static one, alone and vmapped, with one trace."""
+    agrees_when_traced(functools.partial(_run, case), case.numbers, case.rtol, case.rtol)
 
 
 def _state(case: Case) -> None:
-    """the state is strongly typed, holds no array twice and keeps its tree: so it can be scanned and donated."""
+    """the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes."""
     state = case.build().init(case.params, **case.init)
     after = jax.jit(case.build().update)(state, case.batch)[0]
     strong(state, "the state of init")
@@ -123,13 +124,14 @@ def _metrics(case: Case) -> None:
 def _pure(case: Case) -> None:
     """the same state and batch give the same result, bit for bit."""
     step = case.build()
-    state, update = step.init(case.params, **case.init), jax.jit(step.update)
-    first, second = update(state, case.batch), update(state, case.batch)
+    state = step.init(case.params, **case.init)
+    update = jax.jit(step.update)
+    first, second = (update(state, case.batch) for _ in range(2))
     chex.assert_trees_all_equal(_raw(first), _raw(second))
 
 
 def _raw(tree: Tree) -> Tree:
-    """Typed keys as their numbers, which chex can compare."""
+    """Replace typed keys by their numbers, which chex can compare."""
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
@@ -145,11 +147,10 @@ TRAIN_STEP_LAWS: dict[str, Callable[[Case], None]] = {
 }
 """The laws of `verify_train_step` by name.
 
-`traced`: a traced number gives the run of the static one, alone and under vmap, with one trace for
-    all values.
-`state`: the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes,
-    so that it can be
-scanned and donated.
-`metrics`: metrics are a dict of scalars.
-`pure`: the same state and batch give the same result.
+- `traced`: a traced number gives the run of a static one, alone and vmapped, with one trace for all
+  values.
+- `state`: the state is strongly typed, holds no array twice, and keeps its tree, shapes and dtypes,
+  so that it can be scanned and donated.
+- `metrics`: metrics are a dict of scalars.
+- `pure`: the same state and batch give the same result.
 """

@@ -14,7 +14,7 @@ from conformance.table import TRANSFORMS, cases
 
 import jefficient as jf
 from jefficient.testing import TRANSFORM_LAWS, verify_transform
-from jefficient.testing._transform import gradients, trajectory
+from jefficient.testing._transform_laws import gradients, trajectory
 
 PARAMS = {"a": jnp.array([[0.5, -1.0, 0.25], [2.0, 0.1, -0.3]]), "b": jnp.array([1.5, -0.75])}
 GRADS = gradients(PARAMS, jnp.float32(0))

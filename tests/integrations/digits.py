@@ -9,10 +9,13 @@ from sklearn.datasets import load_digits
 import jefficient as jf
 
 IMAGES, DIGITS = load_digits(return_X_y=True)
-IMAGES, DIGITS = (IMAGES[:300] / 16).astype(np.float32), DIGITS[:300].astype(np.int32)
-DATA, VALID = ({"x": IMAGES[rows], "y": DIGITS[rows]} for rows in (slice(0, 240), slice(240, 300)))
+IMAGES = (IMAGES[:300] / 16).astype(np.float32)
+DIGITS = DIGITS[:300].astype(np.int32)
+DATA = {"x": IMAGES[:240], "y": DIGITS[:240]}
+VALID = {"x": IMAGES[240:], "y": DIGITS[240:]}
 RATES = [0.003, 0.03, 0.3]
-STEPS, BATCH_SIZE = 20, 32
+STEPS = 20
+BATCH_SIZE = 32
 
 
 def cross_entropy(logits, batch):
@@ -37,12 +40,12 @@ def sweep(task, space=None, optimizer=jf.adam, **changes):
 
 
 def keys(seed=0):
-    """A trial's: what it is initialised with, what draws rows, what noise comes from."""
+    """A trial's keys: of its parameters, of the order of examples, of its noise."""
     trial = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), 0)
     return tuple(jax.random.fold_in(trial, i) for i in range(3))
 
 
 def batches(order):
     for t in range(STEPS):
-        rows = jf.shuffled_batch(order, t, len(DATA["y"]), BATCH_SIZE)
-        yield t, {name: jnp.asarray(x)[rows] for name, x in DATA.items()}
+        indices = jf.shuffled_batch(order, t, len(DATA["y"]), BATCH_SIZE)
+        yield t, {name: jnp.asarray(x)[indices] for name, x in DATA.items()}

@@ -26,7 +26,7 @@ def _standard_promotion():
 
 
 class Net(eqx.Module):
-    """With leaves that are not trained: integers, a key, a function, a Python number."""
+    """A model with leaves that are not trained: integers, a key, a function, a Python number."""
 
     first: eqx.nn.Linear
     norm: eqx.nn.BatchNorm
@@ -38,9 +38,8 @@ class Net(eqx.Module):
 
     def __init__(self, width=16, rate=0.5, *, key):
         first, last = jax.random.split(key)
-        self.first = eqx.nn.Linear(
-            64, width, use_bias=False, key=first
-        )  # the norm takes the mean away
+        # No bias, since the norm subtracts the mean.
+        self.first = eqx.nn.Linear(64, width, use_bias=False, key=first)
         self.last = eqx.nn.Linear(width, 10, key=last)
         self.norm = eqx.nn.BatchNorm(width, "batch", momentum=0.8, mode="batch")
         self.dropout = eqx.nn.Dropout(rate)
@@ -65,10 +64,9 @@ def result(_standard_promotion):
 
 
 def predicted(model, state):
-    """By a model in inference mode."""
-    return jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")(
-        jnp.asarray(VALID["x"]), state
-    )[0]
+    """The outputs of a model in inference mode."""
+    call = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    return call(jnp.asarray(VALID["x"]), state)[0]
 
 
 def by_hand(rate):
@@ -107,13 +105,13 @@ def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
         result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6
     )
     state = model[1].get(model[0].norm.batch_state_index)
-    assert abs(state[0]).max() > 0.1  # evaluation does not see batches
+    assert abs(state[0]).max() > 0.1  # evaluation does not use the batch's mean
     assert model[0].activation is jax.nn.relu
     assert (model[0].columns == expected[0].columns).all()
     assert (model[0].noise == expected[0].noise).all()
 
 
-def test_looks_change_nothing_and_lanes_are_independent(result):
+def test_evaluations_change_nothing_and_lanes_are_independent(result):
     often = sweep(task(), jf.grid(learning_rate=RATES[1:2]), eval_every=1)
     params, expected = often.params(0)[0], result.params(1)[0]
     chex.assert_trees_all_close(params, expected, rtol=1e-5, atol=1e-6)

@@ -22,7 +22,7 @@ class Net(nn.Module):
 
     @nn.compact
     def __call__(self, x, train):
-        x = nn.Dense(self.width, use_bias=False)(x)  # the norm takes the mean away
+        x = nn.Dense(self.width, use_bias=False)(x)  # the norm subtracts the mean
         x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.8)(x))
         return nn.Dense(10)(nn.Dropout(self.rate, deterministic=not train)(x))
 
@@ -40,7 +40,8 @@ def result():
 
 def by_hand(rate):
     """The variables after a loop of flax and optax."""
-    module, (start, order, noise) = Net(), keys()
+    module = Net()
+    start, order, noise = keys()
     variables = module.init({"params": start}, DATA["x"][:1], train=False)
     tx = optax.adam(rate)
     opt_state = tx.init(variables["params"])
@@ -81,12 +82,11 @@ def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     np.testing.assert_allclose(
         result.dataset["valid_accuracy"][1, 0, 0, -1], accuracy(again, VALID).mean(), rtol=1e-6
     )
-    assert (
-        abs(state["batch_stats"]["BatchNorm_0"]["mean"]).max() > 0.1
-    )  # evaluation does not see batches
+    mean = state["batch_stats"]["BatchNorm_0"]["mean"]
+    assert abs(mean).max() > 0.1  # evaluation does not use the batch's mean
 
 
-def test_looks_change_nothing_and_lanes_are_independent(result):
+def test_evaluations_change_nothing_and_lanes_are_independent(result):
     often = sweep(task(), jf.grid(learning_rate=RATES[1:2]), eval_every=1)
     chex.assert_trees_all_close(often.params(0), result.params(1), rtol=1e-5, atol=1e-6)
 
@@ -95,13 +95,10 @@ def test_the_module_s_fields_are_hyperparameters(result):
     space = jf.grid(learning_rate=RATES, width=jf.static([12]), rate=jf.static([0.0]))
     whole = sweep(task(), space)
     assert whole.params(0)[0]["Dense_0"]["kernel"].shape == (64, 12)
-    assert (whole.dataset["train_loss"] < result.dataset["train_loss"])[
-        :, 0, 0, -1
-    ].all()  # nothing is dropped
-    with pytest.raises(
-        jf.ArgumentError, match=r"init requests \['width', 'rate'\]"
-    ):  # not flax's parent and name
-        sweep(task(), jf.grid(name=[1.0]))
+    without_dropout = whole.dataset["train_loss"] < result.dataset["train_loss"]
+    assert without_dropout[:, 0, 0, -1].all()
+    with pytest.raises(jf.ArgumentError, match=r"init requests \['width', 'rate'\]"):
+        sweep(task(), jf.grid(name=[1.0]))  # `parent` and `name` are flax's own
 
 
 def test_a_traced_number_goes_to_module_loss_and_metric_alike():
@@ -143,7 +140,7 @@ def test_a_penalised_loss_penalises_the_parameters():
     assert result.dataset["valid_loss"][1, 0, 0, -1] < 3  # evaluations see no penalty
 
 
-def test_inputs_and_rows_that_are_prepared():
+def test_inputs_and_examples_that_are_prepared():
     """Two arguments of the module, whose shapes `prepare` made."""
 
     class Two(nn.Module):
@@ -173,8 +170,8 @@ FROZEN = {
 
 
 @pytest.mark.parametrize("layer", FROZEN)
-def test_what_is_frozen_in_training_is_not_measured(layer):
-    """No flag is named, so the layer would be on while evaluating."""
+def test_layers_without_a_flag_cannot_be_evaluated(layer):
+    """The module takes no flag, so these layers would be on in evaluation."""
     frozen, message = FROZEN[layer]
     made = task(nn.Sequential([nn.Dense(10), frozen]))
     weights = jax.eval_shape(made.init, jax.random.key(0))

@@ -38,7 +38,7 @@ def result():
 
 
 def by_hand(rate):
-    """The module after a loop of flax and optax; a step's dropout is drawn from its key."""
+    """The module after a loop of flax and optax; each step builds one for its dropout."""
     start, order, noise = keys()
     model = Net(rngs=nnx.Rngs(start))
     optimizer = nnx.Optimizer(model, optax.adam(rate), wrt=nnx.Param)
@@ -72,10 +72,10 @@ def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     np.testing.assert_allclose(result.dataset["valid_accuracy"][1, 0, 0, -1], share, rtol=1e-6)
     params, state = result.params(1)
     assert sorted(params["layers"]) == ["0", "1"]
-    assert abs(state["norm"]["mean"]).max() > 0.1  # evaluation does not see batches
+    assert abs(state["norm"]["mean"]).max() > 0.1  # evaluation does not use the batch's mean
 
 
-def test_looks_change_nothing_and_lanes_are_independent(result):
+def test_evaluations_change_nothing_and_lanes_are_independent(result):
     often = sweep(task(), jf.grid(learning_rate=RATES[1:2]), eval_every=1)
     chex.assert_trees_all_close(often.params(0), result.params(1), rtol=1e-5, atol=1e-6)
 
@@ -95,10 +95,8 @@ def test_names_of_build_are_hyperparameters(tmp_path):
 def test_tied_weights_are_one_parameter_and_stay_tied():
     class Tied(nnx.Module):
         def __init__(self, *, rngs):
-            self.first, self.last = (
-                nnx.Linear(64, 64, rngs=rngs),
-                nnx.Linear(64, 64, use_bias=False, rngs=rngs),
-            )
+            self.first = nnx.Linear(64, 64, rngs=rngs)
+            self.last = nnx.Linear(64, 64, use_bias=False, rngs=rngs)
             self.last.kernel = self.first.kernel
 
         def __call__(self, x):
@@ -116,7 +114,8 @@ def test_tied_weights_are_one_parameter_and_stay_tied():
 def test_a_flag_of_the_call_is_set_and_a_traced_number_is_an_attribute():
     class Told(nnx.Module):
         def __init__(self, scale, *, rngs):
-            self.linear, self.scale = nnx.Linear(64, 10, rngs=rngs), scale
+            self.linear = nnx.Linear(64, 10, rngs=rngs)
+            self.scale = scale
 
         def __call__(self, x, train):
             return self.linear(x) * (0.0 if train else self.scale)

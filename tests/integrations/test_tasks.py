@@ -1,4 +1,4 @@
-"""What the three have in common: errors, imports, and what `inputs` may be."""
+"""What the three frameworks share: errors, imports, and what `inputs` may be."""
 
 import functools
 import subprocess
@@ -27,7 +27,7 @@ def made(name, loss=cross_entropy, data=DATA, **changes):
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_the_entry_of_a_batch_may_be_a_name_a_place_or_a_function(name):
+def test_inputs_may_be_a_key_an_index_or_a_function(name):
     """All three give the logits of the same weights."""
     pair = (DATA["x"], DATA["y"])
     tasks = [made(name), made(name, lambda z, b: cross_entropy(z, {"y": b[1]}), pair, inputs=0)]
@@ -76,14 +76,14 @@ def test_a_penalised_loss_is_a_penalised_loss_of_the_parameters(name):
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_what_does_not_fit_is_refused(name):
+def test_bad_arguments_are_refused(name):
     where = rf"jf\.integrations\.{name}"
     with pytest.raises(
         jf.ArgumentError,
         match=rf"{where}: inputs must be an entry.*got inputs='image' for \['x', 'y'\]",
     ):
         made(name, inputs="image").loss({}, {}, DATA)
-    with pytest.raises(jf.ArgumentError, match=rf"{where}: loss must not name key"):
+    with pytest.raises(jf.ArgumentError, match=rf"{where}: loss must not take key"):
         made(name, lambda logits, batch, key: 0.0)
     with pytest.raises(
         jf.ArgumentError, match=rf"{where}: loss must not be a partial of a jf\.regularized one"
@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused(name):
 def test_build_takes_its_randomness_by_name(name, source):
     with pytest.raises(
         jf.ArgumentError,
-        match=rf"{name}: build must name {source}, got \['width'\]. Write lambda {source}",
+        match=rf"{name}: build must take {source}, got \['width'\]. Write lambda {source}",
     ):
         getattr(tools, name)(lambda width: None, cross_entropy, DATA)
 
@@ -141,7 +141,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, name, module):
         made(name)
 
 
-def test_importing_the_door_imports_no_framework():
+def test_importing_the_package_imports_no_framework():
     program = (
         "import sys, jefficient as jf; jf.integrations.nnx_task; "
         "print({'flax', 'equinox'} & set(sys.modules))"

@@ -156,7 +156,14 @@ class SweepSpec:
             valid = stream.valid[0].source.batch(stream.evaluation_batch_size)
             evaluation_batch = EvaluationBatch(valid, whole)
         return StreamedProgram(
-            **{field.name: getattr(program, field.name) for field in dataclasses.fields(program)},
+            trial=program.trial,
+            score=program.score,
+            divergence_threshold=program.divergence_threshold,
+            keep=program.keep,
+            width=program.width,
+            step_metrics=program.step_metrics,
+            are_weights_finite=program.are_weights_finite,
+            has_convolution=program.has_convolution,
             accumulate=accumulate,
             accumulated=tuple(name for name in self.measured if name.startswith("valid_")),
             chunk=PrefetchChunk(examples, whole, whole),
