@@ -24,6 +24,8 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+LONGEST = {"test_documents.py", "test_examples.py", "test_optax_suite.py"}
+
 
 def pytest_configure(config):
     """Share one compilation cache with processes that tests start; let Ctrl-C work as usual."""
@@ -35,10 +37,15 @@ def pytest_configure(config):
         folder = tempfile.mkdtemp(prefix="jefficient-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ.update(
-            JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.3"
+            JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.05"
         )
         jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+def pytest_collection_modifyitems(items):
+    """Run the longest tests first: at the end no worker waits for another's."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
