@@ -1,9 +1,9 @@
-"""The article's own example: one linear unit on five points, first with Adam's default rate, then with a chosen one.
+"""One linear unit on five points, with Adam's default learning rate and with a chosen one.
 
     python examples/00_linear_regression.py
 
-With the default learning rate 0.001, a thousand epochs of Adam do not get there: the updates are
-too small. A sweep over the article's range of rates, 0.001 to 0.1, finds one that does.
+With the default learning rate 0.001, a thousand epochs of Adam do not converge: the updates are too
+small. A sweep over rates from 0.001 to 0.1 finds one that does.
 """
 
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ EPOCHS = 1000
 
 
 def init(key):
-    """A weight and a bias, both zero: with one linear unit there is no symmetry to break."""
+    """Start at zero: one linear unit has no symmetry to break."""
     del key
     return {"weight": jnp.zeros(1), "bias": jnp.zeros(())}
 
@@ -28,31 +28,30 @@ def predict(params, x):
 
 
 def loss(params, batch):
-    """Mean squared error."""
+    """Return the mean squared error."""
     x, y = batch
     return jnp.mean((predict(params, x) - y) ** 2)
 
 
 def train(learning_rates):
-    """One sweep; all five points are one batch, so an epoch is one update."""
+    """Sweep over the rates; all five points are one batch, so an epoch is one update."""
     return jf.sweep(
         jf.Task(init=init, loss=loss, data=(X, Y)),
         optimizer=jf.adam,
         space=jf.grid(learning_rate=learning_rates),
         epochs=EPOCHS,
         batch_size=len(X),
-        metric="train_loss",  # five points leave nothing to hold out
+        metric="train_loss",  # five points are too few for a validation set
         progress=False,
     )
 
 
 def report(title, result):
-    """Print the predictions of the best configuration, and return them."""
+    """Print and return the predictions of the best configuration."""
     best = result.best()
     predictions = predict(result.params(), NEW_X)
-    print(
-        f"{title}: learning rate {best.hyperparameters['learning_rate']:.3g}, train loss {best.score:.3g}"
-    )
+    rate = best.hyperparameters["learning_rate"]
+    print(f"{title}: learning rate {rate:.3g}, train loss {best.score:.3g}")
     for x, y in zip(NEW_X[:, 0], predictions, strict=True):
         print(f"  f({x:.0f}) = {y:.4f}   off by {abs(y - x):.4f}")
     return predictions
@@ -61,7 +60,8 @@ def report(title, result):
 def main():
     default = report("Adam's default rate", train([0.001]))
     print(
-        "  Each of Adam's updates is about as long as the rate: a thousand of them end before the weight gets to 1.\n"
+        "  Each of Adam's updates is about as long as the rate, so a thousand of them do not take "
+        "the weight to 1.\n"
     )
     chosen = report("The best of 21 rates", train(np.geomspace(0.001, 0.1, 21)))
     return default, chosen

@@ -1,9 +1,9 @@
-"""The main job: which peak learning rate for Adam under warmup-cosine, on 1 797 real images of digits?
+"""Which peak learning rate for Adam with warmup and cosine decay, on 1 797 images of digits?
 
     python examples/01_learning_rate_sweep.py [--output DIRECTORY]
 
 32 peak rates from 1e-4 to 1, three seeds each: 96 trainings in one compiled program. It prints the
-table, best first, and writes a picture (learning_rate_sweep.png) and the result
+table, best first, and writes a plot (learning_rate_sweep.png) and the result
 (learning_rate_sweep.nc), which `jefficient show` and `jefficient report` read, and xarray too.
 """
 
@@ -24,13 +24,12 @@ from sklearn.datasets import load_digits
 import jefficient as jf
 
 LAYERS = (64, 64, 64, 10)
-TWICE_GUESSING = 2 * np.log(
-    10
-)  # a training loss twice that of guessing among ten digits: the trial is lost
+TWICE_GUESSING = 2 * np.log(10)
+"""Training loss above which a trial has diverged: twice that of guessing among ten digits."""
 
 
 def init(key):
-    """An MLP with ReLU; He initialisation."""
+    """Initialise an MLP with ReLU as He et al. do."""
     keys = jax.random.split(key, len(LAYERS) - 1)
     return [
         {"w": jax.random.normal(k, (n, m)) * jnp.sqrt(2 / n), "b": jnp.zeros(m)}
@@ -45,24 +44,24 @@ def logits(params, x):
 
 
 def loss(params, batch):
-    """Mean cross-entropy."""
+    """Return the mean cross-entropy."""
     return optax.softmax_cross_entropy_with_integer_labels(
         logits(params, batch["x"]), batch["y"]
     ).mean()
 
 
 def accuracy(params, batch):
-    """Whether each digit is recognised, shape (n,)."""
+    """Return whether each digit is recognised, shape (n,)."""
     return logits(params, batch["x"]).argmax(-1) == batch["y"]
 
 
 def optimizer(peak_learning_rate, steps):
-    """Adam; the rate rises over the first tenth of the trial and falls in half a cosine after it."""
+    """Adam, whose rate rises over a tenth of the trial and then falls in half a cosine."""
     return jf.adam(jf.warmup_cosine_decay_schedule(0.0, peak_learning_rate, steps // 10, steps))
 
 
 def sweep(rates=32, seeds=3, epochs=20):
-    """32 rates, 3 seeds each, in one program."""
+    """Train 32 rates with 3 seeds each in one program."""
     x, y = load_digits(return_X_y=True)
     task = jf.Task(
         init=init,
@@ -83,8 +82,8 @@ def sweep(rates=32, seeds=3, epochs=20):
     )
 
 
-def picture(result, path):
-    """Validation loss and accuracy against the rate; the loss on a log axis."""
+def plot(result, path):
+    """Plot validation loss (on a log axis) and accuracy against the rate."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 7), sharex=True, layout="constrained")
     result.plot.values("peak_learning_rate", "valid_loss", ax=above).set(xlabel="", yscale="log")
     result.plot.values("peak_learning_rate", "valid_accuracy", ax=below)
@@ -101,20 +100,15 @@ def main(output=Path(".")):
     table = result.table()
     seeds = table["trials"].max()
     table["outcome"] = [f"{n} of {seeds} diverged" if n else "finished" for n in table["diverged"]]
-    shown = table[
-        ["peak_learning_rate", "valid_loss", "valid_loss_std", "valid_accuracy", "outcome"]
-    ]
-    print(
-        f"Means and standard deviation over {seeds} seeds (those that did not diverge), best first:"
-    )
-    print(shown.to_string(index=False, float_format="{:.4g}".format))
+    columns = ["peak_learning_rate", "valid_loss", "valid_loss_std", "valid_accuracy", "outcome"]
+    print(f"Means and standard deviations over {seeds} seeds, diverged ones left out, best first:")
+    print(table[columns].to_string(index=False, float_format="{:.4g}".format))
     print(f"\nBest: {result.best()}")
-    print(
-        f"{result.dataset['status'].size} trials of {int(result.dataset['step'].max())} updates in {seconds:.1f} s."
-    )
+    trials = result.dataset["status"].size
+    print(f"{trials} trials of {int(result.dataset['step'].max())} updates in {seconds:.1f} s.")
 
     output.mkdir(parents=True, exist_ok=True)
-    picture(result, output / "learning_rate_sweep.png")
+    plot(result, output / "learning_rate_sweep.png")
     result.save(output / "learning_rate_sweep.nc")
     print(f"Wrote {output / 'learning_rate_sweep.png'} and {output / 'learning_rate_sweep.nc'}.")
     return result
@@ -123,6 +117,6 @@ def main(output=Path(".")):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--output", type=Path, default=Path("."), help="where the picture and the result go"
+        "--output", type=Path, default=Path("."), help="where to write the plot and the result"
     )
     main(parser.parse_args().output)

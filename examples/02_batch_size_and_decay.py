@@ -1,12 +1,12 @@
-"""Which learning rate, batch size and L1 or L2 strength? Cross-validated on real data, stopped early, resumable.
+"""Which learning rate, batch size and L1 or L2 strength? Cross-validated and resumable.
 
     python examples/02_batch_size_and_decay.py [--directory DIRECTORY]
 
 569 tumours, 30 measurements each (scikit-learn's breast cancer data), an MLP with 16 hidden units.
 Learning rates from 0.001 to 0.1, batch sizes from 10 to 200, L1 and L2 penalties: 180
 configurations, each with 5 stratified folds and 3 seeds: 2 700 trainings in five compiled programs,
-one for each batch size. Successive halving stops what falls behind. Give it a directory, stop it
-with Ctrl-C or kill it, and run it again: it goes on from there.
+one for each batch size. Successive halving stops poor configurations early. Give it a directory,
+stop it with Ctrl-C or kill it, and run it again: it resumes.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def error(params, batch):
 
 
 def fit(data):
-    """Mean and standard deviation of each measurement, of a fold's training rows alone."""
+    """Return mean and standard deviation of each measurement over a fold's training examples."""
     x = np.asarray(data["x"])
     return {"mean": x.mean(axis=0), "std": x.std(axis=0)}
 
@@ -56,12 +56,12 @@ def standardise(fitted, batch):
 
 
 def weights_only(params):
-    """Biases are not penalised."""
+    """Mask the biases, which are not penalised."""
     return {name: name.startswith("w") for name in params}
 
 
 def optimizer(learning_rate, steps):
-    """Adam, its rate falling to zero over the trial's own length: small batches make more updates."""
+    """Adam, whose rate falls to zero over the trial: small batches make more updates."""
     return jf.adam(jf.cosine_decay_schedule(learning_rate, steps))
 
 
@@ -69,16 +69,14 @@ def main(directory):
     x, y = load_breast_cancer(return_X_y=True)
     task = jf.Task(
         init=init,
-        loss=jf.regularized(cross_entropy, mask=weights_only),  # asks for l1 and l2
+        loss=jf.regularized(cross_entropy, mask=weights_only),  # takes l1 and l2
         data={"x": x.astype(np.float32), "y": y.astype(np.float32)},
         metrics={"error": error},
         prepare=(fit, standardise),
     )
     penalties = jf.grid(l1=[0.0], l2=[0.0, 1e-3, 1e-2, 1e-1]) + jf.grid(l1=[1e-3, 1e-2], l2=[0.0])
-    space = (
-        jf.grid(learning_rate=np.geomspace(1e-3, 1e-1, 6), batch_size=[10, 25, 50, 100, 200])
-        * penalties
-    )
+    rates = np.geomspace(1e-3, 1e-1, 6)
+    space = jf.grid(learning_rate=rates, batch_size=[10, 25, 50, 100, 200]) * penalties
     settings = {
         "epochs": 12,
         "folds": StratifiedKFold(5, shuffle=True, random_state=0),
@@ -101,14 +99,11 @@ def main(directory):
     print(result.best())
     steps = int(result.dataset["steps_taken"].sum())
     whole = int((result.dataset["step"].max("evaluation") * 5 * 3).sum())
-    print(
-        f"{steps:,} of {whole:,} updates were made; lanes were busy {result.dataset.attrs['utilization']:.0%} of the time"
-    )
+    utilization = result.dataset.attrs["utilization"]
+    print(f"{steps:,} of {whole:,} updates were made; utilization of lanes: {utilization:.0%}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--directory", help="keep the sweep here, so that it can be stopped and resumed"
-    )
+    parser.add_argument("--directory", help="keep the sweep here, so that it can be resumed")
     main(parser.parse_args().directory)

@@ -1,10 +1,10 @@
-"""A convolutional network of flax (NNX) with batch-norm and dropout: which learning rate and dropout?
+"""A convolutional network of Flax NNX: which learning rate and dropout rate?
 
     python examples/04_flax_nnx.py
 
-1 797 real images of digits. Four learning rates and two dropout rates, two seeds each: 16 trainings
-in two compiled programs, one for each dropout rate, on which flax branches. The winner is put back
-into its module and predicts.
+1 797 images of digits; the network has batch-norm and dropout. Four learning rates and two dropout
+rates, two seeds each: 16 trainings in two compiled programs, one for each dropout rate, on which
+flax branches. The best weights are put back into a module, which predicts.
 """
 
 import numpy as np
@@ -50,19 +50,15 @@ def main():
     )
     space = jf.grid(learning_rate=np.geomspace(3e-3, 1e-1, 4), dropout=jf.static([0.0, 0.5]))
     result = jf.sweep(task, jf.adam, space, epochs=4, batch_size=64, seeds=2)
-    print(
-        result.table()[
-            ["learning_rate", "dropout", "valid_loss", "valid_loss_std", "valid_accuracy"]
-        ].to_string()
-    )
+    columns = ["learning_rate", "dropout", "valid_loss", "valid_loss_std", "valid_accuracy"]
+    print(result.table()[columns].to_string())
     best = result.best()
     print(best)
 
     model = jf.integrations.nnx_model(Net, result.params(), best.hyperparameters)
     share = (model(x_test).argmax(-1) == y_test).mean()
-    print(
-        f"test accuracy {share:.4f} by the module, {float(result.test['test_accuracy'][0, 0]):.4f} by the sweep"
-    )
+    in_sweep = float(result.test["test_accuracy"][0, 0])
+    print(f"test accuracy {share:.4f} by the module, {in_sweep:.4f} by the sweep")
 
 
 if __name__ == "__main__":

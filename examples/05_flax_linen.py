@@ -1,10 +1,11 @@
-"""An MLP of flax (Linen) with batch-norm and dropout: which learning rate, width and decay?
+"""An MLP of Flax Linen with batch-norm and dropout: which learning rate, width and decay?
 
     python examples/05_flax_linen.py
 
 569 tumours, 30 measurements each (scikit-learn's breast cancer data), standardised within each of
-five folds. The module's field `width` is a static axis; weight decay is a traced one, and spares
-biases and batch-norm. The winner is trained on all rows, and its weights are used by the module.
+five folds. The module's field `width` is a static axis; weight decay is a traced one, and leaves
+out biases and batch-norm. The best configuration is trained on all examples, and its weights are
+used by the module.
 """
 
 import flax.linen as nn
@@ -77,9 +78,9 @@ def main():
 
     params, state = result.refit().params
     module = Net(width=best.hyperparameters["width"])
-    rows = standardise(fit(data), data)
-    logits = module.apply({"params": params, **state}, rows["x"], train=False)
-    print(f"trained on all rows, it is wrong for {np.mean(error(logits, data)):.1%} of them")
+    examples = standardise(fit(data), data)
+    logits = module.apply({"params": params, **state}, examples["x"], train=False)
+    print(f"trained on all examples, it is wrong for {np.mean(error(logits, data)):.1%} of them")
 
 
 if __name__ == "__main__":

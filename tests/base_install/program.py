@@ -1,4 +1,4 @@
-"""What runs where nothing optional is installed: transforms, sweeps, the command line; and what every extra says."""
+"""What runs in a base install: transforms, sweeps, the command line, the errors of extras."""
 
 import contextlib
 import importlib
@@ -13,27 +13,13 @@ import numpy as np
 
 import jefficient as jf
 
-OPTIONAL = [
-    *[
-        "matplotlib",
-        "jinja2",
-        "safetensors",
-        "cloudpickle",
-        "flax",
-        "equinox",
-        "optuna",
-        "chex",
-        "hypothesis",
-    ],
-    *["pytest", "sklearn", "playwright", "psycopg", "distributed", "mpi4py", "submitit", "mkdocs"],
-]
-OF_DEVELOPERS = {
-    "browser",
-    "postgres",
-    "clusters",
-    "docs",
-    "dev",
-}  # tools alone: no door of the package needs them
+OPTIONAL = (
+    *("matplotlib", "jinja2", "safetensors", "cloudpickle", "flax", "equinox", "optuna", "chex"),
+    *("hypothesis", "pytest", "sklearn", "playwright", "psycopg", "distributed", "mpi4py"),
+    *("submitit", "mkdocs"),
+)
+FOR_DEVELOPERS = {"browser", "postgres", "clusters", "docs", "dev"}
+"""Extras that no public function needs."""
 
 X = np.linspace(-1, 1, 40, dtype=np.float32)
 TASK = jf.Task(
@@ -54,7 +40,7 @@ def sweep(**changes):
 
 
 def transforms():
-    """A strategy of several transforms and a schedule, one and sixteen of it."""
+    """Train one and sixteen steps of several transforms and a schedule."""
 
     def strategy(peak):
         rate = jf.warmup_cosine_decay_schedule(0.0, peak, warmup_steps=5, decay_steps=50)
@@ -64,7 +50,8 @@ def transforms():
         return jnp.sum((params - batch) ** 2)
 
     step = jf.train_step(loss, strategy(0.3))
-    state, update = step.init(jnp.zeros(3)), jax.jit(step.update)
+    state = step.init(jnp.zeros(3))
+    update = jax.jit(step.update)
     for _ in range(50):
         state, metrics = update(state, jnp.ones(3))
     assert metrics["loss"] < 0.1, metrics
@@ -76,7 +63,7 @@ def transforms():
 
 
 def sweeps():
-    """A sweep with a bar of progress and a directory; its table, statistics, checks and file."""
+    """Run a sweep with a progress bar and a directory; read its table, checks and file."""
     result = sweep(directory="kept", stop=jf.successive_halving(eta=2, min_steps=20), progress=True)
     best = result.best()
     assert best.hyperparameters["learning_rate"] == 1e-1
@@ -105,15 +92,15 @@ def command(*arguments):
 
 
 def command_line():
-    """What reads a result needs nothing more."""
+    """Show a result."""
     sweep().save("result.nc")
     for arguments in (["info"], ["show", "result.nc"]):
         code, text = command(*arguments)
         assert code == 0, text
 
 
-def doors(result):
-    """For each extra, the calls that need it."""
+def calls_of(result):
+    """Return for each extra the calls that need it."""
 
     def plot(name, *arguments):
         return lambda: getattr(result.plot, name)(*arguments)
@@ -122,16 +109,16 @@ def doors(result):
         raise AssertionError("never called")
 
     about = {"loss": lambda logits, batch: logits.mean(), "data": {"x": X, "y": X}}
-    pictures = [
+    plots = [
         plot("values", "learning_rate"),
         plot("curves"),
         plot("heatmap", "learning_rate", "l2"),
         plot("spread"),
     ]
-    pictures += [plot("progress"), lambda: result.report("report.html")]
+    plots += [plot("progress"), lambda: result.report("report.html")]
     make = jf.integrations
     return {
-        "plot": [*pictures, by_command("report", "result.nc")],
+        "plot": [*plots, by_command("report", "result.nc")],
         "safetensors": [lambda: result.save_params("weights.safetensors")],
         "executors": [lambda: sweep(executor=ThreadPoolExecutor(1))],
         "flax": [
@@ -153,7 +140,7 @@ def doors(result):
 
 
 def by_command(*arguments):
-    """The command as a call: where it fails, what it printed is the error."""
+    """Make a call of a command, which raises what the command printed if it fails."""
 
     def call():
         code, text = command(*arguments)
@@ -165,20 +152,20 @@ def by_command(*arguments):
 
 
 def extras():
-    """Every extra has its doors, and each of them names it."""
+    """Check that every extra has calls, and that their errors name it."""
     result = sweep()
     result.save("result.nc")
-    found = doors(result)
+    found = calls_of(result)
     declared = set(importlib.metadata.metadata("jefficient").get_all("Provides-Extra") or ())
-    assert set(found) == declared - OF_DEVELOPERS, declared
+    assert set(found) == declared - FOR_DEVELOPERS, declared
     for extra, calls in found.items():
         for number, call in enumerate(calls):
             said = refused(call)
-            assert f"jefficient[{extra}]" in said, f"{extra}, door {number}: {said}"
+            assert f"jefficient[{extra}]" in said, f"{extra}, call {number}: {said}"
 
 
 def refused(call):
-    """The message of its JefficientError; any other error passes through."""
+    """Return the message of the call's JefficientError; other errors pass through."""
     try:
         call()
     except jf.JefficientError as error:
@@ -187,9 +174,8 @@ def refused(call):
 
 
 if __name__ == "__main__":
-    assert not [name for name in OPTIONAL if importlib.util.find_spec(name)], (
-        "this is no base install"
-    )
+    found = [name for name in OPTIONAL if importlib.util.find_spec(name)]
+    assert not found, f"this is no base install: {found}"
     for part in (transforms, sweeps, command_line, extras):
         part()
         print(f"{part.__name__}: done")

@@ -1,4 +1,4 @@
-"""A clean environment with nothing but `pip install .`: it imports and sweeps, and what is optional is asked for."""
+"""An environment with `pip install .` alone imports and sweeps, and names missing extras."""
 
 import os
 import shutil
@@ -16,19 +16,19 @@ pytestmark = pytest.mark.base_install
 
 @pytest.fixture
 def python(tmp_path_factory):
-    """The interpreter of an environment that has jefficient and what it depends on; not this checkout."""
+    """The interpreter of an environment with jefficient and its dependencies alone."""
     folder = tmp_path_factory.mktemp("base")
-    kept = shutil.ignore_patterns(
+    ignored = shutil.ignore_patterns(
         "__pycache__", ".*", "tests", "docs", "site", "examples", "shared"
     )
-    source = shutil.copytree(ROOT, folder / "source", ignore=kept)
+    source = shutil.copytree(ROOT, folder / "source", ignore=ignored)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-compile", source], check=True)
     return python
 
 
-def test_it_does_with_the_base_install_alone(python, tmp_path):
+def test_the_base_install_is_enough(python, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [python, "-P", "-W", "error", PROGRAM]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

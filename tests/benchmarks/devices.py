@@ -1,4 +1,4 @@
-"""Two CPU devices, and two threads on one device, against one block on one device: microseconds for an update."""
+"""Microseconds for an update: one block, two threads on one device, two CPU devices."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ CASES = {"one block": (1, 1), "two threads": (1, 2), "two devices": (2, 1)}
 
 
 def report(names, repeats, is_quick):
-    """A line for each workload."""
+    """Print a line for each workload."""
     for name in names:
         trials, steps = SIZES[name]
         size = (str(trials), str(max(steps // 4, 10) if is_quick else steps))

@@ -1,8 +1,8 @@
-"""Cross-validated grids of the MLP 64-128-10 against scikit-learn's GridSearchCV, in a process of its own each.
+"""Cross-validated grids of the MLP 64-128-10 against scikit-learn's GridSearchCV.
 
-20 epochs of Adam on batches of 64, rates x L2 strengths x 5 folds. Wall times are those of the
-whole process: imports, compiling, training, the best configuration. `warm` has found its programs
-in jax's persistent cache.
+20 epochs of Adam on batches of 64, rates x L2 strengths x 5 folds. Each runs in a process of its
+own, whose wall time is measured: imports, compiling, training, the best configuration. `warm` finds
+its programs in jax's persistent cache.
 """
 
 import argparse
@@ -64,29 +64,27 @@ def scikit_learn(rates, strengths):
     os.environ["PYTHONWARNINGS"] = "ignore"
     x, y = load_digits(return_X_y=True)
     axes = grid(rates, strengths)
-    space = {
-        "learning_rate_init": axes["rate"].tolist(),
-        "alpha": (64 * axes["l2"]).tolist(),
-    }  # alpha / rows of a batch
+    # scikit-learn divides alpha by the batch size.
+    alphas = (64 * axes["l2"]).tolist()
+    space = {"learning_rate_init": axes["rate"].tolist(), "alpha": alphas}
     model = MLPClassifier(
         (128,), solver="adam", batch_size=64, max_iter=EPOCHS, early_stopping=False, random_state=0
     )
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    return float(
-        GridSearchCV(model, space, n_jobs=2, cv=folds, refit=False).fit(x / 16, y).best_score_
-    )
+    search = GridSearchCV(model, space, n_jobs=2, cv=folds, refit=False)
+    return float(search.fit(x / 16, y).best_score_)
 
 
 WAYS = {"lanes": lanes, "scikit-learn": scikit_learn}
 
 
 def report(names, repeats, is_quick):
-    """A table for each grid."""
+    """Print a table for each grid."""
     for name, (rates, strengths) in GRIDS.items():
         if is_quick and rates > 8:
             continue
-        size, ways = (str(rates), str(strengths)), ("scikit-learn", "lanes cold", "lanes warm")
-        runs = {way: [] for way in ways}
+        size = (str(rates), str(strengths))
+        runs = {way: [] for way in ("scikit-learn", "lanes cold", "lanes warm")}
         for _ in range(1 if rates > 8 else min(repeats, 3)):
             with tempfile.TemporaryDirectory() as cache:
                 runs["scikit-learn"].append(fresh(__file__, "scikit-learn", *size))
@@ -97,7 +95,8 @@ def report(names, repeats, is_quick):
         for way, seen in runs.items():
             wall = statistics.median(run["wall"] for run in seen)
             print(
-                f"  {way:<13} {wall:6.1f} s, {theirs / wall:5.1f} x as fast, best accuracy {seen[0]['best']:.4f}",
+                f"  {way:<13} {wall:6.1f} s, {theirs / wall:5.1f} x as fast, best accuracy "
+                f"{seen[0]['best']:.4f}",
                 flush=True,
             )
 

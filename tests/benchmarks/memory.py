@@ -1,4 +1,4 @@
-"""Does a sweep take the memory that `jf.plan` foretells?
+"""Does a sweep take the memory that `jf.plan` predicts?
 
     python tests/benchmarks/memory.py
 
@@ -27,7 +27,7 @@ from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.planning._timing import tried
 
 CASES = [(2048, 1), (2048, 4), (1024, 16), (4096, 1), (4096, 2)]
-"""Hidden units (two layers of them), lanes in a block."""
+"""Units of each of two hidden layers, lanes in a block."""
 
 
 def task(hidden):
@@ -49,13 +49,13 @@ def task(hidden):
 
 
 def resident():
-    """Bytes of this process that are in memory."""
+    """Return how many bytes of this process are in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
 
 def grown(hidden, width):
-    """(foretold, measured) bytes of one sweep."""
+    """Return (predicted, measured) bytes of one sweep."""
     settings = {
         "steps": 12,
         "eval_every": 3,
@@ -100,9 +100,10 @@ if __name__ == "__main__":
     for hidden, width in CASES:
         command = [sys.executable, __file__, "--one", str(hidden), str(width)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        foretold, measured = (x / 2**20 for x in json.loads(done.stdout.splitlines()[-1]))
+        predicted, measured = (x / 2**20 for x in json.loads(done.stdout.splitlines()[-1]))
         print(
-            f"64-{hidden}-{hidden}-1, width {width:>2}: {foretold:8,.0f} foretold, {measured:8,.0f} measured",
+            f"64-{hidden}-{hidden}-1, width {width:>2}: {predicted:8,.0f} predicted, "
+            f"{measured:8,.0f} measured",
             flush=True,
         )
         time.sleep(0.5)

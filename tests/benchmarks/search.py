@@ -1,4 +1,4 @@
-"""Trials until a score is reached: Optuna's TPE in batches against a random space, where the optimum is known.
+"""Trials until a known optimum is nearly reached: Optuna's TPE against a random space.
 
 The score is (log₁₀ rate + 2)² + (share - 0.3)², over rates of four decades and shares from 0 to 1.
 """
@@ -23,7 +23,7 @@ TRIAL = jf.Trial(
 
 
 def trials_until(target, space):
-    """How many trials it takes; one more than there are, where none gets there."""
+    """Return how many trials it takes, or one more than there are if none reaches it."""
     result = jf.sweep(TRIAL, space=space, steps=1, keep=None, progress=False)
     reached = np.flatnonzero(result.dataset["valid_loss"].values[:, 0, 0, -1] <= target)
     return int(reached[0]) + 1 if len(reached) else result.dataset.sizes["config"] + 1
@@ -33,7 +33,8 @@ def report(name, counts):
     """One line."""
     low, high = np.quantile(counts, [0.25, 0.75])
     print(
-        f"{name:<24} median {statistics.median(counts):6.1f} trials, quartiles {low:.0f} to {high:.0f}",
+        f"{name:<24} median {statistics.median(counts):6.1f} trials, "
+        f"quartiles {low:.0f} to {high:.0f}",
         flush=True,
     )
 

@@ -1,4 +1,6 @@
-"""Rows that are read while lanes train, against the same rows in memory: `python tests/benchmarks/sources.py`.
+"""Examples that are read while lanes train, against the same examples in memory.
+
+    python tests/benchmarks/sources.py
 
 A memmap that the page cache holds, and the same array in memory; sweeps of the same configurations
 in turn, warm (a first sweep of each compiles and is not counted), medians. What counts is
@@ -20,7 +22,7 @@ import jefficient as jf
 
 
 def task(data, widths):
-    """A network of these widths for classes."""
+    """Make a task of a network of these widths that classifies."""
 
     def init(key):
         keys = jax.random.split(key, len(widths) - 1)
@@ -90,7 +92,8 @@ def main():
                 f"{name} {x * 1e6:.2f} µs a lane-step" for name, x in per_step.items()
             )
             print(
-                f"{'-'.join(map(str, widths))}: {figures}; {100 * share:.0f} % of the speed in memory",
+                f"{'-'.join(map(str, widths))}: {figures}; "
+                f"{100 * share:.0f} % of the speed in memory",
                 flush=True,
             )
 

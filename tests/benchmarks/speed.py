@@ -2,7 +2,7 @@
 
 Every way trains with Adam on batches of one size, in an order made in advance for all but the
 lanes, and evaluates nothing:
-  lanes         jf.sweep in its steady state, looking at the training loss after every epoch
+  lanes         jf.sweep in its steady state, reading the training loss after every epoch
   loop          a Python loop over a jitted optax step, the rate an argument
   closed over   the same, the rate closed over: compiles for every trial, and that counts
   scan          one jitted scan a trial, a trial after the other
@@ -134,7 +134,7 @@ class Ways:
             return Cost.of(lambda: search.fit(x, y) and None, 2 * FEW * n_epochs * per_epoch)
 
     def _each(self, trial):
-        """When some trials are trained one after another."""
+        """Measure some trials that are trained one after another."""
         trained = lambda: [jax.block_until_ready(trial(rate)) for rate in self.rates[:FEW]]  # noqa: E731
         return Cost.of(trained, FEW * self.steps)
 
@@ -145,7 +145,7 @@ class Ways:
 
 
 def report(names, repeats, is_quick):
-    """A table for each workload."""
+    """Print a table for each workload."""
     print(machine())
     for name in names:
         ways = Ways(name, is_quick)
@@ -160,9 +160,11 @@ def report(names, repeats, is_quick):
         for way, cost in times.items():
             ratio = cost.wall / wall["lanes"]
             print(
-                f"  {way:<14} {cost.wall:10.1f} µs an update ({cost.cpu:10.1f} of CPU), {ratio:7.2f} x the lanes"
+                f"  {way:<14} {cost.wall:10.1f} µs an update ({cost.cpu:10.1f} of CPU), "
+                f"{ratio:7.2f} x the lanes"
             )
         print(
-            f"  lanes have {wall[best] / wall['lanes']:.2f} x the speed of the best of the others ({best})",
+            f"  lanes have {wall[best] / wall['lanes']:.2f} x the speed of the best of the others "
+            f"({best})",
             flush=True,
         )

@@ -1,7 +1,7 @@
-"""How soon lanes train: a fresh process, from import to the first trained segment of the 64-128-10 sweep.
+"""How soon lanes train: from import to the first trained segment of the 64-128-10 sweep.
 
-Cold against twice the time that compiling a scan of a jitted train step takes on one device; warm
-with jax's persistent cache.
+In a fresh process: cold against twice the time that compiling a scan of a jitted train step takes on
+one device; warm with jax's persistent cache.
 """
 
 import argparse
@@ -14,7 +14,7 @@ BEGUN = time.perf_counter()
 
 
 def report(names, repeats, is_quick):
-    """One line."""
+    """Print the medians."""
     from timing import fresh, machine
 
     runs = {"cold": [], "warm": [], "scan": []}

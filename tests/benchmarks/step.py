@@ -22,7 +22,7 @@ import optax
 
 import jefficient as jf
 
-RATE, MOMENTUM, BOUND = 1e-3, 0.9, 1.0
+RATE, MOMENTUM, MAX_NORM = 1e-3, 0.9, 1.0
 
 OPTIMIZERS = {
     "sgd": lambda lib: lib.sgd(RATE),
@@ -31,13 +31,13 @@ OPTIMIZERS = {
     "adam": lambda lib: lib.adam(RATE),
     "nadam": lambda lib: lib.adam(RATE, nesterov=True),
     "adamw": lambda lib: lib.adamw(RATE),
-    "clip+adam": lambda lib: lib.chain(lib.clip_by_global_norm(BOUND), lib.adam(RATE)),
+    "clip+adam": lambda lib: lib.chain(lib.clip_by_global_norm(MAX_NORM), lib.adam(RATE)),
     "flat adam": lambda lib: optax.flatten(lib.adam(RATE)),
 }
 
 
 class Shape(NamedTuple):
-    """A tree of `leaves` leaves of `size` numbers, and how many updates make one sample."""
+    """A tree of `leaves` leaves of `size` numbers, and the number of updates in a sample."""
 
     leaves: int
     size: int
@@ -94,13 +94,13 @@ class Contestant:
         )
 
     def compile(self) -> float:
-        """Seconds to trace, lower and compile a new function."""
+        """Return the seconds to trace, lower and compile a new function."""
         program, begun = self.program(), time.perf_counter()
         program.lower(*self.carry, self.gradients).compile()
         return time.perf_counter() - begun
 
     def sample(self) -> float:
-        """Microseconds for an update."""
+        """Return the microseconds for an update."""
         begun = time.perf_counter()
         for _ in range(self.calls):
             self.carry = self.run(*self.carry, self.gradients)
@@ -111,7 +111,7 @@ class Contestant:
 def by_turns(
     measures: list[Callable[[], float]], repeats: int
 ) -> tuple[float, float, float, float]:
-    """Medians of two measures taken in turns, median of their ratios, half the ratios' interquartile range."""
+    """Take two measures in turns: return their medians, and median and spread of the ratios."""
     for measure in measures:
         measure()
     samples = [[measure() for measure in measures] for _ in range(repeats)]
@@ -129,7 +129,8 @@ def row(optimizer: str, tree: str, way: str, repeats: int) -> str:
     theirs, ours, ratio, noise = by_turns([c.compile for c in pair], repeats)
     compiling = f"{theirs:7.3f} {ours:7.3f} {ratio:6.2f} ±{noise:4.2f}"
     theirs, ours, ratio, noise = by_turns([c.sample for c in pair], 4 * repeats)
-    return f"{optimizer:<10} {tree:<5} {way:<6} {compiling} {theirs:9.1f} {ours:9.1f} {ratio:6.2f} ±{noise:4.2f}"
+    running = f"{theirs:9.1f} {ours:9.1f} {ratio:6.2f} ±{noise:4.2f}"
+    return f"{optimizer:<10} {tree:<5} {way:<6} {compiling} {running}"
 
 
 def names(choices: dict, text: str) -> list[str]:
@@ -152,13 +153,16 @@ if __name__ == "__main__":
     )
     arguments = parser.parse_args()
     print(
-        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, optax {optax.__version__}, jefficient/optax"
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, optax {optax.__version__}, "
+        f"jefficient/optax"
     )
     print(
-        f"{'':<23} {'compile s':>15} {'ratio':>6} {'noise':>5} {'µs an update':>19} {'ratio':>6} {'noise':>5}"
+        f"{'':<23} {'compile s':>15} {'ratio':>6} {'noise':>5} "
+        f"{'µs an update':>19} {'ratio':>6} {'noise':>5}"
     )
     print(
-        f"{'optimizer':<10} {'tree':<5} {'way':<6} {'optax':>7} {'jf':>7} {'':>12} {'optax':>9} {'jf':>9}"
+        f"{'optimizer':<10} {'tree':<5} {'way':<6} {'optax':>7} {'jf':>7} "
+        f"{'':>12} {'optax':>9} {'jf':>9}"
     )
     for optimizer in names(OPTIMIZERS, arguments.optimizers):
         for tree in names(TREES, arguments.trees):

@@ -22,8 +22,9 @@ from jefficient.sweeps.planning._spec import prepare
 
 
 class Cost(NamedTuple):
-    """Microseconds for one trial's update: on the clock, and of all cores together (which a busy machine lengthens
-    less; processes of their own are left out).
+    """Microseconds for one trial's update: wall time, and CPU time of all cores together.
+
+    A busy machine lengthens CPU time less. Other processes are not counted.
     """
 
     wall: float
@@ -31,7 +32,7 @@ class Cost(NamedTuple):
 
     @classmethod
     def of(cls, function: Callable, updates: int) -> "Cost":
-        """Of a call that makes so many updates; its arrays are awaited."""
+        """Measure a call that makes so many updates, waiting for its arrays."""
         wall, cpu = time.perf_counter(), time.process_time()
         jax.block_until_ready(function())
         return cls(
@@ -41,24 +42,25 @@ class Cost(NamedTuple):
 
 
 def by_turns(measures: dict[str, Callable[[], Cost]], repeats: int) -> dict[str, Cost]:
-    """Medians of measures that take turns, so that a busy machine slows them alike."""
+    """Return medians of measures that take turns, so that a busy machine slows them alike."""
     samples = [{name: measure() for name, measure in measures.items()} for _ in range(repeats)]
     return {name: median([sample[name] for sample in samples]) for name in measures}
 
 
 def median(costs: list[Cost]) -> Cost:
-    """Of walls and of CPU times."""
+    """Return the medians of wall and CPU times."""
     return Cost(*(statistics.median(x) for x in zip(*costs, strict=True)))
 
 
 def machine() -> str:
-    """Where and how busy."""
+    """Describe the machine and its load."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
-    return f"{jax.devices()[0].device_kind} x {jax.local_device_count()}, jax {jax.__version__}, load average {load}"
+    devices = f"{jax.devices()[0].device_kind} x {jax.local_device_count()}"
+    return f"{devices}, jax {jax.__version__}, load average {load}"
 
 
 def fresh(script: str, *arguments: str) -> dict:
-    """Run a script of this folder in a process of its own: what it prints last, read as JSON, and its wall time."""
+    """Run a script in a fresh process; return its wall time and its last line, read as JSON."""
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, script, *arguments], check=True, capture_output=True, text=True
@@ -68,13 +70,14 @@ def fresh(script: str, *arguments: str) -> dict:
 
 
 def rates(trials: int) -> np.ndarray:
-    """So many different learning rates, none of which diverges."""
+    """Return different learning rates, none of which diverges."""
     return np.geomspace(1e-4, 1e-3, trials).astype(np.float32)
 
 
 class Lanes:
-    """A sweep over rates that evaluates nothing but the training loss, at its default evaluations; by the engine's own plan,
-    or with so many blocks on each device, so wide.
+    """A sweep over rates with the training loss alone.
+
+    By the engine's own plan, or with so many blocks on each device, or so wide.
     """
 
     def __init__(
@@ -96,7 +99,10 @@ class Lanes:
             self.plan = self.plan.with_widths([width])
 
     def run(self) -> list[tuple[float, float, int]]:
-        """Sweep: clock, CPU time and lane-steps done, after each segment; so the first are after compiling."""
+        """Sweep; return wall time, CPU time and lane-steps after each segment.
+
+        The first are taken after compiling.
+        """
         times = []
 
         def report(progress):
@@ -107,11 +113,11 @@ class Lanes:
         return times
 
     def cost(self) -> Cost:
-        """Of the steady state."""
+        """Return the cost in the steady state."""
         (wall, cpu, before), *_, (wall_end, cpu_end, after) = self.run()
         return Cost(*(1e6 * x / (after - before) for x in (wall_end - wall, cpu_end - cpu)))
 
 
 def epochs(workload, count: float) -> int:
-    """Updates in so many epochs."""
+    """Return the number of updates in so many epochs."""
     return math.ceil(count * workload.task.size / workload.batch_size)

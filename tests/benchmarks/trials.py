@@ -1,13 +1,13 @@
-"""What many trials cost beside their training: each stage of a sweep of tiny trials, by the number of configurations.
+"""What many trials cost beside their training, by stage of the sweep and number of trials.
 
-    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol] [--evaluations 4]
-    [--seeds 1]
-        [--width 1024] [--keep last] [--stop halving] [--profile prepare]
+    python tests/benchmarks/trials.py [--trials 1000 10000 100000] [--space sobol]
+        [--evaluations 4] [--seeds 1] [--width 1024] [--keep last] [--stop halving]
+        [--profile prepare]
 
-Every number of trials in a process of its own. CPU seconds of all threads, of them those of the
-host's own thread (what is not is compiling and training); how far memory has grown at its peak so
-far; and what is left per trial. CPU time is lengthened less than wall time by whatever else runs,
-so growth from line to line says what is linear.
+Every number of trials runs in a process of its own. The columns are CPU seconds of all threads;
+those of the host's thread, without compiling and training; CPU time per trial; wall time; and how
+far memory has grown at its peak so far. Other processes lengthen CPU time less than wall time, so
+compare it from line to line to see what is linear.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from jefficient.sweeps.planning._spec import prepare
 
 ROWS, FEATURES, STEPS = 64, 8, 16
 PARTS = 8
-"""Into which the dataset is cut, to be put together again."""
+"""Into which the dataset is split, to be concatenated again."""
 
 SPACES = {
     "sobol": lambda n: jf.sobol(
@@ -63,7 +63,7 @@ RULES = {
 
 
 def task():
-    """A line through noise: eight weights."""
+    """Make a task of a linear regression with eight weights."""
     x = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(np.float32)
     return jf.Task(
         init=lambda key: jax.random.normal(key, (FEATURES,)),
@@ -79,10 +79,11 @@ def optimizer(learning_rate, l2):
 
 
 class Stages:
-    """Costs of stages, one after another."""
+    """Costs of the stages of a sweep."""
 
     def __init__(self, profiled):
-        self.costs, self._profiled = {}, profiled
+        self.costs = {}
+        self._profiled = profiled
 
     @contextlib.contextmanager
     def __call__(self, name):
@@ -102,7 +103,7 @@ class Stages:
 
 
 def measured(n, given):
-    """Every stage of one sweep, in this process."""
+    """Measure every stage of one sweep in this process."""
     warnings.simplefilter("ignore")
     settings = {
         "steps": STEPS,
@@ -112,9 +113,8 @@ def measured(n, given):
         "keep": given.keep,
         "stop": RULES[given.stop],
     }
-    jf.sweep(
-        task(), optimizer, SPACES[given.space](40), **settings, progress=False
-    )  # what is imported and compiled once
+    # Whatever is imported and compiled once is not measured.
+    jf.sweep(task(), optimizer, SPACES[given.space](40), **settings, progress=False)
     stage = Stages(given.profile)
     configs = n // given.seeds
     with stage("start"):
@@ -195,8 +195,8 @@ def measured(n, given):
     return {"configs": configs, **sizes, "stages": stage.costs}
 
 
-def shown(n, found):
-    """A table of one sweep."""
+def print_table(n, found):
+    """Print a table of one sweep."""
     print(
         f"\n{n:,} trials of {found['configs']:,} configurations, blocks of {found['width']} lanes, "
         f"{found['segments']:,} segments; {machine()}"
@@ -205,12 +205,14 @@ def shown(n, found):
         print(f"  {name}: {found[name] / 2**20:,.1f} MiB, {found[name] / n:,.0f} bytes a trial")
     first = found["stages"].pop("start")["peak"]
     print(
-        f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}{'peak + MiB':>12}"
+        f"  {'stage':<16}{'CPU s':>10}{'of the host':>13}{'µs a trial':>12}{'wall s':>9}"
+        f"{'peak + MiB':>12}"
     )
     for name, x in found["stages"].items():
         grown = (x["peak"] - first) / 2**20
         print(
-            f"  {name:<16}{x['cpu']:>10.3f}{x['host']:>13.3f}{1e6 * x['cpu'] / n:>12.1f}{x['wall']:>9.2f}{grown:>12.1f}"
+            f"  {name:<16}{x['cpu']:>10.3f}{x['host']:>13.3f}{1e6 * x['cpu'] / n:>12.1f}"
+            f"{x['wall']:>9.2f}{grown:>12.1f}"
         )
     run = found["stages"]["run"]
     print(f"  the host spends {1e3 * run['host'] / found['segments']:.3f} ms a segment", flush=True)
@@ -244,4 +246,4 @@ if __name__ == "__main__":
     for n in given.trials:
         command = [sys.executable, __file__, *own, "--trials", str(n)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        shown(n, json.loads(done.stdout.splitlines()[-1]))
+        print_table(n, json.loads(done.stdout.splitlines()[-1]))

@@ -1,7 +1,7 @@
 """How wide should blocks of very many small trials be here? Seconds of whole sweeps, by width.
 
-    python tests/benchmarks/wide.py [--workloads logistic,softmax] [--trials 1000] [--widths
-    8,16,32,64] [--stop]
+    python tests/benchmarks/wide.py [--workloads logistic,softmax] [--trials 1000]
+        [--widths 8,16,32,64] [--stop]
 
 300 updates of Adam, 50 evaluations, from the call to the result; programs come from jax's
 persistent cache. All widths take turns; medians over rounds. With --stop trials are stopped by
@@ -54,7 +54,8 @@ def table(name, trials, widths, rounds, stop):
     print(f"{name}, {trials:,} trials, the rule's width is {plan.programs[0].width}; {machine()}")
     for width in widths:
         print(
-            f"  width {width:>3}: {statistics.median(times[width]):6.2f} s, busy {utilization[width]:.2f}",
+            f"  width {width:>3}: {statistics.median(times[width]):6.2f} s, "
+            f"utilization {utilization[width]:.2f}",
             flush=True,
         )
 

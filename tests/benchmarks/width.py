@@ -1,11 +1,11 @@
 """How wide should a block of lanes be here? Microseconds for one trial's update, by width.
 
-    python tests/benchmarks/width.py [--workloads mlp-128,cnn] [--widths 1,2,4,8,16,32] [--rounds 7]
-    [--seconds 0.3]
+    python tests/benchmarks/width.py [--workloads mlp-128,cnn] [--widths 1,2,4,8,16,32]
+        [--rounds 7] [--seconds 0.3]
 
-The engine's own program (per-lane batches, freezing and sums included), one block alone and two
-side by side in two threads. All widths take turns, a segment each, so that a busy machine slows
-them alike. Medians over rounds and, in brackets, the least.
+The engine's own program (batches per lane, freezing and metric accumulators included), one block
+alone and two side by side in two threads. All widths take turns, a segment each, so that a busy
+machine slows them alike. Medians over rounds and, in brackets, the least.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FOREVER = 2**30  # updates of a trial
 
 
 class Program:
-    """The engine's program for a workload at one width, and how many updates make a segment of some seconds."""
+    """The engine's program for a workload at one width, and the updates in some seconds."""
 
     def __init__(self, workload, width, seconds):
         settings = Settings(
@@ -101,7 +101,8 @@ def table(name, widths, rounds, seconds):
     for program in programs:
         one, two = (f"{statistics.median(t):8.1f} ({min(t):8.1f})" for t in times[program.width])
         print(
-            f"  width {program.width:>3}: {one} one block, {two} two blocks; compiled in {program.compiling:.1f} s"
+            f"  width {program.width:>3}: {one} one block, {two} two blocks; "
+            f"compiled in {program.compiling:.1f} s"
         )
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"  load average {load}", flush=True)
@@ -115,7 +116,8 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.3, help="of a segment, roughly")
     arguments = parser.parse_args()
     print(
-        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, µs for a lane's update, median (least)",
+        f"{jax.devices()[0].device_kind}, jax {jax.__version__}, "
+        f"µs for a lane's update, median (least)",
         flush=True,
     )
     for workload in arguments.workloads.split(","):

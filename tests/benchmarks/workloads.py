@@ -1,6 +1,6 @@
-"""What the benchmarks train: a line; on scikit-learn's sets linear models, MLPs and a CNN; a transformer on text.
+"""What the benchmarks train: linear models, MLPs, a CNN and a transformer.
 
-The text is what ships with Python.
+Data are scikit-learn's, and for the transformer the text of Python's `help()`.
 """
 
 import functools
@@ -20,7 +20,7 @@ CONTEXT, MODEL, HEADS, LAYERS = 64, 64, 4, 2
 
 
 class Workload(NamedTuple):
-    """A task; the optimizer, a function of `learning_rate`; rows in a batch."""
+    """A task; the optimizer, a function of `learning_rate`; the batch size."""
 
     task: jf.Task
     optimizer: Callable
@@ -32,7 +32,7 @@ def cross_entropy(logits, labels):
 
 
 def he_normal(key, *shape):
-    """Normal with variance 2 / fan-in, all axes but the last being fan-in."""
+    """Draw normally with variance 2 / fan-in, all axes but the last being fan-in."""
     return jax.random.normal(key, shape) * (2 / np.prod(shape[:-1])) ** 0.5
 
 
@@ -107,7 +107,7 @@ def mlp(hidden):
 
 
 def cnn():
-    """Two 3 x 3 convolutions of 16 and 32 channels, each with ReLU and 2 x 2 max pooling, then a dense layer."""
+    """Two 3 x 3 convolutions of 16 and 32 channels with ReLU and 2 x 2 max pooling, one layer."""
 
     def init(key):
         keys = jax.random.split(key, 3)
@@ -137,17 +137,17 @@ def cnn():
 
 @functools.cache
 def text():
-    """Windows of the text of Python's `help()` as character numbers, (rows, CONTEXT + 1), and how many characters."""
+    """Return the text as characters' numbers, (n, CONTEXT + 1), and how many characters."""
     characters, numbers = np.unique(
         list("\n".join(pydoc_data.topics.topics.values())), return_inverse=True
     )
-    rows = len(numbers) // (CONTEXT + 1)
-    return numbers[: rows * (CONTEXT + 1)].reshape(rows, -1).astype(np.int32), len(characters)
+    n = len(numbers) // (CONTEXT + 1)
+    return numbers[: n * (CONTEXT + 1)].reshape(n, -1).astype(np.int32), len(characters)
 
 
 def transformer():
-    """Predict the next character: two pre-norm blocks, causal attention, no biases, tied embeddings."""
-    rows, characters = text()
+    """Next character: two pre-norm blocks, causal attention, no biases, tied embeddings."""
+    windows, characters = text()
     mask = np.tril(np.ones((CONTEXT, CONTEXT), bool))
 
     def init(key):
@@ -180,7 +180,7 @@ def transformer():
             x = x + jax.nn.gelu(jax.nn.standardize(x) @ layer["up"]) @ layer["down"]
         return cross_entropy(jax.nn.standardize(x) @ params["embedding"].T, batch[:, 1:])
 
-    return Workload(jf.Task(init, loss, rows), jf.adam, 16)
+    return Workload(jf.Task(init, loss, windows), jf.adam, 16)
 
 
 WORKLOADS = {
