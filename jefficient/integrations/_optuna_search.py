@@ -16,7 +16,8 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from .._core.errors import ArgumentError, JefficientWarning
+from .._core.errors import ArgumentError
+from .._core.warn import warn
 from ..results import Status, at_evaluations, counted_evaluations, status_of
 from ..spaces import Choice, LogUniform, Range, Space, from_points, static_combinations
 from ..sweeps import Goal, Search
@@ -211,12 +212,10 @@ class OptunaSearch(Search):
         self._asked = []
         self._end_batch()
         if self._is_exhausted and not was_exhausted and (told := self._told()) < self._n:
-            warnings.warn(
+            warn(
                 f"jf.optuna: n trials were to come, got n={self._n} and a "
                 f"{type(self.study.sampler).__name__} that has nothing more to propose after "
-                f"{told}. The search ends.",
-                JefficientWarning,
-                stacklevel=2,
+                f"{told}. The search ends."
             )
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from .._core.errors import ArgumentError, JefficientError, JefficientWarning
+from .._core.errors import ArgumentError, JefficientError
+from .._core.warn import warn
 from ._dataset import EXAMPLES, hyperparameters, measured
 from ._replay import Replay, Trainer
 from ._weights import Weights
@@ -39,11 +39,9 @@ def joined(first: Content, second: Content) -> Content:
     known = set(one["hash"].values.tolist())
     is_new = np.array([x not in known for x in two["hash"].values])
     if not is_new.all():
-        warnings.warn(
+        warn(
             f"{WHERE}: {(~is_new).sum()} of {len(is_new)} configurations of the second are in the "
-            "first already, whose numbers are taken.",
-            JefficientWarning,
-            stacklevel=3,
+            "first already, whose numbers are taken."
         )
 
     new_of = {int(old): one.sizes["config"] + i for i, old in enumerate(np.flatnonzero(is_new))}

@@ -1,7 +1,6 @@
 """Weights as arrays that netCDF can hold, and back; and as safetensors."""
 
 import json
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import ml_dtypes  # noqa: F401  (NumPy knows bfloat16 by name through it)
 import numpy as np
 import xarray as xr
 
-from .._core.errors import JefficientError, JefficientWarning
+from .._core.errors import JefficientError
 from .._core.files import write_whole
 from .._core.typing import Tree
+from .._core.warn import warn
 from ._dataset import TRIAL
 
 _NETCDF = frozenset(map(np.dtype, ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
@@ -109,11 +109,9 @@ def to_weights(
         columns = [_leaves(dataset[f"leaf{i}"]) for i in range(len(dataset.data_vars))]
         described = json.loads(dataset.attrs["structure"])
         if template is None and _has_class(described):
-            warnings.warn(
+            warn(
                 f"{where}: the weights are in trees of classes, which a file does not describe: "
-                "they are left out. jf.load(path, task=…) gives them back.",
-                JefficientWarning,
-                stacklevel=4,
+                "they are left out. jf.load(path, task=…) gives them back."
             )
             continue
         trials = zip(*(dataset[name].values.tolist() for name in TRIAL), strict=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import keyword
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from .._core import numerics
 from .._core.checks import is_number
-from .._core.errors import ArgumentError, JefficientWarning
+from .._core.errors import ArgumentError
+from .._core.warn import warn
 from ._axis import Axis
 from ._identity import hashes_of
 
@@ -246,11 +246,9 @@ def merged(where: str, axes: Mapping[str, Axis], floats: frozenset[str] = frozen
     repeated = np.delete(indices, first)
     if len(repeated) > 0:
         example = {name: space.labels(name)[repeated[0]] for name in space.names}
-        warnings.warn(
+        warn(
             f"{where}: every configuration comes once, got {len(repeated)} of {len(indices)} again"
-            f", first {example}. They are merged: {len(space)} are left.",
-            JefficientWarning,
-            stacklevel=3,
+            f", first {example}. They are merged: {len(space)} are left."
         )
     return space
 

@@ -1,7 +1,7 @@
 """How soon lanes train: from import to the first trained segment of the 64-128-10 sweep.
 
-In a fresh process: cold against twice the time that compiling a scan of a jitted train step takes on
-one device; warm with jax's persistent cache.
+In a fresh process: cold against twice the time that compiling a scan of a jitted train step takes
+on one device; warm with jax's persistent cache.
 """
 
 import argparse
