@@ -20,10 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-os.sched_setaffinity(
-    0, {min(os.sched_getaffinity(0))}
-)  # one block at a time, so that widths are the same everywhere
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # what is compiled is not digested
+if __name__ == "__main__":  # before jax starts
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one block at a time: equal widths
+    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # what is compiled is not read
 
 import jax
 import jax.numpy as jnp

@@ -49,7 +49,7 @@ class Retrainer:
 
     def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
         """Train a configuration on all examples; see `Result.refit`."""
-        problem = self.spec.problem
+        task, optimizer = self.spec.problem.with_all_examples()
         group = self.spec.groups[self.spec.find(config)[0]]
         space = self.spec.space.subset([config])
         settings = dataclasses.replace(
@@ -64,7 +64,6 @@ class Retrainer:
             keep="last",
             keep_configs=1,
         )
-        task, optimizer = problem.with_all_examples()
         whole = prepare(task, optimizer, space, settings)
         (group,) = whole.groups
         share = _share_trained(dataset, config)
