@@ -1,8 +1,8 @@
 """Strict dtype promotion; warnings are errors (pyproject.toml); a run compiles programs once.
 
 Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
-simplifies as it always does, LLVM hardly at all. `XLA_FLAGS= python -m pytest` compiles them as
-users do.
+simplifies as it always does, LLVM hardly at all. Pages and examples train for long, so theirs are
+compiled with some. `XLA_FLAGS= python -m pytest` compiles them as users do.
 """
 
 import os
