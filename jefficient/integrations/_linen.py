@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.typing import Tree
-from ..sweeps import Task
+from ..sweeps import Metric, Task
 from ._model import Model, flags, import_optional, names_of, reader, task_of
 
 WHERE = "jf.integrations.linen_task"
@@ -19,7 +19,7 @@ def linen_task(
     data: Tree,
     *,
     inputs: Hashable | Callable[[Tree], Any] = "x",
-    metrics: Mapping[str, Callable[..., jax.Array]] | None = None,
+    metrics: Mapping[str, Callable[..., jax.Array] | Metric] | None = None,
     validation: Tree | float | None = None,
     test: Tree | None = None,
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
@@ -42,7 +42,8 @@ def linen_task(
         data: the training examples, as in `jf.Task`.
         inputs: the key of the batch's entry that the module gets, or ``batch -> array``, or
             ``batch -> tuple`` of the module's arguments.
-        metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, as in `jf.Task`.
+        metrics: name to ``(outputs, batch, …) -> (n,)`` or ``-> scalar``, or a `jf.Metric` whose
+            `predict` is ``(outputs, batch, …) -> (n, …)``, as in `jf.Task`.
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
         prepare: as in `jf.Task`. Its `fit` is called once more, on all of `data`, to learn the

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from .._core import signatures
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from .._core.typing import Tree
-from ..sweeps import Task
+from ..sweeps import Metric, Task
 from ..training import regularized
 
 Names: TypeAlias = Mapping[str, bool]
@@ -47,7 +47,7 @@ def task_of(
     loss: Callable[..., jax.Array],
     data: Tree,
     inputs: Hashable | Callable[[Tree], Any],
-    metrics: Mapping[str, Callable[..., jax.Array]] | None,
+    metrics: Mapping[str, Callable[..., Any] | Metric] | None,
     **others: Any,
 ) -> Task:
     """Make the task; `others` are further arguments of `Task`."""
@@ -64,14 +64,18 @@ def task_of(
     def loss_of_weights(function: Callable[..., jax.Array]) -> Callable[..., Any]:
         return _of_weights(model, read, "loss", function, has_key=True)
 
+    def metric_of_weights(name: str, metric: Callable[..., Any] | Metric) -> Any:
+        called = f"metrics[{name!r}]"
+        if not isinstance(metric, Metric):
+            return _of_weights(model, read, called, metric, has_key=False)
+        predict = _of_weights(model, read, f"{called}.predict", metric.predict, has_key=False)
+        return dataclasses.replace(metric, predict=predict)
+
     return Task(
         init=_with_signature(init, ("key",), [model.names]),
         loss=_loss(where, loss, loss_of_weights),
         data=data,
-        metrics={
-            name: _of_weights(model, read, f"metrics[{name!r}]", function, has_key=False)
-            for name, function in metrics.items()
-        },
+        metrics={name: metric_of_weights(name, metric) for name, metric in metrics.items()},
         model_state=True,
         **others,
     )

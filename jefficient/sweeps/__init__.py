@@ -9,5 +9,7 @@ from .stopping import Observation as Observation
 from .stopping import StopRule as StopRule
 from .stopping import median_stop as median_stop
 from .stopping import successive_halving as successive_halving
+from .tasks import Metric as Metric
 from .tasks import Task as Task
 from .tasks import Trial as Trial
+from .tasks import host_metric as host_metric

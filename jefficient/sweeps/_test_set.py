@@ -9,7 +9,7 @@ from .._core.errors import JefficientError
 from .._core.typing import Tree
 from ..results import Result
 from .planning import SweepSpec
-from .tasks import count_examples
+from .tasks import Sums
 
 
 def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
@@ -27,24 +27,41 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
     hyperparameters = {**group.static, **numbers}
 
     @jax.jit
-    def means_of(weights: Tree, batch: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
-        return problem.test_means(weights, batch, data, fold, hyperparameters)
+    def of_batch(weights: Tree, batch: Tree, data: Tree, fold: jax.Array) -> tuple[Tree, Tree]:
+        return problem.test_batch(weights, batch, data, fold, hyperparameters)
 
     shape = group.seeds, group.folds
     trained = {trial: result.weights[config, *trial] for trial in np.ndindex(shape)}
-    means: dict[str, np.ndarray] = {}
-    seen = 0
+    sums: dict[tuple[int, int], list[dict[str, Sums]]] = {trial: [] for trial in trained}
+    predictions: dict[tuple[int, int], list[Tree]] = {trial: [] for trial in trained}
     for batch in problem.test_batches():  # each is read once for all trials
-        size, batch = count_examples(batch), jax.device_put(batch)
-        seen += size
-        for (seed, fold), weights in trained.items():
-            here = jax.device_get(means_of(weights, batch, problem.data, jnp.int32(fold)))
-            for name, x in here.items():
-                mean = means.setdefault(name, np.zeros(shape))
-                mean[seed, fold] += (float(x) - mean[seed, fold]) * (size / seen)
+        batch = jax.device_put(batch)
+        for trial, weights in trained.items():
+            here = of_batch(weights, batch, problem.data, jnp.int32(trial[1]))
+            here_sums, here_predictions = jax.device_get(here)
+            sums[trial].append(here_sums)
+            predictions[trial].append(here_predictions)
+
+    values: dict[str, np.ndarray] = {}
+    for trial in trained:
+        everything = jax.tree.map(lambda *xs: np.concatenate(xs), *predictions[trial])
+        scores = _means(sums[trial]) | problem.test_scores(trial[1], everything)
+        for name, x in scores.items():
+            values.setdefault(name, np.zeros(shape))[trial] = x
 
     return xr.Dataset(
-        {name: (("seed", "fold"), mean) for name, mean in means.items()},
+        {name: (("seed", "fold"), x) for name, x in values.items()},
         coords={"seed": np.arange(group.seeds), "fold": np.arange(group.folds)},
         attrs={"config": config},
     )
+
+
+def _means(batches: list[dict[str, Sums]]) -> dict[str, float]:
+    """Return the mean of each function over batches, added up in float64."""
+
+    def mean(name: str) -> float:
+        totals, weights = zip(*(batch[name] for batch in batches), strict=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(np.sum(totals, dtype=float) / np.sum(weights, dtype=float))
+
+    return {name: mean(name) for name in batches[0]}

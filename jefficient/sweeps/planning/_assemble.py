@@ -77,6 +77,7 @@ def assemble(
         devices=slots,
         shared=shared,
         record=record,
+        scorer=spec.problem.scorer,
         pruner=None if settings.stop is None else PrunerLog(settings.stop),
         keeps_weights=settings.keep is not None,
         on_segment=lambda: on_progress(record.progress()),

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from ..tasks import (
     WHERE,
     HyperparameterTable,
     Problem,
+    Sums,
     Task,
     TaskProblem,
     Trial,
@@ -134,9 +136,27 @@ class SweepSpec:
             are_weights_finite=self.problem.has_finite_weights,
             has_convolution=costs.has_convolution,
         )
+        scorer = self.problem.scorer
+        if self.stream is None and scorer is not None:
+            return dataclasses.replace(
+                program,
+                predict=self._predict(self.groups[index], program),
+                is_ranked_on_host=self.score.metric in {f"valid_{name}" for name in scorer.metrics},
+            )
         if self.stream is None:
             return program
         return self._streamed(program, self.groups[index], self.stream)
+
+    def _predict(self, group: Group, program: LaneProgram) -> Callable[..., dict[str, Tree]]:
+        problem, weights = self.problem, program.trial.weights
+
+        def predict(state: Any, data: Tree, /, **traced: Any) -> dict[str, Tree]:
+            hyperparameters = {**group.static, **traced}
+            return problem.validation_predictions(
+                weights(state), data, traced["fold"], hyperparameters
+            )
+
+        return predict
 
     def _streamed(self, program: LaneProgram, group: Group, stream: Stream) -> StreamedProgram:
         """Return the same program, for batches that are read while it runs."""
@@ -144,13 +164,16 @@ class SweepSpec:
 
         def accumulate(
             state: Any, batch: EvaluationBatch, data: Tree, fold: jax.Array, /, **traced: Any
-        ) -> dict[str, jax.Array]:
+        ) -> tuple[dict[str, Sums], dict[str, Tree]]:
             hyperparameters = {**group.static, **traced}
-            return problem.validation_sums(weights(state), batch, data, fold, hyperparameters)
+            return problem.validation_batch(weights(state), batch, data, fold, hyperparameters)
 
         batch_size = group.static["batch_size"]
         whole = jax.ShapeDtypeStruct((), jnp.int32)
         examples = stream.source.batch(self.batches(batch_size), batch_size)
+        validated = [name for name in self.measured if name.startswith("valid_")]
+        scorer = problem.scorer
+        scored = () if scorer is None else tuple(f"valid_{name}" for name in scorer.metrics)
         evaluation_batch = None
         if stream.valid:
             valid = stream.valid[0].source.batch(stream.evaluation_batch_size)
@@ -165,7 +188,8 @@ class SweepSpec:
             are_weights_finite=program.are_weights_finite,
             has_convolution=program.has_convolution,
             accumulate=accumulate,
-            accumulated=tuple(name for name in self.measured if name.startswith("valid_")),
+            accumulated=tuple(name for name in validated if name not in scored),
+            scored=scored,
             chunk=PrefetchChunk(examples, whole, whole),
             evaluation_batch=evaluation_batch,
         )

@@ -41,6 +41,9 @@ class LaneProgram:
         are_weights_finite: whether weights that are not finite are a divergence (the state of a
             `jf.Trial` may hold inf).
         has_convolution: whether a step has one; see `_convolutions`.
+        predict: ``(state, data, **hyperparameters) -> predictions`` that the host scores, or None.
+        is_ranked_on_host: whether `score` is of such a metric. Then the host says whether the last
+            evaluation was the best one.
     """
 
     trial: Trial
@@ -51,6 +54,8 @@ class LaneProgram:
     step_metrics: Mapping[str, tuple[str, tuple[int, ...]]]
     are_weights_finite: bool
     has_convolution: bool = False
+    predict: Callable[..., dict[str, Tree]] | None = None
+    is_ranked_on_host: bool = False
 
     def with_width(self, width: int) -> "LaneProgram":
         """Return the same program for blocks of another width."""
@@ -76,11 +81,32 @@ class LaneProgram:
         return self.each(self.trial.weights, 0)(lanes.state)
 
     @functools.cached_property
-    def weights_of_lane(self) -> Callable[[Lane, Any], Tree]:
-        """``(lanes, i) -> weights`` of lane i, on the device."""
-        return jax.jit(lambda lanes, i: jax.tree.map(lambda x: x[i], self.weights(lanes)))
+    def weights_of_lane(self) -> Callable[[Lane, Any, Any], Tree]:
+        """``(lanes, i, has_improved) -> weights`` of lane i, on the device."""
+
+        @jax.jit
+        def weights_of(lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
+            if self.is_ranked_on_host:
+                lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
+            return jax.tree.map(lambda x: x[i], self.weights(lanes))
+
+        return weights_of
+
+    def _take_improved(self, lanes: Lane, has_improved: jax.Array) -> Lane:
+        """Keep the weights of lanes whose last evaluation, scored on the host, was the best."""
+
+        def take(lane: Lane, has_improved: jax.Array) -> Lane:
+            if lane.checkpoint is None:
+                return lane
+            now = self.trial.weights(lane.state)
+            weights = _select(has_improved, now, lane.checkpoint.weights)
+            return lane._replace(checkpoint=lane.checkpoint._replace(weights=weights))
+
+        return self.each(take, 0, 0)(lanes, has_improved)
 
     def _segment(self, lanes: Lane, commands: Commands, shared: Shared) -> tuple[Lane, Evaluation]:
+        if self.is_ranked_on_host:
+            lanes = self._take_improved(lanes, commands.has_improved)
         lanes = jax.lax.cond(
             jnp.any(commands.fresh),
             lambda lanes: self._begin_fresh(lanes, commands, shared),
@@ -175,7 +201,10 @@ class LaneProgram:
         }
         is_valid = (lane.status != Status.DIVERGED) & (steps_taken > 0)
         values = {name: jnp.where(is_valid, x, jnp.nan) for name, x in {**means, **values}.items()}
-        evaluation = Evaluation(values, lane.status, lane.step, lane.diverged_at)
+        predictions = None
+        if self.predict is not None:
+            predictions = self.predict(lane.state, data, **hyperparameters_of(lane))
+        evaluation = Evaluation(values, lane.status, lane.step, lane.diverged_at, predictions)
         return self._with_checkpoint(lane, values), evaluation
 
     def _is_sound(self, lane: Lane, values: Mapping[str, jax.Array]) -> jax.Array:
@@ -186,7 +215,7 @@ class LaneProgram:
         return jnp.array(True)
 
     def _with_checkpoint(self, lane: Lane, values: Mapping[str, jax.Array]) -> Lane:
-        if lane.checkpoint is None:
+        if lane.checkpoint is None or self.is_ranked_on_host:
             return lane
         best = lane.checkpoint
         score = self.score.sign * values[self.score.metric]

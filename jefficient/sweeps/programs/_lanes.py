@@ -21,6 +21,7 @@ class Commands(NamedTuple):
     fold: Any  # int32
     steps: Any  # int32: the trial's total
     until: Any  # int32: updates made at the next evaluation; 0 for idle lanes
+    has_improved: Any = None  # bool: the last evaluation was the best; None if lanes know it
 
 
 class Shared(NamedTuple):
@@ -61,6 +62,7 @@ class Evaluation(NamedTuple):
     status: jax.Array  # int32, a `Status`
     step: jax.Array  # int32: updates made
     diverged_at: jax.Array  # int32, -1 for never
+    predictions: dict[str, Tree] | None = None  # for the validation set, to be scored on the host
 
 
 def zeros(lanes: Lane, device: Device) -> Lane:

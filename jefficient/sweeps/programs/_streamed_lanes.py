@@ -19,10 +19,11 @@ from jax.sharding import SingleDeviceSharding
 
 from ..._core.typing import Device, Tree
 from ..data import EvaluationBatch, PrefetchChunk
+from ..tasks import Sums
 from ._lane_program import LaneProgram, hyperparameters_of, is_any_training
 from ._lanes import Commands, Evaluation, Lane, Shared
 
-Accumulators = dict[str, jax.Array]
+Accumulators = dict[str, Sums]
 """Sums of metrics over validation examples, for each lane: float32 (lanes,)."""
 
 
@@ -31,10 +32,10 @@ class StreamedCalls(NamedTuple):
 
     `begin`: ``(commands, shared) -> lanes``.
     `train`: ``(lanes, until, chunk, shared) -> (lanes, goes_on)``, the last a bool for the block.
-    `accumulate`: ``(accumulators, lanes, batch, fold, shared) -> accumulators``; None without
-    validation.
-    `evaluate`: ``(lanes, is_due, begun_at, accumulators, examples, shared) -> (lanes,
-    evaluation)``, the accumulators being over so many `examples`.
+    `accumulate`: ``(accumulators, lanes, batch, fold, shared) -> (accumulators, predictions)``;
+    None without validation.
+    `evaluate`: ``(lanes, is_due, begun_at, accumulators, scores, shared) -> (lanes, evaluation)``,
+    the scores being those that the host found, float32 (lanes,).
     """
 
     begin: Any
@@ -48,14 +49,19 @@ class StreamedProgram(LaneProgram):
     """The program of one group whose data are not in memory.
 
     Attributes:
-        accumulate: ``(state, batch, data, fold, **hyperparameters) -> accumulators``.
-        accumulated: the names of what it gives.
+        accumulate: ``(state, batch, data, fold, **hyperparameters) -> (accumulators,
+            predictions)``.
+        accumulated: the names of the accumulators.
+        scored: the names of what the host scores.
         chunk: a prefetch chunk, as shapes and dtypes.
         evaluation_batch: validation examples, as shapes and dtypes; None without validation.
     """
 
-    accumulate: Callable[..., Accumulators] = dataclasses.field(kw_only=True)
+    accumulate: Callable[..., tuple[Accumulators, dict[str, Tree]]] = dataclasses.field(
+        kw_only=True
+    )
     accumulated: tuple[str, ...] = dataclasses.field(kw_only=True)
+    scored: tuple[str, ...] = dataclasses.field(kw_only=True)
     chunk: PrefetchChunk = dataclasses.field(kw_only=True)
     evaluation_batch: EvaluationBatch | None = dataclasses.field(kw_only=True)
 
@@ -77,7 +83,8 @@ class StreamedProgram(LaneProgram):
         lanes = _on(device, lanes)
         chunk = _on(device, self.chunk)
         one = jax.ShapeDtypeStruct((self.width,), jnp.float32)
-        accumulators = _on(device, dict.fromkeys(self.accumulated, one))
+        accumulators = _on(device, dict.fromkeys(self.accumulated, Sums(one, one)))
+        scores = _on(device, dict.fromkeys(self.scored, one))
         is_due = _on(device, jax.ShapeDtypeStruct((self.width,), bool))
 
         train = jax.jit(self.for_this_backend(self._train), donate_argnums=0)
@@ -86,7 +93,7 @@ class StreamedProgram(LaneProgram):
             jax.jit(self._begin).lower(commands, shared),
             train.lower(lanes, commands.until, chunk, shared),
             self._lower_accumulate(accumulators, lanes, chunk.fold, shared),
-            evaluate.lower(lanes, is_due, commands.until, accumulators, chunk.fold, shared),
+            evaluate.lower(lanes, is_due, commands.until, accumulators, scores, shared),
         )
 
     def _lower_accumulate(
@@ -138,12 +145,14 @@ class StreamedProgram(LaneProgram):
         batch: EvaluationBatch,
         fold: jax.Array,
         shared: Shared,
-    ) -> Accumulators:
-        def of(lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: Tree) -> Accumulators:
+    ) -> tuple[Accumulators, dict[str, Tree]]:
+        def of(
+            lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: Tree
+        ) -> tuple[Accumulators, dict[str, Tree]]:
             return self.accumulate(lane.state, batch, data, fold, **hyperparameters_of(lane))
 
-        here = self.each(of, 0, None, None, None)(lanes, batch, fold, shared.data)
-        return {name: accumulators[name] + here[name] for name in self.accumulated}
+        here, predictions = self.each(of, 0, None, None, None)(lanes, batch, fold, shared.data)
+        return jax.tree.map(jnp.add, accumulators, here), predictions
 
     def _evaluate_due(
         self,
@@ -151,15 +160,20 @@ class StreamedProgram(LaneProgram):
         is_due: jax.Array,
         begun_at: jax.Array,
         accumulators: Accumulators,
-        examples: jax.Array,
+        scores: dict[str, jax.Array],
         shared: Shared,
     ) -> tuple[Lane, Evaluation]:
         """Evaluate all lanes; those that are not due stay as they were."""
 
         def evaluate(
-            lane: Lane, is_due: jax.Array, begun_at: jax.Array, means: Accumulators, data: Any
+            lane: Lane,
+            is_due: jax.Array,
+            begun_at: jax.Array,
+            validated: dict[str, jax.Array],
+            data: Any,
         ) -> tuple[Lane, Evaluation]:
-            after, evaluation = self.evaluate_lane(lane, begun_at, data._replace(validation=means))
+            data = data._replace(validated=validated)
+            after, evaluation = self.evaluate_lane(lane, begun_at, data)
             after = after._replace(accumulators=jax.tree.map(jnp.zeros_like, lane.accumulators))
             chosen = jax.tree.map(
                 lambda x, y: jnp.where(is_due, x, y), _changed(after), _changed(lane)
@@ -173,9 +187,9 @@ class StreamedProgram(LaneProgram):
             )
             return kept, evaluation
 
-        means = {name: x / examples.astype(jnp.float32) for name, x in accumulators.items()}
+        means = {name: x.total / x.weight for name, x in accumulators.items()}
         evaluate_each = self.each(evaluate, 0, 0, 0, 0, None)
-        return evaluate_each(lanes, is_due, begun_at, means, shared.data)
+        return evaluate_each(lanes, is_due, begun_at, means | scores, shared.data)
 
 
 def _changed(lane: Lane) -> tuple[Any, ...]:

@@ -52,11 +52,6 @@ class Cohort:
         return list(dict.fromkeys(block.device for block in self.blocks))
 
     @property
-    def validation_size(self) -> int:
-        """Validation examples, 1 where there are none: what accumulators are divided by."""
-        return len(self.stream.valid[self.key.fold]) if self.stream.valid else 1
-
-    @property
     def evaluation_batches(self) -> int:
         """Batches in which the validation set is evaluated."""
         return len(self.stream.evaluation_begins(self.key.fold))

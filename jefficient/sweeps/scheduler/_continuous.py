@@ -14,11 +14,12 @@ import jax
 import numpy as np
 
 from ..._core.typing import Device
-from ..programs import Evaluation, Lane, zeros
+from ..programs import Commands, Evaluation, Lane, zeros
 from ._block import Block
 from ._memory import MEMORY_ERRORS
 from ._queue import IDLE, Queue
 from ._scheduler import Evaluated, Scheduler
+from ._scored import scored
 
 
 @dataclasses.dataclass(eq=False)
@@ -67,15 +68,27 @@ class ContinuousScheduler(Scheduler):
         fresh = block.refill()
         if not len(block.occupied):
             return False
-        commands = block.commands(fresh)
-        lanes = block.lanes
+        commands = self._commands(block, fresh)
+        lanes, occupied = block.lanes, block.occupied
 
         def compute() -> tuple[Lane, Evaluation]:
             after, evaluation = block.program(lanes, commands, self.shared[block.device])
-            return after, jax.tree.map(np.array, evaluation)
+            evaluation = jax.tree.map(np.array, evaluation)
+            if self.scorer is not None:
+                evaluation = scored(self.scorer, evaluation, occupied, commands.fold)
+            return after, evaluation
 
         block.segment = pool.submit(compute)
         return True
+
+    def _commands(self, block: Block, fresh: np.ndarray) -> Commands:
+        commands = block.commands(fresh)
+        if commands.has_improved is not None:
+            lanes = np.flatnonzero((block.trials != IDLE) & (block.evaluations > 0))
+            commands.has_improved[lanes] = self._has_improved(
+                block, lanes, block.evaluations[lanes] - 1
+            )
+        return commands
 
     def _open_blocks(self, pool: ThreadPoolExecutor) -> None:
         """Give each slot without a block one on the first queue where trials wait."""

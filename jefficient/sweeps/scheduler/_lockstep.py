@@ -12,23 +12,35 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from ..._core.typing import Device, Tree
+from ...results import Status
 from ..data import EpochOrder, EvaluationBatch, Prefetch, Stream
 from ..programs import Evaluation, StreamedProgram
+from ..tasks import Sums
 from ._block import Block
 from ._cohort_queue import CohortKey, next_blocks
 from ._cohorts import Cohort, packed
 from ._memory import MEMORY_ERRORS
 from ._queue import IDLE, Queue
 from ._scheduler import Evaluated, Scheduler
+from ._scored import scores_of
 
-Accumulators = dict[str, Any]
-"""Sums of metrics over validation examples, for each lane of a block."""
+
+class Validated(NamedTuple):
+    """What a block has measured on the validation set so far.
+
+    `accumulators`: sums for each lane, by name; `predictions`: for each batch, by name, NumPy
+    arrays (lanes, n, …).
+    """
+
+    accumulators: dict[str, Sums]
+    predictions: list[dict[str, Tree]]
+
 
 Jobs = list[tuple[Block, Callable[[], Any]]]
 """What is computed side by side, and for which block."""
@@ -140,15 +152,19 @@ class LockstepScheduler(Scheduler):
 
     def _evaluate(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
         """Evaluate the lanes that are due, observe them, and pack what goes on."""
-        accumulators = self._accumulated(due, pool)
+        validated = self._validated(due, pool)
         jobs: Jobs = []
         lanes: dict[Block, np.ndarray] = {}
         for cohort in due:
             for block in cohort.due:
                 lanes[block] = block.due(cohort.step)
-                size = cohort.validation_size
-                evaluate = partial(self._evaluate_lanes, block, lanes[block], accumulators, size)
-                jobs.append((block, evaluate))
+                if block in validated:
+                    accumulators = validated[block].accumulators
+                    scores = self._scores(block, lanes[block], validated[block], cohort.key.fold)
+                    evaluate = partial(
+                        self._evaluate_lanes, block, lanes[block], accumulators, scores
+                    )
+                    jobs.append((block, evaluate))
 
         evaluations = self._side_by_side(pool, jobs, [])
         evaluated = []
@@ -163,12 +179,12 @@ class LockstepScheduler(Scheduler):
         for cohort in self.cohorts:
             cohort.blocks = packed(cohort.blocks)
 
-    def _accumulated(
+    def _validated(
         self, due: list[Cohort], pool: ThreadPoolExecutor, most: int | None = None
-    ) -> dict[Block, Accumulators]:
-        """Return the metric accumulators over the validation set, or over its first batches."""
+    ) -> dict[Block, Validated]:
+        """Go through the validation set, or through its first batches."""
         blocks = [block for cohort in due for block in cohort.due]
-        accumulators: dict[Block, Accumulators] = {block: _zero(block) for block in blocks}
+        validated = {block: Validated(_zero(block), []) for block in blocks}
         batches = max(cohort.evaluation_batches for cohort in due)
         for index in range(batches)[:most]:
             jobs: Jobs = []
@@ -180,40 +196,54 @@ class LockstepScheduler(Scheduler):
                 batch = cohort.take()
                 fold = np.array(cohort.key.fold, np.int32)
                 for block in cohort.due:
-                    so_far = accumulators[block]
+                    so_far = validated[block]
                     jobs.append((block, partial(self._accumulate, block, so_far, batch, fold)))
                 if index + 1 < cohort.evaluation_batches:
                     reads.append(partial(cohort.prefetch_evaluation_batch, index + 1))
                 elif cohort in self.cohorts:
                     reads.append(cohort.prefetch_after_evaluation)
-            accumulators |= self._side_by_side(pool, jobs, reads)
-        return accumulators
+            validated |= self._side_by_side(pool, jobs, reads)
+        return validated
 
     def _accumulate(
         self,
         block: Block,
-        accumulators: Accumulators,
+        so_far: Validated,
         batch: Callable[[Device], EvaluationBatch],
         fold: np.ndarray,
-    ) -> Accumulators:
+    ) -> Validated:
         shared = self.shared[block.device]
-        stages = block.program
-        after = stages.accumulate(accumulators, block.lanes, batch(block.device), fold, shared)
-        return jax.block_until_ready(after)
+        accumulators, predictions = block.program.accumulate(
+            so_far.accumulators, block.lanes, batch(block.device), fold, shared
+        )
+        on_host = jax.tree.map(np.asarray, predictions)
+        return Validated(jax.block_until_ready(accumulators), [*so_far.predictions, on_host])
+
+    def _scores(
+        self, block: Block, due: np.ndarray, validated: Validated, fold: int
+    ) -> dict[str, np.ndarray]:
+        """Score on the host what the lanes that are due have predicted."""
+        if self.scorer is None:
+            return {}
+        loss = np.asarray(validated.accumulators["valid_loss"].total)
+        is_healthy = np.isfinite(loss) & (np.asarray(block.lanes.status) != Status.DIVERGED)
+        batches = validated.predictions
+        predictions = jax.tree.map(lambda *xs: np.concatenate(xs, axis=1), *batches)
+        folds = np.full(block.width, fold)
+        return scores_of(self.scorer, predictions, due[is_healthy[due]], folds)
 
     def _evaluate_lanes(
         self,
         block: Block,
         due: np.ndarray,
-        accumulators: dict[Block, Accumulators],
-        validation_size: int,
+        accumulators: dict[str, Sums],
+        scores: dict[str, np.ndarray],
     ) -> Evaluation:
         is_due = np.zeros(block.width, bool)
         is_due[due] = True
-        size = np.int32(validation_size)
         shared = self.shared[block.device]
         block.lanes, evaluation = block.program.evaluate(
-            block.lanes, is_due, block.begun_at, accumulators.get(block), size, shared
+            block.lanes, is_due, block.begun_at, accumulators, scores, shared
         )
         return jax.tree.map(np.array, evaluation)
 
@@ -280,9 +310,12 @@ class LockstepScheduler(Scheduler):
                     if cohort.step < steps:
                         cohort.prefetch_chunk(steps)
                     self._train(block, chunk)
-                accumulators = self._accumulated([cohort], pool, evaluation_batches)
-            due = block.due(steps)
-            self._evaluate_lanes(block, due, accumulators, cohort.validation_size)
+                validated = self._validated([cohort], pool, evaluation_batches)
+            program = block.queue.program
+            assert isinstance(program, StreamedProgram)
+            scores = {name: np.zeros(block.width, np.float32) for name in program.scored}
+            accumulators = validated[block].accumulators
+            self._evaluate_lanes(block, block.due(steps), accumulators, scores)
 
         return run
 
@@ -328,7 +361,11 @@ class LockstepScheduler(Scheduler):
             self.cohorts.append(cohort)
 
 
-def _zero(block: Block) -> Accumulators:
+def _zero(block: Block) -> dict[str, Sums]:
     program = block.queue.program
     assert isinstance(program, StreamedProgram)
-    return {name: np.zeros(program.width, np.float32) for name in program.accumulated}
+
+    def nothing() -> np.ndarray:
+        return np.zeros(program.width, np.float32)
+
+    return {name: Sums(nothing(), nothing()) for name in program.accumulated}

@@ -56,6 +56,7 @@ class Queue:
             fold=fold.astype(np.int32),
             steps=group.steps[row],
             until=self.until(trials, evaluations),
+            has_improved=np.zeros(len(trials), bool) if self.program.is_ranked_on_host else None,
         )
 
     def idle_commands(self) -> Commands:
@@ -84,9 +85,12 @@ class Queue:
         each = self.group.seeds * self.group.folds
         return (rows[:, None] * each + np.arange(each)).ravel()
 
-    def weights_of(self, lanes: Lane, lane: int) -> Tree:
-        """Return the weights that one lane keeps, on the host; no other's leave the device."""
-        return jax.tree.map(_on_host, self.program.weights_of_lane(lanes, lane))
+    def weights_of(self, lanes: Lane, lane: int, has_improved: bool) -> Tree:
+        """Return the weights that one lane keeps, on the host; no other's leave the device.
+
+        `has_improved`: whether the last evaluation was the best, where the host ranks.
+        """
+        return jax.tree.map(_on_host, self.program.weights_of_lane(lanes, lane, has_improved))
 
 
 def _on_host(x: Any) -> Any:

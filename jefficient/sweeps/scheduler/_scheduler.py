@@ -16,7 +16,7 @@ from ..._core.typing import Device
 from ..._core.warn import warn
 from ..programs import Evaluation, Shared
 from ..stopping import Observation, PrunerLog
-from ..tasks import WHERE
+from ..tasks import WHERE, HostScorer
 from ._block import Block
 from ._compiler import Compiler
 from ._memory import is_out_of_memory
@@ -42,6 +42,7 @@ class Scheduler(abc.ABC):
         devices: one for each block that runs side by side.
         shared: what lanes read, on each device.
         record: where evaluations and weights go.
+        scorer: scores the validation set on the host; None where nothing is scored there.
         pruner: which configurations are stopped, and all that it has observed; or None.
         keeps_weights: whether weights are kept.
         on_segment: called after every segment.
@@ -53,6 +54,7 @@ class Scheduler(abc.ABC):
     devices: list[Device]
     shared: dict[Device, Shared]
     record: Record
+    scorer: HostScorer | None
     pruner: PrunerLog | None
     keeps_weights: bool
     on_segment: Callable[[], None]
@@ -143,13 +145,21 @@ class Scheduler(abc.ABC):
 
         if self.keeps_weights:
             ended = np.flatnonzero(is_over & was_running)
-            for lane, config, seed, fold in zip(lanes[ended], *place.take(ended), strict=True):
+            has_improved = self._has_improved(block, lanes[ended], block.evaluations[lanes[ended]])
+            each = zip(lanes[ended], has_improved, *place.take(ended), strict=True)
+            for lane, is_best, config, seed, fold in each:
                 if self.record.leaderboard.wants(config):
-                    weights = queue.weights_of(block.lanes, lane)
+                    weights = queue.weights_of(block.lanes, lane, is_best)
                     self.record.weights[int(config), int(seed), int(fold)] = weights
 
         block.evaluations[lanes] += 1
         block.trials[lanes[is_over]] = IDLE
+
+    def _has_improved(self, block: Block, lanes: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+        """Return whether these evaluations are the best so far, where the host ranks; bool."""
+        if not block.queue.program.is_ranked_on_host:
+            return np.zeros(len(lanes), bool)
+        return self.record.has_improved(block.queue.place(block.trials[lanes]), evaluations)
 
     def halve(self, queue: Queue, error: Exception) -> None:
         """Go on in blocks of half the width; configurations that have not finished start again.

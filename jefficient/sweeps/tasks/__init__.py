@@ -1,5 +1,6 @@
 """What is trained: a task or trial and a space enter; the pure functions of a lane leave."""
 
+from ._evaluation import Sums as Sums
 from ._hyperparameters import HyperparameterTable as HyperparameterTable
 from ._injection import COLUMNS as COLUMNS
 from ._injection import DIMENSIONS as DIMENSIONS
@@ -7,9 +8,12 @@ from ._injection import VARIABLES as VARIABLES
 from ._keys import ORDER as ORDER
 from ._lane_data import ResidentData as ResidentData
 from ._lane_data import StreamedData as StreamedData
+from ._metric import Metric as Metric
+from ._metric import host_metric as host_metric
 from ._notes import WHERE as WHERE
 from ._notes import annotate_tracing_errors as annotate_tracing_errors
 from ._problem import Problem as Problem
+from ._scoring import HostScorer as HostScorer
 from ._task import Task as Task
 from ._task import count_examples as count_examples
 from ._task_problem import TaskProblem as TaskProblem

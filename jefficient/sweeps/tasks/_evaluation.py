@@ -1,7 +1,13 @@
-"""Means over a validation or test set, in batches that fit, folds of unequal length included."""
+"""Means over a validation or test set, in batches that fit, folds of unequal length included.
 
+The mean of a function is Σ sums / Σ weights over batches. Padding never enters it: a function that
+takes the examples' weights is told which examples are padding, any other is evaluated for each
+example by itself wherever there is padding.
+"""
+
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,98 +20,193 @@ from ._injection import Injection, Requester
 from ._notes import WHERE
 from ._task import Task, count_examples
 
-Metrics = Mapping[str, Callable[[Tree], jax.Array]]
-"""Name to ``batch -> scalar``, the mean over the batch, or ``-> (n,)``, one value an example."""
-
-BatchOf = Callable[[jax.Array | int, int], Tree]
+BatchOf: TypeAlias = Callable[[jax.Array | int, int], Tree]
 """``(begin, count) -> batch``: examples begin … begin + count - 1, `begin` traced or not."""
 
 
-def metrics_of(
+class Sums(NamedTuple):
+    """What a mean is made of, its value being total / weight: float32 arrays of shape ().
+
+    NumPy arrays on the host, jax arrays in the program; in a block with the lane axis.
+    """
+
+    total: Any
+    weight: Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mean:
+    """A loss or metric of some weights of the model, whose mean over examples is taken.
+
+    Attributes:
+        requester: the function, ``(*arguments, batch, …) -> scalar``, the mean over the batch; ``->
+            (n,)``, one value an example; or ``-> (sum, weight)``, a pair of scalars.
+        arguments: parameters, and the model's state where it has one.
+        values: hyperparameters by name, the key None among them.
+        has_state: whether a loss returns a model state beside its value.
+    """
+
+    requester: Requester
+    arguments: tuple[Tree, ...]
+    values: Mapping[str, Any]
+    has_state: bool
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the function is told the weight of each example."""
+        return "weights" in self.requester.requested
+
+    def __call__(self, batch: Tree, weights: jax.Array | None = None) -> jax.Array | Sums:
+        """Return what the function returns, float32; None for weights of 1."""
+        size = count_examples(batch)
+        given = dict(self.values)
+        if self.takes_weights:
+            given["weights"] = jnp.ones(size, jnp.float32) if weights is None else weights
+        chosen = self.requester.choose(given)
+        x: Any = self.requester.function(*self.arguments, batch, **chosen)
+
+        if self.requester.name == "loss" and self.has_state:
+            x = x[0]
+        if _is_pair(x):
+            return Sums(*(jnp.asarray(part, jnp.float32) for part in x))
+        if self.requester.name == "loss":
+            check_loss(WHERE, x)
+        if jnp.shape(x) not in ((), (size,)):
+            raise ArgumentError(
+                f"{WHERE}: {self.requester.name} must return shape () or (n,), got shape "
+                f"{jnp.shape(x)} for a batch of {size} examples."
+            )
+        return jnp.asarray(x, jnp.float32)
+
+    def mean(self, batch: Tree) -> jax.Array:
+        """Return the mean over a batch without padding."""
+        value = self(batch)
+        return _ratio(value) if isinstance(value, Sums) else jnp.mean(value)
+
+    def sums(self, batch: Tree, weights: jax.Array | None) -> Sums:
+        """Return the sums over a batch whose padding has weight 0, other examples 1."""
+        value = self(batch, weights)
+        if weights is None:
+            if isinstance(value, Sums):
+                return value
+            size = count_examples(batch)
+            total = jnp.sum(value) if value.ndim else value * size
+            return Sums(total, jnp.float32(size))
+
+        weight = jnp.sum(weights)
+        if not isinstance(value, Sums) and value.ndim:
+            return Sums(jnp.sum(jnp.where(weights > 0, value, 0)), weight)
+        if not self.takes_weights:
+            return _added(self.one_by_one(batch), weights)
+        if not isinstance(value, Sums):
+            value = Sums(value * weight, weight)
+        # Nothing counts in a batch of padding, whose mean may be 0 / 0.
+        return Sums(*(jnp.where(weight > 0, x, 0) for x in value))
+
+    def one_by_one(self, batch: Tree) -> Sums:
+        """Return the sums for each example by itself, (n,)."""
+        singles = jax.tree.map(lambda x: x[:, None], batch)
+        return jax.vmap(lambda single: self.sums(single, None))(singles)
+
+
+Means: TypeAlias = Mapping[str, Mean]
+
+
+def means_of(
     task: Task, injection: Injection, prefix: str, weights: Tree, hyperparameters: dict[str, Any]
-) -> Metrics:
-    """Return ``<prefix>_<name>``, the loss and the metrics of these weights, float32."""
+) -> Means:
+    """Return ``<prefix>_<name>``: the loss and the metrics that are means, of these weights."""
     values = {**hyperparameters, "key": None}
     arguments = weights if task.model_state else (weights,)
-
-    def metric(requester: Requester) -> Callable[[Tree], jax.Array]:
-        def value(batch: Tree) -> jax.Array:
-            x = requester.function(*arguments, batch, **requester.choose(values))
-            if requester.name == "loss":
-                x = x[0] if task.model_state else x
-                check_loss(WHERE, x)
-            size = count_examples(batch)
-            if jnp.shape(x) not in ((), (size,)):
-                raise ArgumentError(
-                    f"{WHERE}: {requester.name} must return shape () or (n,), got shape "
-                    f"{jnp.shape(x)} for a batch of {size} examples."
-                )
-            return jnp.asarray(x, jnp.float32)
-
-        return value
-
     requesters = {"loss": injection.evaluation, **injection.metrics}
-    return {f"{prefix}_{name}": metric(x) for name, x in requesters.items()}
+    return {
+        f"{prefix}_{name}": Mean(requester, arguments, values, task.model_state)
+        for name, requester in requesters.items()
+    }
 
 
-def batch_sums(
-    metrics: Metrics, batch: EvaluationBatch, repeated: Tree = None
-) -> dict[str, jax.Array]:
-    """Add up each metric over the examples of a batch that count, float32.
-
-    A metric that returns a mean is that of the whole batch, padding included: its share is taken
-    off again, which is exact but for rounding where the metric is a mean over examples. `repeated`
-    is the example that the padding repeats, a batch of one; by default the first of the batch.
-    """
+def batch_sums(means: Means, batch: EvaluationBatch) -> dict[str, Sums]:
+    """Add up each function over the examples of a batch that count."""
     size, count = count_examples(batch.examples), batch.count
-
-    def total(metric: Callable[[Tree], jax.Array]) -> jax.Array:
-        value = metric(batch.examples)
-        if count is None:
-            return jnp.sum(value) if value.ndim else value * size
-        if value.ndim:
-            return jnp.sum(jnp.where(jnp.arange(size, dtype=jnp.int32) < count, value, 0))
-        one = jax.tree.map(lambda x: x[:1], batch.examples) if repeated is None else repeated
-        of_padding = jnp.reshape(metric(one), ())
-        return value * size - of_padding * (size - count).astype(jnp.float32)
-
-    return {name: total(metric) for name, metric in metrics.items()}
+    weights = None if count is None else _weights(jnp.int32(0), size, count)
+    return {name: mean.sums(batch.examples, weights) for name, mean in means.items()}
 
 
-def means(
-    metrics: Metrics,
-    batch_of: BatchOf,
-    size: int,
-    batch_size: int | None,
-    count: jax.Array | None = None,
-) -> dict[str, jax.Array]:
-    """Return the mean of each metric over examples in memory, float32.
+class Examples(NamedTuple):
+    """A validation or test set in memory.
 
-    Args:
-        metrics: what is averaged.
-        batch_of: the batches; from `count` on it repeats example 0.
-        size: how many examples `batch_of` has.
-        batch_size: examples in a batch at most, the last one has the rest; None for all at once.
-        count: how many examples count, int32, 1 … `size`; None for all.
+    `batch_of`: its batches, which repeat an example from `count` on; `size`: how many examples
+    they have in all; `count`: how many of them count, int32, 1 … `size`; None for all.
     """
-    batch_size = min(batch_size or size, size)
-    if batch_size == size and count is None:
-        return {name: jnp.mean(metric(batch_of(0, size))) for name, metric in metrics.items()}
 
-    repeated = None if count is None else batch_of(0, 1)
+    batch_of: BatchOf
+    size: int
+    count: jax.Array | None = None
 
-    def sums(begin: jax.Array | int, n: int) -> dict[str, jax.Array]:
-        present = None if count is None else jnp.clip(count - begin, 0, n)
-        return batch_sums(metrics, EvaluationBatch(batch_of(begin, n), present), repeated)
+    @property
+    def weights(self) -> jax.Array:
+        """The weight of each example, float32 (size,): 0 for padding, else 1."""
+        if self.count is None:
+            return jnp.ones(self.size, jnp.float32)
+        return _weights(jnp.int32(0), self.size, self.count)
 
-    def add(total: dict[str, jax.Array], index: jax.Array) -> tuple[dict[str, jax.Array], None]:
-        return jax.tree.map(jnp.add, total, sums(index * batch_size, batch_size)), None
+    def means(self, means: Means, batch_size: int | None) -> dict[str, jax.Array]:
+        """Return the mean of each function, float32, `batch_size` examples at a time at most."""
+        if (batch_size or self.size) >= self.size and self.count is None:
+            batch = self.batch_of(0, self.size)
+            return {name: mean.mean(batch) for name, mean in means.items()}
+        return {name: _ratio(x) for name, x in self.sums(means, batch_size).items()}
 
-    whole, rest = divmod(size, batch_size)
-    total = {name: jnp.zeros((), jnp.float32) for name in metrics}
-    if whole:
-        total, _ = jax.lax.scan(add, total, jnp.arange(whole, dtype=jnp.int32))
-    if rest:
-        total = jax.tree.map(jnp.add, total, sums(whole * batch_size, rest))
-    divisor = jnp.float32(size) if count is None else count.astype(jnp.float32)
-    return {name: x / divisor for name, x in total.items()}
+    def sums(self, means: Means, batch_size: int | None) -> dict[str, Sums]:
+        """Return the sums of each function, `batch_size` examples at a time at most."""
+        batch_size = min(batch_size or self.size, self.size)
+
+        def sums(begin: jax.Array | int, size: int) -> dict[str, Sums]:
+            weights = None if self.count is None else _weights(begin, size, self.count)
+            batch = self.batch_of(begin, size)
+            return {name: mean.sums(batch, weights) for name, mean in means.items()}
+
+        def add(total: dict[str, Sums], index: jax.Array) -> tuple[dict[str, Sums], None]:
+            here = sums(index * batch_size, batch_size)
+            return jax.tree.map(jnp.add, total, here), None
+
+        whole, rest = divmod(self.size, batch_size)
+        total = {name: Sums(jnp.float32(0), jnp.float32(0)) for name in means}
+        if whole:
+            total, _ = jax.lax.scan(add, total, jnp.arange(whole, dtype=jnp.int32))
+        if rest:
+            total = jax.tree.map(jnp.add, total, sums(whole * batch_size, rest))
+        return total
+
+    def map(self, function: Callable[[Tree], Tree], batch_size: int | None) -> Tree:
+        """Return what a function returns for each example, (size, …), computed batch by batch."""
+        if batch_size is None or batch_size >= self.size:
+            return function(self.batch_of(0, self.size))
+        whole, rest = divmod(self.size, batch_size)
+        begins = batch_size * jnp.arange(whole, dtype=jnp.int32)
+        mapped = jax.lax.map(lambda begin: function(self.batch_of(begin, batch_size)), begins)
+        mapped = jax.tree.map(lambda x: x.reshape(whole * batch_size, *x.shape[2:]), mapped)
+        if rest:
+            last = function(self.batch_of(whole * batch_size, rest))
+            mapped = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), mapped, last)
+        return mapped
+
+
+def _is_pair(x: Any) -> bool:
+    """Return whether this is (sum, weight)."""
+    is_pair = isinstance(x, tuple) and len(x) == 2
+    return is_pair and all(isinstance(part, jax.Array | float | int) for part in x)
+
+
+def _ratio(sums: Sums) -> jax.Array:
+    return sums.total / sums.weight
+
+
+def _added(each: Sums, weights: jax.Array) -> Sums:
+    """Add up the sums of examples that count, (n,)."""
+    return Sums(*(jnp.sum(jnp.where(weights > 0, x, 0)) for x in each))
+
+
+def _weights(begin: jax.Array | int, size: int, count: jax.Array) -> jax.Array:
+    """Return the weights of examples begin … begin + size - 1, of which `count` are no padding."""
+    return (begin + jnp.arange(size, dtype=jnp.int32) < count).astype(jnp.float32)

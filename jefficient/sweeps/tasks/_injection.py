@@ -11,6 +11,7 @@ from ..._core import signatures
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ...spaces import Space
 from ...training import regularized
+from ._metric import Metric
 from ._notes import WHERE
 from ._task import Task
 
@@ -24,7 +25,7 @@ COORDINATES = ("training_examples", "validation_examples")
 DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")
 LOSSES = ("train_loss", "train_loss_std", "train_loss_se")
 RESERVED = {
-    **dict.fromkeys(("params", "batch", "data", "key"), "an argument of the functions"),
+    **dict.fromkeys(("params", "batch", "data", "key", "weights"), "an argument of the functions"),
     **dict.fromkeys(("steps_per_epoch", "fold"), "a value of the sweep"),
     **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
     **dict.fromkeys((*LOSSES, *VARIABLES), "a variable of the result"),
@@ -63,34 +64,46 @@ class Requester:
 
 @dataclasses.dataclass(frozen=True)
 class Injection:
-    """The functions that may request hyperparameters; `evaluation` is the loss without penalty."""
+    """The functions that may request hyperparameters.
+
+    `evaluation` is the loss without its penalty, `metrics` are those that are means over examples,
+    `predicts` what others predict.
+    """
 
     init: Requester
     loss: Requester
     evaluation: Requester
     optimizer: Requester
     metrics: Mapping[str, Requester]
+    predicts: Mapping[str, Requester]
 
     @classmethod
     def of(cls, task: Task, optimizer: Any) -> "Injection":
         """Read the signatures; a built transform requests nothing."""
         is_built = isinstance(optimizer, optax.GradientTransformation)
-        metrics = {
-            name: Requester.of(f"metrics[{name!r}]", function, task.positional)
-            for name, function in task.metrics.items()
-        }
+        metrics: dict[str, Requester] = {}
+        predicts: dict[str, Requester] = {}
+        for name, metric in task.metrics.items():
+            called = f"metrics[{name!r}]"
+            if isinstance(metric, Metric):
+                of_predict = Requester.of(f"{called}.predict", metric.predict, task.positional)
+                predicts[name] = of_predict
+            else:
+                metrics[name] = Requester.of(called, metric, task.positional)
         return cls(
             init=Requester.of("init", task.init, 1),
             loss=Requester.of("loss", task.loss, task.positional),
             evaluation=Requester.of("loss", unpenalised(task.loss), task.positional),
             optimizer=Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
             metrics=metrics,
+            predicts=predicts,
         )
 
     @property
     def requesters(self) -> tuple[Requester, ...]:
         """All of them, the loss once."""
-        return (self.init, self.loss, self.optimizer, *self.metrics.values())
+        others = (*self.metrics.values(), *self.predicts.values())
+        return (self.init, self.loss, self.optimizer, *others)
 
     def build_optimizer(self, hyperparameters: Mapping[str, Any]) -> optax.GradientTransformation:
         """Build the optimizer, and check that it is one."""
@@ -107,9 +120,9 @@ class Injection:
         check_requested(space, self.requesters, ("batch_size", "steps"))
 
         for requester in self.requesters:
-            has_key = requester not in (self.init, self.optimizer)
-            given = {*space.names, *INJECTED, *(("key",) if has_key else ())}
-            is_key_missing = not has_key and "key" in requester.required
+            is_evaluated = requester is self.loss or requester in self.metrics.values()
+            given = {*space.names, *INJECTED, *(("key", "weights") if is_evaluated else ())}
+            is_key_missing = not is_evaluated and "key" in requester.required
             advice = "Only the loss and init get a key." if is_key_missing else GIVE_AXIS
             check_required(space, requester, given, advice)
 

@@ -1,12 +1,13 @@
 """What a step and an evaluation of a task read: examples in memory, or a batch that was read."""
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import jax
 
 from ..._core.typing import Tree
 from ...training import shuffled_batch
-from ._evaluation import Metrics, means
+from ._evaluation import Examples
 from ._folds import FoldIndices
 from ._keys import ORDER
 from ._task import Task, count_examples, prepared
@@ -38,13 +39,11 @@ class ResidentData(NamedTuple):
         batch = jax.tree.map(lambda x: x[indices], self.train)
         return prepared(task, self.fitted, fold, batch)
 
-    def validation_means(
-        self, task: Task, metrics: Metrics, fold: jax.Array, batch_size: int | None
-    ) -> dict[str, jax.Array]:
-        """Return the mean of each metric over the validation set of a fold; {} without one."""
+    def validation_set(self, task: Task, fold: jax.Array) -> Examples | None:
+        """Return the validation examples of a fold, None without validation."""
         folds = self.folds
         if folds is None and self.valid is None:
-            return {}
+            return None
 
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
             if folds is None:
@@ -56,20 +55,27 @@ class ResidentData(NamedTuple):
 
         size = count_examples(self.valid) if folds is None else folds.valid.shape[1]
         count = None if folds is None or folds.valid_size is None else folds.valid_size[fold]
-        return means(metrics, batch_of, size, batch_size, count)
+        return Examples(batch_of, size, count)
+
+    def measured(
+        self, measure: Callable[[Examples], dict[str, jax.Array]], task: Task, fold: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Measure on the validation set of a fold; {} without one."""
+        examples = self.validation_set(task, fold)
+        return {} if examples is None else measure(examples)
 
 
 class StreamedData(NamedTuple):
     """A batch that was read from a source, for the lanes of one (seed, fold).
 
-    `batch`: the examples of a step; `fold`: int32; `fitted`: as in `ResidentData`; `validation`:
-    the means over the validation set, for an evaluation. What is not read is None.
+    `batch`: the examples of a step; `fold`: int32; `fitted`: as in `ResidentData`; `validated`:
+    what was measured on the validation set, for an evaluation. What is not read is None.
     """
 
     batch: Tree = None
     fold: jax.Array | None = None
     fitted: Tree = None
-    validation: dict[str, jax.Array] | None = None
+    validated: dict[str, jax.Array] | None = None
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
@@ -79,12 +85,12 @@ class StreamedData(NamedTuple):
         assert self.fold is not None
         return prepared(task, self.fitted, self.fold, self.batch)
 
-    def validation_means(
-        self, task: Task, metrics: Metrics, fold: jax.Array, batch_size: int | None
+    def measured(
+        self, measure: Callable[[Examples], dict[str, jax.Array]], task: Task, fold: jax.Array
     ) -> dict[str, jax.Array]:
-        """Return the means that were added up while the validation set was read."""
-        del task, metrics, fold, batch_size
-        return self.validation or {}
+        """Return what was measured while the validation set was read."""
+        del measure, task, fold
+        return self.validated or {}
 
 
 LaneData: TypeAlias = ResidentData | StreamedData

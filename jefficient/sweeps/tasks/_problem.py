@@ -10,7 +10,9 @@ import jax
 from ..._core.typing import Tree
 from ...spaces import Space
 from ..data import EvaluationBatch, Stream
+from ._evaluation import Sums
 from ._hyperparameters import HyperparameterTable
+from ._scoring import HostScorer
 from ._splits import SplitSizes
 from ._task import Task
 from ._trial import Trial
@@ -28,6 +30,7 @@ class Problem(abc.ABC):
         stream: training and validation examples that are read while lanes train; None where they
             are in memory.
         test: the test set, or None.
+        scorer: the metrics ``valid_<name>`` that are scored on the host; None where none are.
         layers: names of the layers whose norms are recorded.
         has_finite_weights: whether weights that are not finite mean that a trial has diverged (the
             state of a `Trial` may hold inf).
@@ -37,6 +40,7 @@ class Problem(abc.ABC):
     sizes: SplitSizes
     stream: Stream | None = None
     test: Tree | None = None
+    scorer: HostScorer | None = None
     layers: tuple[str, ...] = ()
 
     has_finite_weights: ClassVar[bool] = False
@@ -112,32 +116,44 @@ class Problem(abc.ABC):
         del has_clip
         return {}
 
-    def validation_sums(
+    def validation_predictions(
+        self, weights: Tree, data: Tree, fold: jax.Array, hyperparameters: dict[str, Any]
+    ) -> dict[str, Tree]:
+        """Predict the validation set in memory for the `scorer`, padding at the end."""
+        del weights, data, fold, hyperparameters
+        return {}
+
+    def validation_batch(
         self,
         weights: Tree,
         batch: EvaluationBatch,
         data: Tree,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
-    ) -> dict[str, jax.Array]:
-        """Add up ``valid_<name>`` over a batch of the validation set that was read."""
+    ) -> tuple[dict[str, Sums], dict[str, Tree]]:
+        """Return the sums of ``valid_<name>`` over a batch that was read, and its predictions."""
         del weights, batch, data, fold, hyperparameters
-        return {}
+        return {}, {}
 
     def test_batches(self) -> Iterator[Tree]:
         """Read the test set, batch by batch; one batch where it is in memory."""
         return iter(())
 
-    def test_means(
+    def test_batch(
         self,
         weights: Tree,
         batch: Tree,
         data: Tree,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
-    ) -> dict[str, jax.Array]:
-        """Return the means ``test_<name>`` over a batch of the test set."""
+    ) -> tuple[dict[str, Sums], dict[str, Tree]]:
+        """Return the sums of ``test_<name>`` over a batch of the test set, and its predictions."""
         del weights, batch, data, fold, hyperparameters
+        return {}, {}
+
+    def test_scores(self, fold: int, predictions: dict[str, Tree]) -> dict[str, float]:
+        """Return ``test_<name>`` of predictions for the whole test set, by name."""
+        del fold, predictions
         return {}
 
 

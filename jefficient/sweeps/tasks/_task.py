@@ -15,6 +15,7 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.trees import name_of
 from ..._core.typing import Tree
 from ..data import Source, Split, fits, is_source, native
+from ._metric import Metric
 
 WHERE = "jf.Task"
 
@@ -42,9 +43,10 @@ class Task:
             torch's map-style Dataset). The same index must give the same example every time.
             `validation` and `test` may then be such sources, too, and are read batch by batch.
         metrics: name to ``(params, batch, …) -> (n,)``, one value for each example, or ``->
-            scalar``, the mean over the batch. Their mean over the validation set is recorded as
-            ``valid_<name>``. A metric that is not a mean over examples (its root, an F-score) is
-            exact only where the validation set is one batch and all folds are of equal length.
+            scalar``, the mean over the batch, or a pair of scalars ``(sum, weight)``. Their mean
+            over the validation set is recorded as ``valid_<name>``. A metric that is not a mean
+            over examples (its root, an F-score, an area under a curve) is a `jf.Metric` or a
+            `jf.host_metric`.
         validation: the validation set, a tree like `data`; or the fraction of `data` to hold out,
             between 0 and 1, drawn once for the whole sweep; or None.
         test: the test set, a tree like `data`. It is evaluated once, at the end, with the weights
@@ -82,7 +84,7 @@ class Task:
     init: Callable[..., Any]
     loss: Callable[..., Any]
     data: Tree
-    metrics: Mapping[str, Callable[..., jax.Array]] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, Callable[..., Any] | Metric] = dataclasses.field(default_factory=dict)
     validation: Tree | float | None = None
     test: Tree | None = None
     prepare: tuple[Callable[[Any], Tree], Callable[[Tree, Tree], Tree]] | None = None
@@ -104,7 +106,8 @@ class Task:
             raise ArgumentTypeError(
                 f"{WHERE}: metrics must map a name to a function, got {self.metrics!r}."
             )
-        for name, function in self.metrics.items():
+        for name, metric in self.metrics.items():
+            function = metric.predict if isinstance(metric, Metric) else metric
             signatures.names_asked(f"{WHERE}: metrics[{name!r}]", function, self.positional)
             if name == "loss":
                 raise ArgumentError(
@@ -128,6 +131,11 @@ class Task:
     def positional(self) -> int:
         """Number of arguments of `loss` and metrics before the hyperparameters."""
         return 3 if self.model_state else 2
+
+    @property
+    def scored(self) -> dict[str, Metric]:
+        """The metrics that are not means over examples, by name."""
+        return {name: x for name, x in self.metrics.items() if isinstance(x, Metric)}
 
     @property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configura
 from ._injection import Injection, Requester, is_regularized
 from ._lane_data import LaneData
 from ._notes import annotate_errors
-from ._task import Task
+from ._task import Task, count_examples
 from ._trial import Trial
 
 
@@ -39,19 +39,23 @@ def check_functions(
     )
 
     arguments = weights if task.model_state else (weights,)
+    means = tuple(injection.metrics.values())
 
     def traced(requester: Requester, *arguments: Tree) -> None:
-        """Trace a function; a loss that requests a key gets one, as in training."""
-        keys = {}
+        """Trace a function; a loss that requests a key or weights gets them, as in training."""
+        given: dict[str, Any] = {}
+        is_loss = requester is injection.evaluation
         if "key" in requester.requested and requester is not injection.init:
-            keys = {"key": key if requester is injection.evaluation else None}
+            given["key"] = key if is_loss else None
+        if "weights" in requester.requested and (is_loss or requester in means):
+            given["weights"] = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
 
         def check(hyperparameters: dict[str, Any]) -> None:
             chosen = requester.choose(hyperparameters)
             jax.eval_shape(
-                lambda arguments, keys: requester.function(*arguments, **keys, **chosen),
+                lambda arguments, given: requester.function(*arguments, **given, **chosen),
                 arguments,
-                keys,
+                given,
             )
 
         check_configurations(check, requester.requested, table, static, MOST_CHECKED)
@@ -63,7 +67,7 @@ def check_functions(
     requested = injection.optimizer.requested
     check_configurations(injection.build_optimizer, requested, table, static)
     traced(injection.init, key)
-    for requester in (injection.evaluation, *injection.metrics.values()):
+    for requester in (injection.evaluation, *means, *injection.predicts.values()):
         traced(requester, *arguments, batch)
     if is_regularized(injection.loss.function):
         check_configurations(check_strengths, ("l1", "l2"), table, static)

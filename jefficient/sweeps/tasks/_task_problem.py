@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..._core import trees
@@ -14,14 +15,16 @@ from ..._core.typing import Tree
 from ...spaces import Space
 from ...transforms import clipped
 from ..data import EvaluationBatch, Source, evaluation_batch_size
-from ._evaluation import batch_sums, means, metrics_of
+from ._evaluation import Examples, Sums, batch_sums, means_of
+from ._exactness import MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
 from ._injection import Injection
 from ._keys import SPLIT
-from ._lane_data import StreamedData, slice_examples
+from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
 from ._problem import Problem, function_name
-from ._splits import split_examples, with_all_examples
+from ._scoring import HostScorer, predicts_of
+from ._splits import Splits, split_examples, with_all_examples
 from ._task import Task, count_examples, prepared
 from ._task_check import check_functions
 from ._task_trial import TaskTrial
@@ -55,6 +58,7 @@ class TaskProblem(Problem):
             sizes=splits.sizes,
             stream=splits.stream,
             test=task.test,
+            scorer=_scorer(task, splits),
             task=task,
             injection=Injection.of(task, optimizer),
             eval_batch_size=eval_batch_size,
@@ -101,6 +105,53 @@ class TaskProblem(Problem):
     def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
         data = self.step_data(static)
         check_functions(self.task, self.injection, trial, data, static, table)
+        layout = self._layout()
+        if layout.is_padded or layout.is_cut:
+            check_exact(
+                self.task,
+                self.injection,
+                layout,
+                self._some_examples(),
+                lambda key: trial.weights(trial.init(key, **table[0], fold=np.int32(0))),
+                {**static, **table[0], "fold": np.int32(0)},
+            )
+
+    def _layout(self) -> Layout:
+        sizes = self.sizes.validation
+        if self.stream is None:
+            is_padded = len(set(sizes)) > 1
+            is_cut = max(sizes) > (self.eval_batch_size or max(sizes))
+        else:
+            is_padded = not self.stream.has_whole_batches
+            is_cut = max(sizes) > self.stream.evaluation_batch_size
+        if self.test is None:
+            return Layout(is_padded, is_cut)
+        size = count_examples(self.test)
+        return Layout(is_padded, is_cut or size > self._test_batch_size)
+
+    @property
+    def _test_batch_size(self) -> int:
+        """Test examples evaluated at a time at most."""
+        size = count_examples(self.test)
+        if isinstance(self.test, Source):
+            return evaluation_batch_size(size, self.test, self.eval_batch_size)
+        return self.eval_batch_size or size
+
+    def _some_examples(self) -> Tree:
+        """Return validation examples of the largest fold, or training examples, for a try."""
+        has_validation = max(self.sizes.validation) > 0
+        sizes = self.sizes.validation if has_validation else self.sizes.training
+        fold = int(np.argmax(sizes))
+        count = min(MOST_TRIED, self.eval_batch_size or MOST_TRIED, sizes[fold])
+        index = jnp.int32(fold)
+        if self.stream is not None:
+            splits = self.stream.valid if has_validation else self.stream.train
+            some = splits[fold].read(np.arange(count))
+        elif has_validation:
+            return self.data.validation_set(self.task, index).batch_of(0, count)
+        else:
+            some = slice_examples(self.data.train, 0, count)
+        return prepared(self.task, self.data.fitted, index, some)
 
     def metric_names(
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
@@ -108,7 +159,7 @@ class TaskProblem(Problem):
         del trial, static, hyperparameters
         if max(self.sizes.validation) == 0:
             return ("train_loss",)
-        return ("train_loss", "valid_loss", *(f"valid_{name}" for name in self.injection.metrics))
+        return ("train_loss", "valid_loss", *(f"valid_{name}" for name in self.task.metrics))
 
     def with_all_examples(self) -> tuple[Task, Any]:
         return with_all_examples(self.task), self.injection.optimizer.function
@@ -149,39 +200,88 @@ class TaskProblem(Problem):
             shapes |= dict.fromkeys(names, (len(self.layers),))
         return shapes
 
-    def validation_sums(
+    def validation_predictions(
+        self, weights: Tree, data: ResidentData, fold: jax.Array, hyperparameters: dict[str, Any]
+    ) -> dict[str, Tree]:
+        examples = data.validation_set(self.task, fold)
+        if self.scorer is None or examples is None:
+            return {}
+        predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
+        return {
+            name: examples.map(predicts[name], self.eval_batch_size) for name in self.scorer.metrics
+        }
+
+    def validation_batch(
         self,
         weights: Tree,
         batch: EvaluationBatch,
         data: StreamedData,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
-    ) -> dict[str, jax.Array]:
+    ) -> tuple[dict[str, Sums], dict[str, Tree]]:
         assert self.stream is not None
         examples = prepared(self.task, data.fitted, fold, batch.examples)
         count = None if self.stream.has_whole_batches else batch.count
-        metrics = metrics_of(self.task, self.injection, "valid", weights, hyperparameters)
-        return batch_sums(metrics, EvaluationBatch(examples, count))
+        means = means_of(self.task, self.injection, "valid", weights, hyperparameters)
+        predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
+        predictions = {name: predict(examples) for name, predict in predicts.items()}
+        return batch_sums(means, EvaluationBatch(examples, count)), predictions
 
     def test_batches(self) -> Iterator[Tree]:
         test = self.test
         if not isinstance(test, Source):
             yield test
             return
-        size = evaluation_batch_size(test.size, test, self.eval_batch_size)
+        size = self._test_batch_size
         for begin in range(0, test.size, size):
             yield test.read(np.arange(begin, min(begin + size, test.size)))
 
-    def test_means(
+    def test_batch(
         self,
         weights: Tree,
         batch: Tree,
         data: Tree,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
-    ) -> dict[str, jax.Array]:
+    ) -> tuple[dict[str, Sums], dict[str, Tree]]:
         def batch_of(begin: jax.Array | int, count: int) -> Tree:
             return prepared(self.task, data.fitted, fold, slice_examples(batch, begin, count))
 
-        metrics = metrics_of(self.task, self.injection, "test", weights, hyperparameters)
-        return means(metrics, batch_of, count_examples(batch), self.eval_batch_size)
+        examples = Examples(batch_of, count_examples(batch))
+        means = means_of(self.task, self.injection, "test", weights, hyperparameters)
+        predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
+        predictions = {
+            name: examples.map(predict, self.eval_batch_size) for name, predict in predicts.items()
+        }
+        return examples.sums(means, self.eval_batch_size), predictions
+
+    def test_scores(self, fold: int, predictions: dict[str, Tree]) -> dict[str, float]:
+        scored = self.task.scored
+        if not scored:
+            return {}
+        test = self.test
+        examples = test.read(np.arange(test.size)) if isinstance(test, Source) else test
+        batch = prepared(self.task, self.data.fitted, jnp.int32(fold), examples)
+        scores = HostScorer(scored, lambda _: batch).scores(fold, predictions)
+        return {f"test_{name}": x for name, x in scores.items()}
+
+
+def _scorer(task: Task, splits: Splits) -> HostScorer | None:
+    """Return what scores the validation set on the host, None where nothing does."""
+    is_streamed = splits.stream is not None
+    metrics = {name: x for name, x in task.scored.items() if x.on_host or is_streamed}
+    if not metrics or max(splits.sizes.validation) == 0:
+        return None
+
+    def examples(fold: int) -> Tree:
+        data, index = splits.data, jnp.int32(fold)
+        if splits.stream is not None:
+            split = splits.stream.valid[fold]
+            return prepared(task, data.fitted, index, split.read(np.arange(len(split))))
+        assert isinstance(data, ResidentData)
+        found = data.validation_set(task, index)
+        assert found is not None
+        batch = found.batch_of(0, found.size)
+        return jax.tree.map(lambda x: x[: splits.sizes.validation[fold]], batch)
+
+    return HostScorer(metrics, examples)

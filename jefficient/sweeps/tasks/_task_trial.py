@@ -11,11 +11,12 @@ from ..._core import trees
 from ..._core.errors import ArgumentTypeError
 from ..._core.typing import Tree
 from ...training import TrainState, TrainStep, layer_norms, train_step
-from ._evaluation import metrics_of
+from ._evaluation import Examples, means_of
 from ._injection import Injection
 from ._keys import INIT, NOISE
 from ._lane_data import LaneData
 from ._notes import WHERE
+from ._scoring import device_scores, predicts_of
 from ._task import Task
 from ._trial import Trial
 
@@ -64,11 +65,21 @@ class TaskTrial:
         values = {"zeros": trees.zero_share(state.params)}
         if self.layers:
             values["weight_norm"] = self._of_layers(layer_norms(state.params))
-        weights, hyperparameters = self.weights(state), {**self.static, **traced}
-        metrics = metrics_of(self.task, self.injection, "valid", weights, hyperparameters)
-        return values | data.validation_means(
-            self.task, metrics, traced["fold"], self.eval_batch_size
-        )
+
+        weights = self.weights(state)
+        hyperparameters = {**self.static, **traced}
+
+        def measure(examples: Examples) -> dict[str, jax.Array]:
+            means = means_of(self.task, self.injection, "valid", weights, hyperparameters)
+            predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
+            metrics = {name: x for name, x in self.task.scored.items() if not x.on_host}
+            scores = device_scores(metrics, predicts, examples, self.eval_batch_size)
+            return {
+                **examples.means(means, self.eval_batch_size),
+                **{f"valid_{name}": x for name, x in scores.items()},
+            }
+
+        return values | data.measured(measure, self.task, traced["fold"])
 
     def weights(self, state: TrainState) -> Tree:
         return (state.params, state.model_state) if self.task.model_state else state.params

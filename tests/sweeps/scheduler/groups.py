@@ -9,6 +9,8 @@ from jefficient.sweeps.scheduler import Queue
 class Width:
     """What a queue asks of a program where nothing is compiled."""
 
+    is_ranked_on_host = False
+
     def __init__(self, width):
         self.width = width
 

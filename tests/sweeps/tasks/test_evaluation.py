@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 from sweeps.tiny import X, Y, init, sweep, task
 
 import jefficient as jf
-from jefficient.sweeps.tasks._evaluation import means
+from jefficient.sweeps.tasks._evaluation import Examples, Mean
+from jefficient.sweeps.tasks._injection import Requester
 
 UNEQUAL = [
     (np.arange(12, 30), np.arange(11)),
     (np.arange(14), np.arange(14, 18)),
     (np.arange(20), np.arange(20, 30)),
 ]
+
+
+def mean_of(function):
+    """A metric of the batch alone."""
+    requester = Requester.of("metrics['m']", lambda params, batch: function(batch), 2)
+    return Mean(requester, (None,), {}, False)
 
 
 @settings(max_examples=20, deadline=None)
@@ -39,9 +46,13 @@ def test_means_are_those_of_all_examples(size, batch_size, missing, seed, first)
         seen.append(count)
         return jax.lax.dynamic_slice_in_dim(jnp.asarray(values), begin, count)
 
-    functions = {"values": lambda x: x**2, "mean": lambda x: jnp.mean(x**2)}
+    functions = {
+        "values": mean_of(lambda x: x**2),
+        "mean": mean_of(lambda x: jnp.mean(x**2)),
+        "pair": mean_of(lambda x: (jnp.sum(x**2), 1.0 * len(x))),
+    }
     traced = None if count is None else jnp.int32(count)
-    got = means(functions, batch_of, size, batch_size, traced)
+    got = Examples(batch_of, size, traced).means(functions, batch_size)
     expected = (values[:count].astype(float) ** 2).mean()
     assert max(seen) <= batch_size
     for name in functions:
@@ -51,14 +62,13 @@ def test_means_are_those_of_all_examples(size, batch_size, missing, seed, first)
 
 def test_padding_may_be_anything_to_a_metric_of_examples():
     """Example 0 counts, so inf is in the mean; padding does not, so NaN is not."""
-    values = jnp.array([np.inf, 1.0, 2.0])
-    assert (
-        means({"x": lambda x: x}, lambda begin, size: values[:size], 3, 3, jnp.int32(2))["x"]
-        == np.inf
-    )
-    masked = jnp.array([1.0, 2.0, np.nan])
-    batch_of = lambda begin, size: jax.lax.dynamic_slice_in_dim(masked, begin, size)  # noqa: E731
-    assert float(means({"x": lambda x: x}, batch_of, 3, 3, jnp.int32(2))["x"]) == 1.5
+
+    def mean(values):
+        examples = Examples(lambda begin, size: jnp.array(values)[:size], 3, jnp.int32(2))
+        return float(examples.means({"x": mean_of(lambda x: x)}, 3)["x"])
+
+    assert mean([np.inf, 1.0, 2.0]) == np.inf
+    assert mean([1.0, 2.0, np.nan]) == 1.5
 
 
 def noisy(params, batch, key, keep):
