@@ -62,6 +62,13 @@ def test_links_lead_somewhere(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/changelog.md"])
+def test_files_that_are_named_exist(page):
+    """`_x.py` and `test_x.py` stand for files to write."""
+    named = re.findall(r"`((?:tests|jefficient|docs|examples)/[\w/.]+)`", (ROOT / page).read_text())
+    assert [x for x in named if not x.endswith("_x.py") and not (ROOT / x).exists()] == []
+
+
 def test_the_door_is_what_it_says():
     """`__all__` and the namespace agree; everything has a docstring."""
     rooms = {

@@ -194,7 +194,7 @@ MISTAKES = {
         "tests/sweeps/tasks/test_evaluation.py",
         "padding_may_be_anything",
     ),
-    "training and validation rows are swapped": Mistake(
+    "training and validation examples are swapped": Mistake(
         "results/_statistics.py",
         "test / train if train",
         "train / test if train",

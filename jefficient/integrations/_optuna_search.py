@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError
 from .._core.warn import warn
-from ..results import Status, at_evaluations, counted_evaluations, status_of
+from ..results import Status, at_evaluations, counted_evaluations, over_trials, status_of
 from ..spaces import Choice, LogUniform, Range, Space, from_points, static_combinations
 from ..sweeps import Goal, Search
 from ._optuna_storage import Heartbeats, database_at
@@ -262,8 +262,8 @@ def outcomes(dataset: xr.Dataset) -> list[Outcome]:
     order = ("config", "seed", "fold")
     values = dataset[dataset.attrs["metric"]].transpose(*order, "evaluation").values.astype(float)
     # NaN if any trial of the configuration has no score
-    score = at_evaluations(values, counted_evaluations(dataset)).mean(axis=(1, 2))
-    curve = values.mean(axis=(1, 2))
+    score = over_trials(at_evaluations(values, counted_evaluations(dataset)), axis=(1, 2))
+    curve = over_trials(values, axis=(1, 2))
     step = dataset["step"].transpose("config", "evaluation").values
     diverged_at = dataset["diverged_at"].transpose(*order).values
     return [

@@ -12,7 +12,7 @@ from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
 from ._moderated import against
-from ._score import nan_mean, one_of
+from ._score import one_of, over_scored_trials
 from ._statistics import bonferroni, finished, standard_errors, units_of
 
 
@@ -120,7 +120,7 @@ def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
             f"{where}: a configuration must have a finite {score.metric} in every trial, "
             f"got none such of {dataset.sizes['config']}. result.table() shows which came closest."
         )
-    means = nan_mean(flat_trials(trial_values(dataset, score, score.metric)))
+    means = over_scored_trials(flat_trials(trial_values(dataset, score, score.metric)))
     return configs, means[configs]
 
 

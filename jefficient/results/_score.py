@@ -94,7 +94,7 @@ class Score:
         without = np.isnan(scores).sum(axis=1)
         is_short = ((status != Status.FINISHED) & (status != Status.DIVERGED)).any(axis=1)
         short = np.where(is_short, -steps_taken.min(axis=1).astype(float), -np.inf)
-        means = np.nan_to_num(self.sign * nan_mean(scores), nan=np.inf)
+        means = np.nan_to_num(self.sign * over_scored_trials(scores), nan=np.inf)
         return list(zip(without.tolist(), short.tolist(), means.tolist(), strict=True))
 
     def order(self, scores: np.ndarray, status: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
@@ -120,6 +120,16 @@ def at_evaluations(values: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
     """Select from values (…, evaluations) one evaluation each (…), NaN where that is -1."""
     picked = np.take_along_axis(values, np.maximum(evaluations, 0)[..., None], axis=-1)[..., 0]
     return np.where(evaluations >= 0, picked, np.nan)
+
+
+def over_trials(values: np.ndarray, axis: int | tuple[int, ...] = -1) -> np.ndarray:
+    """Average scores over seeds and folds, along `axis`; NaN or infinite where one of them is."""
+    return values.mean(axis=axis)
+
+
+def over_scored_trials(values: np.ndarray) -> np.ndarray:
+    """Average scores along the last axis, as `over_trials`, over the trials that have one."""
+    return nan_mean(values)
 
 
 def nan_mean(values: np.ndarray) -> np.ndarray:

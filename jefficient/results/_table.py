@@ -13,7 +13,7 @@ from ._dataset import (
     status_of,
     trial_values,
 )
-from ._score import Status, nan_mean, nan_std
+from ._score import Status, nan_std, over_scored_trials
 from ._statistics import standard_errors
 
 
@@ -27,12 +27,12 @@ def table(dataset: xr.Dataset) -> pd.DataFrame:
 
     frame = pd.DataFrame({name: dataset[name].values for name in hyperparameters(dataset)})
     frame.index.name = "config"
-    frame[metric] = nan_mean(trials(metric))
+    frame[metric] = over_scored_trials(trials(metric))
     frame[f"{metric}_std"] = nan_std(trials(metric))
     frame[f"{metric}_se"] = standard_errors(dataset)
     for name in measured(dataset):
         if name != metric:
-            frame[name] = nan_mean(trials(name))
+            frame[name] = over_scored_trials(trials(name))
 
     status = flat_trials(status_of(dataset))
     frame["trials"] = status.shape[1]

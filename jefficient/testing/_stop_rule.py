@@ -228,8 +228,9 @@ def _shuffled(batch: Sequence[Observation], reverse: bool) -> list[int]:
 def _numbering(case: Case) -> None:
     """the numbers of configurations are names: a larger space in a directory numbers them anew."""
     for history in case.histories():
+        # other sizes, the other order, other remainders
         batches = [
-            [seen._replace(config=10_000 - 7 * seen.config) for seen in batch]
+            [seen._replace(config=10_007 - 6 * seen.config) for seen in batch]
             for batch in history.batches
         ]
         _same(

@@ -22,7 +22,9 @@ from optax_suite import standin
 
 import jefficient as jf
 
-OURS = "opt_name='(sgd|sgd_mom|adam|adamw|nadam|nadamw)'"
+# the optimizers that both libraries have; their cases in tests of several optimizers
+OPTIMIZERS = "adam adamw nadam nadamw sgd"
+OURS = f"opt_name='({'|'.join([*OPTIMIZERS.split(), 'sgd_mom'])})'"
 
 
 class Module(NamedTuple):
@@ -34,20 +36,18 @@ class Module(NamedTuple):
 
 # the slowest first
 MODULES = {
-    # of the cases for several optimizers those of our five; LBFGSTest holds nothing of ours
-    "optax._src.alias_test": Module(
-        "adam adamw apply_updates nadam nadamw sgd", select=rf"AliasTest::.*{OURS}"
-    ),
+    # of the cases for several optimizers ours alone; LBFGSTest holds nothing of ours
+    "optax._src.alias_test": Module(f"{OPTIMIZERS} apply_updates", select=rf"AliasTest::.*{OURS}"),
     # without test_multi_steps_mixed_precision, half a minute a case: tests/interchange compares
     # optax.MultiSteps
     "optax.transforms._accumulation_test": Module(
         "apply_updates chain scale scale_by_adam sgd", select="(?!.*mixed_precision)"
     ),
-    # of the cases for several optimizers those of our five
+    # of the cases for several optimizers ours alone
     "optax.schedules._schedule_test": Module(
-        "adam adamw apply_updates constant_schedule cosine_decay_schedule "
-        "cosine_onecycle_schedule exponential_decay nadam nadamw piecewise_constant_schedule "
-        "polynomial_schedule sgd sgdr_schedule warmup_cosine_decay_schedule",
+        f"{OPTIMIZERS} apply_updates constant_schedule cosine_decay_schedule "
+        "cosine_onecycle_schedule exponential_decay piecewise_constant_schedule "
+        "polynomial_schedule sgdr_schedule warmup_cosine_decay_schedule",
         select=rf"(?!ScheduleAsLearningRateTest)|.*{OURS}",
     ),
     "optax.schedules._inject_test": Module(

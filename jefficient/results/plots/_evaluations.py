@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from .._dataset import EVALUATIONS, TRIAL
-from .._score import Status
+from .._score import Status, over_trials
 from ._reading import has
 
 
@@ -29,7 +29,8 @@ def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
 
 def mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
     """Average over seeds and folds: (configs, evaluations), NaN where a trial has no value."""
-    return dataset[variable].transpose(*EVALUATIONS).values.astype(float).mean(axis=(1, 2))
+    values = dataset[variable].transpose(*EVALUATIONS).values.astype(float)
+    return over_trials(values, axis=(1, 2))
 
 
 def last_seen(y: np.ndarray) -> np.ndarray:

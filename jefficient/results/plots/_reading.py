@@ -7,12 +7,12 @@ import xarray as xr
 
 from .._axes import labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
-from .._score import Score, Status, one_of
+from .._score import Score, Status, one_of, over_trials
 
 
 def means(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
     """Average the trials at the evaluation that counts, (configs,); NaN if one has no score."""
-    return flat_trials(trial_values(dataset, score, variable)).mean(axis=1, dtype=float)
+    return over_trials(flat_trials(trial_values(dataset, score, variable)).astype(float))
 
 
 def short_names(dataset: xr.Dataset, configs: np.ndarray) -> tuple[str, list[str]]:

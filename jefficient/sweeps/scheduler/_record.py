@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._core.typing import Tree
-from ...results import Curves, Score, Status, at_evaluations, last_evaluation
+from ...results import Curves, Score, Status, at_evaluations, last_evaluation, over_trials
 from ..programs import Evaluation, Group
 from ._leaderboard import Leaderboard
 from ._progress import Progress
@@ -251,7 +251,7 @@ class Record:
             is_reached = ~(np.isnan(scores).any(axis=1) | is_stopped)
 
             places = places[is_reached]
-            means = scores[is_reached].mean(axis=1)
+            means = over_trials(scores[is_reached])
             self._observed[configs[places]] += 1
             found.extend(
                 zip(places.tolist(), index[is_reached].tolist(), means.tolist(), strict=True)
