@@ -23,11 +23,13 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
         return None
 
     group = next(group for group in spec.groups if config in group.configs)
-    numbers = group.rows()[int(np.flatnonzero(group.configs == config)[0])]
-    hyperparameters = {**group.static, **numbers}
+    row = int(np.flatnonzero(group.configs == config)[0])
 
     @jax.jit
-    def means_of(weights: Tree, batch: Tree, data: Tree, fold: jax.Array) -> dict[str, jax.Array]:
+    def means_of(
+        weights: Tree, batch: Tree, data: Tree, fold: jax.Array, numbers: dict[str, jax.Array]
+    ) -> dict[str, jax.Array]:
+        hyperparameters = {**group.static, **numbers}
         return problem.test_means(weights, batch, data, fold, hyperparameters)
 
     shape = group.seeds, group.folds
@@ -38,7 +40,9 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
         size, batch = count_examples(batch), jax.device_put(batch)
         seen += size
         for (seed, fold), weights in trained.items():
-            here = jax.device_get(means_of(weights, batch, problem.data, jnp.int32(fold)))
+            numbers = {**group.traced(row, fold), "steps": group.steps[row, fold]}
+            means_there = means_of(weights, batch, problem.data, jnp.int32(fold), numbers)
+            here = jax.device_get(means_there)
             for name, x in here.items():
                 mean = means.setdefault(name, np.zeros(shape))
                 mean[seed, fold] += (float(x) - mean[seed, fold]) * (size / seen)
