@@ -97,8 +97,10 @@ def main(directory):
     ]
     print(result.table()[columns].head(10).to_string())
     print(result.best())
-    steps = int(result.dataset["steps_taken"].sum())
-    whole = int((result.dataset["step"].max("evaluation") * 5 * 3).sum())
+    taken = result.dataset["steps_taken"]
+    left = result.dataset["step"].max("evaluation") - taken  # of each trial
+    steps = int(taken.sum())
+    whole = steps + int(left.sum())
     utilization = result.dataset.attrs["utilization"]
     print(f"{steps:,} of {whole:,} updates were made; utilization of lanes: {utilization:.0%}")
 

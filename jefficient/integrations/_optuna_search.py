@@ -18,7 +18,14 @@ from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError
 from .._core.warn import warn
-from ..results import Status, at_evaluations, counted_evaluations, over_trials, status_of
+from ..results import (
+    Status,
+    at_evaluations,
+    counted_evaluations,
+    in_largest_fold,
+    over_trials,
+    status_of,
+)
 from ..spaces import Choice, LogUniform, Range, Space, from_points, static_combinations
 from ..sweeps import Goal, Search
 from ._optuna_storage import Heartbeats, database_at
@@ -264,7 +271,7 @@ def outcomes(dataset: xr.Dataset) -> list[Outcome]:
     # NaN if any trial of the configuration has no score
     score = over_trials(at_evaluations(values, counted_evaluations(dataset)), axis=(1, 2))
     curve = over_trials(values, axis=(1, 2))
-    step = dataset["step"].transpose("config", "evaluation").values
+    step = in_largest_fold(dataset, "step")
     diverged_at = dataset["diverged_at"].transpose(*order).values
     return [
         _outcome(status, float(score[c]), diverged_at[c], _thinned(step[c], curve[c]))

@@ -4,7 +4,9 @@ from ._best import Best as Best
 from ._compare import Comparison as Comparison
 from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
+from ._dataset import by_fold as by_fold
 from ._dataset import counted_evaluations as counted_evaluations
+from ._dataset import in_largest_fold as in_largest_fold
 from ._dataset import last_evaluation as last_evaluation
 from ._dataset import ranking as ranking
 from ._dataset import status_of as status_of

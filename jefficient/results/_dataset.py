@@ -29,9 +29,9 @@ class Curves:
         status: int array (configs, seeds, folds) of `Status`.
         steps_taken: int array (configs, seeds, folds): updates made.
         diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
-        step: int array (configs, evaluations): updates made at each evaluation, -1 past a
-            configuration's last.
-        steps_per_epoch: float array (configs,).
+        step: int array (configs, folds, evaluations), or with one in place of the folds if all are
+            alike: updates made at each evaluation, -1 past a configuration's last.
+        steps_per_epoch: float array (configs, folds), or (configs, 1) if all folds are alike.
         block_width: int array (configs,): lanes in the blocks that trained a configuration.
     """
 
@@ -77,7 +77,7 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         A dataset with the dimensions config, seed, fold and evaluation, and layer where there are
         layers. netCDF can hold it: numbers as they are, other labels as strings.
     """
-    epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[:, None], np.nan)
+    epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[..., None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
     dataset = xr.Dataset(
         {
@@ -93,11 +93,11 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         },
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
-            "evaluation": np.arange(curves.step.shape[1]),
+            "evaluation": np.arange(curves.step.shape[2]),
             **{name: ("config", _column(values)) for name, values in labels.columns.items()},
             "hash": ("config", np.array(labels.hashes, object)),
-            "step": (("config", "evaluation"), curves.step),
-            "epoch": (("config", "evaluation"), epoch),
+            "step": _timetable(curves.step),
+            "epoch": _timetable(epoch),
             "block_width": ("config", curves.block_width),
             "training_examples": ("fold", np.array(labels.training_examples, int)),
             "validation_examples": ("fold", np.array(labels.validation_examples, int)),
@@ -107,6 +107,14 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
     )
     _describe(dataset, labels, curves)
     return dataset
+
+
+def _timetable(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Label what belongs to evaluations; it has the dimension `fold` only where folds differ."""
+    first = values[:, :1]
+    if np.array_equal(values, np.broadcast_to(first, values.shape), equal_nan=True):
+        return ("config", "evaluation"), values[:, 0]
+    return ("config", "fold", "evaluation"), values
 
 
 def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
@@ -197,16 +205,34 @@ def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.n
     """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
     metric = dataset[score.metric].transpose(*EVALUATIONS).values
-    step = dataset["step"].transpose("config", "evaluation").values
     taken = dataset["steps_taken"].transpose(*TRIAL).values
-    last = last_evaluation(step[:, None, None], taken)
+    last = last_evaluation(by_fold(dataset, "step")[:, None], taken)
     return score.evaluations(metric, status_of(dataset), last)
+
+
+def by_fold(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """Return `step` or `epoch`, array (configs, folds, evaluations), or one for folds if alike."""
+    values = dataset[name]
+    if "fold" not in values.dims:
+        values = values.expand_dims("fold")
+    return values.transpose("config", "fold", "evaluation").values
+
+
+def in_largest_fold(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """Return `step` or `epoch` in the fold with the most examples, array (configs, evaluations).
+
+    Other folds are evaluated at the same epochs, or after as many updates.
+    """
+    values = by_fold(dataset, name)
+    largest = int(dataset["training_examples"].values.argmax())
+    return values[:, largest if values.shape[1] > 1 else 0]
 
 
 def last_evaluation(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:
     """Return the last evaluation of each trial, int array like `steps_taken`, -1 for none.
 
-    `step`, int array (…, evaluations), has the updates made at each, -1 past the last.
+    `step`, int array that broadcasts to (…, evaluations), has the updates made at each, -1 past the
+    last.
     """
     return ((step >= 0) & (step <= steps_taken[..., None])).sum(axis=-1) - 1
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
-from ._dataset import EXAMPLES, hyperparameters, measured
+from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._replay import Replay, Trainer
 from ._weights import Weights
 
@@ -77,7 +77,7 @@ def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None
     every = np.arange(max(each.sizes["evaluation"] for each in datasets))
     padded = [
         _with_coordinates(each.reindex(evaluation=every, fill_value={"step": -1}), coordinates)
-        for each in _labelled_alike(datasets)
+        for each in _labelled_alike(_with_folds(datasets))
     ]
     dataset = xr.concat(
         padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer"
@@ -85,6 +85,19 @@ def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None
     if order is not None:
         dataset = dataset.isel(config=order)
     return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
+
+
+def _with_folds(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Give `step` and `epoch` the dimension `fold` in all datasets if they have it in one."""
+    names = [x for x in ("step", "epoch") if any("fold" in each[x].dims for each in datasets)]
+
+    def spread(each: xr.Dataset, name: str) -> tuple:
+        values = by_fold(each, name)
+        shape = (len(values), each.sizes["fold"], values.shape[-1])
+        dims = ("config", "fold", "evaluation")
+        return dims, np.broadcast_to(values, shape).copy(), each[name].attrs
+
+    return [each.assign_coords({name: spread(each, name) for name in names}) for each in datasets]
 
 
 def _labelled_alike(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:

@@ -12,7 +12,7 @@ import xarray as xr
 from .._core.devices import Machine
 from .._core.errors import ArgumentTypeError, JefficientError
 from .._core.typing import Tree
-from ..results import Result, Status, concatenated, ranking, status_of
+from ..results import Result, Status, by_fold, concatenated, ranking, status_of
 from ._finish import finish
 from ._local import run_locally
 from ._part_folders import part_folders
@@ -190,12 +190,13 @@ class _Tally(NamedTuple):
         """Count the trials and updates of a part."""
         status = status_of(dataset)
         sizes = dataset.sizes
-        steps = int(dataset["step"].max("evaluation").sum())
+        steps = by_fold(dataset, "step").max(axis=-1)
+        whole = np.broadcast_to(steps, (sizes["config"], sizes["fold"])).sum()
         return cls(
             configs=sizes["config"],
             trials=status.size,
             steps_made=int(dataset["steps_taken"].sum()),
-            steps_whole=steps * sizes["seed"] * sizes["fold"],
+            steps_whole=int(whole) * sizes["seed"],
             diverged=int((status == Status.DIVERGED).sum()),
             stopped=int((status == Status.STOPPED).sum()),
             utilization=float(dataset.attrs["utilization"]),
@@ -206,7 +207,7 @@ class _Tally(NamedTuple):
 def _progress(spec: SweepSpec, parts: list[_Tally], seconds: float) -> Progress:
     made = sum(part.steps_made for part in parts)
     over = sum(part.steps_whole for part in parts)
-    whole = sum(int(group.steps.sum()) * group.seeds * group.folds for group in spec.groups)
+    whole = sum(group.lane_steps for group in spec.groups)
     weights = [part.configs for part in parts]
     scores = [part.best for part in parts if part.best is not None]
     return Progress(

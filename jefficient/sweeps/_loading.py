@@ -8,14 +8,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError
-from ..results import Curves, Result, Status, concatenated, read, to_dataset
+from ..results import Curves, Result, Status, by_fold, concatenated, read, to_dataset
 from ._part_folders import folders_in
 from ._retrain import Retrainer
 from .checkpoint import EmptyError, labels_from, peek, programs_of
 from .planning import Settings, SweepSpec, prepare
+from .scheduler import timetable
 
 WHERE = "jf.load"
 
@@ -91,6 +93,12 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
     if spec.data_digest != recorded["data"]:
         raise ArgumentError(
             f"{WHERE}: the task's data (and folds) must be those of the sweep, got others."
+        )
+    step, _ = timetable(len(spec.space), spec.groups)
+    if not np.array_equal(step, by_fold(stored.dataset, "step")):
+        raise ArgumentError(
+            f"{WHERE}: the updates of every fold must be those of the sweep, got others in {path}, "
+            f"which an earlier version of jefficient wrote. Load it without task=…, or sweep again."
         )
     _check_programs(spec, recorded)
     weights = stored.weights(WHERE, spec.weights_like)

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.devices import Machine
-from ..results import Replay, counted_evaluations
+from ..results import Replay, at_evaluations, by_fold, counted_evaluations
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, SweepSpec, assemble, plan_of, prepare
 from .programs import Group
@@ -30,7 +30,7 @@ class Retrainer:
         taken = int(recorded["steps_taken"])
         was_cut_short = str(recorded["status"].values) in ("stopped", "interrupted")
         if was_cut_short:
-            group = group.shortened(row, taken)
+            group = group.shortened(row, fold, taken)
 
         # Bits depend on the width: each program keeps the one it had, the trial's own its own.
         widths = [int(dataset["block_width"][group.configs[0]]) for group in spec.groups]
@@ -68,7 +68,7 @@ class Retrainer:
         (group,) = whole.groups
         share = _share_trained(dataset, config)
         if share < 1:
-            group = group.shortened(0, max(1, round(share * int(group.steps[0]))))
+            group = group.shortened(0, 0, max(1, round(share * int(group.steps[0, 0]))))
 
         machine = Machine.here()
         plan = plan_of(whole, machine)
@@ -101,8 +101,9 @@ def _share_trained(dataset: xr.Dataset, config: int) -> float:
 
     That is at the evaluations that count, on average over its trials; 1 if one has none.
     """
-    evaluations = counted_evaluations(dataset)[config].ravel()
+    evaluations = counted_evaluations(dataset)[config]
     if (evaluations < 0).any():
         return 1.0
-    step = dataset["step"].transpose("config", "evaluation").values[config]
-    return float(np.mean(step[evaluations]) / step.max())
+    step = by_fold(dataset, "step")[config][None]
+    made = at_evaluations(np.broadcast_to(step, (*evaluations.shape, step.shape[-1])), evaluations)
+    return float(np.mean(made / step.max(axis=-1)))

@@ -23,11 +23,13 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
         return None
 
     group = next(group for group in spec.groups if config in group.configs)
-    numbers = group.rows()[int(np.flatnonzero(group.configs == config)[0])]
-    hyperparameters = {**group.static, **numbers}
+    row = int(np.flatnonzero(group.configs == config)[0])
 
     @jax.jit
-    def of_batch(weights: Tree, batch: Tree, data: Tree, fold: jax.Array) -> tuple[Tree, Tree]:
+    def of_batch(
+        weights: Tree, batch: Tree, data: Tree, fold: jax.Array, numbers: dict[str, jax.Array]
+    ) -> tuple[Tree, Tree]:
+        hyperparameters = {**group.static, **numbers}
         return problem.test_batch(weights, batch, data, fold, hyperparameters)
 
     shape = group.seeds, group.folds
@@ -36,11 +38,12 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
     predictions: dict[tuple[int, int], list[Tree]] = {trial: [] for trial in trained}
     for batch in problem.test_batches():  # each is read once for all trials
         batch = jax.device_put(batch)
-        for trial, weights in trained.items():
-            here = of_batch(weights, batch, problem.data, jnp.int32(trial[1]))
+        for (seed, fold), weights in trained.items():
+            numbers = {**group.traced(row, fold), "steps": group.steps[row, fold]}
+            here = of_batch(weights, batch, problem.data, jnp.int32(fold), numbers)
             here_sums, here_predictions = jax.device_get(here)
-            sums[trial].append(here_sums)
-            predictions[trial].append(here_predictions)
+            sums[seed, fold].append(here_sums)
+            predictions[seed, fold].append(here_predictions)
 
     values: dict[str, np.ndarray] = {}
     for trial in trained:

@@ -124,7 +124,7 @@ def _results(
     is_cut = status != Status.FINISHED
     curves = np.where(is_cut[..., None] & (np.arange(EVALUATIONS) > 0), np.nan, curves)
     curves = np.where((status == Status.DIVERGED)[..., None], np.nan, curves)
-    step = np.broadcast_to(10 * np.arange(1, EVALUATIONS + 1), (len(space), EVALUATIONS))
+    step = np.broadcast_to(10 * np.arange(1, EVALUATIONS + 1), (len(space), 1, EVALUATIONS))
 
     made = Curves(
         measured={"valid_loss": curves, "train_loss": curves},
@@ -134,7 +134,7 @@ def _results(
         steps_taken=np.where(is_cut, 10, 30),
         diverged_at=np.where(status == Status.DIVERGED, 5, -1),
         step=step,
-        steps_per_epoch=np.full(len(space), 10.0),
+        steps_per_epoch=np.full((len(space), 1), 10.0),
         block_width=np.full(len(space), 8),
     )
     attributes = {

@@ -64,8 +64,8 @@ def made(
         status=np.asarray(status),
         steps_taken=np.where(is_diverged, step[0] // 2, step[-1]),
         diverged_at=np.where(is_diverged, step[0] // 2, -1),
-        step=np.broadcast_to(step, (shape[0], count)),
-        steps_per_epoch=np.full(shape[0], 5.0),
+        step=np.broadcast_to(step, (shape[0], 1, count)),
+        steps_per_epoch=np.full((shape[0], 1), 5.0),
         block_width=np.full(shape[0], 8),
     )
     training, validation = ([x] * shape[2] for x in examples)

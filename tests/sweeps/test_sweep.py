@@ -310,9 +310,8 @@ def test_any_other_name_may_be_a_hyperparameter():
 def test_epochs_are_counted_without_rounding():
     for epochs, rows, batch_size in ((49, 9, 7), (7, 29, 7), (49, 18, 7)):
         lengths = _groups.TrialLength(steps=None, epochs=epochs, eval_every=None)
-        total = lengths.total(rows / batch_size, None)
-        assert total == -(-epochs * rows // batch_size)
-        evaluations = lengths.evaluations(total, rows / batch_size)
+        [evaluations] = lengths.evaluations(np.array([rows / batch_size]))
+        assert evaluations[-1] == -(-epochs * rows // batch_size)
         assert all(
             evaluation == -(-(k + 1) * rows // batch_size)
             for k, evaluation in enumerate(evaluations)
@@ -511,7 +510,8 @@ def test_looks_default_to_epochs_fifty_at_most():
         lengths = _groups.TrialLength(
             **{"steps": None, "epochs": None, "eval_every": None, **lengths}
         )
-        return list(lengths.evaluations(lengths.total(3.75, None), 3.75))
+        [steps] = lengths.evaluations(np.array([3.75]))
+        return steps.tolist()
 
     assert sweep(steps=None, epochs=3).dataset["step"].values[0].tolist() == [
         4,

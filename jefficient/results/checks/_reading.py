@@ -9,7 +9,15 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from .._dataset import TRIAL, flat_trials, hyperparameters, ranking, score_of, status_of
+from .._dataset import (
+    TRIAL,
+    flat_trials,
+    hyperparameters,
+    in_largest_fold,
+    ranking,
+    score_of,
+    status_of,
+)
 from .._score import Score, Status
 from .._statistics import (
     Units,
@@ -172,10 +180,15 @@ class Reading:
 
     def _when(self, evaluation: int) -> str:
         """Say when an evaluation of the best configuration was, in epochs if there are examples."""
-        here = self.dataset.isel(config=self.best, evaluation=evaluation)
-        if self.dataset["training_examples"].values.max() > 0:
-            return f"epoch {round(float(here['epoch']), 1):g}"
-        return f"step {int(here['step'])}"
+        epoch, step = (
+            in_largest_fold(self.dataset, name)[self.best, evaluation] for name in ("epoch", "step")
+        )
+        are_epochs_alike = (
+            "fold" in self.dataset["step"].dims or "fold" not in self.dataset["epoch"].dims
+        )
+        if self.dataset["training_examples"].values.max() > 0 and are_epochs_alike:
+            return f"epoch {round(float(epoch), 1):g}"
+        return f"step {int(step)}"
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over the axes with numbers that vary, each with its distinct values."""

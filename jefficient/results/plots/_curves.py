@@ -35,7 +35,8 @@ class CurvesPlot:
 
     Attributes:
         variable: along y.
-        along: "step", or "epoch" where configurations differ in their steps per epoch.
+        along: "step", or "epoch" where configurations differ in their steps per epoch, or folds in
+            their steps.
         x: float array (configs, evaluations): steps or epochs, NaN past a configuration's last.
         y: float array (configs, evaluations): mean over seeds and folds, NaN where a trial has
             none.

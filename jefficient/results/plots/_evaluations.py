@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from .._dataset import EVALUATIONS, TRIAL
+from .._dataset import EVALUATIONS, TRIAL, by_fold, in_largest_fold
 from .._score import Status, over_trials
 from ._reading import has
 
@@ -12,19 +12,19 @@ def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
     """Locate the evaluations along x.
 
     Returns:
-        "step", or "epoch" where configurations differ in their steps per epoch; its value at each
-        evaluation, float array (configs, evaluations), NaN past a configuration's last; and how
-        much of it an update is, float array (configs,).
+        "step", or "epoch" where configurations differ in their steps per epoch, or folds in their
+        steps; its value at each evaluation in the largest fold, float array (configs,
+        evaluations), NaN past a configuration's last; and how much of it an update is in each
+        fold, float array (configs, folds), or one for folds if alike.
     """
-    step, epoch = (
-        dataset[name].transpose("config", "evaluation").values.astype(float)
-        for name in ("step", "epoch")
-    )
-    epochs = np.where(np.isfinite(epoch), epoch, 0.0).max(axis=1)
-    per_update = epochs / np.maximum(step.max(axis=1), 1)
-    if np.allclose(per_update, per_update[0]):
-        return "step", np.where(step >= 0, step, np.nan), np.ones(len(step))
-    return "epoch", np.where(step >= 0, epoch, np.nan), per_update
+    step, epoch = (by_fold(dataset, name).astype(float) for name in ("step", "epoch"))
+    epochs = np.where(np.isfinite(epoch), epoch, 0.0).max(axis=-1)
+    per_update = epochs / np.maximum(step.max(axis=-1), 1)
+
+    here = in_largest_fold(dataset, "step")
+    if "fold" not in dataset["step"].dims and np.allclose(per_update, per_update[0]):
+        return "step", np.where(here >= 0, here, np.nan), np.ones((len(step), 1))
+    return "epoch", np.where(here >= 0, in_largest_fold(dataset, "epoch"), np.nan), per_update
 
 
 def mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
@@ -56,6 +56,7 @@ def curve_ends(
     configs = np.flatnonzero(has(dataset, Status.DIVERGED))
     last = last_seen(y[configs])
     at = dataset["diverged_at"].transpose(*TRIAL).values[configs].astype(float)
-    first = np.where(at >= 0, at, np.inf).min(axis=(1, 2)) * per_update[configs]
+    at = at * per_update[configs][:, None]
+    first = np.where(at >= 0, at, np.inf).min(axis=(1, 2))
     is_seen = np.isfinite(y[configs]).any(axis=1)
     return np.stack([np.where(is_seen, x[configs, last], first), y[configs, last]], axis=1)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, sentence, shown
-from .._dataset import TRIAL
+from .._dataset import TRIAL, in_largest_fold
 from .._score import Score, nan_mean, one_of
 from ._reading import best_of
 from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
@@ -30,7 +30,8 @@ class LayersPlot:
         variable: along y.
         config: whose norms.
         layers: their names, in the order of the parameters.
-        step: int array (evaluations,).
+        along: "step", or "epoch" where folds differ in their steps.
+        x: array (evaluations,): steps or epochs.
         norms: float array (layers, evaluations): mean over the trials that have one; NaN if none
             has.
     """
@@ -38,7 +39,8 @@ class LayersPlot:
     variable: str
     config: int
     layers: list[str]
-    step: np.ndarray
+    along: str
+    x: np.ndarray
     norms: np.ndarray
 
     @classmethod
@@ -67,20 +69,22 @@ class LayersPlot:
         if variable == "update_ratio":
             weight = _norms(dataset, config, "weight_norm")
             norms = np.divide(norms, weight, out=np.full(norms.shape, np.nan), where=weight > 0)
-        step = dataset["step"].transpose("config", "evaluation").values[config]
+        along = "epoch" if "fold" in dataset["step"].dims else "step"
+        is_made = in_largest_fold(dataset, "step")[config] >= 0
         return cls(
             variable=variable,
             config=config,
             layers=[str(x) for x in dataset["layer"].values],
-            step=step[step >= 0],
-            norms=nan_mean(norms)[:, step >= 0],
+            along=along,
+            x=in_largest_fold(dataset, along)[config][is_made],
+            norms=nan_mean(norms)[:, is_made],
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
         is_ratio = self.variable == "update_ratio"
         name = "update norm / weight norm" if is_ratio else labelled(self.variable)
-        ax.set(xlabel="step", ylabel=name)
+        ax.set(xlabel=self.along, ylabel=name)
         positive = np.where(self.norms > 0, self.norms, np.nan)
         if not np.isfinite(positive).any():
             draw_nothing(ax, f"Every {labelled(self.variable)} is 0 or not finite.")
@@ -98,7 +102,7 @@ class LayersPlot:
                 label = "_"  # not in the legend
             marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
             marks["markevery"] = max(1, norm.size // 8)
-            ax.plot(self.step, norm, "-", color=color, label=label, **marks)
+            ax.plot(self.x, norm, "-", color=color, label=label, **marks)
         if every > 1:
             ax.plot([], [], " ", label=f"(one of {every} named)")
         drawn = positive
@@ -116,9 +120,10 @@ class LayersPlot:
         if not seen.size:
             return sentence(text + "not finite")
         last = self.norms[:, seen[-1]]
+        when = shown(self.x[seen[-1]].item())
         ends = int(last.argmin()), int(last.argmax())
         low, high = (f"{shown(float(last[i]))} ({self.layers[i]})" for i in ends)
-        return sentence(f"{text}at step {self.step[seen[-1]]} between {low} and {high}")
+        return sentence(f"{text}at {self.along} {when} between {low} and {high}")
 
 
 def _norms(dataset: xr.Dataset, config: int, name: str) -> np.ndarray:

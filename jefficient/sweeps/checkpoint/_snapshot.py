@@ -19,7 +19,7 @@ import numpy as np
 from ..._core.errors import JefficientError
 from ..._core.files import write_whole
 
-FORMAT = 2
+FORMAT = 3
 _LARGEST_BODY = 64 * 2**20  # bytes
 
 

@@ -182,8 +182,7 @@ def checked_plan(spec: SweepSpec, machine: Machine, plan: Any) -> Plan:
 
 
 def _program_plan(group: Group, width: int) -> ProgramPlan:
-    steps = int(group.steps.sum()) * group.seeds * group.folds
-    return ProgramPlan(group_key(group), len(group.configs), group.trials, steps, width)
+    return ProgramPlan(group_key(group), len(group.configs), group.trials, group.lane_steps, width)
 
 
 def _bytes(count: int) -> str:

@@ -78,8 +78,9 @@ class SweepSpec:
                 return trial.evaluate(state, data, **numbers, fold=jnp.int32(0))
 
             data = self.problem.step_data(group.static)
-            with annotate_tracing_errors(group.static, group.numbers):
-                return _largest_array(jax.make_jaxpr(step_and_evaluate)(key, data, group.rows()[0]))
+            with annotate_tracing_errors(group.static, group.traced_names):
+                first = group.table()[0]
+                return _largest_array(jax.make_jaxpr(step_and_evaluate)(key, data, first))
 
         each = zip(self.costs, self.trials, self.groups, strict=True)
         return [costs.state_bytes + working(trial, group) for costs, trial, group in each]
@@ -202,7 +203,7 @@ class SweepSpec:
     @functools.cached_property
     def _longest(self) -> int:
         """Updates between two evaluations at most."""
-        evaluations = {evaluations for group in self.groups for evaluations in group.evaluations}
+        evaluations = [x for group in self.groups for x in group.distinct_evaluations]
         return max(int(np.diff(x, prepend=0).max()) for x in evaluations)
 
     def bytes_ahead(self, slots: int) -> int:
@@ -225,7 +226,7 @@ class SweepSpec:
         """Return shapes and dtypes of the weights of a configuration."""
         index, _ = self.find(config)
         trial = self.trials[index]
-        numbers = self.groups[index].rows()[0]
+        numbers = self.groups[index].table()[0]
         return jax.eval_shape(
             lambda key: trial.weights(trial.init(key, **numbers, fold=0)), jax.random.key(0)
         )
@@ -236,9 +237,9 @@ class SweepSpec:
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
         data = self.problem.step_data(group.static)
-        with annotate_tracing_errors(group.static, group.numbers):
+        with annotate_tracing_errors(group.static, group.traced_names):
             jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(
-                self._key, data, group.rows()[0]
+                self._key, data, group.table()[0]
             )
         text = str(jaxpr)
         return LaneCosts(
@@ -295,7 +296,7 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
 
     length = TrialLength(settings.steps, settings.epochs, settings.eval_every)
     groups = groups_of(space, problem, length, settings.batch_size, settings.seeds)
-    tables = [group.rows() for group in groups]
+    tables = [group.table() for group in groups]
     firsts = ((group.static, table[0]) for group, table in zip(groups, tables, strict=True))
     problem = problem.with_layers(settings.layers, firsts)
     trials = [problem.trial(group.static) for group in groups]

@@ -115,6 +115,6 @@ def _predicted(program: ProgramPlan, scheduler: Scheduler, queue: Queue) -> floa
 
     one_step = max(took - one_evaluation, 0.0) / (steps - 1)
     group = queue.group
-    evaluations = sum(len(x) for x in group.evaluations) * group.seeds * group.folds
+    evaluations = sum(x.shape[1] for x in group.evaluations) * group.seeds * group.folds
     side_by_side = program.width * len(scheduler.devices)
     return (one_step * program.steps + evaluation * evaluations) / side_by_side

@@ -96,7 +96,7 @@ def _widest_of_many(spec: SweepSpec, index: int, machine: Machine, trials: float
     has_convolution = spec.costs[index].has_convolution
     if machine.platform != "cpu" or has_convolution or many < 2 * machine.widest:
         return 1
-    if (steps != steps[0]).any():
+    if (steps != steps[0, 0]).any():
         return 1
     return int(min(many, _SMALL_BLOCK_BYTES / max(spec.lane_bytes[index], 1)))
 

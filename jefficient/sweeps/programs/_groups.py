@@ -23,36 +23,62 @@ class TrialLength:
     epochs: float | None
     eval_every: int | None
 
-    def total(self, steps_per_epoch: float, own: int | None) -> int:
-        """Return the updates of a trial; `own` where `steps` is a hyperparameter."""
-        if own is not None:
-            total = own
-        elif self.steps is not None:
-            total = self.steps
+    def evaluations(self, steps_per_epoch: np.ndarray, own: int | None = None) -> np.ndarray:
+        """Return the updates made at each evaluation in each fold; the last one ends the trial.
+
+        Where the length is given in epochs, every fold makes the updates of its own examples, and
+        all folds are evaluated at the same epochs. Where it is given in steps, every fold does what
+        the largest one does. Between two evaluations each fold makes an update.
+
+        Args:
+            steps_per_epoch: updates in a pass over the training examples of each fold, float array
+                (folds,).
+            own: the updates of the trial, where `steps` is a hyperparameter.
+
+        Returns:
+            Int32 array (folds, evaluations), rising.
+        """
+        period = np.where(np.isfinite(steps_per_epoch), steps_per_epoch, 1.0)
+        longest = period.max()
+        given = self.steps if own is None else own
+        if given is not None:
+            period = np.full_like(period, longest)
+            totals = np.full(len(period), given)
         else:
             assert self.epochs is not None
-            total = _ceil(self.epochs * steps_per_epoch)
-        if not 1 <= total <= np.iinfo(np.int32).max:
+            totals = _ceil(self.epochs * period)
+        if totals.min() < 1 or totals.max() > np.iinfo(np.int32).max:
             raise ArgumentError(
                 f"{WHERE}: a trial must have at least one and fewer than 2**31 updates, "
-                f"got {total}."
+                f"got {totals.max():.0f}."
             )
-        return total
 
-    def evaluations(self, total: int, steps_per_epoch: float) -> tuple[int, ...]:
-        """Return the updates made at each evaluation, rising; the last one ends the trial."""
+        most = int(totals.max())
         if self.eval_every is not None:
-            steps = list(range(self.eval_every, total, self.eval_every))
+            marks = np.arange(self.eval_every, most, self.eval_every)
+            steps = _ceil(marks * (period / longest)[:, None])
         else:
-            period = steps_per_epoch if math.isfinite(steps_per_epoch) else 1.0
-            epochs_between = math.ceil(total / period / MOST_EVALUATIONS)
-            steps = [_ceil(k * epochs_between * period) for k in range(1, MOST_EVALUATIONS + 1)]
-        return (*(step for step in steps if step < total), total)
+            epochs_between = math.ceil(most / longest / MOST_EVALUATIONS)
+            marks = epochs_between * np.arange(1, MOST_EVALUATIONS + 1)
+            steps = _ceil(marks * period[:, None])
+        before_end = steps[:, (steps < totals[:, None]).all(axis=0)]
+        return np.column_stack([_rising(before_end), totals]).astype(np.int32)
 
 
-def _ceil(x: float) -> int:
+def _ceil(x: np.ndarray) -> np.ndarray:
     """Return ⌈x⌉, where a whole number that rounding has lifted a little stays what it is."""
-    return math.ceil(x - 1e-12 * abs(x))
+    return np.ceil(x - 1e-12 * np.abs(x))
+
+
+def _rising(steps: np.ndarray) -> np.ndarray:
+    """Leave out the evaluations (columns) since which a fold (row) would make no update."""
+    if (np.diff(steps, axis=1) > 0).all():
+        return steps
+    chosen = [0]
+    for k in range(1, steps.shape[1]):
+        if (steps[:, k] > steps[:, chosen[-1]]).all():
+            chosen.append(k)
+    return steps[:, chosen]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,10 +92,12 @@ class Group:
         static: hyperparameters that the program is compiled for.
         labels: what tables show of them.
         numbers: traced hyperparameters, name to array (rows,).
-        steps: updates of a trial of each configuration, int32 (rows,).
-        evaluations: updates made at each evaluation, for each configuration; the last one ends the
-            trial.
-        steps_per_epoch: updates in a pass over the training examples, NaN for a `jf.Trial`.
+        fold_numbers: traced numbers in which folds differ, name to array (folds,).
+        steps: updates of a trial of each configuration in each fold, int32 (rows, folds).
+        evaluations: updates made at each evaluation in each fold, int32 (folds, evaluations), for
+            each configuration; the last one ends the trial.
+        steps_per_epoch: updates in a pass over the training examples of each fold, float (folds,);
+            NaN for a `jf.Trial`.
         seeds: repetitions.
         folds: folds, 1 without cross-validation.
     """
@@ -78,9 +106,10 @@ class Group:
     static: dict[str, Any]
     labels: dict[str, Any]
     numbers: dict[str, np.ndarray]
+    fold_numbers: dict[str, np.ndarray]
     steps: np.ndarray
-    evaluations: tuple[tuple[int, ...], ...]
-    steps_per_epoch: float
+    evaluations: tuple[np.ndarray, ...]
+    steps_per_epoch: np.ndarray
     seeds: int
     folds: int
 
@@ -95,39 +124,72 @@ class Group:
         seed, fold = np.divmod(member, self.folds)
         return row, seed, fold
 
-    def until(self, rows: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
+    @property
+    def lane_steps(self) -> int:
+        """Updates of all trials, if none is stopped."""
+        return int(self.steps.sum()) * self.seeds
+
+    @property
+    def largest_fold(self) -> int:
+        """The fold with the most training examples, by which evaluations are counted."""
+        return int(np.argmax(self.steps_per_epoch))
+
+    @property
+    def traced_names(self) -> tuple[str, ...]:
+        """The names of what is traced, `steps` aside."""
+        return (*self.numbers, *self.fold_numbers)
+
+    def until(self, rows: np.ndarray, folds: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return the updates made at these evaluations, int32 array; 0 past the last one."""
-        kind, steps, _ = self._schedule
-        return steps[kind[rows], evaluations]
+        kind, steps, _ = self._timetable
+        return steps[kind[rows], folds, evaluations]
 
     def evaluation_count(self, rows: np.ndarray) -> np.ndarray:
         """Return how many evaluations the trials of these configurations have, int array."""
-        kind, _, counts = self._schedule
+        kind, _, counts = self._timetable
         return counts[kind[rows]]
 
     @functools.cached_property
-    def _schedule(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The distinct tuples of `evaluations`: which one each row has; those, padded; lengths."""
-        distinct = {id(steps): steps for steps in self.evaluations}  # configurations share them
-        number = {key: i for i, key in enumerate(distinct)}
-        counts = np.array([len(steps) for steps in distinct.values()])
-        padded = np.zeros((len(distinct), counts.max() + 1), np.int32)
-        for row, steps in zip(padded, distinct.values(), strict=True):
-            row[: len(steps)] = steps
+    def distinct_evaluations(self) -> list[np.ndarray]:
+        """The distinct arrays of `evaluations`, which configurations share."""
+        return list({id(steps): steps for steps in self.evaluations}.values())
+
+    @functools.cached_property
+    def _timetable(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which of the distinct arrays of `evaluations` each row has; those, padded; lengths."""
+        distinct = self.distinct_evaluations
+        number = {id(steps): i for i, steps in enumerate(distinct)}
+        counts = np.array([steps.shape[1] for steps in distinct])
+        padded = np.zeros((len(distinct), self.folds, counts.max() + 1), np.int32)
+        for here, steps in zip(padded, distinct, strict=True):
+            here[:, : steps.shape[1]] = steps
         return np.array([number[id(steps)] for steps in self.evaluations]), padded, counts
 
-    def rows(self) -> HyperparameterTable:
-        """Return the traced hyperparameters of each configuration, `steps` among them."""
-        return HyperparameterTable({**self.numbers, "steps": self.steps})
+    def traced(self, rows: Any, folds: Any) -> dict[str, Any]:
+        """Return the traced hyperparameters of trials in these rows and folds, without `steps`."""
+        of_rows = {name: x[rows] for name, x in self.numbers.items()}
+        return {**of_rows, **{name: x[folds] for name, x in self.fold_numbers.items()}}
 
-    def shortened(self, row: int, steps: int) -> "Group":
-        """Return the group with one configuration ending after so many updates.
+    def table(self) -> HyperparameterTable:
+        """Return the traced hyperparameters of each configuration, `steps` among them.
 
-        Its schedules still know its whole length.
+        Where folds differ in one of them, configurations have an entry for each fold.
+        """
+        is_alike = not self.fold_numbers and (self.steps == self.steps[:, :1]).all()
+        folds = 1 if is_alike else self.folds
+        rows, fold = (x.ravel() for x in np.indices((len(self.configs), folds)))
+        return HyperparameterTable({**self.traced(rows, fold), "steps": self.steps[rows, fold]})
+
+    def shortened(self, row: int, fold: int, steps: int) -> "Group":
+        """Return the group with the trials of one configuration and fold ending after `steps`.
+
+        Their schedules still know the whole length. The configuration's trials of other folds end
+        there, too.
         """
         evaluations = list(self.evaluations)
-        before = tuple(step for step in evaluations[row] if step <= steps)
-        evaluations[row] = before if steps in before else (*before, steps)
+        own = evaluations[row][fold]
+        before = own[own < steps]
+        evaluations[row] = np.tile(np.append(before, steps).astype(np.int32), (self.folds, 1))
         return dataclasses.replace(self, evaluations=tuple(evaluations))
 
 
@@ -150,16 +212,19 @@ def groups_of(
         static = {name: space.columns[name][first] for name in statics}
         static = problem.with_defaults(static, batch_size)
         steps_per_epoch = problem.steps_per_epoch(static)
-        totals = [length.total(steps_per_epoch, own_steps[i]) for i in members]
-        evaluations = {x: length.evaluations(x, steps_per_epoch) for x in set(totals)}
+        own = [own_steps[i] for i in members]
+        evaluations = {x: length.evaluations(steps_per_epoch, x) for x in dict.fromkeys(own)}
+        kind = {x: i for i, x in enumerate(evaluations)}
+        totals = np.stack([steps[:, -1] for steps in evaluations.values()])
         groups.append(
             Group(
                 configs=np.array(members),
                 static=static,
                 labels={**static, **{name: space.labels(name)[first] for name in statics}},
                 numbers={name: x[members] for name, x in numbers.items()},
-                steps=np.array(totals, np.int32),
-                evaluations=tuple(evaluations[total] for total in totals),
+                fold_numbers=problem.fold_numbers(static),
+                steps=totals[[kind[x] for x in own]],
+                evaluations=tuple(evaluations[x] for x in own),
                 steps_per_epoch=steps_per_epoch,
                 seeds=seeds,
                 folds=problem.folds,

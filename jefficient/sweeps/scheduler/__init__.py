@@ -11,4 +11,5 @@ from ._progress import Progress as Progress
 from ._progress import reporter as reporter
 from ._queue import Queue as Queue
 from ._record import Record as Record
+from ._record import timetable as timetable
 from ._scheduler import Scheduler as Scheduler

@@ -95,7 +95,7 @@ class Compiler:
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         commands = jax.device_put(queue.idle_commands(), device)
         shared = self._shared[device]
-        with annotate_tracing_errors(queue.group.static, queue.group.numbers):
+        with annotate_tracing_errors(queue.group.static, queue.group.traced_names):
             lanes = queue.program.empty(commands, shared)
             return queue.program.lower(lanes, commands, shared), lanes
 

@@ -295,7 +295,7 @@ class LockstepScheduler(Scheduler):
         key = CohortKey(group.static["batch_size"], 0, 0)
 
         def run(steps: int, evaluation_batches: int) -> None:
-            alike = ((steps,),) * len(group.configs)
+            alike = (np.full((group.folds, 1), steps),) * len(group.configs)
             total = np.full_like(group.steps, steps + 1)
             short = dataclasses.replace(group, evaluations=alike, steps=total)
             tried = dataclasses.replace(queue, group=short)

@@ -51,10 +51,10 @@ class Queue:
         row, seed, fold = group.place(np.where(trials == IDLE, 0, trials))
         return Commands(
             fresh=fresh,
-            hyperparameters={name: x[row] for name, x in group.numbers.items()},
+            hyperparameters=group.traced(row, fold),
             seed=seed.astype(np.uint32),
             fold=fold.astype(np.int32),
-            steps=group.steps[row],
+            steps=group.steps[row, fold],
             until=self.until(trials, evaluations),
             has_improved=np.zeros(len(trials), bool) if self.program.is_ranked_on_host else None,
         )
@@ -67,8 +67,8 @@ class Queue:
     def until(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return the updates made at these evaluations, int32; 0 if `IDLE` or past the last."""
         is_occupied = trials != IDLE
-        rows = self.group.place(np.where(is_occupied, trials, 0))[0]
-        until = self.group.until(rows, np.where(is_occupied, evaluations, 0))
+        rows, _, folds = self.group.place(np.where(is_occupied, trials, 0))
+        until = self.group.until(rows, folds, np.where(is_occupied, evaluations, 0))
         return np.where(is_occupied, until, 0)
 
     def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:

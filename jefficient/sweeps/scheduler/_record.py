@@ -62,7 +62,7 @@ class Record:
         self._score = score
         self.curves = _empty_curves((configs, seeds, folds), groups, measured, diagnostics)
         self.leaderboard = Leaderboard(score, keep_configs, seeds, folds)
-        self._steps = np.zeros(configs, int)
+        self._steps = np.zeros((configs, folds), int)
         for group, width in zip(groups, widths, strict=True):
             self._steps[group.configs] = group.steps
             self.curves.block_width[group.configs] = width
@@ -72,7 +72,7 @@ class Record:
         self._counts: Counter[int] = Counter()  # trials that are over, by status
         self._steps_made = 0
         self._steps_offered = 0  # those that lanes computed, idle ones included
-        self._steps_left = int(self._steps.sum()) * seeds * folds
+        self._steps_left = int(self._steps.sum()) * seeds
         self._begun = time.monotonic()
 
     @property
@@ -194,7 +194,7 @@ class Record:
         is_over = curves.status != _RUNNING
         self._counts = Counter(curves.status[is_over].tolist())
         self._missing = (~is_over).sum(axis=(1, 2))
-        left = self._steps[:, None, None] - curves.steps_taken
+        left = self._steps[:, None] - curves.steps_taken
         self._steps_left = int(np.where(is_over, 0, left).sum())
 
         self.leaderboard.clear(forgotten)
@@ -210,7 +210,8 @@ class Record:
         self.curves.status[place] = status
         ended = place.take(is_over)
         self._counts.update(status[is_over].tolist())
-        self._steps_left -= int((self._steps[ended.config] - self.curves.steps_taken[ended]).sum())
+        whole = self._steps[ended.config, ended.fold]
+        self._steps_left -= int((whole - self.curves.steps_taken[ended]).sum())
 
         np.subtract.at(self._missing, ended.config, 1)
         configs = np.unique(ended.config)
@@ -224,7 +225,7 @@ class Record:
         values = curves.measured[self._score.metric][configs]
         status = curves.status[configs]
         taken = curves.steps_taken[configs]
-        last = last_evaluation(curves.step[configs, None, None], taken)
+        last = last_evaluation(curves.step[configs, None], taken)
         scores = at_evaluations(values, self._score.evaluations(values, status, last))
         by_trial = (x.reshape(len(configs), -1) for x in (scores, status, taken))
         self.leaderboard.enter(configs, self._score.rank(*by_trial))
@@ -265,7 +266,7 @@ class Record:
         """
         curves = self.curves
         is_diverged = curves.status[configs] == _DIVERGED
-        step = curves.step[configs, index][:, None, None]
+        step = curves.step[configs, :, index][:, None]
         is_reached = is_diverged | (curves.steps_taken[configs] >= step)
 
         values = curves.measured[self._score.metric]
@@ -301,14 +302,8 @@ def _empty_curves(
     diagnostics: Mapping[str, tuple[int, ...]],
 ) -> Curves:
     """Return the arrays of a sweep in which nothing has been evaluated yet."""
-    configs = shape[0]
-    evaluations = max(len(steps) for group in groups for steps in group.evaluations)
-    step = np.full((configs, evaluations), -1)
-    steps_per_epoch = np.ones(configs)
-    for group in groups:
-        steps_per_epoch[group.configs] = group.steps_per_epoch
-        for config, steps in zip(group.configs, group.evaluations, strict=True):
-            step[config, : len(steps)] = steps
+    step, steps_per_epoch = timetable(shape[0], groups)
+    evaluations = step.shape[-1]
 
     def nothing(*more: int) -> np.ndarray:
         return np.full((*shape, evaluations, *more), np.nan, np.float32)
@@ -322,5 +317,26 @@ def _empty_curves(
         diverged_at=np.full(shape, -1),
         step=step,
         steps_per_epoch=steps_per_epoch,
-        block_width=np.zeros(configs, int),
+        block_width=np.zeros(shape[0], int),
     )
+
+
+def timetable(configs: int, groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `step` and `steps_per_epoch` of `Curves`, whose axis of folds has size 1 if alike."""
+    distinct = [steps for group in groups for steps in group.distinct_evaluations]
+    folds = groups[0].folds if any(_differs(steps) for steps in distinct) else 1
+    step = np.full((configs, folds, max(steps.shape[1] for steps in distinct)), -1)
+    for group in groups:
+        for config, steps in zip(group.configs, group.evaluations, strict=True):
+            step[config, :, : steps.shape[1]] = steps[:folds]
+
+    periods = np.stack([group.steps_per_epoch for group in groups])
+    steps_per_epoch = np.ones((configs, periods.shape[1] if _differs(periods.T) else 1))
+    for group, period in zip(groups, periods, strict=True):
+        steps_per_epoch[group.configs] = period[: steps_per_epoch.shape[1]]
+    return step, steps_per_epoch
+
+
+def _differs(values: np.ndarray) -> bool:
+    """Return whether rows differ; NaN is like NaN."""
+    return not np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True)

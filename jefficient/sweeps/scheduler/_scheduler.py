@@ -116,13 +116,14 @@ class Scheduler(abc.ABC):
     def _prune(self, pruner: PrunerLog, queue: Queue, trials: np.ndarray) -> None:
         """Stop the configurations of these trials that the rule stops."""
         group = queue.group
+        largest = group.largest_fold
         rows = np.unique(group.place(trials)[0])
         observations = []
         observed_rows = []
         counts = group.evaluation_count(rows)
         for i, evaluation, score in self.record.unobserved(group.configs[rows], counts):
-            step = group.evaluations[rows[i]][evaluation]
-            epoch = step / group.steps_per_epoch
+            step = int(group.evaluations[rows[i]][largest, evaluation])
+            epoch = float(step / group.steps_per_epoch[largest])
             observations.append(Observation(int(group.configs[rows[i]]), step, epoch, score))
             observed_rows.append(rows[i])
 

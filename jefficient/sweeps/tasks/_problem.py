@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
+import numpy as np
 
 from ..._core.typing import Tree
 from ...spaces import Space
@@ -64,8 +65,13 @@ class Problem(abc.ABC):
         """Check the static hyperparameters, and add those that the engine injects."""
 
     @abc.abstractmethod
-    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
-        """Return the updates in a pass over the training set of the largest fold, or NaN."""
+    def steps_per_epoch(self, static: Mapping[str, Any]) -> np.ndarray:
+        """Return the updates in a pass over the training set of each fold, or NaN: float array."""
+
+    def fold_numbers(self, static: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the numbers that functions get traced since folds differ, int32 (folds,)."""
+        del static
+        return {}
 
     @abc.abstractmethod
     def trial(self, static: Mapping[str, Any]) -> Trial:

@@ -1,7 +1,6 @@
 """A `Task` and its optimizer as a `Problem`."""
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -72,7 +71,7 @@ class TaskProblem(Problem):
         self.injection.check(space)
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
-        """Add `batch_size` and `steps_per_epoch`."""
+        """Add `batch_size`, and `steps_per_epoch` where it is the same in all folds."""
         smallest = min(self.sizes.training)
         default = min(64, smallest) if batch_size is None else batch_size
         static = {"batch_size": default, **static}
@@ -86,10 +85,17 @@ class TaskProblem(Problem):
                 f"{WHERE}: 1 <= batch_size <= {smallest} (the training examples) must hold, got "
                 f"{batch_size=}."
             )
-        return {**static, "steps_per_epoch": math.ceil(self.steps_per_epoch(static))}
+        whole = set(np.ceil(self.steps_per_epoch(static)).astype(int).tolist())
+        return {**static, "steps_per_epoch": whole.pop()} if len(whole) == 1 else static
 
-    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
-        return max(self.sizes.training) / static["batch_size"]
+    def steps_per_epoch(self, static: Mapping[str, Any]) -> np.ndarray:
+        return np.array(self.sizes.training) / static["batch_size"]
+
+    def fold_numbers(self, static: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return `steps_per_epoch` where folds differ in it."""
+        if "steps_per_epoch" in static:
+            return {}
+        return {"steps_per_epoch": np.ceil(self.steps_per_epoch(static)).astype(np.int32)}
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
         return TaskTrial(

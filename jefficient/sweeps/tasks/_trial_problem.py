@@ -1,12 +1,12 @@
 """A `Trial` of the user as a `Problem`."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._core import signatures, trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
@@ -60,9 +60,9 @@ class TrialProblem(Problem):
             )
         return static
 
-    def steps_per_epoch(self, static: Mapping[str, Any]) -> float:
+    def steps_per_epoch(self, static: Mapping[str, Any]) -> np.ndarray:
         del static
-        return math.nan
+        return np.array([np.nan])
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
         def injected(requester: Requester) -> Callable[..., Any]:

@@ -23,9 +23,10 @@ def group(configs=5, seeds=2, folds=3, evaluations=((2, 4, 6),), batch_size=8, f
         static={"batch_size": batch_size},
         labels={"batch_size": batch_size},
         numbers={"rate": np.linspace(0.1, 1.0, configs, dtype=np.float32)},
-        steps=np.array([steps[-1] for steps in each], np.int32),
-        evaluations=tuple(each),
-        steps_per_epoch=2.0,
+        fold_numbers={},
+        steps=np.array([[steps[-1]] * folds for steps in each], np.int32),
+        evaluations=tuple(np.array([steps] * folds, np.int32) for steps in each),
+        steps_per_epoch=np.full(folds, 2.0),
         seeds=seeds,
         folds=folds,
     )

@@ -11,21 +11,21 @@ EVALUATIONS, SEEDS, FOLDS = 4, 2, 3
 
 
 def group_of(configs):
-    evaluations = tuple(
-        tuple(range(1, n + 1))
-        for n in np.random.default_rng(0).integers(1, EVALUATIONS + 1, configs)
-    )
-    steps = np.array([x[-1] for x in evaluations], np.int32)
+    """Folds make 1, 2 or 3 updates between two evaluations."""
+    lengths = np.random.default_rng(0).integers(1, EVALUATIONS + 1, configs)
+    per_epoch = np.arange(1, FOLDS + 1)
+    evaluations = tuple(np.outer(per_epoch, np.arange(1, n + 1)) for n in lengths)
     return Group(
-        np.arange(configs),
-        {},
-        {},
-        {"rate": np.ones(configs, np.float32)},
-        steps,
-        evaluations,
-        1.0,
-        SEEDS,
-        FOLDS,
+        configs=np.arange(configs),
+        static={},
+        labels={},
+        numbers={"rate": np.ones(configs, np.float32)},
+        fold_numbers={},
+        steps=np.outer(lengths, per_epoch),
+        evaluations=evaluations,
+        steps_per_epoch=per_epoch.astype(float),
+        seeds=SEEDS,
+        folds=FOLDS,
     )
 
 
@@ -47,11 +47,11 @@ def filled(group, keep, at_a_time, select="last", seed=0):
         trials = np.sort(draw.permutation(going)[:at_a_time])
         row, member_seed, fold = group.place(trials)
         index = at[trials]
-        steps, is_lost = group.until(row, index), diverges[trials, index]
+        steps, is_lost = group.until(row, fold, index), diverges[trials, index]
         status = np.where(
             is_lost,
             Status.DIVERGED,
-            np.where(steps == group.steps[row], Status.FINISHED, Status.RUNNING),
+            np.where(steps == group.steps[row, fold], Status.FINISHED, Status.RUNNING),
         )
         seen = {"valid_loss": np.where(is_lost, np.nan, values[trials, index])}
         it.add(
@@ -114,7 +114,7 @@ def test_observations_of_many_are_those_of_each(select):
     together, alone = (filled(group, 5, 7, select) for _ in range(2))
     everything = np.arange(40)
     counts = group.evaluation_count(everything)
-    assert counts.tolist() == [len(evaluations) for evaluations in group.evaluations]
+    assert counts.tolist() == [evaluations.shape[1] for evaluations in group.evaluations]
     found = together.unobserved(everything, counts)
     assert found == [
         (config, *observed[1:])

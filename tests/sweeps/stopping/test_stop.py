@@ -213,9 +213,8 @@ def test_an_evaluation_at_an_epoch_reaches_the_rung_of_that_epoch():
     for rows in range(2, 40):
         for size in range(1, rows + 1):
             per_epoch = rows / size
-            evaluations = TrialLength(steps=None, epochs=20, eval_every=None).evaluations(
-                math.ceil(20 * per_epoch), per_epoch
-            )
+            length = TrialLength(steps=None, epochs=20, eval_every=None)
+            [evaluations] = length.evaluations(np.array([per_epoch])).tolist()
             for epoch in (1, 7, 15):
                 log = PrunerLog(jf.successive_halving(2, min_epochs=epoch))
                 reached = evaluations[epoch - 1]

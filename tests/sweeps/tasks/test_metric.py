@@ -103,7 +103,9 @@ def assert_scored(result, folds, of_trial):
         shown = of_trial(result.dataset.isel(config=config, seed=seed, fold=fold))
         valid = folds[fold][1]
         for name, value in expected(params, X[valid], Y[valid]).items():
-            np.testing.assert_allclose(shown[f"valid_{name}"], value, rtol=1e-6, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                shown[f"valid_{name}"], value, rtol=1e-6, atol=1e-6, err_msg=name
+            )
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
