@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -23,6 +23,8 @@ def equinox_task(
     validation: Tree | float | None = None,
     test: Tree | None = None,
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
+    order: Literal["shuffled", "sequential"] = "shuffled",
+    augment: Callable[..., Tree] | None = None,
 ) -> Task:
     """Make a `jf.Task` of an Equinox model. Batch-norm and dropout are on in training only.
 
@@ -49,6 +51,8 @@ def equinox_task(
         validation: as in `jf.Task`.
         test: as in `jf.Task`.
         prepare: as in `jf.Task`.
+        order: as in `jf.Task`.
+        augment: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. Weights are ``(params, (constants, state))``: the model's floating arrays,
@@ -98,7 +102,16 @@ def equinox_task(
 
     model = Model(where, names_beside(where, build, "key"), init, apply)
     return task_of(
-        model, loss, data, inputs, metrics, validation=validation, test=test, prepare=prepare
+        model,
+        loss,
+        data,
+        inputs,
+        metrics,
+        validation=validation,
+        test=test,
+        prepare=prepare,
+        order=order,
+        augment=augment,
     )
 
 

@@ -1,7 +1,7 @@
 """Flax Linen: tasks of modules."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ def linen_task(
     validation: Tree | float | None = None,
     test: Tree | None = None,
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
+    order: Literal["shuffled", "sequential"] = "shuffled",
+    augment: Callable[..., Tree] | None = None,
 ) -> Task:
     """Make a `jf.Task` of a Linen module. Batch-norm and dropout are on in training only.
 
@@ -48,6 +50,8 @@ def linen_task(
         test: as in `jf.Task`.
         prepare: as in `jf.Task`. Its `fit` is called once more, on all of `data`, to learn the
             shapes of a batch.
+        order: as in `jf.Task`.
+        augment: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. The module is initialised with one example of zeros. Weights are pairs
@@ -107,7 +111,16 @@ def linen_task(
         names = {name: names[name] for name in names if name not in ("parent", "name")}
     model = Model(WHERE, names, init, apply)
     task = task_of(
-        model, loss, data, inputs, metrics, validation=validation, test=test, prepare=prepare
+        model,
+        loss,
+        data,
+        inputs,
+        metrics,
+        validation=validation,
+        test=test,
+        prepare=prepare,
+        order=order,
+        augment=augment,
     )
     example = _example(task, reader(WHERE, inputs))
     return task

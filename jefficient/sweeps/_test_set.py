@@ -7,7 +7,7 @@ import xarray as xr
 
 from .._core.errors import JefficientError
 from .._core.typing import Tree
-from ..results import Result
+from ..results import Result, by_fold, counted_evaluations
 from .planning import SweepSpec
 from .tasks import Sums
 
@@ -34,12 +34,18 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
 
     shape = group.seeds, group.folds
     trained = {trial: result.weights[config, *trial] for trial in np.ndindex(shape)}
+    made = by_fold(result.dataset, "step")[config].astype(np.int32)
+    counted = counted_evaluations(result.dataset)[config]
     sums: dict[tuple[int, int], list[dict[str, Sums]]] = {trial: [] for trial in trained}
     predictions: dict[tuple[int, int], list[Tree]] = {trial: [] for trial in trained}
     for batch in problem.test_batches():  # each is read once for all trials
         batch = jax.device_put(batch)
         for (seed, fold), weights in trained.items():
-            numbers = {**group.traced(row, fold), "steps": group.steps[row, fold]}
+            numbers = {
+                **group.traced(row, seed, fold),
+                "steps": group.steps[row, fold],
+                "step": made[fold % len(made), counted[seed, fold]],
+            }
             here = of_batch(weights, batch, problem.data, jnp.int32(fold), numbers)
             here_sums, here_predictions = jax.device_get(here)
             sums[seed, fold].append(here_sums)

@@ -1,6 +1,7 @@
 """Training: a loss and a transform enter, a pure (init, update) leaves, or one for a whole grid."""
 
 from ._objective import regularized as regularized
+from ._shuffle import sequential_batch as sequential_batch
 from ._shuffle import shuffled_batch as shuffled_batch
 from ._shuffle import shuffled_indices as shuffled_indices
 from ._train_step import TrainState as TrainState

@@ -72,6 +72,15 @@ def shuffled_batch(key: jax.Array, step: Scalar, size: Scalar, batch_size: int) 
     return _batch(key, jnp.asarray(step).astype(_U32), jnp.asarray(size).astype(_U32), batch_size)
 
 
+def sequential_batch(step: jax.Array, size: jax.Array | int, batch_size: int) -> jax.Array:
+    """Return the indices of batch `step` in the order of the examples, over and over.
+
+    As `shuffled_batch` without a shuffle: int32 of shape (batch_size,).
+    """
+    _, position = _positions(step.astype(_U32), jnp.asarray(size).astype(_U32), batch_size)
+    return position.astype(jnp.int32)
+
+
 @functools.partial(jax.jit, static_argnums=3, inline=True)
 def _batch(key: jax.Array, step: jax.Array, size: jax.Array, batch_size: int) -> jax.Array:
     epoch, position = _positions(step, size, batch_size)

@@ -14,16 +14,16 @@ from ...training import shuffled_indices
 
 @dataclasses.dataclass(frozen=True)
 class EpochOrder:
-    """The shuffled order in which the trials of one (seed, fold) train, computed on the CPU.
+    """The order in which the trials of one (seed, fold) train, computed on the CPU.
 
     Attributes:
-        key: what the order is drawn from.
+        key: what the order is drawn from; None for the order of the examples.
         size: number of training examples.
         batch_size: examples in a batch.
         batches: batches in a prefetch chunk.
     """
 
-    key: jax.Array
+    key: jax.Array | None
     size: int
     batch_size: int
     batches: int
@@ -31,6 +31,9 @@ class EpochOrder:
     def indices(self, step: int, count: int) -> np.ndarray:
         """Return the examples of `count` batches from `step` on, (count, batch_size)."""
         begin = step * self.batch_size
+        if self.key is None:
+            indices = (begin + np.arange(count * self.batch_size)) % self.size
+            return indices.reshape(count, self.batch_size)
         with jax.default_device(host_device()):
             indices = shuffled_indices(self.key, begin, count * self.batch_size, self.size)
         return indices.reshape(count, self.batch_size)

@@ -68,7 +68,7 @@ def assemble(
         policy = partial(
             LockstepScheduler,
             stream=spec.stream,
-            order_key=_order_key(settings.key),
+            order_key=None if spec.problem.is_sequential else _order_key(settings.key),
             most_blocks=max(len(slots), in_step),
         )
     return policy(

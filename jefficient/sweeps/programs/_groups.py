@@ -100,6 +100,7 @@ class Group:
             NaN for a `jf.Trial`.
         seeds: repetitions.
         folds: folds, 1 without cross-validation.
+        requests_seed: whether the number of the repetition is one of the traced hyperparameters.
     """
 
     configs: np.ndarray
@@ -112,6 +113,7 @@ class Group:
     steps_per_epoch: np.ndarray
     seeds: int
     folds: int
+    requests_seed: bool = False
 
     @property
     def trials(self) -> int:
@@ -137,7 +139,7 @@ class Group:
     @property
     def traced_names(self) -> tuple[str, ...]:
         """The names of what is traced, `steps` aside."""
-        return (*self.numbers, *self.fold_numbers)
+        return (*self.numbers, *self.fold_numbers, *(("seed",) if self.requests_seed else ()))
 
     def until(self, rows: np.ndarray, folds: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return the updates made at these evaluations, int32 array; 0 past the last one."""
@@ -165,10 +167,11 @@ class Group:
             here[:, : steps.shape[1]] = steps
         return np.array([number[id(steps)] for steps in self.evaluations]), padded, counts
 
-    def traced(self, rows: Any, folds: Any) -> dict[str, Any]:
-        """Return the traced hyperparameters of trials in these rows and folds, without `steps`."""
+    def traced(self, rows: Any, seeds: Any, folds: Any) -> dict[str, Any]:
+        """Return the traced hyperparameters of trials, without `steps`."""
+        own = {"seed": np.asarray(seeds, np.int32)} if self.requests_seed else {}
         of_rows = {name: x[rows] for name, x in self.numbers.items()}
-        return {**of_rows, **{name: x[folds] for name, x in self.fold_numbers.items()}}
+        return {**of_rows, **{name: x[folds] for name, x in self.fold_numbers.items()}, **own}
 
     def table(self) -> HyperparameterTable:
         """Return the traced hyperparameters of each configuration, `steps` among them.
@@ -178,7 +181,8 @@ class Group:
         is_alike = not self.fold_numbers and (self.steps == self.steps[:, :1]).all()
         folds = 1 if is_alike else self.folds
         rows, fold = (x.ravel() for x in np.indices((len(self.configs), folds)))
-        return HyperparameterTable({**self.traced(rows, fold), "steps": self.steps[rows, fold]})
+        traced = self.traced(rows, np.zeros_like(rows), fold)
+        return HyperparameterTable({**traced, "steps": self.steps[rows, fold]})
 
     def shortened(self, row: int, fold: int, steps: int) -> "Group":
         """Return the group with the trials of one configuration and fold ending after `steps`.
@@ -228,6 +232,7 @@ def groups_of(
                 steps_per_epoch=steps_per_epoch,
                 seeds=seeds,
                 folds=problem.folds,
+                requests_seed=problem.requests_seed,
             )
         )
     return groups

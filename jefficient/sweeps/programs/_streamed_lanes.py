@@ -149,7 +149,8 @@ class StreamedProgram(LaneProgram):
         def of(
             lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: Tree
         ) -> tuple[Accumulators, dict[str, Tree]]:
-            return self.accumulate(lane.state, batch, data, fold, **hyperparameters_of(lane))
+            traced = {**hyperparameters_of(lane), "step": lane.step}
+            return self.accumulate(lane.state, batch, data, fold, **traced)
 
         here, predictions = self.each(of, 0, None, None, None)(lanes, batch, fold, shared.data)
         return jax.tree.map(jnp.add, accumulators, here), predictions

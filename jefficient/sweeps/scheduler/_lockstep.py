@@ -52,13 +52,14 @@ class LockstepScheduler(Scheduler):
 
     Attributes:
         stream: where examples come from.
-        order_key: ``(seed, fold) -> key``, which the order of a trial's examples is drawn from.
+        order_key: ``(seed, fold) -> key``, which the order of a trial's examples is drawn from;
+            None where it is that of the data.
         most_blocks: blocks that are kept in step at most.
         cohorts: those being trained; a resumed sweep begins with some.
     """
 
     stream: Stream
-    order_key: Callable[[int, int], jax.Array]
+    order_key: Callable[[int, int], jax.Array] | None
     most_blocks: int
     cohorts: list[Cohort] = dataclasses.field(default_factory=list)
 
@@ -109,7 +110,7 @@ class LockstepScheduler(Scheduler):
         )
         program = next(programs)
         assert isinstance(program, StreamedProgram)
-        order_key = self.order_key(key.seed, key.fold)
+        order_key = None if self.order_key is None else self.order_key(key.seed, key.fold)
         size = len(self.stream.train[key.fold])
         order = EpochOrder(order_key, size, key.batch_size, program.batches)
         return Cohort(key, [], order, step, self.stream, Prefetch(self._reader))

@@ -51,7 +51,7 @@ class Queue:
         row, seed, fold = group.place(np.where(trials == IDLE, 0, trials))
         return Commands(
             fresh=fresh,
-            hyperparameters=group.traced(row, fold),
+            hyperparameters=group.traced(row, seed, fold),
             seed=seed.astype(np.uint32),
             fold=fold.astype(np.int32),
             steps=group.steps[row, fold],

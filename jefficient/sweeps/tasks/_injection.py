@@ -26,8 +26,8 @@ DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")
 LOSSES = ("train_loss", "train_loss_std", "train_loss_se")
 RESERVED = {
     **dict.fromkeys(("params", "batch", "data", "key", "weights"), "an argument of the functions"),
-    **dict.fromkeys(("steps_per_epoch", "fold"), "a value of the sweep"),
-    **dict.fromkeys(DIMENSIONS, "a dimension of the result"),
+    **dict.fromkeys(("steps_per_epoch", "seed", "fold", "step"), "a value of the sweep"),
+    **dict.fromkeys(("config", "evaluation", "epoch"), "a dimension of the result"),
     **dict.fromkeys((*LOSSES, *VARIABLES), "a variable of the result"),
     **dict.fromkeys(COLUMNS, "a column of tables"),
     **dict.fromkeys(COORDINATES, "a coordinate of the result"),
@@ -76,6 +76,7 @@ class Injection:
     optimizer: Requester
     metrics: Mapping[str, Requester]
     predicts: Mapping[str, Requester]
+    augment: Requester | None = None
 
     @classmethod
     def of(cls, task: Task, optimizer: Any) -> "Injection":
@@ -97,12 +98,15 @@ class Injection:
             optimizer=Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
             metrics=metrics,
             predicts=predicts,
+            augment=None if task.augment is None else Requester.of("augment", task.augment, 2),
         )
 
     @property
     def requesters(self) -> tuple[Requester, ...]:
         """All of them, the loss once."""
-        others = (*self.metrics.values(), *self.predicts.values())
+        others = [*self.metrics.values(), *self.predicts.values()]
+        if self.augment is not None:
+            others.append(self.augment)
         return (self.init, self.loss, self.optimizer, *others)
 
     def build_optimizer(self, hyperparameters: Mapping[str, Any]) -> optax.GradientTransformation:
@@ -121,7 +125,11 @@ class Injection:
 
         for requester in self.requesters:
             is_evaluated = requester is self.loss or requester in self.metrics.values()
-            given = {*space.names, *INJECTED, *(("key", "weights") if is_evaluated else ())}
+            given = {*space.names, *INJECTED}
+            if requester is not self.optimizer:
+                given |= {"seed", "fold"}
+            if is_evaluated:
+                given |= {"key", "weights", "step"}
             is_key_missing = not is_evaluated and "key" in requester.required
             advice = "Only the loss and init get a key." if is_key_missing else GIVE_AXIS
             check_required(space, requester, given, advice)

@@ -1,7 +1,9 @@
 """What a trial draws from its key: ``fold_in(trial_key, INIT)``, and so on."""
 
-INIT, ORDER, NOISE = range(3)
-"""INIT draws the initial parameters, ORDER shuffles examples, NOISE is the `key` of the loss."""
+INIT, ORDER, NOISE, AUGMENT = range(4)
+"""INIT draws the initial parameters, ORDER shuffles examples, NOISE is the `key` of the loss, and
+AUGMENT that of `augment`.
+"""
 
 SPLIT = 2**32 - 1
 """Draws the validation examples from the key of the sweep: no seed is that large."""

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 
 from ..._core.typing import Tree
-from ...training import shuffled_batch
+from ...training import sequential_batch, shuffled_batch
 from ._evaluation import Examples
 from ._folds import FoldIndices
 from ._keys import ORDER
@@ -29,13 +29,16 @@ class ResidentData(NamedTuple):
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
     ) -> Tree:
-        """Take batch `t` of the order that the trial's key shuffles."""
+        """Take batch `t` of the examples in their order, or as the trial's key shuffles them."""
         order = jax.random.fold_in(key, ORDER)
-        if self.folds is None:
-            indices = shuffled_batch(order, t, count_examples(self.train), batch_size)
+        folds = self.folds
+        size = count_examples(self.train) if folds is None else folds.train_size[fold]
+        if task.is_sequential:
+            indices = sequential_batch(t, size, batch_size)
         else:
-            within = shuffled_batch(order, t, self.folds.train_size[fold], batch_size)
-            indices = self.folds.train[fold, within]
+            indices = shuffled_batch(order, t, size, batch_size)
+        if folds is not None:
+            indices = folds.train[fold, indices]
         batch = jax.tree.map(lambda x: x[indices], self.train)
         return prepared(task, self.fitted, fold, batch)
 

@@ -52,6 +52,16 @@ class Problem(abc.ABC):
         return len(self.sizes.training)
 
     @property
+    def is_sequential(self) -> bool:
+        """Whether training takes the examples in their order."""
+        return False
+
+    @property
+    def requests_seed(self) -> bool:
+        """Whether a function requests the number of the repetition."""
+        return False
+
+    @property
     @abc.abstractmethod
     def optimizer_name(self) -> str:
         """What the result calls the optimizer."""

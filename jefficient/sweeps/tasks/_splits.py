@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core import trees
+from ..._core.checks import is_number
 from ..._core.errors import ArgumentError
 from ..._core.serialization import digest_of
 from ..._core.typing import Tree
@@ -44,6 +45,12 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
         raise ArgumentError(
             f"{WHERE}: folds and Task(validation=…) must not both be given: each fold has a "
             f"validation set of its own."
+        )
+    if task.is_sequential and is_number(folds):
+        raise ArgumentError(
+            f"{WHERE}: folds must be a splitter or pairs with Task(order='sequential'), got "
+            f"folds={folds!r}, which is drawn at random. Take scikit-learn's "
+            f"TimeSeriesSplit({folds!r}), whose folds come after what they are trained on."
         )
     if isinstance(task.data, Source):
         return _on_disk(task, folds, eval_batch_size, key)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,10 @@ _FEW = 256
 class Task:
     """A supervised learning task.
 
-    After the arguments shown, `init`, `loss` and the metrics get, by keyword, the hyperparameters
-    that they name in their signature.
+    After the arguments shown, `init`, `loss`, `augment` and the metrics get, by keyword, the
+    hyperparameters that they name in their signature; and, where they name them, `seed` and `fold`
+    (int32, the number of the repetition and of the fold). Loss and metrics may also name `step`
+    (int32, the updates made).
 
     Args:
         init: ``(key, …) -> params``, the initial parameters.
@@ -48,7 +50,8 @@ class Task:
             over examples (its root, an F-score, an area under a curve) is a `jf.Metric` or a
             `jf.host_metric`.
         validation: the validation set, a tree like `data`; or the fraction of `data` to hold out,
-            between 0 and 1, drawn once for the whole sweep; or None.
+            between 0 and 1, drawn once for the whole sweep (the last ones, if `order` is
+            ``"sequential"``); or None.
         test: the test set, a tree like `data`. It is evaluated once, at the end, with the weights
             of the best configuration: `result.test`.
         prepare: a pair ``(fit, apply)``, for example a standardisation. ``fit(data) -> fitted`` is
@@ -62,6 +65,11 @@ class Task:
             model_state)``, metrics are called with ``(params, model_state, batch, …)``, and weights
             are pairs ``(params, model_state)``. The state that the loss returns in evaluation is
             dropped; the loss can tell evaluation by its `key`, which is None there.
+        order: ``"shuffled"``, anew in every epoch; or ``"sequential"``, as `data` has them, over
+            and over, for streams and time series. Then `folds` must be a splitter or pairs, such as
+            scikit-learn's `TimeSeriesSplit`: a number of folds is drawn at random.
+        augment: ``(key, batch, …) -> batch``, applied to training batches alone, after `prepare`,
+            with a new key at every update. In evaluation it is off.
 
     Raises:
         ArgumentError: where `data` is empty, its leading axes differ, or `validation` or `test`
@@ -89,6 +97,8 @@ class Task:
     test: Tree | None = None
     prepare: tuple[Callable[[Any], Tree], Callable[[Tree, Tree], Tree]] | None = None
     model_state: bool = False
+    order: Literal["shuffled", "sequential"] = "shuffled"
+    augment: Callable[..., Tree] | None = None
 
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state)
@@ -100,6 +110,12 @@ class Task:
     def _check_functions(self) -> None:
         signatures.names_asked(f"{WHERE}: init", self.init, 1)
         signatures.names_asked(f"{WHERE}: loss", self.loss, self.positional)
+        if self.augment is not None:
+            signatures.names_asked(f"{WHERE}: augment", self.augment, 2)
+        if self.order not in ("shuffled", "sequential"):
+            raise ArgumentError(
+                f"{WHERE}: order must be 'shuffled' or 'sequential', got order={self.order!r}."
+            )
         if self.prepare is not None:
             _check_prepare(self.prepare)
         if not isinstance(self.metrics, Mapping):
@@ -131,6 +147,11 @@ class Task:
     def positional(self) -> int:
         """Number of arguments of `loss` and metrics before the hyperparameters."""
         return 3 if self.model_state else 2
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether training takes the examples in their order."""
+        return self.order == "sequential"
 
     @property
     def scored(self) -> dict[str, Metric]:
@@ -172,8 +193,11 @@ class Task:
         """Draw the indices of training and validation examples, sorted; None where all train."""
         if self.validation is None or self.has_validation_examples:
             return None, None
-        order = np.asarray(jax.random.permutation(key, self.size))
         count = round(float(self.validation) * self.size)
+        if self.is_sequential:  # nothing is trained on that comes after what is validated on
+            rows = np.arange(self.size)
+            return rows[: self.size - count], rows[self.size - count :]
+        order = np.asarray(jax.random.permutation(key, self.size))
         return np.sort(order[count:]), np.sort(order[:count])
 
 

@@ -39,16 +39,16 @@ def check_functions(
     )
 
     arguments = weights if task.model_state else (weights,)
-    means = tuple(injection.metrics.values())
 
-    def traced(requester: Requester, *arguments: Tree) -> None:
-        """Trace a function; a loss that requests a key or weights gets them, as in training."""
-        given: dict[str, Any] = {}
-        is_loss = requester is injection.evaluation
-        if "key" in requester.requested and requester is not injection.init:
-            given["key"] = key if is_loss else None
-        if "weights" in requester.requested and (is_loss or requester in means):
-            given["weights"] = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    example_weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
+    of_all = {"fold": number}
+    of_metrics = {**of_all, "step": number, "weights": example_weights, "key": None}
+    of_loss = {**of_metrics, "key": key}
+
+    def traced(requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
+        """Trace a function with those of the values that it requests, beside hyperparameters."""
+        given = requester.choose(values)
 
         def check(hyperparameters: dict[str, Any]) -> None:
             chosen = requester.choose(hyperparameters)
@@ -66,8 +66,13 @@ def check_functions(
 
     requested = injection.optimizer.requested
     check_configurations(injection.build_optimizer, requested, table, static)
-    traced(injection.init, key)
-    for requester in (injection.evaluation, *means, *injection.predicts.values()):
-        traced(requester, *arguments, batch)
+    traced(injection.init, of_all, key)
+    if injection.augment is not None:
+        traced(injection.augment, of_all, key, batch)
+    traced(injection.evaluation, of_loss, *arguments, batch)
+    for requester in injection.metrics.values():
+        traced(requester, of_metrics, *arguments, batch)
+    for requester in injection.predicts.values():
+        traced(requester, of_all, *arguments, batch)
     if is_regularized(injection.loss.function):
         check_configurations(check_strengths, ("l1", "l2"), table, static)

@@ -64,6 +64,14 @@ class TaskProblem(Problem):
         )
 
     @property
+    def is_sequential(self) -> bool:
+        return self.task.is_sequential
+
+    @property
+    def requests_seed(self) -> bool:
+        return any("seed" in x.requested for x in self.injection.requesters)
+
+    @property
     def optimizer_name(self) -> str:
         return function_name(self.injection.optimizer.function)
 
@@ -119,7 +127,7 @@ class TaskProblem(Problem):
                 layout,
                 self._some_examples(),
                 lambda key: trial.weights(trial.init(key, **table[0], fold=np.int32(0))),
-                {**static, **table[0], "fold": np.int32(0)},
+                {**static, **table[0], "fold": np.int32(0), "step": np.int32(0)},
             )
 
     def _layout(self) -> Layout:

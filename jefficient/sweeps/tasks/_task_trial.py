@@ -1,6 +1,7 @@
 """The trial of a `Task`: batches, the optimizer's step, and means over the validation set."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..._core.typing import Tree
 from ...training import TrainState, TrainStep, layer_norms, train_step
 from ._evaluation import Examples, means_of
 from ._injection import Injection
-from ._keys import INIT, NOISE
+from ._keys import AUGMENT, INIT, NOISE
 from ._lane_data import LaneData
 from ._notes import WHERE
 from ._scoring import device_scores, predicts_of
@@ -54,6 +55,10 @@ class TaskTrial:
         train = self._train_step({**self.static, **traced})
         batch_size = self.static["batch_size"]
         batch = data.training_batch(self.task, t, key, traced["fold"], batch_size)
+        augment = self.injection.augment
+        if augment is not None:
+            own_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), t)
+            batch = augment.function(own_key, batch, **augment.choose({**self.static, **traced}))
         state, metrics = train.update(state, batch)
 
         measured = {name: metrics[name] for name in ("loss", "clipped") if name in metrics}
@@ -67,7 +72,7 @@ class TaskTrial:
             values["weight_norm"] = self._of_layers(layer_norms(state.params))
 
         weights = self.weights(state)
-        hyperparameters = {**self.static, **traced}
+        hyperparameters = {**self.static, **traced, "step": state.step}
 
         def measure(examples: Examples) -> dict[str, jax.Array]:
             means = means_of(self.task, self.injection, "valid", weights, hyperparameters)
@@ -86,16 +91,8 @@ class TaskTrial:
 
     def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
         loss = self.injection.loss
-        chosen = loss.choose({n: x for n, x in hyperparameters.items() if n != "key"})
-
-        def plain(*arguments: Any) -> Any:
-            return loss.function(*arguments, **chosen)
-
-        def noisy(*arguments: Any, key: jax.Array) -> Any:
-            return loss.function(*arguments, key=key, **chosen)
-
         return train_step(
-            noisy if "key" in loss.requested else plain,
+            functools.partial(loss.function, **loss.choose(hyperparameters)),
             self.injection.build_optimizer(hyperparameters),
             model_state=self.task.model_state,
             layers=bool(self.layers),
