@@ -51,7 +51,8 @@ def sweep(
     A hyperparameter goes to the functions that request it by naming it: each name of the space is
     passed, by keyword, to those of `init`, `loss`, the metrics and `optimizer` that have it in
     their signature. They may also request `steps` (updates of the trial, int32), `steps_per_epoch`
-    and `batch_size` (Python ints).
+    and `batch_size` (Python ints; `steps_per_epoch` is a traced int32, each fold's own, where folds
+    differ in it).
 
     Args:
         task: what is trained.
@@ -63,7 +64,8 @@ def sweep(
             while the sweep runs: then there is no `plan`, `directory` or `executor`, and `stop`
             compares the configurations of one batch of proposals.
         steps: updates of each trial; give this or `epochs`.
-        epochs: passes over the training examples, ⌈epochs · examples / batch_size⌉ updates.
+        epochs: passes over the training examples of the fold, ⌈epochs · examples / batch_size⌉
+            updates. All folds are evaluated at the same epochs.
         batch_size: examples in a batch, unless the space names it; by default 64, or all examples
             if there are fewer.
         folds: cross-validation: a number of folds (shuffled), a splitter of scikit-learn's kind, or
@@ -77,7 +79,7 @@ def sweep(
         mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
         select: the evaluation of a trial that counts: its ``"last"``, or its ``"best"``.
         eval_every: updates between two evaluations; by default an epoch, or as many epochs as give
-            50 evaluations at most.
+            50 evaluations at most. Where folds differ in their updates, it counts in the largest.
         eval_batch_size: validation examples evaluated at a time, to bound memory; by default all
             of them, or where they are not in memory 4 096, or 16 MiB of them. Means are weighted by
             the number of examples.

@@ -170,6 +170,20 @@ def test_a_value_is_the_mean_over_seeds_and_folds():
     np.testing.assert_allclose([t.value for t in study.trials], last, rtol=1e-7)
 
 
+def test_values_on_the_way_have_the_updates_of_the_largest_fold():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    folds = [(np.arange(10), np.arange(20, 30)), (np.arange(20), np.arange(20, 30))]
+    result = tiny_sweep(
+        tiny_task(),
+        jf.optuna(study, 1, learning_rate=jf.LogUniform(1e-3, 1e-1)),
+        epochs=2,
+        folds=folds,
+        batch_size=4,
+    )
+    assert result.dataset["steps_taken"].values.tolist() == [[[5, 10]]]
+    assert list(study.trials[0].intermediate_values) == [5, 10]
+
+
 def test_labels_of_static_values_are_what_optuna_sees():
     kinds = jf.static({"near": lambda x: x, "far": lambda x: x + 1})
 

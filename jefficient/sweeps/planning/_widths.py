@@ -14,6 +14,9 @@ _SMALL_BLOCK_BYTES = 2**20
 _ROUNDS_OF_WIDE_BLOCKS = 4
 """Rounds of wide blocks for which there must be trials: with fewer, free lanes stay empty."""
 
+_ALIKE = 1.1
+"""The longest trial for the shortest, at most, in wide blocks: folds may differ by an example."""
+
 _LOCKSTEP_MEMORY = 0.25
 """The share of the memory that blocks which are kept in step may take."""
 
@@ -87,7 +90,7 @@ def group_width(
 
 
 def _widest_of_many(spec: SweepSpec, index: int, machine: Machine, trials: float) -> int:
-    """Return the lanes at most where very many equally long trials of a small model come to a CPU.
+    """Return the lanes at most where very many trials of a small model, alike long, come to a CPU.
 
     Wide blocks compute as fast and there are fewer segments for the host. 1 for all other groups.
     """
@@ -96,7 +99,7 @@ def _widest_of_many(spec: SweepSpec, index: int, machine: Machine, trials: float
     has_convolution = spec.costs[index].has_convolution
     if machine.platform != "cpu" or has_convolution or many < 2 * machine.widest:
         return 1
-    if (steps != steps[0, 0]).any():
+    if steps.max() > _ALIKE * steps.min():
         return 1
     return int(min(many, _SMALL_BLOCK_BYTES / max(spec.lane_bytes[index], 1)))
 

@@ -20,8 +20,9 @@ class Observation(NamedTuple):
 
     Attributes:
         config: the number of the configuration: a name, whose size means nothing.
-        step: updates made, 1 or more.
-        epoch: the same in epochs; NaN for a `jf.Trial`, which has none.
+        step: updates made, 1 or more. Where folds differ in it, those of the largest fold.
+        epoch: the same in epochs; NaN for a `jf.Trial`, which has none. In epochs the folds are at
+            the same one; where ``steps=`` makes them differ, it is that of the largest fold.
         score: signed so that smaller is better; inf where a trial has diverged.
     """
 

@@ -378,9 +378,7 @@ class OnPaper:
     """
 
     score: np.ndarray  # (configs, members, evaluations), smaller is better
-    steps: (
-        np.ndarray
-    )  # (configs, evaluations): updates made at each evaluation, -1 past the last one
+    steps: np.ndarray  # (configs, members, evaluations): updates made there, -1 past the last one
     ends: np.ndarray  # (configs, members): updates after which a trial has finished or diverged
     diverges: np.ndarray  # (configs, members): at which evaluation, -1 for never
     decide: Callable[[list[Told], Told], bool]
@@ -424,7 +422,7 @@ class OnPaper:
         """Train every lane to its next evaluation, those stopped meanwhile in vain."""
         trials, made = [lane for lane in lanes if lane is not None], []
         for trial in trials:
-            step = min(self.steps[trial[0], self.evaluations[trial]], self.ends[trial])
+            step = min(self.steps[*trial, self.evaluations[trial]], self.ends[trial])
             made.append(step - self.taken[trial])
             if self.status[trial] == "stopped":
                 self.under_way.append(trial)
@@ -433,7 +431,7 @@ class OnPaper:
                 self.taken[trial], self.evaluations[trial] = step, self.evaluations[trial] + 1
                 if self.evaluations[trial] - 1 == self.diverges[trial]:
                     self.status[trial] = "diverged"
-                elif self.evaluations[trial] == (self.steps[trial[0]] >= 0).sum():
+                elif self.evaluations[trial] == (self.steps[trial] >= 0).sum():
                     self.status[trial] = "finished"
         self.offered += len(lanes) * max(made)
         self.observe(sorted({c for c, _ in trials}))
@@ -449,13 +447,13 @@ class OnPaper:
 
     def observations(self, c):
         """Evaluations that all members have reached, but for those that have diverged."""
-        while self.known[c] < (self.steps[c] >= 0).sum() and "stopped" not in self.status[c]:
+        while self.known[c] < (self.steps[c, 0] >= 0).sum() and "stopped" not in self.status[c]:
             evaluation, diverged = self.known[c], self.status[c] == "diverged"
             if not (diverged | (self.evaluations[c] > evaluation)).all():
                 return
             self.known[c] += 1
             step, score = (
-                int(self.steps[c, evaluation]),
+                int(self.steps[c, :, evaluation].max()),  # that of the largest fold
                 float(np.where(diverged, np.inf, self.score[c, :, evaluation]).mean()),
             )
             yield Told(self.time, c, step, self.progress(c, step), score)
@@ -469,7 +467,9 @@ def flat(values):
 def check_stopped(whole, stopped, programs, blocks, decide, progress):
     """Compare a stopped sweep with the whole one and the oracle; return the sweep on paper."""
     curves, sign = flat(whole.dataset[whole.score.metric].values), whole.score.sign
-    step, status = whole.dataset["step"].values, flat(whole.dataset["status"].values)
+    step = whole.dataset["step"].broadcast_like(whole.dataset["valid_loss"])
+    step = flat(step.transpose("config", "seed", "fold", "evaluation").values)
+    status = flat(whole.dataset["status"].values)
     first_unseen = np.isnan(curves).argmax(axis=-1)
     paper = OnPaper(
         score=sign * curves.astype(float),
@@ -482,7 +482,7 @@ def check_stopped(whole, stopped, programs, blocks, decide, progress):
     data = stopped.dataset
     np.testing.assert_array_equal(flat(data["status"].values), paper.status)
     np.testing.assert_array_equal(flat(data["steps_taken"].values), paper.taken)
-    is_seen = np.arange(step.shape[1]) < paper.evaluations[..., None]
+    is_seen = np.arange(step.shape[2]) < paper.evaluations[..., None]
     for name in ("train_loss", "valid_loss", whole.score.metric):
         expected = np.where(is_seen, flat(whole.dataset[name].values), np.nan)
         np.testing.assert_array_equal(flat(data[name].values), expected)

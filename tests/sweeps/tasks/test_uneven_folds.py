@@ -13,6 +13,7 @@ from sweeps import sources, tiny
 
 import jefficient as jf
 from jefficient.results import by_fold
+from jefficient.results.checks._reading import Reading
 
 FOLDS = list(TimeSeriesSplit(4).split(tiny.X))  # 6, 12, 18 and 24 training examples of 30
 SIZES = [6, 12, 18, 24]
@@ -80,20 +81,16 @@ def test_three_epochs_are_three_passes_in_every_fold():
     assert result.dataset["epoch"].values.tolist() == [[1, 2, 3]]
 
 
-def test_only_what_differs_has_the_dimension_fold():
-    dims = ("config", "evaluation")
-    per_fold = ("config", "fold", "evaluation")
-    settings = {"optimizer": jf.sgd, "space": jf.grid(learning_rate=[0.1])}
-
-    in_steps = sweep(epochs=None, steps=10, eval_every=5, **settings).dataset
-    assert (in_steps["step"].dims, in_steps["epoch"].dims) == (dims, per_fold)
-    assert (in_steps["steps_taken"] == 10).all()
+def test_in_steps_folds_differ_in_their_epochs():
+    result = sweep(epochs=None, steps=10, eval_every=5)
+    data = result.dataset
+    assert data["step"].dims == ("config", "evaluation")
+    assert data["epoch"].dims == ("config", "fold", "evaluation")
+    assert (data["steps_taken"] == 10).all()
     expected = np.outer(1 / np.array(SIZES), [5, 10]) * BATCH
-    np.testing.assert_allclose(in_steps["epoch"].values[0], expected)
-
-    even = sweep(folds=[(np.arange(12), np.arange(12, 30))] * 2, **settings).dataset
-    assert (even["step"].dims, even["epoch"].dims) == (dims, dims)
-    assert even["step"].values.tolist() == [STEPS[1]]
+    np.testing.assert_allclose(data["epoch"].values[0], expected)
+    assert "over 10 steps" in result.plot.describe("curves")
+    assert Reading(data).curve("valid_loss").when == ["step 5", "step 10"]
 
 
 def test_a_trial_alone_has_the_bits_it_has_in_the_grid():
@@ -118,9 +115,15 @@ class Watching(jf.StopRule):
         return state, [seen.epoch >= 2 and seen.config == 0 for seen in observations]
 
 
-def test_a_rule_is_told_the_updates_and_epochs_of_the_largest_fold(whole):
+@pytest.fixture(scope="module")
+def stopped():
+    """A sweep with a rule, and the rule."""
     rule = Watching()
-    result = sweep(stop=rule, seeds=2)
+    return sweep(stop=rule, seeds=2), rule
+
+
+def test_a_rule_is_told_the_updates_and_epochs_of_the_largest_fold(whole, stopped):
+    result, rule = stopped
     assert result.dataset["status"].values[:, 0, 0].tolist() == ["stopped", "finished", "finished"]
     scores = whole.dataset["valid_loss"].mean(["seed", "fold"]).values
     for config in range(3):
@@ -129,12 +132,12 @@ def test_a_rule_is_told_the_updates_and_epochs_of_the_largest_fold(whole):
         assert [seen.step for seen in told] == STEPS[3][:count]
         np.testing.assert_allclose([x.epoch for x in told], np.array(STEPS[3][:count]) * BATCH / 24)
         np.testing.assert_allclose([x.score for x in told], scores[config, :count], rtol=1e-5)
-    stopped = result.dataset["steps_taken"].values[0]
-    assert all(stopped[seed, fold] in STEPS[fold] for seed in range(2) for fold in range(4))
+    taken = result.dataset["steps_taken"].values[0]
+    assert all(taken[seed, fold] in STEPS[fold] for seed in range(2) for fold in range(4))
 
 
-def test_what_was_stopped_is_replayed_as_far_as_it_got():
-    result = sweep(stop=Watching())
+def test_what_was_stopped_is_replayed_as_far_as_it_got(stopped):
+    result, _ = stopped
     again = result.replay(0, fold=1)
     trial = result.dataset.isel(config=[0], seed=[0], fold=[1])
     for name in ("train_loss", "valid_loss", "status", "steps_taken", "step", "epoch"):
@@ -182,26 +185,31 @@ def test_sweeps_join_whether_or_not_their_folds_differ():
     assert by_fold(both.dataset, "step")[..., -1].tolist() == [[3, 3], [2, 1]]
 
 
-def test_after_a_crash_the_same_call_goes_on(whole, tmp_path):
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_after_a_crash_the_same_call_goes_on(tmp_path, on_disk):
     class CrashError(Exception):
         pass
 
     def crash(progress):
-        if progress.trials_done >= 9:
+        if progress.trials_done >= 5:
             raise CrashError
 
-    settings = {"seeds": 2, "keep_configs": 9, "directory": tmp_path, "snapshot_every": 0.0}
-    with tiny.lanes(6):
-        uninterrupted = sweep(seeds=2, keep_configs=9)
+    (tmp_path / "data").mkdir()
+    the_task = sources.task(tmp_path / "data") if on_disk else tiny.task()
+    directory = tmp_path / "sweep"
+    settings = {"stop": Watching(), "directory": directory, "snapshot_every": 0.0}
+    with tiny.lanes(2):
+        uninterrupted = sweep(the_task, stop=Watching())
         with pytest.raises(CrashError):
-            sweep(progress=crash, **settings)
-        running = jf.load(tmp_path).dataset
+            sweep(the_task, progress=crash, **settings)
+        running = jf.load(directory).dataset
         done = []
-        result = sweep(progress=done.append, **settings)
-    assert 0 < done[0].steps_done < done[-1].steps_done
-    assert done[-1].steps_done == done[-1].steps == 3 * 2 * sum(steps[-1] for steps in STEPS)
+        result = sweep(the_task, progress=done.append, **settings)
+    assert done[0].steps_done > 0
+    assert done[-1].steps_done == done[-1].steps == result.dataset["steps_taken"].sum()
+    assert result.dataset["status"].values[:, 0, 3].tolist() == ["stopped", "finished", "finished"]
     xr.testing.assert_equal(running["step"], result.dataset["step"])
-    for name in ("train_loss", "valid_loss", "steps_taken", "step", "epoch"):
+    for name in ("train_loss", "valid_loss", "status", "steps_taken", "step", "epoch"):
         np.testing.assert_array_equal(result.dataset[name], uninterrupted.dataset[name])
 
 
@@ -241,7 +249,9 @@ def test_steps_per_epoch_is_traced_where_folds_differ():
         "['learning_rate', 'steps_per_epoch', 'steps'] are traced" in note
         for note in caught.value.__notes__
     )
-    assert sweep(optimizer=padded, folds=FOLDS[1:2] * 2).dataset.sizes["fold"] == 2
+    even = sweep(optimizer=padded, folds=FOLDS[1:2] * 2).dataset  # there it is a Python int
+    assert even["step"].dims == even["epoch"].dims == ("config", "evaluation")
+    assert even["step"].values[0].tolist() == STEPS[1]
 
 
 def test_metrics_of_the_test_set_get_the_steps_of_their_fold():
@@ -253,5 +263,10 @@ def test_metrics_of_the_test_set_get_the_steps_of_their_fold():
     assert at_end.values.tolist() == [steps[-1] for steps in STEPS]
 
 
-def test_curves_are_drawn_over_epochs(whole):
-    assert "over 3.12 epochs" in whole.plot.describe("curves")
+def test_what_is_drawn_and_said_is_in_epochs():
+    result = sweep(layers=True)
+    assert result.dataset["step"].dims == ("config", "fold", "evaluation")
+    assert result.grid()["step"].dims == ("learning_rate", "fold", "evaluation")
+    assert "over 3.12 epochs" in result.plot.describe("curves")
+    assert "at epoch 3.12 between" in result.plot.describe("layers")
+    assert Reading(result.dataset).curve("valid_loss").when == ["epoch 1", "epoch 2.1", "epoch 3.1"]
