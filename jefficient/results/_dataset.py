@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._core.checks import is_number
 from ._score import Score, Status, at_evaluations
+from ._values import Plain, as_column, table_attributes
 
 TRIAL = ("config", "seed", "fold")
 EVALUATIONS = (*TRIAL, "evaluation")
@@ -56,6 +56,7 @@ class Labels:
         training_examples: how many each fold has; 0 where the data are not examples.
         validation_examples: how many each fold has; 0 without validation.
         layers: the parameters whose norms were recorded one by one.
+        values: for each hyperparameter what its labels stand for, as from `value_table`.
     """
 
     columns: Mapping[str, tuple]
@@ -63,6 +64,7 @@ class Labels:
     training_examples: Sequence[int]
     validation_examples: Sequence[int]
     layers: Sequence[str] = ()
+    values: Mapping[str, dict[str, Plain]] = dataclasses.field(default_factory=dict)
 
 
 def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
@@ -94,7 +96,7 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
             "evaluation": np.arange(curves.step.shape[1]),
-            **{name: ("config", _column(values)) for name, values in labels.columns.items()},
+            **{name: ("config", as_column(values)) for name, values in labels.columns.items()},
             "hash": ("config", np.array(labels.hashes, object)),
             "step": (("config", "evaluation"), curves.step),
             "epoch": (("config", "evaluation"), epoch),
@@ -117,6 +119,7 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
         dataset[name].attrs["units"] = unit
     for name in labels.columns:
         dataset[name].attrs["role"] = "hyperparameter"
+        dataset[name].attrs |= table_attributes(labels.values.get(name, {}))
     for name in curves.diagnostics:
         dataset[name].attrs["role"] = "diagnostic"
     for name in curves.measured:
@@ -153,12 +156,6 @@ _UNITS = {
     "seconds": "s",
     **dict.fromkeys(EXAMPLES, "examples"),
 }
-
-
-def _column(values: tuple) -> np.ndarray:
-    if all(map(is_number, values)):
-        return np.asarray(values)
-    return np.array([str(x) for x in values], dtype=object)
 
 
 def hyperparameters(dataset: xr.Dataset) -> list[str]:

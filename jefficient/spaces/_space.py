@@ -13,7 +13,7 @@ from .._core.checks import is_number
 from .._core.errors import ArgumentError
 from .._core.warn import warn
 from ._axis import Axis
-from ._identity import hashes_of
+from ._identity import hashes_of, python_values
 
 WHERE = "jf.Space"
 
@@ -28,7 +28,8 @@ class Space:
     ones and warns (`JefficientWarning`).
 
     Attributes:
-        columns: for each hyperparameter its value in every configuration.
+        columns: for each hyperparameter its value in every configuration; NumPy's numbers become
+            Python's.
         static: for each static hyperparameter its label in every configuration: numbers if all
             are numbers, else strings. Columns that hold anything but numbers are added here.
 
@@ -71,6 +72,8 @@ class Space:
                     f"{WHERE}: static must have a label for each value of a column, got "
                     f"{name}={labels}."
                 )
+        columns = {name: python_values(column) for name, column in self.columns.items()}
+        object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "static", self._checked_labels())
 
         if _hashes is not None:  # given if they are known to differ
@@ -85,7 +88,7 @@ class Space:
         static = {}
         for name, column in self.columns.items():
             if name in self.static:
-                axis = Axis(column, self.static[name])
+                axis = Axis(column, python_values(self.static[name]))
                 axis.check_labels(WHERE, name)
                 static[name] = axis.labels
             elif not all(map(is_number, column)):
