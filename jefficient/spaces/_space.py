@@ -22,7 +22,9 @@ WHERE = "jf.Space"
 class Space:
     """The configurations of a sweep, in order, as made by `jf.grid`, `jf.sobol` and `jf.random`.
 
-    ``a + b`` appends the configurations of `b` to those of `a`; both must have the same names.
+    ``a + b`` appends the configurations of `b` to those of `a`; both must have the same names. If
+    one has names of its own, give them to the other with a value that it does not use: None for a
+    static hyperparameter, any number for a traced one.
     ``a * b`` combines each configuration of `a` with each of `b`, `b` varying fastest; they must
     have no name in common. All configurations of a space differ: ``a + b`` keeps the first of equal
     ones and warns (`JefficientWarning`).
@@ -46,6 +48,9 @@ class Space:
         Space(3 configurations; learning_rate: 0.001, 0.1, 0.01; l2: 0, 0.0001)
         >>> coarse * jf.grid(momentum=[None, 0.9])
         Space(4 configurations; learning_rate: 0.001, 0.1; l2: 0; momentum (static): None, 0.9)
+        >>> sgd = jf.grid(kind=["sgd"], momentum=[0.0, 0.9])
+        >>> sgd * jf.grid(b2=[0.9]) + jf.grid(kind=["adam"], b2=[0.9, 0.99], momentum=[0.0])
+        Space(4 configurations; kind (static): sgd, adam; momentum: 0, 0.9; b2: 0.9, 0.99)
     """
 
     columns: Mapping[str, tuple]
@@ -119,7 +124,9 @@ class Space:
         if set(self.names) != set(other.names):
             raise ArgumentError(
                 f"{WHERE}: spaces joined by + must have the same names, got {list(self.names)} and "
-                f"{list(other.names)}. To combine different names use *."
+                f"{list(other.names)}. Give each the names that it lacks, with a value that it "
+                f"does not use: {self._with_names_of(other, 'first')} + "
+                f"{other._with_names_of(self, 'second')}."
             )
         others = other._axes
         axes = {name: a.concatenate(WHERE, name, others[name]) for name, a in self._axes.items()}
@@ -138,6 +145,15 @@ class Space:
             {name: axis.take(mine.tolist()) for name, axis in self._axes.items()}
             | {name: axis.take(others.tolist()) for name, axis in other._axes.items()}
         )
+
+    def _with_names_of(self, other: "Space", called: str) -> str:
+        """Return the code that gives this space, `called` so, the names that only `other` has."""
+        axes = [
+            f"{name}=[{column[0] if other.is_number(name) else None!r}]"
+            for name, column in other.columns.items()
+            if name not in self.columns
+        ]
+        return f"{called} * jf.grid({', '.join(axes)})" if axes else called
 
     @property
     def names(self) -> tuple[str, ...]:
