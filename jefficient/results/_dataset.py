@@ -185,19 +185,34 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one."""
+    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one.
+
+    Where the score is not finite, it is NaN, and other variables are those of the last evaluation.
+    """
     values = dataset[variable].transpose(*EVALUATIONS).values
-    return at_evaluations(values, counted_evaluations(dataset, score))
+    is_score = variable == score.metric
+    evaluations = (counted_evaluations if is_score else reported_evaluations)(dataset, score)
+    return at_evaluations(values, evaluations)
+
+
+def reported_evaluations(dataset: xr.Dataset, score: Score) -> np.ndarray:
+    """Return the evaluation that counts, the last without a score, -1 for none or a divergence."""
+    counted = counted_evaluations(dataset, score)
+    last = np.where(status_of(dataset) == Status.DIVERGED, -1, _last_evaluations(dataset))
+    return np.where(counted >= 0, counted, last)
 
 
 def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
     """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
     metric = dataset[score.metric].transpose(*EVALUATIONS).values
+    return score.evaluations(metric, status_of(dataset), _last_evaluations(dataset))
+
+
+def _last_evaluations(dataset: xr.Dataset) -> np.ndarray:
     step = dataset["step"].transpose("config", "evaluation").values
     taken = dataset["steps_taken"].transpose(*TRIAL).values
-    last = last_evaluation(step[:, None, None], taken)
-    return score.evaluations(metric, status_of(dataset), last)
+    return last_evaluation(step[:, None, None], taken)
 
 
 def last_evaluation(step: np.ndarray, steps_taken: np.ndarray) -> np.ndarray:

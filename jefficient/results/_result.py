@@ -73,10 +73,11 @@ class Result:
 
         Returns:
             A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials
-            that did not diverge and its standard deviation (`<metric>_std`, NaN for one trial); the
-            mean's standard error (`<metric>_se`, corrected for folds, which overlap; NaN for one
-            trial, or where one diverged); the mean of everything else measured at the same
-            evaluation; `trials`, and how many of them were `stopped` and `diverged`. Configurations
+            that did not diverge (NaN if it is not finite in one of them) and its standard deviation
+            (`<metric>_std`, NaN for one trial); the mean's standard error (`<metric>_se`, corrected
+            for folds, which overlap; NaN for one trial, or where one diverged); the mean of
+            everything else measured at the same evaluation, or at the last one if the score is not
+            finite; `trials`, and how many of them were `stopped` and `diverged`. Configurations
             that were stopped come after those that finished, those that got furthest first; those
             with a diverged trial come last, those with fewest first.
         """
