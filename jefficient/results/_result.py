@@ -59,7 +59,7 @@ class Result:
         lengths = {name: len(values) for name, values in self.space.items()}
         if set(lengths.values()) - {count}:
             raise ArgumentError(
-                f"jf.Result: space must have a value for each of the {count} configurations, got "
+                f"jf.Result: space must have a value for every configuration, {count} in all, got "
                 f"{lengths}."
             )
 
