@@ -35,12 +35,12 @@ def has(dataset: xr.Dataset, status: Status) -> np.ndarray:
 
 def is_cut(status: np.ndarray) -> np.ndarray:
     """Whether trials neither finished nor diverged: their scores are of an earlier evaluation."""
-    return np.logical_and(status != Status.FINISHED, status != Status.DIVERGED)
+    return (status != Status.FINISHED) & (status != Status.DIVERGED)
 
 
 def cut_short(dataset: xr.Dataset) -> np.ndarray:
     """Whether a trial of a configuration is cut, bool array (configs,)."""
-    return is_cut(flat_trials(status_of(dataset))).any(axis=1)
+    return np.asarray(is_cut(flat_trials(status_of(dataset))).any(axis=1))
 
 
 def cut_words(dataset: xr.Dataset) -> str:
