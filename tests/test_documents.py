@@ -24,7 +24,12 @@ def pictures(page):
     return set(re.findall(r"\(images/([^)]+)\)", (ROOT / page).read_text()))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+WITH_WORKERS = "docs/executors.md"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python") and page != WITH_WORKERS]
+)
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""
     program = "\n".join(blocks(page, "python"))
@@ -34,6 +39,16 @@ def test_every_python_block_runs(page, tmp_path):
     assert pictures(page) <= {
         path.name for path in tmp_path.iterdir()
     }  # what is shown is what the blocks draw
+
+
+def test_a_block_that_starts_workers_runs_as_a_file(tmp_path):
+    """The workers import it: without a main guard each would start workers of its own."""
+    (block,) = blocks(WITH_WORKERS, "python")
+    path = tmp_path / "script.py"
+    path.write_text(block)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"learning_rate=0.1: valid_loss .* trials\)$", done.stdout.strip())
 
 
 def test_pictures_are_small_and_say_what_they_show():

@@ -57,7 +57,8 @@ def show(result: "Result", top: int) -> None:
         for row in cells.itertuples(index=False):
             print("\t".join(row))
     rest = len(frame) - len(cells)
-    print(f"\n{rest:,} more configurations: --top {len(frame)} prints all." if rest else "")
+    configurations = "configuration" if rest == 1 else "configurations"
+    print(f"\n{rest:,} more {configurations}: --top {len(frame)} prints all." if rest else "")
     print_answer(result)
 
 

@@ -20,5 +20,6 @@ from ._score import Score as Score
 from ._score import Status as Status
 from ._score import at_evaluations as at_evaluations
 from ._score import over_trials as over_trials
+from ._values import value_table as value_table
 from .checks import Check as Check
 from .checks import Checks as Checks

@@ -64,3 +64,8 @@ def shown(value: Any) -> str:
 def sentence(text: str) -> str:
     """Add a capital and a full stop."""
     return text[:1].upper() + text[1:] + "."
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things: "1 seed", "3 seeds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -102,7 +102,7 @@ def choose(
     return Best(
         config=config,
         hyperparameters={name: column[config] for name, column in space.items()},
-        labels={name: dataset[name].values[config] for name in space},
+        labels={name: dataset[name].values[[config]].tolist()[0] for name in space},
         metric=score.metric,
         score=float(means[chosen]),
         standard_error=float(errors[config]),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .._core.checks import is_number
 from ._score import Score, Status, at_evaluations
+from ._values import Plain, as_column, table_attributes
 
 TRIAL = ("config", "seed", "fold")
 EVALUATIONS = (*TRIAL, "evaluation")
@@ -56,6 +56,7 @@ class Labels:
         training_examples: how many each fold has; 0 where the data are not examples.
         validation_examples: how many each fold has; 0 without validation.
         layers: the parameters whose norms were recorded one by one.
+        values: for each hyperparameter what its labels stand for, as from `value_table`.
     """
 
     columns: Mapping[str, tuple]
@@ -63,6 +64,7 @@ class Labels:
     training_examples: Sequence[int]
     validation_examples: Sequence[int]
     layers: Sequence[str] = ()
+    values: Mapping[str, dict[str, Plain]] = dataclasses.field(default_factory=dict)
 
 
 def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) -> xr.Dataset:
@@ -94,7 +96,7 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
             "evaluation": np.arange(curves.step.shape[2]),
-            **{name: ("config", _column(values)) for name, values in labels.columns.items()},
+            **{name: ("config", as_column(values)) for name, values in labels.columns.items()},
             "hash": ("config", np.array(labels.hashes, object)),
             "step": _timetable(curves.step),
             "epoch": _timetable(epoch),
@@ -125,6 +127,7 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
         dataset[name].attrs["units"] = unit
     for name in labels.columns:
         dataset[name].attrs["role"] = "hyperparameter"
+        dataset[name].attrs |= table_attributes(labels.values.get(name, {}))
     for name in curves.diagnostics:
         dataset[name].attrs["role"] = "diagnostic"
     for name in curves.measured:
@@ -163,12 +166,6 @@ _UNITS = {
 }
 
 
-def _column(values: tuple) -> np.ndarray:
-    if all(map(is_number, values)):
-        return np.asarray(values)
-    return np.array([str(x) for x in values], dtype=object)
-
-
 def hyperparameters(dataset: xr.Dataset) -> list[str]:
     """Name the coordinates that are axes of the space."""
     return _of_role(dataset, "hyperparameter")
@@ -196,18 +193,33 @@ def status_of(dataset: xr.Dataset) -> np.ndarray:
 
 
 def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
-    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one."""
+    """Return `variable` at the evaluation that counts, (configs, seeds, folds); NaN without one.
+
+    Where the score is not finite, it is NaN, and other variables are those of the last evaluation.
+    """
     values = dataset[variable].transpose(*EVALUATIONS).values
-    return at_evaluations(values, counted_evaluations(dataset, score))
+    is_score = variable == score.metric
+    evaluations = (counted_evaluations if is_score else reported_evaluations)(dataset, score)
+    return at_evaluations(values, evaluations)
+
+
+def reported_evaluations(dataset: xr.Dataset, score: Score) -> np.ndarray:
+    """Return the evaluation that counts, the last without a score, -1 for none or a divergence."""
+    counted = counted_evaluations(dataset, score)
+    last = np.where(status_of(dataset) == Status.DIVERGED, -1, _last_evaluations(dataset))
+    return np.where(counted >= 0, counted, last)
 
 
 def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
     """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
     metric = dataset[score.metric].transpose(*EVALUATIONS).values
+    return score.evaluations(metric, status_of(dataset), _last_evaluations(dataset))
+
+
+def _last_evaluations(dataset: xr.Dataset) -> np.ndarray:
     taken = dataset["steps_taken"].transpose(*TRIAL).values
-    last = last_evaluation(by_fold(dataset, "step")[:, None], taken)
-    return score.evaluations(metric, status_of(dataset), last)
+    return last_evaluation(by_fold(dataset, "step")[:, None], taken)
 
 
 def by_fold(dataset: xr.Dataset, name: str) -> np.ndarray:

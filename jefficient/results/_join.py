@@ -12,6 +12,7 @@ from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
 from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._replay import Replay, Trainer
+from ._values import ATTRIBUTE, table_attributes, value_table, values_of
 from ._weights import Weights
 
 WHERE = "jf.Result + jf.Result"
@@ -82,6 +83,7 @@ def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None
     dataset = xr.concat(
         padded, "config", data_vars="minimal", coords="minimal", compat="override", join="outer"
     )
+    dataset = _with_values(dataset, datasets)
     if order is not None:
         dataset = dataset.isel(config=order)
     return dataset.assign_coords(config=np.arange(dataset.sizes["config"]))
@@ -112,6 +114,18 @@ def _labelled_alike(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
         return x.dims, np.array([str(value) for value in x.values.tolist()], object), x.attrs
 
     return [each.assign_coords({name: texts(each[name]) for name in mixed}) for each in datasets]
+
+
+def _with_values(dataset: xr.Dataset, datasets: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Say which values the labels of the joined datasets stand for, as each of them does."""
+    columns = {}
+    for name in hyperparameters(dataset):
+        column = dataset[name]
+        values = [value for each in datasets for value in values_of(each, name)]
+        others = {key: x for key, x in column.attrs.items() if key != ATTRIBUTE}
+        attributes = others | table_attributes(value_table(column.values.tolist(), values))
+        columns[name] = (column.dims, column.values, attributes)
+    return dataset.assign_coords(columns)
 
 
 def _with_coordinates(

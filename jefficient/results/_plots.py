@@ -52,8 +52,9 @@ class Plots:
         The line joins the means over seeds and folds, within a band of one standard error
         (corrected for folds that share training examples). If the space has other axes, it joins
         those of the configuration that scores best at each value; if no value comes twice, as in a
-        drawn space, the means stand alone. Trials that were stopped early are grey: they are
-        measured at an earlier evaluation. The star is the best configuration, red crosses are
+        drawn space, the means stand alone. Trials that did not finish are grey: they are measured
+        at an earlier evaluation. If no configuration with a value finished, the mean there is
+        hollow, and no line joins it. The star is the best configuration, red crosses are
         diverged ones.
 
         Args:
@@ -103,9 +104,10 @@ class Plots:
         """Plot the score over two hyperparameters; the brighter, the better.
 
         A cell has the best score over all other hyperparameters; the best of all is framed, a red
-        cross is a cell in which everything diverged, and a hatched one holds no configuration. A
-        space that is no product (drawn by `jf.random` or `jf.sobol`) is shown as dots, one for each
-        configuration.
+        cross is a cell in which everything diverged, and a hatched grey one holds no configuration.
+        A cell that is hatched over its colour is one in which none finished: its score is of an
+        earlier evaluation. A space that is no product (drawn by `jf.random` or `jf.sobol`) is shown
+        as dots, one for each configuration, hollow if it did not finish.
 
         Args:
             x: a hyperparameter; by default the one over whose values the best score spreads most.

@@ -22,6 +22,7 @@ from ._plots import Plots
 from ._replay import Replay, Trainer, hyperparameter_texts
 from ._score import Score
 from ._table import table
+from ._values import values_of
 from ._weights import Weights, save_safetensors
 from .checks import Checks, checks
 from .report import write_report
@@ -34,8 +35,8 @@ class Result:
     Attributes:
         dataset: dimensions config, seed, fold and evaluation; its variables are listed in the
             guide, under "The dataset".
-        space: name to the values of every configuration, as they were given; labels where the
-            result was loaded.
+        space: name to the values of every configuration, as they were given; where the result was
+            loaded without its task, functions and other objects are their labels.
         weights: (config, seed, fold) to the parameters that were checkpointed.
         test: the best configuration evaluated on the test set: dimensions seed and fold, variables
             ``test_loss`` and ``test_<metric>``, its `config` among the attributes; None without a
@@ -52,13 +53,13 @@ class Result:
     def __post_init__(self):
         if not self.space:
             names = hyperparameters(self.dataset)
-            labels = {name: tuple(self.dataset[name].values.tolist()) for name in names}
-            object.__setattr__(self, "space", labels)
+            columns = {name: values_of(self.dataset, name) for name in names}
+            object.__setattr__(self, "space", columns)
         count = self.dataset.sizes["config"]
         lengths = {name: len(values) for name, values in self.space.items()}
         if set(lengths.values()) - {count}:
             raise ArgumentError(
-                f"jf.Result: space must have a value for each of the {count} configurations, got "
+                f"jf.Result: space must have a value for every configuration, {count} in all, got "
                 f"{lengths}."
             )
 
@@ -72,10 +73,11 @@ class Result:
 
         Returns:
             A DataFrame indexed by `config`: the hyperparameters; the score's mean over the trials
-            that did not diverge and its standard deviation (`<metric>_std`, NaN for one trial); the
-            mean's standard error (`<metric>_se`, corrected for folds, which overlap; NaN for one
-            trial, or where one diverged); the mean of everything else measured at the same
-            evaluation; `trials`, and how many of them were `stopped` and `diverged`. Configurations
+            that did not diverge (NaN if it is not finite in one of them) and its standard deviation
+            (`<metric>_std`, NaN for one trial); the mean's standard error (`<metric>_se`, corrected
+            for folds, which overlap; NaN for one trial, or where one diverged); the mean of
+            everything else measured at the same evaluation, or at the last one if the score is not
+            finite; `trials`, and how many of them were `stopped` and `diverged`. Configurations
             that were stopped come after those that finished, those that got furthest first; those
             with a diverged trial come last, those with fewest first.
         """

@@ -9,6 +9,7 @@ from ._dataset import (
     hyperparameters,
     measured,
     ranking,
+    reported_evaluations,
     score_of,
     status_of,
     trial_values,
@@ -27,12 +28,20 @@ def table(dataset: xr.Dataset) -> pd.DataFrame:
 
     frame = pd.DataFrame({name: dataset[name].values for name in hyperparameters(dataset)})
     frame.index.name = "config"
-    frame[metric] = over_scored_trials(trials(metric))
-    frame[f"{metric}_std"] = nan_std(trials(metric))
+    is_evaluated = flat_trials(reported_evaluations(dataset, score)) >= 0
+
+    def mean(name: str) -> np.ndarray:
+        """Average over the trials that were evaluated and did not diverge; NaN if one has none."""
+        values = trials(name)
+        is_missing = (is_evaluated & ~np.isfinite(values)).any(axis=1)
+        return np.where(is_missing, np.nan, over_scored_trials(values))
+
+    frame[metric] = mean(metric)
+    frame[f"{metric}_std"] = np.where(np.isnan(frame[metric]), np.nan, nan_std(trials(metric)))
     frame[f"{metric}_se"] = standard_errors(dataset)
     for name in measured(dataset):
         if name != metric:
-            frame[name] = over_scored_trials(trials(name))
+            frame[name] = mean(name)
 
     status = flat_trials(status_of(dataset))
     frame["trials"] = status.shape[1]

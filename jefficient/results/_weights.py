@@ -149,15 +149,29 @@ def _described(tree: Tree, numbers: Iterator[int]) -> Any:
         return None
     if type(tree) is dict and all(isinstance(key, str) for key in tree):
         return {"dict": {key: _described(tree[key], numbers) for key in sorted(tree)}}
+    if type(tree) is dict and all(map(_is_plain_key, tree)):
+        return {"items": [[key, _described(tree[key], numbers)] for key in sorted(tree)]}
     if type(tree) in (list, tuple):
         return {type(tree).__name__: [_described(x, numbers) for x in tree]}
     return next(numbers) if jax.tree_util.all_leaves([tree]) else "class"
 
 
+def _is_plain_key(key: Any) -> bool:
+    """Whether JSON has the key of a dict: a number, a bool, a text, or a tuple, as a list."""
+    if type(key) is tuple:
+        return all(map(_is_plain_key, key))
+    return type(key) in (bool, int, float, str)
+
+
+def _as_key(described: Any) -> Hashable:
+    return tuple(map(_as_key, described)) if isinstance(described, list) else described
+
+
 def _has_class(described: Any) -> bool:
     if isinstance(described, dict):
-        (inner,) = described.values()
-        return any(map(_has_class, inner.values() if isinstance(inner, dict) else inner))
+        ((kind, inner),) = described.items()
+        trees = {"dict": lambda: inner.values(), "items": lambda: (x for _, x in inner)}
+        return any(map(_has_class, trees.get(kind, lambda: inner)()))
     return described == "class"
 
 
@@ -169,4 +183,6 @@ def _rebuilt(described: Any, leaves: list[Any]) -> Tree:
     ((kind, inner),) = described.items()
     if kind == "dict":
         return {key: _rebuilt(x, leaves) for key, x in inner.items()}
+    if kind == "items":
+        return {_as_key(key): _rebuilt(x, leaves) for key, x in inner}
     return (list if kind == "list" else tuple)(_rebuilt(x, leaves) for x in inner)

@@ -13,7 +13,7 @@ from .._core.checks import is_number
 from .._core.errors import ArgumentError
 from .._core.warn import warn
 from ._axis import Axis
-from ._identity import hashes_of
+from ._identity import hashes_of, python_values
 
 WHERE = "jf.Space"
 
@@ -22,13 +22,16 @@ WHERE = "jf.Space"
 class Space:
     """The configurations of a sweep, in order, as made by `jf.grid`, `jf.sobol` and `jf.random`.
 
-    ``a + b`` appends the configurations of `b` to those of `a`; both must have the same names.
+    ``a + b`` appends the configurations of `b` to those of `a`; both must have the same names. If
+    one has names of its own, give them to the other with a value that it does not use: None for a
+    static hyperparameter, any number for a traced one.
     ``a * b`` combines each configuration of `a` with each of `b`, `b` varying fastest; they must
     have no name in common. All configurations of a space differ: ``a + b`` keeps the first of equal
     ones and warns (`JefficientWarning`).
 
     Attributes:
-        columns: for each hyperparameter its value in every configuration.
+        columns: for each hyperparameter its value in every configuration; NumPy's numbers become
+            Python's.
         static: for each static hyperparameter its label in every configuration: numbers if all
             are numbers, else strings. Columns that hold anything but numbers are added here.
 
@@ -45,6 +48,9 @@ class Space:
         Space(3 configurations; learning_rate: 0.001, 0.1, 0.01; l2: 0, 0.0001)
         >>> coarse * jf.grid(momentum=[None, 0.9])
         Space(4 configurations; learning_rate: 0.001, 0.1; l2: 0; momentum (static): None, 0.9)
+        >>> sgd = jf.grid(kind=["sgd"], momentum=[0.0, 0.9])
+        >>> sgd * jf.grid(b2=[0.9]) + jf.grid(kind=["adam"], b2=[0.9, 0.99], momentum=[0.0])
+        Space(4 configurations; kind (static): sgd, adam; momentum: 0, 0.9; b2: 0.9, 0.99)
     """
 
     columns: Mapping[str, tuple]
@@ -71,6 +77,8 @@ class Space:
                     f"{WHERE}: static must have a label for each value of a column, got "
                     f"{name}={labels}."
                 )
+        columns = {name: python_values(column) for name, column in self.columns.items()}
+        object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "static", self._checked_labels())
 
         if _hashes is not None:  # given if they are known to differ
@@ -85,7 +93,7 @@ class Space:
         static = {}
         for name, column in self.columns.items():
             if name in self.static:
-                axis = Axis(column, self.static[name])
+                axis = Axis(column, python_values(self.static[name]))
                 axis.check_labels(WHERE, name)
                 static[name] = axis.labels
             elif not all(map(is_number, column)):
@@ -116,7 +124,9 @@ class Space:
         if set(self.names) != set(other.names):
             raise ArgumentError(
                 f"{WHERE}: spaces joined by + must have the same names, got {list(self.names)} and "
-                f"{list(other.names)}. To combine different names use *."
+                f"{list(other.names)}. Give each the names that it lacks, with a value that it "
+                f"does not use: {self._with_names_of(other, 'first')} + "
+                f"{other._with_names_of(self, 'second')}."
             )
         others = other._axes
         axes = {name: a.concatenate(WHERE, name, others[name]) for name, a in self._axes.items()}
@@ -135,6 +145,15 @@ class Space:
             {name: axis.take(mine.tolist()) for name, axis in self._axes.items()}
             | {name: axis.take(others.tolist()) for name, axis in other._axes.items()}
         )
+
+    def _with_names_of(self, other: "Space", called: str) -> str:
+        """Return the code that gives this space, `called` so, the names that only `other` has."""
+        axes = [
+            f"{name}=[{column[0] if other.is_number(name) else None!r}]"
+            for name, column in other.columns.items()
+            if name not in self.columns
+        ]
+        return f"{called} * jf.grid({', '.join(axes)})" if axes else called
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -33,8 +33,8 @@ def load(
         folds: see `task`.
 
     Returns:
-        A `Result`. Its hyperparameters are as tables show them; with a task they are those of the
-        space.
+        A `Result`. Its hyperparameters have the types they had (bool, None, int, float, str);
+        functions and other objects are their labels, with a task what they are in the space.
 
     Raises:
         JefficientError: if the file or directory is missing, damaged or something else.

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from results.made import made
+from scipy import stats
 
-from jefficient.results import Check, Checks, Status
+from jefficient.results import Check, Checks, Result, Status
 from jefficient.results._axes import scale_of
 from jefficient.results.checks._reading import Curve
 
@@ -34,14 +35,22 @@ class Planted:
         return 1.0 - 2 * ((folds if self.shape[1] > 1 else seeds) % 2)
 
     def result(
-        self, means=VALLEY, columns=None, *, falling=FALLING, train=FALLING, noise=1e-5, **arguments
+        self,
+        means=VALLEY,
+        columns=None,
+        *,
+        falling=FALLING,
+        train=FALLING,
+        noise=1e-5,
+        also=None,
+        **arguments,
     ):
         """Curves are score + falling, negated for mode "max"; the training loss is 0.1 + train."""
         scores = self.noisy(means, noise) if np.ndim(means) == 1 else means
         evaluations = {
             "valid_m": self.sign * (scores[..., None] + np.asarray(falling)),
             "train_loss": 0.1 + np.asarray(train) + np.zeros(scores.shape)[..., None],
-        }
+        } | (also or {})
         columns = columns or {"learning_rate": RATES[: len(means)]}
         attributes = {"metric": "valid_m", "mode": self.mode}
         return made(
@@ -298,9 +307,9 @@ def test_coarse(planted):
 
 
 def test_one_trial_each(planted):
-    result = planted.result(VALLEY[:, None, None])
+    result = planted.result(VALLEY[:, None, None] + 0.003)  # no share of 20 examples
     assert only(result, "noise", "5 configurations has one trial", "seeds=3").severity == "warning"
-    edge = planted.result(VALLEY[:3, None, None])
+    edge = planted.result(VALLEY[:3, None, None] + 0.003)
     assert [check.name for check in edge.checks()] == ["boundary", "noise"]
     over = {"valid_m": planted.sign * (0.5 + OVERFIT), "train_loss": 0.1 + LONG}
     alone = made([[[0.3]]], {"x": [1]}, evaluations=over, metric="valid_m", mode=planted.mode)
@@ -322,6 +331,120 @@ def test_nothing_finished(planted):
         only(
             planted.result(status=np.full((5, *planted.shape), status)), "nothing_finished", advice
         )
+
+
+def test_a_metric_that_nothing_ended_is_not_the_stopping_rule_s_fault(planted):
+    finished = np.full((5, *planted.shape), Status.FINISHED)
+    nothing = {"valid_m": np.full((5, *planted.shape, EVALUATIONS), np.nan)}
+    result = planted.result(status=finished, also=nothing)
+    check = only(result, "nothing_finished", "Look at valid_m in result.dataset: where it is not")
+    assert "stopping" not in str(check)
+
+
+def test_no_weight_moved(planted):
+    """Known from the layers' norms, or from a validation loss that is the same number always."""
+    same = {"valid_loss": np.full((5, *planted.shape, EVALUATIONS), 0.7)}
+    check = only(planted.result(also=same), "unmoved", "the same number at all 10 evaluations")
+    assert check.severity == "warning"
+    same["valid_loss"][2, 0, 0, -1] = 0.71
+    assert "unmoved" not in names(planted.result(also=same))
+
+    norms = np.ones((5, *planted.shape, EVALUATIONS, 3))
+    norms[..., 2] = np.nan  # a layer of other configurations
+    for still, severity, text in (
+        ([0, 1], "warning", "No layer moved in the best configuration"),
+        ([1], "note", "b did not move in the best configuration: update_norm is 0"),
+    ):
+        of = norms.copy()
+        of[2, ..., still] = 0
+        of[0, ..., 0] = 0  # others than the best do not count
+        result = planted.result(diagnostics={"update_norm": of}, layers=("a", "b", "c"))
+        assert only(result, "unmoved", text).severity == severity
+    assert planted.result(diagnostics={"update_norm": norms}, layers=("a", "b", "c")).checks() == ()
+
+
+def test_few_examples(planted):
+    few = planted.result(examples=(80, 9 // planted.shape[1]))
+    assert only(few, "few_examples", "validation examples.").severity == "warning"
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+@pytest.mark.parametrize(("lead", "is_told"), [(5, True), (6, False)])
+def test_a_lead_of_few_examples_can_be_chance(lead, is_told, folds):
+    """McNemar's exact test: where all six disagree in one way, p is 2 · 0.5⁶ = 0.031."""
+    assert stats.binomtest(lead, lead).pvalue > 0.05 or not is_told
+    right = np.full((2, 1, folds), 60 // folds)
+    right[1, 0, 0] -= lead
+    result = made(
+        right / (100 // folds),
+        {"learning_rate": [0.1, 0.2]},
+        examples=(80, 100 // folds),
+        metric="valid_accuracy",
+        mode="max",
+    )
+    found = [check for check in result.checks() if check.name == "few_examples"]
+    assert bool(found) == is_told
+    if found:
+        assert "leads configuration 1 by 5 of 100 validation examples" in str(found[0])
+
+
+def test_fold_sizes():
+    result = made(np.repeat([[[0.1]], [[0.3]]], 3, axis=2), {"learning_rate": [0.1, 0.2]})
+    assert "fold_sizes" not in names(result)
+    sizes = {"training_examples": ("fold", [10, 20, 30]), "validation_examples": ("fold", [5] * 3)}
+    result = Result(result.dataset.assign_coords(sizes))
+    (check,) = [check for check in result.checks() if check.name == "fold_sizes"]
+    assert "Folds have 10 to 30 training examples" in str(check)
+
+
+def test_values_of_which_none_finished(planted):
+    columns = {
+        "batch_size": np.repeat([32, 64, 128], 5),
+        "learning_rate": np.tile(RATES, 3),
+    }
+    means = np.concatenate([VALLEY, VALLEY + 0.1, VALLEY + 0.2])
+    status = np.full((15, *planted.shape), Status.FINISHED)
+    assert "unfinished" not in names(planted.result(means, columns, status=status))
+    status[10:] = Status.STOPPED
+    check = only(
+        planted.result(means, columns, status=status),
+        "unfinished",
+        "No configuration with batch_size=128 finished",
+        "stopping rule begin later",
+    )
+    assert check.severity == "note"
+    status[5:] = Status.INTERRUPTED
+    check = only(planted.result(means, columns, status=status), "unfinished", "=64 or 128 finished")
+    assert "stopping rule" not in str(check)
+
+
+def test_seeds_of_a_deterministic_trial(planted):
+    """Seeds say nothing there, and are no advice."""
+    scores = np.repeat(planted.noisy(VALLEY)[:, :1], planted.shape[0], axis=1)
+    scores[[1, 3]] = scores[2] + 0.02 + 0.05 * planted.alternating[:1]
+    result = planted.result(scores)
+    if planted.shape[0] == 1:
+        assert "same_seeds" not in names(result)
+        return
+    seeds = planted.shape[0]
+    assert f"All {seeds} seeds give the same numbers" in str(result.checks())
+    for check in result.checks():
+        assert "add seeds" not in check.next_step
+        assert ", seeds" not in check.next_step
+
+
+def test_a_count_of_nothing_is_not_overfitted(planted):
+    """No false alarm, before the model alarms at all."""
+    alarms = np.array([0.0, 0.0, 0.01, 0.02, 0.05, 0.1, 0.12, 0.15, 0.2, 0.3])
+    curves = np.broadcast_to(alarms, (1, *planted.shape, EVALUATIONS))
+    curves = curves + 1e-6 * (alarms > 0) * planted.rng.normal(size=curves.shape)
+    arguments = {"metric": "valid_m", "mode": planted.mode, "columns": {"learning_rate": [0.1]}}
+    for shift, is_told in ((0.0, False), (0.5, True)):
+        evaluations = {"valid_m": planted.sign * (curves + shift), "train_loss": 0.1 + LONG}
+        result = made(
+            planted.sign * (curves[..., -1] + shift), evaluations=evaluations, **arguments
+        )
+        assert ("overfitting" in names(result)) == is_told
 
 
 def test_odd_results_are_read(planted):

@@ -187,7 +187,8 @@ def test_other_functions_or_dtypes_are_refused_and_results_are_summed(parts):
     both = sum([first, run([0.2])])
     assert both.space["learning_rate"] == (0.01, 0.1, 0.2)
     with pytest.raises(
-        jf.ArgumentError, match=r"jf.Result: space must have a value for each of the 1 config"
+        jf.ArgumentError,
+        match=r"jf.Result: space must have a value for every configuration, 1 in all",
     ):
         dataclasses.replace(both, dataset=both.dataset.isel(config=[1]))
 

@@ -437,3 +437,106 @@ def test_a_heatmap_of_drawn_values_has_no_array_of_all_pairs():
     assert plot.cells.size == 0
     assert not plot.is_product
     assert plot.best == draws.sum(axis=0).argmin()
+
+
+FINISHED_OR_NOT = {
+    "columns": {"batch_size": [32, 64, 128, 32, 64, 128], "l1": [0, 0, 0, 1, 1, 1]},
+    "scores": np.array([0.5, 0.4, 0.2, 0.6, 0.7, 0.3])[:, None, None],
+}
+
+
+def with_statuses(*names, **changes):
+    """The configurations with the largest batch size did not finish, and score best."""
+    status = np.array([[Status.FINISHED, Status.FINISHED, Status[x]] for x in names]).ravel()
+    columns, scores = FINISHED_OR_NOT["columns"], FINISHED_OR_NOT["scores"]
+    return made(scores, columns, status=status[:, None, None], **changes)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("STOPPED", "STOPPED"), "stopped early"),
+        (("INTERRUPTED", "STOPPED"), "not finished"),
+        (("RUNNING", "RUNNING"), "not finished"),
+    ],
+)
+def test_what_did_not_finish_is_not_joined_with_what_did(names, words):
+    result = with_statuses(*names)
+    shown = lines(result.plot.values("batch_size"))
+    joined = shown["mean of the best at each value"]
+    np.testing.assert_allclose(joined.get_xydata(), [[32, 0.5], [64, 0.4]], rtol=1e-6)
+    hollow = shown[f"mean, {words}"]
+    np.testing.assert_allclose(hollow.get_xydata(), [[128, 0.2]], rtol=1e-6)
+    assert hollow.get_markerfacecolor() == "none"
+    assert hollow.get_linestyle() == "None"
+    assert "best, at 64" in shown
+    np.testing.assert_allclose(shown[words].get_xdata(), [128, 128])
+    assert result.plot.describe("values", "batch_size").endswith(
+        "; 2 of 6 configurations did not finish."
+    )
+
+
+def test_cells_of_what_did_not_finish_are_hatched():
+    result = with_statuses("STOPPED", "STOPPED")
+    ax = result.plot.heatmap("batch_size", "l1")
+    hatched = [patch for patch in ax.patches if patch.get_hatch() == "\\\\"]
+    assert [patch.get_xy() for patch in hatched] == [(1.5, -0.5), (1.5, 0.5)]
+    assert [patch.get_label() for patch in hatched] == ["stopped early", "_"]
+    assert "did not finish" in result.plot.describe("heatmap", "batch_size", "l1")
+
+    columns = {"rate": [0.001, 0.02, 0.3], "l1": [5.0, 3.0, 1.0]}
+    status = np.array([Status.FINISHED, Status.FINISHED, Status.STOPPED])[:, None, None]
+    scores = np.array([0.5, 0.4, 0.3])[:, None, None]
+    dots, hollow = made(scores, columns, status=status).plot.heatmap("rate", "l1").collections
+    np.testing.assert_allclose(dots.get_offsets(), [[0.001, 5], [0.02, 3]])
+    np.testing.assert_allclose(hollow.get_offsets(), [[0.3, 1]])
+    assert len(hollow.get_facecolor()) == 0
+
+
+def test_what_is_maximised_has_no_logarithmic_axis():
+    """Accuracies from 0.01 to 0.99: on a logarithmic axis the good ones would be one line."""
+    accuracy = np.array([0.01, 0.3, 0.6, 0.99])[:, None, None]
+    curves = {"valid_accuracy": accuracy[..., None] * np.linspace(0.1, 1, 10)}
+    columns = grid(rate=[1, 2], l1=[0, 1])
+    by = {"metric": "valid_accuracy", "mode": "max"}
+    result = made(accuracy, columns, evaluations=curves, **by)
+    assert result.plot.curves().get_yscale() == "linear"
+    assert result.plot.values("rate").get_yscale() == "linear"
+    assert result.plot.progress().get_yscale() == "linear"
+    assert result.plot.spread().get_xscale() == "linear"
+    assert result.plot.heatmap().images[0].norm.__class__.__name__ == "Normalize"
+    losses = {**curves, "valid_loss": curves["valid_accuracy"]}
+    by_loss = made(accuracy, columns, evaluations=losses)
+    assert by_loss.plot.curves("valid_accuracy").get_yscale() == "linear"
+    assert by_loss.plot.curves().get_yscale() == "log"
+
+
+def test_a_metric_that_is_nan_at_the_end_is_no_early_stop():
+    curves = np.broadcast_to(np.linspace(1, 0.5, 10), (7, 1, 1, 10)).copy()
+    curves[6, ..., -2:] = np.nan
+    evaluations = {"valid_loss": np.ones((7, 1, 1, 10)), "valid_auc": curves}
+    result = made(np.ones((7, 1, 1)), {"rate": range(7)}, evaluations=evaluations)
+    assert "stopped early" not in lines(result.plot.curves("valid_auc"))
+
+
+def test_layers_are_those_that_the_configuration_has():
+    norms = np.ones((2, 1, 1, 10, 3))
+    norms[0, ..., 2] = np.nan
+    norms[1, ..., 0] = np.nan
+    scores = np.array([0.1, 0.2])[:, None, None]
+    diagnostics = {"update_norm": norms, "weight_norm": norms}
+    layers = ("small", "both", "large")
+    result = made(scores, {"width": [1, 2]}, diagnostics=diagnostics, layers=layers)
+    for config, names in ((0, ["small", "both"]), (1, ["both", "large"])):
+        for variable in ("update_norm", "update_ratio"):
+            shown = lines(result.plot.layers(config, variable))
+            assert [name for name in shown if name in layers] == names
+        assert "of 2 layers" in result.plot.describe("layers", config)
+
+
+def test_one_configuration_is_one():
+    result = made([[[0.1]]], {"rate": [0.1]})
+    for name in ("curves", "progress", "spread"):
+        said = result.plot.describe(name)
+        assert "1 configuration " in said.replace(":", " ")
+        assert "1 configurations" not in said

@@ -8,7 +8,8 @@ from scipy import optimize, special, stats
 import jefficient as jf
 from jefficient.results import Status
 from jefficient.results._moderated import against
-from jefficient.results._statistics import Units, bonferroni, t_test
+from jefficient.results._statistics import Units, bonferroni, standard_errors, t_test
+from jefficient.results.plots._reading import means
 
 RNG = np.random.default_rng(0)
 SEEDS = RNG.normal(size=(4, 6, 1)) * 0.1 + np.arange(4)[:, None, None] * 0.15
@@ -369,3 +370,37 @@ def test_a_configuration_is_named_by_a_whole_number(wrong):
             jf.ArgumentTypeError, match=rf"{name} must be a whole number, got {name}={wrong!r}"
         ):
             read(wrong)
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_a_metric_that_is_nan_blanks_nothing_but_itself(select):
+    """Among the variables of a trial, among trials, and where it ranks."""
+    falling = np.array([3.0, 2.0, 1.0])
+    auc = np.full((2, 2, 3), 0.5) + np.array([0.0, 0.1, 0.2])  # (configs, folds, evaluations)
+    auc[1, 1] = np.nan
+    auc[0, 0, 0] = np.nan
+    evaluations = {
+        "valid_auc": auc[:, None],
+        "valid_loss": np.broadcast_to(falling, (2, 1, 2, 3)),
+        "train_loss": np.broadcast_to(falling / 2, (2, 1, 2, 3)),
+    }
+    arguments = {
+        "columns": {"learning_rate": [0.1, 0.2]},
+        "evaluations": evaluations,
+        "status": np.full((2, 1, 2), Status.FINISHED),
+        "select": select,
+    }
+    by_loss = made(np.ones((2, 1, 2)), **arguments)
+    by_auc = made(np.ones((2, 1, 2)), metric="valid_auc", mode="max", **arguments)
+    for result in (by_loss, by_auc):
+        table = result.table().sort_index()
+        np.testing.assert_allclose(table["valid_loss"], [1, 1])
+        np.testing.assert_allclose(table["train_loss"], [0.5, 0.5])
+        np.testing.assert_allclose(table["valid_auc"], [0.7, np.nan], rtol=1e-6)
+        assert table["diverged"].tolist() == [0, 0]
+    assert by_loss.best().trials == 2
+    assert len(by_loss.ties()) == 2
+    assert by_auc.best().config == 0
+    assert len(by_auc.ties()) == 1
+    np.testing.assert_allclose(standard_errors(by_auc.dataset, "valid_loss"), [0, 0])
+    np.testing.assert_allclose(means(by_auc.dataset, by_auc.score, "valid_loss"), [1, 1])

@@ -5,6 +5,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,7 +147,7 @@ def relu(x):
         (
             lambda: jf.grid(a=[1], b=[2]) + jf.grid(a=[1], c=[2]),
             r"spaces joined by \+ must have the same names, got \['a', 'b'\] and "
-            r"\['a', 'c'\]. .* use \*\.",
+            r"\['a', 'c'\]. Give each the names that it lacks",
         ),
         (
             lambda: jf.grid(a=[1], b=[2]) * jf.grid(b=[1], c=[2]),
@@ -222,3 +223,30 @@ def test_the_repr_is_one_line():
         "width (static): 1, 2, 4, 8, 16, … 7 in all; batch_size: 16, 64)"
     )
     assert repr(jf.grid(x=[1])) == "Space(1 configuration; x: 1)"
+
+
+def test_grids_with_names_of_their_own_join_as_the_message_says():
+    """What scikit-learn has as a list of grids; the code in the message is run."""
+    sgd = jf.grid(
+        kind=["sgd"], learning_rate=[0.01, 0.1], momentum=[0.0, 0.9], nesterov=[True, False]
+    )
+    adam = jf.grid(kind=["adam"], learning_rate=[0.01, 0.1], b2=[0.9, 0.99])
+    with pytest.raises(jf.ArgumentError, match="does not use: ") as caught:
+        sgd + adam
+    code = str(caught.value).partition("does not use: ")[2].removesuffix(".")
+    joined = eval(code, {"first": sgd, "second": adam, "jf": jf})
+    assert code == "first * jf.grid(b2=[0.9]) + second * jf.grid(momentum=[0.0], nesterov=[None])"
+    assert len(joined) == len(sgd) + len(adam) == 12
+    assert [name for name in joined.names if joined.is_number(name)] == [
+        "learning_rate",
+        "momentum",
+        "b2",
+    ]
+
+    def optimizer(kind, learning_rate, momentum, nesterov, b2):
+        if kind == "sgd":
+            return jf.sgd(learning_rate, momentum, nesterov=nesterov)
+        return jf.adam(learning_rate, b2=b2)
+
+    for configuration in joined:
+        assert isinstance(optimizer(**configuration), optax.GradientTransformation)

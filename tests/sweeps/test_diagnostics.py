@@ -201,3 +201,23 @@ def test_refit_of_a_trial_is_refused():
         result.refit()
     with pytest.raises(jf.ArgumentError, match=r"0 <= config < 1 must hold, got config=5"):
         result.refit(5)
+
+
+def test_a_metric_that_is_nan_is_no_divergence():
+    """One that is NaN in one fold, at some evaluations: all else is what it is without it."""
+
+    def sick(params, batch):
+        x, _ = batch
+        is_here = (x[0, 0] == tiny.X[0, 0]) & (jnp.abs(params).max() > 0.5)
+        return jnp.where(is_here, jnp.nan, 1.0)
+
+    folds = [(np.arange(15, 30), np.arange(15)), (np.arange(15), np.arange(15, 30))]
+    space = jf.grid(learning_rate=[0.1])
+    settings = {"steps": 6, "eval_every": 2, "folds": folds}
+    result = tiny.sweep(tiny.task(metrics={"sick": sick}), space, **settings)
+    assert np.isnan(result.dataset["valid_sick"]).any()
+    assert (result.dataset["status"] == "finished").all()
+    healthy = tiny.sweep(tiny.task(), space, **settings)
+    for name in ("valid_loss", "train_loss"):
+        np.testing.assert_allclose(result.dataset[name], healthy.dataset[name], rtol=1e-6)
+    assert result.best().score == pytest.approx(healthy.best().score, rel=1e-6)

@@ -1,10 +1,12 @@
 """Bad input: each its own clear error, before anything is compiled."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.metrics import roc_auc_score
 from sweeps.test_sweep import X, Y, init, loss, sweep, task
 from sweeps.tiny import Box
 
@@ -185,7 +187,8 @@ def test_a_number_that_python_decides_on_is_named():
 
     with jax.numpy_dtype_promotion("standard"), pytest.raises(TypeError) as caught:
         sweep(optimizer, jf.grid(peak=[0.1, 0.2]))
-    assert "the numbers ['peak', 'steps'] are traced" in caught.value.__notes__[-1]
+    assert "peak is a shape, or Python decides on it" in notes(caught)
+    assert "Schedules and transforms of jf take theirs traced" in notes(caught)
 
 
 def test_numbers_that_do_not_fit_are_refused():
@@ -211,3 +214,103 @@ def test_a_key_that_init_ignores_is_fine_and_numbers_of_python_too():
     )
     assert result.best().score == 0
     assert jax.tree.leaves(init(jax.random.key(0)))
+
+
+def notes(caught):
+    return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+
+
+def wide(key, width):
+    return {"w": jax.random.normal(key, (4, width)), "o": jnp.zeros(width)}
+
+
+def wide_loss(params, batch):
+    x, _ = batch
+    return jnp.mean((jnp.tanh(x @ params["w"]) @ params["o"]) ** 2)
+
+
+class Wide(nn.Module):
+    width: int = 4
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.relu(nn.Dense(self.width)(x)))[:, 0]
+
+
+LINEN = jf.integrations.linen_task(
+    Wide, loss=lambda out, b: (out**2).mean(), data={"x": X, "y": Y}, validation=0.2
+)
+
+
+@pytest.mark.parametrize(
+    ("the_task", "optimizer", "axis"),
+    [
+        (LINEN, jf.adam, {"width": [4, 8]}),
+        (LINEN, jf.adam, {"width": [4]}),
+        (task(init=wide, loss=wide_loss, metrics={}), jf.adam, {"width": [4, 8]}),
+        (task(init=wide, loss=wide_loss, metrics={}), jf.adam, {"width": [4]}),
+        (task(), optax.adafactor, {"min_dim_size_to_factor": [1, 128]}),
+    ],
+    ids=["linen", "linen, one", "init", "init, one", "optax"],
+)
+def test_a_number_that_shapes_the_program_is_named(the_task, optimizer, axis):
+    """It must be static; jax, flax and the optimizer each have an error of their own for it."""
+    (name,) = axis
+    with pytest.raises(Exception, match=r".") as caught:
+        sweep(optimizer, jf.grid(learning_rate=[0.1], **axis), the_task)
+    said = notes(caught)
+    assert f"Mark it static: {name}=jf.static([…])" in said
+    assert "learning_rate=jf.static" not in said
+    assert "steps is" not in said
+
+
+def test_of_several_numbers_those_that_must_be_known_are_named():
+    def rate(learning_rate, a, b, c):
+        return jf.sgd(learning_rate * c if a > b else learning_rate)
+
+    with pytest.raises(jax.errors.TracerBoolConversionError) as caught:
+        sweep(rate, jf.grid(learning_rate=[0.1], a=[1], b=[2], c=[3]))
+    assert "a is a shape, or Python decides on it" in notes(caught)
+    assert "b is a shape, or Python decides on it" in notes(caught)
+    assert "c is a shape" not in notes(caught)
+
+
+def test_an_error_that_has_other_causes_is_not_blamed_on_tracing():
+    def broken(learning_rate):
+        return optax.chain(jf.sgd(learning_rate), optax.stateless(lambda updates, params: 1 / "x"))
+
+    with pytest.raises(TypeError) as caught:
+        sweep(broken, jf.grid(learning_rate=[0.1]))
+    assert "raised while compiling for {'batch_size': 16}" in notes(caught)
+    assert "traced" not in notes(caught)
+
+
+def test_metrics_that_return_or_need_something_else_are_named():
+    def scores(params, batch):
+        return {"mae": loss(params, batch)}
+
+    def auc(params, batch):
+        return roc_auc_score(batch[1] > 0, batch[0] @ params["w1"][:, 0])
+
+    with refused(r"metrics\['scores'\] must return one number .* got a dict with \['mae'\]. Give"):
+        sweep(the_task=task(metrics={"scores": scores}))
+    with pytest.raises(jax.errors.TracerArrayConversionError) as caught:
+        sweep(the_task=task(metrics={"auc": auc}))
+    assert "raised by metrics['auc']" in notes(caught)
+    assert "or give jf.host_metric(predict, score)" in notes(caught)
+    assert "jf.static" not in notes(caught)
+
+
+def test_a_loss_that_returns_something_beside_is_told_where_it_goes():
+    with refused(r"loss must return a scalar .* got tuple. Return the loss alone: .* metrics="):
+        sweep(the_task=task(loss=lambda params, batch: (loss(params, batch), {"aux": 1.0})))
+
+
+def test_names_lead_somewhere():
+    """A metric without its prefix, a transform that is built, a name that is not passed."""
+    with refused(r"got metric='accuracy'. Did you mean metric='valid_accuracy'\?"):
+        sweep(metric="accuracy", mode="max")
+    with refused(r"The optimizer is built already: pass the function that builds it, optax.adam"):
+        sweep(optax.adam(1e-2), jf.grid(learning_rate=[0.1]))
+    with refused(r"metrics\['m'\] requires \['epoch'\], which it is not given and the space must"):
+        sweep(the_task=task(metrics={"m": lambda params, batch, epoch: loss(params, batch)}))

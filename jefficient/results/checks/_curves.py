@@ -32,6 +32,8 @@ def overfitting(reading: Reading) -> Iterator[Finding]:
         return
     if train.mean[last] >= train.mean[best]:
         return
+    if (curve.values[:, : best + 1] == 0).all():
+        return  # a count of errors before the model predicted anything is none to go back to
     at_best, at_last = (reading.score.sign * curve.mean[i] for i in (best, last))
     evidence = (
         f"The best configuration overfits: its {metric} was best at {curve.when[best]}, "
@@ -81,8 +83,8 @@ def saturated(reading: Reading) -> Iterator[Finding]:
             f"The best configuration was done early: after {curve.when[half]}, of {_end(curve)}, "
             f"its {reading.score.metric} improved by {gain / curve.gain:.1%} of what training "
             "brought in all.",
-            f"About {curve.when[half]} is enough: spend the rest on more configurations, seeds or "
-            "folds.",
+            f"About {curve.when[half]} is enough: spend the rest on more configurations"
+            f"{' or folds' if reading.are_seeds_alike else ', seeds or folds'}.",
         )
 
 

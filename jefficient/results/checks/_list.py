@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from . import _curves as curves
+from . import _measured as measured
 from . import _space as space
 from ._boundary import boundary
 from ._reading import Finding, Reading
@@ -24,6 +25,11 @@ CHECKS = {
     "improving": curves.improving,
     "saturated": curves.saturated,
     "clipped": curves.clipped,
+    "unmoved": measured.unmoved,
+    "same_seeds": measured.same_seeds,
+    "few_examples": measured.few_examples,
+    "fold_sizes": measured.fold_sizes,
+    "unfinished": measured.unfinished,
     "noise": space.noise,
     "coarse": space.coarse,
 }
@@ -88,6 +94,11 @@ def _nothing_finished(dataset: xr.Dataset) -> Finding:
             "Lower the learning rates, add warmup or gradient clipping, or find the first NaN in "
             "the loss."
         )
-    else:
+    elif "stopped" in how:
         next_step = "Look at the metric in result.dataset, and let the stopping rule wait longer."
+    else:
+        next_step = (
+            f"Look at {dataset.attrs['metric']} in result.dataset: where it is not finite, what it "
+            "counts may be missing. Rank by another metric, or define it there."
+        )
     return Finding("warning", evidence, next_step)

@@ -14,9 +14,11 @@ from .._dataset import (
     flat_trials,
     hyperparameters,
     in_largest_fold,
+    measured,
     ranking,
     score_of,
     status_of,
+    trial_values,
 )
 from .._score import Score, Status
 from .._statistics import (
@@ -138,6 +140,16 @@ class Reading:
     def means(self) -> np.ndarray:
         """Mean scores, float array (configs,); the smaller, the better."""
         return self.score.sign * self.units.values.mean(axis=1)
+
+    @functools.cached_property
+    def are_seeds_alike(self) -> bool:
+        """Whether there are several seeds, and all measured the same in what finished."""
+        each = [trial_values(self.dataset, self.score, name) for name in measured(self.dataset)]
+        of_finished = np.stack(each)[:, self.finished]
+        is_alike = np.array_equal(
+            of_finished, np.broadcast_to(of_finished[:, :, :1], of_finished.shape), equal_nan=True
+        )
+        return of_finished.shape[2] > 1 and is_alike
 
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:

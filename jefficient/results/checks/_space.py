@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._axes import scale_of
+from .._axes import counted, scale_of
 from .._best import ties
 from .._dataset import TRIAL
 from .._statistics import standard_errors
@@ -42,8 +42,8 @@ def diverged(reading: Reading) -> Iterator[Finding]:
     if count >= MANY * configs:
         yield Finding(
             "warning",
-            f"{count} of {configs} configurations ({count / configs:.0%}) have a diverged trial: "
-            "nothing is learned from that part of the space.",
+            f"{count} of {counted(configs, 'configuration')} ({count / configs:.0%}) have a "
+            "diverged trial: nothing is learned from that part of the space.",
             "Lower the top of the range of learning rates, or add warmup or gradient clipping.",
         )
 
@@ -59,7 +59,7 @@ def noise(reading: Reading) -> Iterator[Finding]:
             "warning",
             f"Each of the {count} configurations has one trial: nothing tells whether the best is "
             "better than others or luckier.",
-            "Repeat the sweep with seeds=3 or more, or with folds=5.",
+            "Repeat the sweep with folds=5 or, if a trial draws random numbers, seeds=3 or more.",
         )
         return
     others = len(ties(reading.dataset)) - 1
@@ -70,7 +70,7 @@ def noise(reading: Reading) -> Iterator[Finding]:
             f"The best is within noise of {others} other configuration{'s' * (others > 1)} of "
             f"{count}: {repeats} {units} do not tell which of them is best.",
             "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
-            "prefer=…)), or add seeds or folds.",
+            f"prefer=…)), or add {'folds' if reading.are_seeds_alike else 'seeds or folds'}.",
         )
 
 
@@ -80,11 +80,13 @@ def stopped(reading: Reading) -> Iterator[Finding]:
     stopped_early = int((status == "stopped").any(axis=(1, 2)).sum())
     done = int(reading.finished.sum())
     if stopped_early and done < FEW:
+        were = "was" if stopped_early == 1 else "were"
         yield Finding(
             "warning",
-            f"{done} of {len(reading.finished)} configurations finished, {stopped_early} were "
-            "stopped early: the best was chosen by evaluations in the middle of training, which "
-            "mislead if curves cross, above all under a falling learning rate.",
+            f"{done} of {counted(len(reading.finished), 'configuration')} finished, "
+            f"{stopped_early} {were} stopped early: the best was chosen by evaluations in the "
+            "middle of training, which mislead if curves cross, above all under a falling learning "
+            "rate.",
             "Let the rule begin later (min_steps, min_epochs) or stop fewer (eta), or leave it "
             "out, and see whether the best is the same.",
         )

@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError
-from .._axes import labelled, measured_scale, sentence, shown
+from .._axes import counted, labelled, measured_scale, sentence, shown
 from .._dataset import measured, ranking
-from .._score import Score, Status
+from .._score import Score
 from ._evaluations import curve_ends, ended_early, last_seen, mean_curves, places
 from ._reading import (
+    cut_short,
     diverged_words,
-    has,
     is_low_good,
     measured_or_metric,
     named,
@@ -47,7 +47,7 @@ class CurvesPlot:
         best_name: the best configuration by the hyperparameters that differ in the sweep.
         background: int array: the others that are drawn, evenly over the ranking if there are too
             many.
-        short: int array: those of the background whose curves stop early, but did not diverge.
+        short: int array: those of the background that did not finish, but did not diverge.
         ends: float array (diverged, 2): where the curves of diverged configurations end; y is NaN
             if they have none.
         is_low_good: whether the lowest is the best.
@@ -101,14 +101,15 @@ class CurvesPlot:
             title=title,
             best_name="".join(named(dataset, leaders[:1])),
             background=others[picked],
-            short=ended_early(x, y, has(dataset, Status.DIVERGED), others[picked]),
+            short=ended_early(x, y, cut_short(dataset), others[picked]),
             ends=curve_ends(dataset, x, y, per_update),
             is_low_good=is_low_good(score, variable),
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw; return the legend's title."""
-        set_scale(ax, "y", measured_scale(self.y), self.y)
+        if self.is_low_good:
+            set_scale(ax, "y", measured_scale(self.y), self.y)
         self._draw_leaders(ax)
         self._draw_background(ax)
         has_curve = np.isfinite(self.ends[:, 1])
@@ -156,8 +157,8 @@ class CurvesPlot:
         """Say it in a sentence."""
         end = np.nanmax(np.where(np.isfinite(self.x), self.x, 0))
         text = (
-            f"{labelled(self.variable)} of {len(self.x)} configurations over {shown(float(end))} "
-            f"{self.along}s: "
+            f"{labelled(self.variable)} of {counted(len(self.x), 'configuration')} over "
+            f"{shown(float(end))} {self.along}s: "
         )
         curve = self.y[self.leaders[0]] if self.leaders.size else np.empty(0)
         seen = [shown(x) for x in curve[np.isfinite(curve)].tolist()]

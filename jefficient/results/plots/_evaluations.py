@@ -39,10 +39,13 @@ def last_seen(y: np.ndarray) -> np.ndarray:
 
 
 def ended_early(
-    x: np.ndarray, y: np.ndarray, diverged: np.ndarray, background: np.ndarray
+    x: np.ndarray, y: np.ndarray, is_cut: np.ndarray, background: np.ndarray
 ) -> np.ndarray:
-    """Select those of the background whose curves end early, but did not diverge."""
-    is_short = (last_seen(y) < last_seen(x)) & np.isfinite(y).any(axis=1) & ~diverged
+    """Select those of the background that did not finish and whose curves end early.
+
+    A curve of what finished may end early, too: where a metric is NaN at the end.
+    """
+    is_short = (last_seen(y) < last_seen(x)) & np.isfinite(y).any(axis=1) & is_cut
     return background[is_short[background]]
 
 

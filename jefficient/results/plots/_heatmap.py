@@ -7,10 +7,19 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError
-from .._axes import labelled, measured_scale, scale_of, sentence, shown
+from .._axes import counted, labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import hyperparameters, ranking
 from .._score import Score, Status, one_of
-from ._reading import best_of, has, is_low_good, means, measured_or_metric
+from ._reading import (
+    best_of,
+    cut_short,
+    cut_words,
+    has,
+    is_low_good,
+    means,
+    measured_or_metric,
+    short_words,
+)
 from ._style import MANY, Style, draw_crosses, draw_ring, norm_of, set_scale
 
 if TYPE_CHECKING:
@@ -40,6 +49,8 @@ class HeatmapPlot:
         cells: int array (len of y, len of x): the best configuration of each cell, -1 for none; (0,
             0) if there are too many values for cells.
         diverged: bool array (configs,).
+        is_short: bool array (configs,): whether a trial neither finished nor diverged.
+        short_words: what those are called in the legend.
         best: the best configuration, None if none has a score.
         is_low_good: whether the lowest is the best.
     """
@@ -53,6 +64,8 @@ class HeatmapPlot:
     means: np.ndarray
     cells: np.ndarray
     diverged: np.ndarray
+    is_short: np.ndarray
+    short_words: str
     best: int | None
     is_low_good: bool
 
@@ -87,6 +100,8 @@ class HeatmapPlot:
             means=means(dataset, score, variable),
             cells=cells,
             diverged=has(dataset, Status.DIVERGED),
+            is_short=cut_short(dataset),
+            short_words=cut_words(dataset),
             best=best_of(dataset, score),
             is_low_good=is_low_good(score, variable),
         )
@@ -114,6 +129,10 @@ class HeatmapPlot:
         image = ax.imshow(np.ma.masked_invalid(values), origin="lower", aspect="auto", **colors)
         for y, x in np.argwhere(self.cells < 0):
             _frame(ax, x, y, hatch="///", edgecolor="0.6", linewidth=0)
+        hatched: Style = {"hatch": "\\\\", "edgecolor": "0.2", "alpha": 0.4, "linewidth": 0}
+        short = (self.cells >= 0) & self.is_short[self.cells] & np.isfinite(values)
+        for i, (y, x) in enumerate(np.argwhere(short)):
+            _frame(ax, x, y, label="_" if i else self.short_words, **hatched)
         y, x = np.nonzero((self.cells >= 0) & self.diverged[self.cells])
         draw_crosses(ax, x, y)
         _annotate(ax, values, image)
@@ -138,18 +157,16 @@ class HeatmapPlot:
             (column if numbers else place).astype(float)
             for column, place, numbers in zip(self.columns, self.place, is_number, strict=True)
         )
-        seen = np.isfinite(self.means)
+        done = np.isfinite(self.means) & ~self.is_short
         is_many = len(x) > MANY
-        dots = ax.scatter(
-            x[seen],
-            y[seen],
-            c=self.means[seen],
-            s=12 if is_many else 45,
-            rasterized=is_many,
-            edgecolor="0.3",
-            linewidth=0.3,
-            **colors,
-        )
+        size: Style = {"s": 12 if is_many else 45, "rasterized": is_many}
+        edge: Style = {"edgecolor": "0.3", "linewidth": 0.3}
+        dots = ax.scatter(x[done], y[done], c=self.means[done], **size, **edge, **colors)
+        short = np.isfinite(self.means) & self.is_short
+        if short.any():
+            hollow: Style = {"facecolor": "none", "label": self.short_words}
+            hollow["edgecolor"] = dots.to_rgba(self.means[short])
+            ax.scatter(x[short], y[short], linewidth=1.5, **size, **hollow)
         draw_crosses(ax, x[self.diverged], y[self.diverged])
         if self.best is not None:
             draw_ring(ax, x[self.best], y[self.best])
@@ -171,7 +188,8 @@ class HeatmapPlot:
         x, y = (shown(column[[self.best]].tolist()[0]) for column in self.columns)
         return sentence(
             f"{text}best, {shown(float(self.means[self.best]))}, at {along_x} {x} and {along_y} "
-            f"{y}; {int(self.diverged.sum())} of {len(self.means)} configurations diverged"
+            f"{y}; {int(self.diverged.sum())} of {counted(len(self.means), 'configuration')} "
+            f"diverged{short_words(int(self.is_short.sum()), len(self.means))}"
         )
 
 

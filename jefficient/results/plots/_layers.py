@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError, JefficientError
-from .._axes import labelled, sentence, shown
+from .._axes import counted, labelled, sentence, shown
 from .._dataset import TRIAL, in_largest_fold
 from .._score import Score, nan_mean, one_of
 from ._reading import best_of
@@ -29,7 +29,7 @@ class LayersPlot:
     Attributes:
         variable: along y.
         config: whose norms.
-        layers: their names, in the order of the parameters.
+        layers: names of those that the configuration has, in the order of the parameters.
         along: "step", or "epoch" where folds differ in their steps.
         x: array (evaluations,): steps or epochs.
         norms: float array (layers, evaluations): mean over the trials that have one; NaN if none
@@ -71,13 +71,15 @@ class LayersPlot:
             norms = np.divide(norms, weight, out=np.full(norms.shape, np.nan), where=weight > 0)
         along = "epoch" if "fold" in dataset["step"].dims else "step"
         is_made = in_largest_fold(dataset, "step")[config] >= 0
+        # others are layers of configurations with other static hyperparameters
+        is_there = ~np.isnan(_norms(dataset, config, needed[-1])).all(axis=(1, 2))
         return cls(
             variable=variable,
             config=config,
-            layers=[str(x) for x in dataset["layer"].values],
+            layers=dataset["layer"].values[is_there].astype(str).tolist(),
             along=along,
             x=in_largest_fold(dataset, along)[config][is_made],
-            norms=nan_mean(norms)[:, is_made],
+            norms=nan_mean(norms)[:, is_made][is_there],
         )
 
     def draw(self, ax: "Axes") -> str:
@@ -114,10 +116,10 @@ class LayersPlot:
 
     def described(self) -> str:
         """Say it in a sentence."""
-        layers = f"{len(self.layers)} layers"
+        layers = counted(len(self.layers), "layer")
         text = f"{labelled(self.variable)} of {layers} of configuration {self.config}: "
         seen = np.flatnonzero(np.isfinite(self.norms).all(axis=0))
-        if not seen.size:
+        if not self.layers or not seen.size:
             return sentence(text + "not finite")
         last = self.norms[:, seen[-1]]
         when = shown(self.x[seen[-1]].item())

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
-from .._axes import labelled, measured_scale, sentence, shown
+from .._axes import counted, labelled, measured_scale, sentence, shown
 from .._dataset import EVALUATIONS
 from .._score import Score
 from .._statistics import finished
@@ -103,7 +103,7 @@ class ProgressPlot:
         reached = int((self.so_far == self.so_far[-1]).argmax()) + 1
         half = int(np.searchsorted(self.n, (len(self.so_far) + 1) // 2))
         return sentence(
-            f"best {labelled(self.metric)} of {len(self.so_far)} configurations: "
+            f"best {labelled(self.metric)} of {counted(len(self.so_far), 'configuration')}: "
             f"{shown(float(self.so_far[-1]))}, reached after {reached}; of {self.n[half]} drawn at "
             f"random the best has {shown(float(self.expected[half]))} on average"
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from .._axes import labelled, shown
+from .._axes import counted, labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
 from .._score import Score, Status, one_of, over_trials
 
@@ -31,6 +31,22 @@ def short_names(dataset: xr.Dataset, configs: np.ndarray) -> tuple[str, list[str
 def has(dataset: xr.Dataset, status: Status) -> np.ndarray:
     """Return whether a trial of a configuration has this status, bool array (configs,)."""
     return (flat_trials(status_of(dataset)) == status).any(axis=1)
+
+
+def is_cut(status: np.ndarray) -> np.ndarray:
+    """Whether trials neither finished nor diverged: their scores are of an earlier evaluation."""
+    return (status != Status.FINISHED) & (status != Status.DIVERGED)
+
+
+def cut_short(dataset: xr.Dataset) -> np.ndarray:
+    """Whether a trial of a configuration is cut, bool array (configs,)."""
+    return np.asarray(is_cut(flat_trials(status_of(dataset))).any(axis=1))
+
+
+def cut_words(dataset: xr.Dataset) -> str:
+    """Name what is cut, in a legend."""
+    status = status_of(dataset)
+    return "stopped early" if (status[is_cut(status)] == Status.STOPPED).all() else "not finished"
 
 
 def scored(dataset: xr.Dataset, score: Score) -> np.ndarray:
@@ -79,7 +95,12 @@ def is_low_good(score: Score, variable: str) -> bool:
 
 def diverged_words(count: int, total: int) -> str:
     """Say at the end of a sentence how many configurations are missing from the plot."""
-    return f"; {count} of {total} configurations diverged" if count else ""
+    return f"; {count} of {counted(total, 'configuration')} diverged" if count else ""
+
+
+def short_words(count: int, total: int) -> str:
+    """Say at the end of a sentence how many configurations do not compare with the others."""
+    return f"; {count} of {counted(total, 'configuration')} did not finish" if count else ""
 
 
 def measured_or_metric(where: str, dataset: xr.Dataset, score: Score, variable: str | None) -> str:

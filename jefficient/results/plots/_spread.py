@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import ArgumentError
-from .._axes import labelled, measured_scale, sentence, shown
+from .._axes import counted, labelled, measured_scale, sentence, shown
 from .._dataset import trial_values
 from .._score import Score, Status
 from .._statistics import standard_errors
@@ -129,7 +129,9 @@ class SpreadPlot:
             return "No configuration has a score in every trial."
         first, last = (self._shown(i) for i in (0, -1))
         count = len(self.configs)
-        text = f"the {count} best of {self.total} configurations by {labelled(self.metric)}: "
+        which = f"the {count} best" if count > 1 else "the best"
+        total = counted(self.total, "configuration")
+        text = f"{which} of {total} by {labelled(self.metric)}: "
         return sentence(text + (f"from {first} to {last}" if count > 1 else first))
 
     def _shown(self, i: int) -> str:

@@ -12,12 +12,16 @@ from .._score import Score, Status, one_of
 from .._statistics import standard_errors
 from ._reading import (
     best_of,
+    cut_short,
+    cut_words,
     distinguishing,
     diverged_words,
     has,
+    is_cut,
     is_low_good,
     means,
     measured_or_metric,
+    short_words,
 )
 from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks_at
 
@@ -39,7 +43,9 @@ class ValuesPlot:
         x: float array (configs,); the place among `categories` if those are not empty.
         categories: labels, for a hyperparameter without numbers.
         trials: float array (configs, trials), NaN where there is none.
-        is_stopped: bool array (configs, trials).
+        is_stopped: bool array (configs, trials): neither finished nor diverged.
+        is_short: bool array (configs,): whether a trial of it is.
+        stopped_words: what those are called in the legend.
         is_joined: whether a line joins the means: configurations differ in x alone, or several
             have the same x.
         at: int array: the best configuration at each value of x, in the order of x.
@@ -57,6 +63,8 @@ class ValuesPlot:
     categories: tuple[str, ...]
     trials: np.ndarray
     is_stopped: np.ndarray
+    is_short: np.ndarray
+    stopped_words: str
     is_joined: bool
     at: np.ndarray
     means: np.ndarray
@@ -88,7 +96,9 @@ class ValuesPlot:
             x=x,
             categories=categories,
             trials=flat_trials(trial_values(dataset, score, variable)),
-            is_stopped=flat_trials(status_of(dataset)) == Status.STOPPED,
+            is_stopped=is_cut(flat_trials(status_of(dataset))),
+            is_short=cut_short(dataset),
+            stopped_words=cut_words(dataset),
             is_joined=not categories and meet,
             at=order[first],
             means=means(dataset, score, variable),
@@ -129,16 +139,24 @@ class ValuesPlot:
         style |= {"alpha": 0.4, "markeredgewidth": 0}
         for mask, color, label in (
             (~self.is_stopped, COLORS[0], "trial"),
-            (self.is_stopped, "0.5", "stopped early"),
+            (self.is_stopped, "0.5", self.stopped_words),
         ):
             y = self.trials[mask]
             if np.isfinite(y).any():
                 ax.plot(x[mask], y, ".", color=color, label=label, **style)
 
     def _draw_means(self, ax: "Axes") -> None:
-        x = self.x[self.at]
-        y = self.means[self.at]
-        error = self.errors[self.at]
+        """Join the means of what finished; those of an earlier evaluation are hollow."""
+        short = self.at[self.is_short[self.at]]
+        if np.isfinite(self.means[short]).any():
+            hollow: Style = {"color": COLORS[0], "markerfacecolor": "none", "markersize": 6}
+            hollow["label"] = f"mean, {self.stopped_words}"
+            ax.plot(self.x[short], self.means[short], "o", **hollow)
+
+        done = self.at[~self.is_short[self.at]]
+        x = self.x[done]
+        y = self.means[done]
+        error = self.errors[done]
         label = "mean" if len(self.at) == len(self.x) else "mean of the best at each value"
         style: Style = {"color": COLORS[0], "label": label}
         if not np.isfinite(y).any():
@@ -166,7 +184,8 @@ class ValuesPlot:
             is_metric = self.variable == self.metric
             text += "best" if is_metric else f"where {labelled(self.metric)} is best"
             text += f", {shown(float(self.means[self.best]))}, at {self._label(self.best)}"
-        return sentence(text + diverged_words(int(self.diverged.sum()), len(self.x)))
+        text += diverged_words(int(self.diverged.sum()), len(self.x))
+        return sentence(text + short_words(int(self.is_short.sum()), len(self.x)))
 
 
 def _positions(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

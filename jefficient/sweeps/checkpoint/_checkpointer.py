@@ -174,7 +174,7 @@ class Checkpointer:
         lost = len(set(hashes_in(found.arrays)) - set(self._spec.space.hashes))
         if lost:
             reasons.append(
-                f"there are {lost} configurations that the space lacks (add to that space with +)"
+                f"the space lacks {lost} of its configurations (add to that space with +)"
             )
         if reasons:
             raise JefficientError(

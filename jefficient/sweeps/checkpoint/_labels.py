@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxlib.version import __version__ as jaxlib_version
 
-from ...results import Labels, to_dataset
+from ...results import Labels, to_dataset, value_table
 from ..planning import Plan, SweepSpec, group_key
 from ..scheduler import Record
 
@@ -40,8 +40,10 @@ def dataset_of(spec: SweepSpec, record: Record, attributes: dict[str, Any]) -> x
 def labels(spec: SweepSpec) -> Labels:
     """Return the names along the axes."""
     training, validation = spec.problem.sizes
-    columns = {name: spec.space.labels(name) for name in spec.space.names}
-    return Labels(columns, spec.space.hashes, training, validation, spec.problem.layers)
+    space = spec.space
+    columns = {name: space.labels(name) for name in space.names}
+    values = {name: value_table(columns[name], space.columns[name]) for name in space.names}
+    return Labels(columns, space.hashes, training, validation, spec.problem.layers, values)
 
 
 def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:
@@ -53,6 +55,7 @@ def labels_as_arrays(spec: SweepSpec) -> dict[str, np.ndarray]:
         "training_examples": np.array(names.training_examples),
         "validation_examples": np.array(names.validation_examples),
         "layers": np.array(names.layers, dtype=str),
+        "values": np.array(json.dumps(names.values)),
     }
 
 
@@ -67,7 +70,8 @@ def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
     others = (
         arrays[name].tolist() for name in ("training_examples", "validation_examples", "layers")
     )
-    return Labels(columns, hashes_in(arrays), *others)
+    values = json.loads(str(arrays["values"])) if "values" in arrays else {}
+    return Labels(columns, hashes_in(arrays), *others, values=values)
 
 
 def hashes_in(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -30,7 +30,7 @@ from ..tasks import (
     TaskProblem,
     Trial,
     TrialProblem,
-    annotate_tracing_errors,
+    traced_program,
 )
 from ._settings import Settings
 
@@ -78,9 +78,10 @@ class SweepSpec:
                 return trial.evaluate(state, data, **numbers, fold=jnp.int32(0))
 
             data = self.problem.step_data(group.static)
-            with annotate_tracing_errors(group.static, group.traced_names):
-                first = group.table()[0]
-                return _largest_array(jax.make_jaxpr(step_and_evaluate)(key, data, first))
+            numbers = group.table()[0]
+            return _largest_array(
+                traced_program(step_and_evaluate, key, data, group.static, numbers)[0]
+            )
 
         each = zip(self.costs, self.trials, self.groups, strict=True)
         return [costs.state_bytes + working(trial, group) for costs, trial, group in each]
@@ -237,10 +238,9 @@ class SweepSpec:
             return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
         data = self.problem.step_data(group.static)
-        with annotate_tracing_errors(group.static, group.traced_names):
-            jaxpr, (state, _) = jax.make_jaxpr(begin_and_step, return_shape=True)(
-                self._key, data, group.table()[0]
-            )
+        jaxpr, (state, _) = traced_program(
+            begin_and_step, self._key, data, group.static, group.table()[0]
+        )
         text = str(jaxpr)
         return LaneCosts(
             state_bytes=sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)),

@@ -10,7 +10,7 @@ import jax
 
 from ..._core.typing import Device
 from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
-from ..tasks import WHERE, annotate_tracing_errors
+from ..tasks import WHERE, annotate_compilation_errors
 from ._memory import TooLargeError
 from ._queue import Queue
 
@@ -95,7 +95,7 @@ class Compiler:
     def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
         commands = jax.device_put(queue.idle_commands(), device)
         shared = self._shared[device]
-        with annotate_tracing_errors(queue.group.static, queue.group.traced_names):
+        with annotate_compilation_errors(queue.group.static):
             lanes = queue.program.empty(commands, shared)
             return queue.program.lower(lanes, commands, shared), lanes
 

@@ -36,6 +36,10 @@ RESERVED = {
 """Names that the space must not have, and what they are."""
 
 GIVE_AXIS = "Give it an axis, or a default."
+BUILT = (
+    " The optimizer is built already: pass the function that builds it, optax.adam rather than "
+    "optax.adam(1e-2), or a function of the hyperparameters that returns it."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Requester:
     requested: tuple[str, ...]
     required: tuple[str, ...]  # those without a default
     takes_any: bool = False  # ``**hyperparameters`` in the signature requests all others
+    is_built: bool = False  # an optimizer that is no function, but a transform already
 
     @classmethod
     def of(cls, name: str, function: Callable[..., Any], positional: int) -> "Requester":
@@ -95,7 +100,10 @@ class Injection:
             init=Requester.of("init", task.init, 1),
             loss=Requester.of("loss", task.loss, task.positional),
             evaluation=Requester.of("loss", unpenalised(task.loss), task.positional),
-            optimizer=Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
+            optimizer=dataclasses.replace(
+                Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
+                is_built=is_built,
+            ),
             metrics=metrics,
             predicts=predicts,
             augment=None if task.augment is None else Requester.of("augment", task.augment, 2),
@@ -165,8 +173,9 @@ def check_requested(
             requests = "; ".join(
                 f"{x.name} requests {list(x.requested) or 'nothing'}" for x in requesters
             )
+            advice = BUILT if any(x.is_built for x in requesters) else ""
             raise ArgumentError(
-                f"{WHERE}: no function requests the hyperparameter {name!r}; {requests}."
+                f"{WHERE}: no function requests the hyperparameter {name!r}; {requests}.{advice}"
             )
 
 
@@ -175,6 +184,13 @@ def check_required(
 ) -> None:
     """Check that the function gets all that it requires."""
     missing = [name for name in requester.required if name not in given]
+    reserved = {name: RESERVED[name] for name in missing if name in RESERVED and name != "key"}
+    if reserved:
+        raise ArgumentError(
+            f"{WHERE}: {requester.name} requires {list(reserved)}, which it is not given and the "
+            f"space must not name, since these are names of the sweep or its result. Rename such "
+            f"an argument, or give it a default."
+        )
     if missing:
         raise ArgumentError(
             f"{WHERE}: {requester.name} requires {missing}, which the space must name, got "

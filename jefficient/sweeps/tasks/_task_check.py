@@ -5,12 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..._core import trees
 from ..._core.checks import check_not_negative
+from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
 from ._injection import Injection, Requester, is_regularized
 from ._lane_data import LaneData
-from ._notes import annotate_errors
+from ._notes import WHERE, annotate_errors, annotate_function
 from ._task import Task, count_examples
 from ._trial import Trial
 
@@ -52,11 +54,15 @@ def check_functions(
 
         def check(hyperparameters: dict[str, Any]) -> None:
             chosen = requester.choose(hyperparameters)
-            jax.eval_shape(
-                lambda arguments, given: requester.function(*arguments, **given, **chosen),
-                arguments,
-                given,
-            )
+            with annotate_function(requester.name):
+                value = jax.eval_shape(
+                    lambda arguments, given: requester.function(*arguments, **given, **chosen),
+                    arguments,
+                    given,
+                )
+            if requester in (injection.evaluation, *injection.metrics.values()):
+                has_state = task.model_state and requester is injection.evaluation
+                _check_value(requester.name, value[0] if has_state else value)
 
         check_configurations(check, requester.requested, table, static, MOST_CHECKED)
 
@@ -67,6 +73,7 @@ def check_functions(
     requested = injection.optimizer.requested
     check_configurations(injection.build_optimizer, requested, table, static)
     traced(injection.init, of_all, key)
+    _check_shapes(injection.init, key, static, table)
     if injection.augment is not None:
         traced(injection.augment, of_all, key, batch)
     traced(injection.evaluation, of_loss, *arguments, batch)
@@ -76,3 +83,52 @@ def check_functions(
         traced(requester, of_all, *arguments, batch)
     if is_regularized(injection.loss.function):
         check_configurations(check_strengths, ("l1", "l2"), table, static)
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Check that a metric returns no dict, and a loss nothing beside: shapes are checked later."""
+    parts = value if isinstance(value, tuple) and len(value) == 2 else (value,)
+    if all(hasattr(x, "dtype") for x in parts):
+        return
+    got = f"a dict with {list(value)}" if isinstance(value, dict) else type(value).__name__
+    if name == "loss":
+        raise ArgumentTypeError(
+            f"{WHERE}: loss must return a scalar (the mean over the batch), got {got}. Return the "
+            "loss alone: other numbers are metrics={'name': function}, and what training carries "
+            "along needs model_state=True."
+        )
+    raise ArgumentTypeError(
+        f"{WHERE}: {name} must return one number (the mean over the batch), or one for each "
+        f"example, got {got}. Give each number a function of its own: "
+        "metrics={'one': function, 'other': function}."
+    )
+
+
+def _check_shapes(
+    init: Requester, key: jax.Array, static: dict[str, Any], table: HyperparameterTable
+) -> None:
+    """Check that what `init` returns has the same shapes for all numbers that are traced."""
+
+    def shapes(hyperparameters: dict[str, Any]) -> dict[str, str]:
+        chosen = init.choose({**static, **hyperparameters, "fold": 0})
+        made = trees.shown(jax.eval_shape(lambda key: init.function(key, **chosen), key))
+        leaves = jax.tree_util.tree_leaves_with_path(made)
+        return {trees.name_of(path): text for path, text in leaves}
+
+    first = table[0]
+    names = [name for name in init.requested if name in first]
+    expected = shapes(first) if names else {}
+    for name in names:
+        for row in table.extremes([name]):
+            other = {**first, name: table[row][name]}
+            found = shapes(other)
+            if found == expected:
+                continue
+            place = next(x for x in {**expected, **found} if expected.get(x) != found.get(x))
+            with annotate_errors({**static, **other}):
+                raise ArgumentError(
+                    f"{WHERE}: init must return the same shapes for all traced numbers, got "
+                    f"{expected.get(place)} at {place} for {name}={first[name]} and "
+                    f"{found.get(place)} for {name}={other[name]}. Mark it static: "
+                    f"{name}=jf.static([…]), one program for each value."
+                )

@@ -149,7 +149,7 @@ def test_a_larger_space_runs_only_what_is_new(tmp_path):
 def test_a_smaller_space_is_refused_and_loses_nothing(tmp_path):
     whole = small.sweep(n=4, directory=tmp_path, stop=None)
     with pytest.raises(
-        jf.JefficientError, match=r"there are 3 configurations that the space lacks \(add to"
+        jf.JefficientError, match=r"the space lacks 3 of its configurations \(add to"
     ):
         small.sweep(the_space=jf.grid(learning_rate=[1.0]), directory=tmp_path, stop=None)
     assert_same(small.sweep(n=4, directory=tmp_path, stop=None), whole)

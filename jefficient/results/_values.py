@@ -1,0 +1,69 @@
+"""Hyperparameters with their types: a dataset has labels, and says which value each stands for.
+
+netCDF has columns of numbers and columns of texts. So True is "True" there, None is "None", and 1
+among floats is 1.0. What a label does not say itself is in a table from label to value.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from .._core.checks import is_number
+
+Plain: TypeAlias = bool | int | float | str | None
+"""What JSON has."""
+
+ATTRIBUTE = "values"
+"""Of a hyperparameter's coordinate: the table as JSON; absent where labels are the values."""
+
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
+def as_column(labels: Sequence[Any]) -> np.ndarray:
+    """Return labels as a dataset holds them: an array of numbers, or of texts."""
+    if all(map(is_number, labels)):
+        return np.asarray(labels)
+    return np.array([str(x) for x in labels], dtype=object)
+
+
+def value_table(labels: Sequence[Any], values: Sequence[Any]) -> dict[str, Plain]:
+    """Map the text of a label to its value, where the label is not the value itself.
+
+    Functions and other objects are not in it: their label is all that a file says of them. Neither
+    is a label that stands for two values, as 1.0 does for 1 and 1.0 among floats.
+
+    Args:
+        labels: of every configuration.
+        values: of every configuration.
+    """
+    column = as_column(labels).tolist()
+    if isinstance(column[0], int | float) and set(map(type, values)) == {type(column[0])}:
+        return {}  # so it is with nearly all of them, and there may be a million
+
+    meant: dict[str, dict[str, Plain]] = {}
+    itself: dict[str, str] = {}
+    for label, value in zip(column, values, strict=True):
+        plain = value if type(value) in _PLAIN else label
+        meant.setdefault(str(label), {})[repr(plain)] = plain
+        itself[str(label)] = repr(label)
+    return {
+        text: plain
+        for text, plains in meant.items()
+        for name, plain in plains.items()
+        if len(plains) == 1 and name != itself[text]
+    }
+
+
+def table_attributes(table: dict[str, Plain]) -> dict[str, str]:
+    """Return the attribute that holds a table, none for an empty one."""
+    return {ATTRIBUTE: json.dumps(table)} if table else {}
+
+
+def values_of(dataset: xr.Dataset, name: str) -> tuple[Plain, ...]:
+    """Return the values of a hyperparameter; labels for what is neither number, bool nor text."""
+    labels = dataset[name].values.tolist()
+    table = json.loads(dataset[name].attrs.get(ATTRIBUTE, "{}"))
+    return tuple(table.get(str(x), x) for x in labels) if table else tuple(labels)
