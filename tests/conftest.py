@@ -1,10 +1,11 @@
 """Strict dtype promotion; warnings are errors (pyproject.toml); a run compiles programs once.
 
 Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
-simplifies as it always does, LLVM hardly at all. Pages and examples train for long, so theirs are
-compiled with some. `XLA_FLAGS= python -m pytest` compiles them as users do.
+simplifies as it always does, LLVM hardly at all. The tutorial and the examples train for long, so
+theirs are compiled with some. `XLA_FLAGS= python -m pytest` compiles all as users do.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -20,9 +21,12 @@ os.environ.setdefault(
 
 import chex
 import jax
+import processes
 import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+gc.disable()  # what is imported and collected stays: looking for garbage among it finds none
 
 LONGEST = {"test_documents.py", "test_examples.py", "test_optax_suite.py"}
 
@@ -46,6 +50,11 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Run the longest tests first: at the end no worker waits for another's."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish():
+    """Look for garbage less often, and only among what the tests make."""
+    processes.collect_garbage_of_tests_only()
 
 
 @pytest.fixture(autouse=True)

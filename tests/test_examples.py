@@ -1,6 +1,5 @@
 """Each example runs as its first line says, and does what it claims."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -26,25 +25,14 @@ def run(name, *arguments, cwd):
     return done.stdout, done.stderr
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), EXAMPLES / name)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_linear_regression_needs_another_rate_than_the_default(tmp_path, capsys):
+def test_linear_regression_needs_another_rate_than_the_default(tmp_path):
     stdout, _ = run("00_linear_regression.py", cwd=tmp_path)
+    predicted = np.array([float(y) for y in re.findall(r"f\(\d\) = ([\d.]+)", stdout)])
     off = [float(x) for x in re.findall(r"off by ([\d.]+)", stdout)]
-    assert len(off) == 6
-    assert min(off[:3]) > 1
-    assert max(off[3:]) < 0.01
-    default, chosen = load("00_linear_regression.py").main()
-    np.testing.assert_allclose(chosen, [6, 7, 8], atol=0.01)
-    assert abs(default - [6, 7, 8]).min() > 1
-    assert "off by" in capsys.readouterr().out
+    default, chosen = abs(predicted.reshape(2, 3) - [6, 7, 8])
+    assert default.min() > 1
+    assert chosen.max() < 0.01
+    np.testing.assert_allclose(off, [*default, *chosen], atol=1e-4)
 
 
 def test_the_learning_rate_sweep_writes_table_plot_and_dataset(tmp_path):
@@ -65,24 +53,22 @@ def test_the_learning_rate_sweep_writes_table_plot_and_dataset(tmp_path):
         assert (data["status"].isel(config=31) == "diverged").all()
 
 
-def test_batch_size_and_decay_are_chosen_and_a_finished_directory_gives_the_same_answer(tmp_path):
-    first, stderr = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
+def test_batch_size_and_decay_are_chosen_better_than_by_a_linear_model(tmp_path):
+    stdout, stderr = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
     assert "2700/2700 trials" in stderr
     made, whole, utilization = re.search(
-        r"([\d,]+) of ([\d,]+) updates were made; utilization of lanes: (\d+)%", first
+        r"([\d,]+) of ([\d,]+) updates were made; utilization of lanes: (\d+)%", stdout
     ).groups()
     assert int(made.replace(",", "")) < 0.6 * int(whole.replace(",", ""))
     assert int(utilization) > 85
     best = float(
-        re.search(r"valid_loss ([\d.]+) ± [\d.]+ \(mean ± standard error of 15 trials\)", first)[1]
+        re.search(r"valid_loss ([\d.]+) ± [\d.]+ \(mean ± standard error of 15 trials\)", stdout)[1]
     )
     x, y = load_breast_cancer(return_X_y=True)
     linear = make_pipeline(StandardScaler(), LogisticRegression())
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     assert best < -cross_val_score(linear, x, y, cv=folds, scoring="neg_log_loss").mean()  # 0.074
-    again, stderr = run("02_batch_size_and_decay.py", "--directory", "kept", cwd=tmp_path)
-    assert again == first
-    assert len(re.findall("2700/2700 trials", stderr)) == 1  # nothing was trained
+    assert list((tmp_path / "kept").iterdir())  # tests/sweeps/checkpoint go on from such a one
 
 
 def test_an_own_training_loop_learns_to_go_right(tmp_path):

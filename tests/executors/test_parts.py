@@ -69,12 +69,11 @@ def test_programs_are_kept_together():
     assert len(split_configs(prepared, 99)) == 10
 
 
-@pytest.mark.parametrize(("parts", "lost"), [(3, 2), (99, 0)])
-def test_parts_are_put_together_bit_for_bit(whole, parts, lost):
-    seen, executor = [], Inline(lost)
-    result = small.sweep(**SETTINGS, executor=executor, parts=parts, progress=seen.append)
+def test_parts_are_put_together_bit_for_bit(whole):
+    seen, executor = [], Inline(lost=2)
+    result = small.sweep(**SETTINGS, executor=executor, parts=3, progress=seen.append)
     assert_same(result, whole)
-    assert executor.calls == min(parts, 10) + lost
+    assert executor.calls == 3 + 2
     assert [progress.trials_done for progress in seen] == sorted(
         progress.trials_done for progress in seen
     )
@@ -83,6 +82,14 @@ def test_parts_are_put_together_bit_for_bit(whole, parts, lost):
     assert last.best == whole.best().score
     again = result.replay(seed=1, fold=1)
     chex.assert_trees_all_equal(again.params, whole.params(seed=1, fold=1))
+
+
+def test_more_parts_than_configurations_are_one_each():
+    given, executor = (tiny.task(), jf.grid(learning_rate=[0.1, 0.2])), Inline()
+    settings = {"steps": 4, "metric": "train_loss"}
+    whole = tiny.sweep(*given, **settings)
+    assert_same(tiny.sweep(*given, **settings, executor=executor, parts=99), whole)
+    assert executor.calls == 2
 
 
 def test_a_part_that_is_lost_again_and_again_is_given_up():
