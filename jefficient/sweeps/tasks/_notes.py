@@ -114,8 +114,10 @@ def _needed(trace: Callable[[dict[str, Any]], None], numbers: dict[str, Any]) ->
 def _note_numbers(error: Exception, names: list[str]) -> None:
     for name in names:
         why = f"{name} is a shape, or Python decides on it, and is traced"
-        if name == "steps":
+        if name in ("steps", "seed"):
             advice = "It always is."
+        elif name == "steps_per_epoch":
+            advice = "Where folds differ in size, each has its own."
         else:
             advice = f"Mark it static: {name}=jf.static([…]), one program for each value."
         error.add_note(

@@ -246,7 +246,7 @@ def test_steps_per_epoch_is_traced_where_folds_differ():
     with pytest.raises(TypeError) as caught:
         sweep(optimizer=padded)
     assert any(
-        "['learning_rate', 'steps_per_epoch', 'steps'] are traced" in note
+        "steps_per_epoch is a shape, or Python decides on it, and is traced. Where folds" in note
         for note in caught.value.__notes__
     )
     even = sweep(optimizer=padded, folds=FOLDS[1:2] * 2).dataset  # there it is a Python int
