@@ -43,9 +43,10 @@ def value_table(labels: Sequence[Any], values: Sequence[Any]) -> dict[str, Plain
     if isinstance(column[0], int | float) and set(map(type, values)) == {type(column[0])}:
         return {}  # so it is with nearly all of them, and there may be a million
 
+    distinct = {(label, id(x)): x for label, x in zip(column, values, strict=True)}
     meant: dict[str, dict[str, Plain]] = {}
     itself: dict[str, str] = {}
-    for label, value in zip(column, values, strict=True):
+    for (label, _), value in distinct.items():
         plain = value if type(value) in _PLAIN else label
         meant.setdefault(str(label), {})[repr(plain)] = plain
         itself[str(label)] = repr(label)

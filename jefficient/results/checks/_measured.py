@@ -147,7 +147,7 @@ def same_seeds(reading: Reading) -> Iterator[Finding]:
     has_folds = reading.dataset.sizes["fold"] > 1
     yield Finding(
         "note" if has_folds else "warning",
-        f"All {seeds} seeds give the same numbers: nothing in these trials is random, so that "
-        "seeds repeat them, and do not show how sure the best is.",
+        f"All {seeds} seeds give the same numbers: what is random in these trials, if anything, "
+        "makes no difference, so that seeds do not show how sure the best is.",
         "Take one seed." if has_folds else "Take one seed, and folds=5 for a standard error.",
     )

@@ -33,6 +33,8 @@ from .._statistics import (
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
+ROUNDING = 1e-5
+"""Seeds shuffle the examples of a batch, whose sums then differ in the last digits."""
 EVALUATIONS_FOR_JITTER = 6
 """Third differences of fewer evaluations than this are too few for a median."""
 
@@ -143,13 +145,12 @@ class Reading:
 
     @functools.cached_property
     def are_seeds_alike(self) -> bool:
-        """Whether there are several seeds, and all measured the same in what finished."""
+        """Whether there are several seeds, and all measured the same, but for rounding."""
         each = [trial_values(self.dataset, self.score, name) for name in measured(self.dataset)]
         of_finished = np.stack(each)[:, self.finished]
-        is_alike = np.array_equal(
-            of_finished, np.broadcast_to(of_finished[:, :, :1], of_finished.shape), equal_nan=True
-        )
-        return of_finished.shape[2] > 1 and is_alike
+        first = of_finished[:, :, :1]
+        is_alike = np.isclose(of_finished, first, rtol=ROUNDING, atol=0, equal_nan=True)
+        return of_finished.shape[2] > 1 and bool(is_alike.all())
 
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:

@@ -9,9 +9,9 @@ import xarray as xr
 from ..._core.errors import ArgumentError
 from .._axes import counted, labelled, measured_scale, sentence, shown
 from .._dataset import trial_values
-from .._score import Score, Status
+from .._score import Score
 from .._statistics import standard_errors
-from ._reading import has, means, named, scored, short_names
+from ._reading import cut_short, cut_words, means, named, scored, short_names
 from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ class SpreadPlot:
         if best < 1:
             raise ArgumentError(f"{where}: best must be positive, got best={best}.")
         configs = scored(dataset, score)[:best]
-        stopped = has(dataset, Status.STOPPED)
+        is_short = cut_short(dataset)
+        words = cut_words(dataset)
         title, short = short_names(dataset, configs)
         labels = [
-            f"{name}, stopped" if stopped[config] else name
+            f"{name}, {words}" if is_short[config] else name
             for name, config in zip(short, configs, strict=True)
         ]
         return cls(
