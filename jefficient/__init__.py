@@ -65,9 +65,11 @@ from .transforms import (
     adamw,
     apply_if_finite,
     apply_updates,
+    average_weights,
     chain,
     clip,
     clip_by_global_norm,
+    evaluation_params,
     flatten,
     hyperparameters,
     identity,
@@ -88,6 +90,7 @@ from .transforms import (
     scale_by_schedule,
     sgd,
     trace,
+    where_name,
 )
 
 if _TYPE_CHECKING:
@@ -126,12 +129,14 @@ __all__ = [
     "adamw",
     "apply_if_finite",
     "apply_updates",
+    "average_weights",
     "chain",
     "clip",
     "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
+    "evaluation_params",
     "exponential_decay",
     "flatten",
     "grid",
@@ -180,6 +185,7 @@ __all__ = [
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_stable_decay_schedule",
+    "where_name",
 ]
 
 

@@ -10,6 +10,7 @@ import jax
 from .._core import signatures
 from .._core.typing import Tree
 from ..sweeps import Metric, Task
+from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_beside, on_device, task_of
 
 
@@ -25,6 +26,7 @@ def equinox_task(
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
+    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
 ) -> Task:
     """Make a `jf.Task` of an Equinox model. Batch-norm and dropout are on in training only.
 
@@ -53,6 +55,7 @@ def equinox_task(
         prepare: as in `jf.Task`.
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
+        evaluation_params: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. Weights are ``(params, (constants, state))``: the model's floating arrays,
@@ -112,6 +115,7 @@ def equinox_task(
         prepare=prepare,
         order=order,
         augment=augment,
+        evaluation_params=evaluation_params,
     )
 
 

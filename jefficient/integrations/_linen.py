@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._core.typing import Tree
 from ..sweeps import Metric, Task
+from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_of, reader, task_of
 
 WHERE = "jf.integrations.linen_task"
@@ -25,6 +26,7 @@ def linen_task(
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
+    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
 ) -> Task:
     """Make a `jf.Task` of a Linen module. Batch-norm and dropout are on in training only.
 
@@ -52,6 +54,7 @@ def linen_task(
             shapes of a batch.
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
+        evaluation_params: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. The module is initialised with one example of zeros. Weights are pairs
@@ -121,6 +124,7 @@ def linen_task(
         prepare=prepare,
         order=order,
         augment=augment,
+        evaluation_params=evaluation_params,
     )
     example = _example(task, reader(WHERE, inputs))
     return task

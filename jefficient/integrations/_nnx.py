@@ -9,6 +9,7 @@ import jax
 from .._core import signatures
 from .._core.typing import Tree
 from ..sweeps import Metric, Task
+from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_beside, on_device, task_of
 
 
@@ -24,6 +25,7 @@ def nnx_task(
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
+    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
 ) -> Task:
     """Make a `jf.Task` of an NNX module. Batch-norm and dropout are on in training only.
 
@@ -49,6 +51,7 @@ def nnx_task(
         prepare: as in `jf.Task`.
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
+        evaluation_params: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. Weights are pairs of dicts ``(params, state)``: the `nnx.Param` variables,
@@ -112,6 +115,7 @@ def nnx_task(
         prepare=prepare,
         order=order,
         augment=augment,
+        evaluation_params=evaluation_params,
     )
 
 

@@ -12,6 +12,7 @@ from ._adamw import adamw as adamw
 from ._adamw import nadamw as nadamw
 from ._apply_if_finite import apply_if_finite as apply_if_finite
 from ._apply_updates import apply_updates as apply_updates
+from ._average_weights import average_weights as average_weights
 from ._chain import chain as chain
 from ._chain import named_chain as named_chain
 from ._clip import clip as clip
@@ -19,6 +20,7 @@ from ._clip import clip_by_global_norm as clip_by_global_norm
 from ._clip import clipped as clipped
 from ._decay import l1_decay as l1_decay
 from ._decay import l2_decay as l2_decay
+from ._evaluation_params import evaluation_params as evaluation_params
 from ._flatten import flatten as flatten
 from ._hyperparameters import hyperparameters as hyperparameters
 from ._masked import masked as masked
@@ -34,3 +36,4 @@ from ._scale import scale_by_schedule as scale_by_schedule
 from ._scale_by_adam import scale_by_adam as scale_by_adam
 from ._sgd import sgd as sgd
 from ._sgd import trace as trace
+from ._where_name import where_name as where_name

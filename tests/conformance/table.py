@@ -212,6 +212,13 @@ TRANSFORMS = [
             optax.sgd(learning_rate, momentum=0.9), every_k
         ).gradient_transformation(),
     ),
+    Row(
+        "average_weights",
+        lambda learning_rate, decay: jf.average_weights(jf.sgd(learning_rate, momentum=0.9), decay),
+        {"learning_rate": RATE, "decay": (0.9, 0.5, 1.0)},
+        needs_params=True,
+        twin=lambda learning_rate, decay: optax.sgd(learning_rate, momentum=0.9),
+    ),
 ]
 
 VALUE = (0.5, 0.1, NAN)

@@ -14,6 +14,7 @@ from ..._core.checks import check_flag
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.trees import name_of
 from ..._core.typing import Tree
+from ...transforms import evaluation_params
 from ..data import Source, Split, fits, is_source, native
 from ._metric import Metric
 
@@ -68,6 +69,10 @@ class Task:
         order: ``"shuffled"``, anew in every epoch; or ``"sequential"``, as `data` has them, over
             and over, for streams and time series. Then `folds` must be a splitter or pairs, such as
             scikit-learn's `TimeSeriesSplit`: a number of folds is drawn at random.
+        evaluation_params: ``(opt_state, params) -> params``, the parameters that are evaluated,
+            ranked, kept and tested, shaped as those that are trained; by default
+            `jf.evaluation_params`, which finds the averages of `jf.average_weights` and the
+            parameters of optax's schedule-free optimizers.
         augment: ``(key, batch, …) -> batch``, applied to training batches alone, after `prepare`,
             with a new key at every update. In evaluation it is off.
 
@@ -99,6 +104,7 @@ class Task:
     model_state: bool = False
     order: Literal["shuffled", "sequential"] = "shuffled"
     augment: Callable[..., Tree] | None = None
+    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params
 
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state)
@@ -110,6 +116,7 @@ class Task:
     def _check_functions(self) -> None:
         signatures.names_asked(f"{WHERE}: init", self.init, 1)
         signatures.names_asked(f"{WHERE}: loss", self.loss, self.positional)
+        signatures.names_asked(f"{WHERE}: evaluation_params", self.evaluation_params)
         if self.augment is not None:
             signatures.names_asked(f"{WHERE}: augment", self.augment, 2)
         if self.order not in ("shuffled", "sequential"):

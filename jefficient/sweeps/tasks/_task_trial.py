@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core import trees
-from ..._core.errors import ArgumentTypeError
+from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...training import TrainState, TrainStep, layer_norms, train_step
 from ._evaluation import Examples, means_of
@@ -67,11 +67,12 @@ class TaskTrial:
         return state, measured
 
     def evaluate(self, state: TrainState, data: LaneData, /, **traced: Any) -> dict[str, jax.Array]:
-        values = {"zeros": trees.zero_share(state.params)}
-        if self.layers:
-            values["weight_norm"] = self._of_layers(layer_norms(state.params))
-
         weights = self.weights(state)
+        params = weights[0] if self.task.model_state else weights
+        values = {"zeros": trees.zero_share(params)}
+        if self.layers:
+            values["weight_norm"] = self._of_layers(layer_norms(params))
+
         hyperparameters = {**self.static, **traced, "step": state.step}
 
         def measure(examples: Examples) -> dict[str, jax.Array]:
@@ -87,7 +88,13 @@ class TaskTrial:
         return values | data.measured(measure, self.task, traced["fold"])
 
     def weights(self, state: TrainState) -> Tree:
-        return (state.params, state.model_state) if self.task.model_state else state.params
+        params = self.task.evaluation_params(state.opt_state, state.params)
+        if trees.kind_of(params) != trees.kind_of(state.params):
+            raise ArgumentError(
+                f"{WHERE}: evaluation_params must return parameters like those that are trained, "
+                f"got {trees.shown(params)} for {trees.shown(state.params)}."
+            )
+        return (params, state.model_state) if self.task.model_state else params
 
     def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
         loss = self.injection.loss

@@ -1,0 +1,73 @@
+"""Masks by the names of parameters."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import jax
+
+from .._core.errors import ArgumentError, ArgumentTypeError
+from .._core.typing import Tree
+
+WHERE = "jf.where_name"
+
+
+def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
+    r"""Make a mask that selects parameters by name, wherever a mask is taken.
+
+    The name of a parameter is its place in the tree, the keys, attributes and indices on the way
+    joined by dots: ``"dense_1.kernel"``. A regular expression selects it if it is found anywhere in
+    the name: ``"kernel"``, ``r"^encoder\."``, ``r"\.(kernel|embedding)$"``.
+
+    Args:
+        pattern: a regular expression, or several of which one must be found.
+
+    Returns:
+        ``params -> tree`` of bools like the parameters. It raises `ArgumentError` where a pattern
+        is found in no name, and says which names there are.
+
+    Raises:
+        ArgumentTypeError: where `pattern` is neither a string nor strings.
+        ArgumentError: where a pattern is no regular expression, or there is none.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> params = {"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}}
+        >>> jf.where_name("kernel")(params)
+        {'dense': {'bias': False, 'kernel': True}}
+        >>> tx = jf.adamw(0.1, weight_decay=0.01, mask=jf.where_name("kernel"))
+    """
+    is_list = isinstance(pattern, Sequence) and not isinstance(pattern, str)
+    patterns = list(pattern) if is_list else [pattern]
+    if not all(isinstance(one, str) for one in patterns):
+        raise ArgumentTypeError(f"{WHERE}: pattern must be a string or strings, got {pattern!r}.")
+    if not patterns:
+        raise ArgumentError(f"{WHERE}: pattern must hold at least one string, got {pattern!r}.")
+    expressions = [_compiled(one) for one in patterns]
+
+    def mask(params: Tree) -> Tree:
+        names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        for expression in expressions:
+            if not any(map(expression.search, names)):
+                raise ArgumentError(
+                    f"{WHERE}: pattern must be found in the name of a parameter, got "
+                    f"{expression.pattern!r} and the names {names}."
+                )
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: any(e.search(_name(path)) for e in expressions), params
+        )
+
+    return mask
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ArgumentError(
+            f"{WHERE}: pattern must be a regular expression, got {pattern!r}: {error}."
+        ) from None
+
+
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
