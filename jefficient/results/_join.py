@@ -3,37 +3,30 @@
 import dataclasses
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
+from ._content import Content
 from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
+from ._optimizers import with_optimizers
 from ._replay import Replay, Trainer
 from ._values import ATTRIBUTE, table_attributes, value_table, values_of
-from ._weights import Weights
 
 WHERE = "jf.Result + jf.Result"
 
-_SAME = ("metric", "mode", "select", "diverged_above", "data", "optimizer")
+_SAME = ("metric", "mode", "select", "diverged_above", "data")
 """Attributes that decide what the numbers mean."""
 
 _SAME_CALL = ("steps", "epochs", "batch_size", "key")
 
 
-class Content(NamedTuple):
-    """What is joined of a result: its fields but `test`, which is of one best configuration."""
-
-    dataset: xr.Dataset
-    space: Mapping[str, tuple]
-    weights: Weights
-    programs: Trainer | None
-
-
 def joined(first: Content, second: Content) -> Content:
     """Return the configurations of both; see `Result.__add__`."""
+    first, second = with_optimizers(first, second)
     one, two = first.dataset, second.dataset
     _check_alike(one, two)
 
@@ -188,8 +181,9 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
         **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
         **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},
     }
-    # digests of programs can be compared between the same versions alone
-    if one.attrs.get("versions") == two.attrs.get("versions"):
+    # digests of programs can be compared between the same versions and optimizers alone
+    is_same = all(one.attrs.get(name) == two.attrs.get(name) for name in ("versions", "optimizer"))
+    if is_same:
         programs = [json.loads(x.attrs.get("programs", "{}")) for x in (one, two)]
         for key in set(programs[0]) & set(programs[1]):
             pairs[f"for {key} programs"] = programs[0][key][:8], programs[1][key][:8]

@@ -14,11 +14,13 @@ from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
 from ._best import Best, choose, ties
 from ._compare import Comparison, compare
+from ._content import Content
 from ._dataset import hyperparameters, score_of
 from ._files import save
 from ._grid import unstacked
-from ._join import Content, joined
+from ._join import joined
 from ._plots import Plots
+from ._ranked import ranked
 from ._replay import Replay, Trainer, hyperparameter_texts
 from ._score import Score
 from ._table import table
@@ -67,6 +69,33 @@ class Result:
     def score(self) -> Score:
         """What ranks the configurations."""
         return score_of(self.dataset)
+
+    def ranked_by(
+        self, metric: str, *, mode: str | None = None, select: str | None = None
+    ) -> "Result":
+        """Rank by another metric that was recorded; nothing is trained.
+
+        Args:
+            metric: as in `jf.sweep`, such as ``"valid_error"``.
+            mode: "min" or "max"; by default "min" for a loss.
+            select: "last" or "best"; by default as it is.
+
+        Returns:
+            The same result with another score. Weights that were kept at the evaluation that was
+            best by the old metric, where the new one has another, are left out with a
+            `JefficientWarning`. `test` is None where another configuration is the best now.
+
+        Raises:
+            ArgumentError: if there is no such metric, or `mode` is missing or unknown.
+        """
+        dataset, weights = ranked(self.dataset, self.weights, metric, mode, select)
+        again = dataclasses.replace(self, dataset=dataset, weights=weights)
+        if self.test is not None:
+            config = int(self.test.attrs["config"])
+            is_best = again.table().index[0] == config
+            has_weights = any(trial[0] == config for trial in weights)
+            again = dataclasses.replace(again, test=self.test if is_best and has_weights else None)
+        return again
 
     def table(self) -> pd.DataFrame:
         """Rank the configurations, best first.
@@ -197,11 +226,13 @@ class Result:
         """Join two sweeps of one task; the configurations of `other` come after these.
 
         A configuration that is in both comes once, as it is here, with a `JefficientWarning`.
-        `test` is None, since the best configuration may be another one now.
+        `test` is None, since the best configuration may be another one now. Sweeps with different
+        optimizers get the hyperparameter `optimizer`, and those that only one of them has are None
+        in the other.
 
         Raises:
-            ArgumentError: if data, optimizer, hyperparameters, seeds, folds, the key, the length
-                of training or the score differ.
+            ArgumentError: if data, seeds, folds, the key, the length of training or the score
+                differ, or hyperparameters of the same optimizer.
         """
         if not isinstance(other, Result):
             return NotImplemented

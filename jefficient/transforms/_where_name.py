@@ -37,9 +37,8 @@ def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
         {'dense': {'bias': False, 'kernel': True}}
         >>> tx = jf.adamw(0.1, weight_decay=0.01, mask=jf.where_name("kernel"))
     """
-    is_list = isinstance(pattern, Sequence) and not isinstance(pattern, str)
-    patterns = list(pattern) if is_list else [pattern]
-    if not all(isinstance(one, str) for one in patterns):
+    patterns = [pattern] if isinstance(pattern, str) else pattern
+    if not isinstance(patterns, Sequence) or not all(isinstance(one, str) for one in patterns):
         raise ArgumentTypeError(f"{WHERE}: pattern must be a string or strings, got {pattern!r}.")
     if not patterns:
         raise ArgumentError(f"{WHERE}: pattern must hold at least one string, got {pattern!r}.")
