@@ -93,8 +93,11 @@ class SweepSpec:
 
     @functools.cached_property
     def data_digest(self) -> str:
-        """Digest of all that lanes read, folds included."""
-        return digest_of(self.data if self.stream is None else (self.data, self.stream.digest()))
+        """Digest of all that lanes read, folds and the names of classes included."""
+        read = self.data if self.stream is None else (self.data, self.stream.digest())
+        categories = self.problem.about_data.get("categories")
+        own = digest_of(read)
+        return own if categories is None else digest(f"{own} {categories}".encode())
 
     @property
     def stream(self) -> Stream | None:
@@ -285,6 +288,7 @@ def _largest_array(x: Any) -> int:
 
 def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> SweepSpec:
     """Check all that can be checked before compilation, the numbers of configurations included."""
+    _check_no_mesh()
     settings.check_with(space)
     problem = _problem(task, optimizer, settings)
     problem.check_names(space)
@@ -307,6 +311,16 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
     _check_measured(measured, space, settings)
     score = Score.checked(WHERE, settings.metric, settings.mode, settings.select, measured)
     return SweepSpec(problem, space, settings, score, measured, groups, trials)
+
+
+def _check_no_mesh() -> None:
+    """Refuse a mesh: lanes are programs of single devices."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if not mesh.empty:
+        raise ArgumentError(
+            f"{WHERE}: no mesh must be set, since each device trains lanes of its own, got {mesh}. "
+            f"Call it outside of jax.set_mesh; data may be on a mesh."
+        )
 
 
 def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:

@@ -135,4 +135,5 @@ def with_all_examples(task: Task) -> Task:
         data = Source.of("data", Concatenated(data, validation))
     elif task.has_validation_examples:
         data = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), data, validation)
-    return dataclasses.replace(task, data=data, validation=None, test=None)
+    # what is not finite has been warned of
+    return dataclasses.replace(task, data=data, validation=None, test=None, check_finite=False)

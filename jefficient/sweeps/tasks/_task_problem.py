@@ -58,6 +58,7 @@ class TaskProblem(Problem):
             stream=splits.stream,
             test=task.test,
             scorer=_scorer(task, splits),
+            about_data=task.about_data,
             task=task,
             injection=Injection.of(task, optimizer),
             eval_batch_size=eval_batch_size,
