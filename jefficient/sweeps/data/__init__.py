@@ -2,6 +2,7 @@
 
 from ._examples import example_of as example_of
 from ._examples import examples_of as examples_of
+from ._examples import fixed_points as fixed_points
 from ._prefetch import EpochOrder as EpochOrder
 from ._prefetch import Prefetch as Prefetch
 from ._source import Source as Source

@@ -16,8 +16,8 @@ _FIRST = 3
 """Places of numbers that are not finite which a text names."""
 
 
-def arrays(name: str, tree: Tree) -> Tree:
-    """Check the leaves and convert them to arrays of one device.
+def arrays(name: str, tree: Tree, *, has_one_length: bool = True) -> Tree:
+    """Check the leaves and convert them to arrays of one device, by default of one length.
 
     Raises:
         ArgumentError: where there is no example, leading axes differ, or whole numbers do not fit.
@@ -25,10 +25,13 @@ def arrays(name: str, tree: Tree) -> Tree:
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     if not leaves:
-        raise ArgumentError(f"{WHERE}: {name} must hold at least one array, got {tree!r}.")
+        raise ArgumentError(
+            f"{WHERE}: {name} must hold at least one array, got {tree!r}. A loss that draws its "
+            f"own batches has data=None."
+        )
     found = [_array(name_at(name, path), leaf) for path, leaf in leaves]
     sizes = {name_of(path): a.shape[0] for (path, _), a in zip(leaves, found, strict=True)}
-    if len(set(sizes.values())) > 1:
+    if has_one_length and len(set(sizes.values())) > 1:
         raise ArgumentError(
             f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}."
         )

@@ -33,8 +33,12 @@ def examples_of(
     """Read the trees `data`, `validation` and `test`, those that are given.
 
     They are arrays of one device, or sources where any leaf of them is read by index. The classes
-    of all are those of `data`.
+    of all are those of `data`. Where `data` is None, the others are points of any lengths.
     """
+    if given["data"] is None:
+        points = {name: fixed_points(name, x) for name, x in given.items() if name != "data"}
+        return Examples(points, {}, _nonfinite(points) if check_finite else "")
+
     known: Categories = {
         place: tuple(map(plain_name, names)) for place, names in categories.items()
     }
@@ -51,10 +55,25 @@ def examples_of(
     made = {name: arrange(name, x.tree) for name, x in found.items()}
     for name, tree in made.items():
         _check_alike(example_of(made["data"]), name, example_of(tree))
-    texts: list[str] = []
-    if check_finite and not are_read:
-        texts = [text for name, tree in made.items() for text in nonfinite(name, tree)]
-    return Examples(made, known, "; ".join(texts))
+    return Examples(made, known, _nonfinite(made) if check_finite and not are_read else "")
+
+
+def fixed_points(name: str, points: Tree) -> Tree:
+    """Return the arrays of a batch that is evaluated as it is, each of its own length; or None."""
+    if points is None:
+        return None
+    found = plain(name, points, {})
+    if is_source(found.tree) or found.categories:
+        raise ArgumentTypeError(
+            f"{WHERE}: with data=None, {name} must be points in memory, arrays of numbers, got "
+            f"{points!r}."
+        )
+    return arrays(name, found.tree, has_one_length=False)
+
+
+def _nonfinite(trees_by_name: Mapping[str, Tree]) -> str:
+    texts = [text for name, tree in trees_by_name.items() for text in nonfinite(name, tree)]
+    return "; ".join(texts)
 
 
 def example_of(tree: Tree) -> Tree:

@@ -331,6 +331,10 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
         raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task or jf.Trial, got {task!r}.")
     if optimizer is None:
         raise ArgumentTypeError(f"{WHERE}: optimizer must be given with a jf.Task, got None.")
+    if task.data is None:
+        names = ("folds", "epochs", "eval_batch_size")
+        _check_absent("a jf.Task with data=None", {x: getattr(settings, x) for x in names})
+        _check_counts_updates("a jf.Task with data=None", settings)
     return TaskProblem.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
 
 
@@ -343,12 +347,20 @@ def _check_without(optimizer: Any, settings: Settings) -> None:
         "eval_batch_size": settings.eval_batch_size,
         "layers": settings.layers or None,
     }
+    _check_absent("a jf.Trial", absent)
+    _check_counts_updates("a jf.Trial", settings)
+
+
+def _check_absent(what: str, absent: dict[str, Any]) -> None:
     for name, x in absent.items():
         if x is not None:
-            raise ArgumentError(f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}.")
+            raise ArgumentError(f"{WHERE}: {what} must come without {name}, got {name}={x!r}.")
+
+
+def _check_counts_updates(what: str, settings: Settings) -> None:
     if settings.stop is not None and settings.stop.needs_epochs:
         raise ArgumentError(
-            f"{WHERE}: a jf.Trial must come without a rule that counts in epochs, "
+            f"{WHERE}: {what} must come without a rule that counts in epochs, "
             f"got stop={settings.stop!r}. Take one that counts updates."
         )
 

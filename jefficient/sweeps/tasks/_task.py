@@ -17,6 +17,7 @@ from ..._core.typing import Tree
 from ..._core.warn import warn
 from ...transforms import evaluation_params
 from ..data import Source, Split, example_of, examples_of
+from ._batchless import with_batch
 from ._metric import Metric
 
 WHERE = "jf.Task"
@@ -47,7 +48,9 @@ class Task:
             examples of an array of indices, as a tree of arrays; or ``source[index]``, one example:
             grain's sources, torch's map-style Dataset). The same index must give the same example
             every time. `validation` and `test` may then be such sources, too, and are read batch by
-            batch. So are the rows of SciPy's sparse matrices, which are dense in a batch.
+            batch. So are the rows of SciPy's sparse matrices, which are dense in a batch. None for
+            a loss that draws its own batches from `key`, ``(params, batch, key, …)`` with batch
+            None in training, or ``(params, key, …)``; then there are no folds, epochs or batches.
         metrics: name to ``(params, batch, …) -> (n,)``, one value for each example, or ``->
             scalar``, the mean over the batch, or a pair of scalars ``(sum, weight)``. Their mean
             over the validation set is recorded as ``valid_<name>``. A metric that is not a mean
@@ -55,9 +58,11 @@ class Task:
             `jf.host_metric`.
         validation: the validation set, a tree like `data`; or the fraction of `data` to hold out,
             between 0 and 1, drawn once for the whole sweep (the last ones, if `order` is
-            ``"sequential"``); or None.
-        test: the test set, a tree like `data`. It is evaluated once, at the end, with the weights
-            of the best configuration: `result.test`.
+            ``"sequential"``); or None. With ``data=None`` points, a tree of arrays of any lengths,
+            which is the batch of every evaluation; or ``key -> points``, called once for the whole
+            sweep, which may return None.
+        test: the test set, a tree like `data` (with ``data=None`` points or a function). It is
+            evaluated once, at the end, with the weights of the best configuration: `result.test`.
         prepare: a pair ``(fit, apply)``, for example a standardisation. ``fit(data) -> fitted`` is
             called with the training examples, once for each fold and outside of jax's tracing, and
             returns a tree of numbers, of the same shapes for every fold. ``apply(fitted, batch) ->
@@ -156,6 +161,9 @@ class Task:
             names.append("validation")
         if self.test is not None:
             names.append("test")
+        if self.data is None:
+            self._check_without_data()
+            names = [x for x in names if not callable(getattr(self, x))]
         given = {name: getattr(self, name) for name in names}
         found = examples_of(given, self.categories, check_finite=self.check_finite)
         for name, tree in found.trees.items():
@@ -168,6 +176,33 @@ class Task:
                 f"replace these examples. Where the loss or prepare handles missing values, say so "
                 f"with check_finite=False."
             )
+
+    def _check_without_data(self) -> None:
+        """Check what goes with data=None; a loss without a batch gets the argument."""
+        with_data: dict[str, Any] = {
+            "prepare": self.prepare,
+            "categories": self.categories or None,
+            "augment": self.augment,
+            "order": self.order if self.is_sequential else None,
+        }
+        if isinstance(self.validation, Real | np.floating):
+            with_data["validation"] = self.validation
+        for name, x in with_data.items():
+            if x is not None:
+                raise ArgumentError(
+                    f"{WHERE}: with data=None there must be no {name}={x!r}, which needs examples. "
+                    f"The loss draws its own batches from its key; validation and test are fixed "
+                    f"points, or a function that draws them from a key."
+                )
+        loss = with_batch(self.loss, self.positional - 1)
+        is_on_points = any(x is not None and not callable(x) for x in (self.validation, self.test))
+        if loss is not self.loss and is_on_points:
+            raise ArgumentError(
+                f"{WHERE}: a loss that is evaluated on points must take them as its batch, got one "
+                f"without: write loss(params, batch, key), where batch is None in training and key "
+                f"is None in evaluation."
+            )
+        object.__setattr__(self, "loss", loss)
 
     @property
     def positional(self) -> int:
@@ -187,7 +222,7 @@ class Task:
     @property
     def size(self) -> int:
         """Number of examples of `data`."""
-        return count_examples(self.data)
+        return 0 if self.data is None else count_examples(self.data)
 
     @property
     def example(self) -> Tree:
@@ -240,8 +275,11 @@ class Task:
 
 
 def count_examples(tree: Tree) -> int:
-    """Return the length of the leading axis, or of a source."""
-    return tree.size if isinstance(tree, Source) else jax.tree.leaves(tree)[0].shape[0]
+    """Return the length of the leading axis, or of a source; 1 where a loss draws its batch."""
+    if isinstance(tree, Source):
+        return tree.size
+    leaves = jax.tree.leaves(tree)
+    return leaves[0].shape[0] if leaves else 1
 
 
 def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Tree) -> Tree:
