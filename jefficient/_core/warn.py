@@ -3,6 +3,7 @@
 import sys
 import warnings
 from pathlib import Path
+from types import FrameType
 
 from .errors import JefficientWarning
 
@@ -13,7 +14,15 @@ def warn(message: str) -> None:
     """Warn with `JefficientWarning` at the line outside this package that led here."""
     level = 2
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_ours(frame):
         frame = frame.f_back
         level += 1
     warnings.warn(message, JefficientWarning, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Return whether a frame is of this package; the `__init__` of a dataclass has no file."""
+    file = frame.f_code.co_filename
+    is_generated = file == "<string>" and frame.f_code.co_name == "__init__"
+    module = str(frame.f_globals.get("__name__"))
+    return file.startswith(_PACKAGE) or (is_generated and module.startswith("jefficient."))

@@ -27,6 +27,7 @@ def equinox_task(
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of an Equinox model. Batch-norm and dropout are on in training only.
 
@@ -56,6 +57,7 @@ def equinox_task(
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
         evaluation_params: as in `jf.Task`.
+        check_finite: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. Weights are ``(params, (constants, state))``: the model's floating arrays,
@@ -116,6 +118,7 @@ def equinox_task(
         order=order,
         augment=augment,
         evaluation_params=evaluation_params,
+        check_finite=check_finite,
     )
 
 

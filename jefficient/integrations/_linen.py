@@ -27,6 +27,7 @@ def linen_task(
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of a Linen module. Batch-norm and dropout are on in training only.
 
@@ -55,6 +56,7 @@ def linen_task(
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
         evaluation_params: as in `jf.Task`.
+        check_finite: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. The module is initialised with one example of zeros. Weights are pairs
@@ -125,6 +127,7 @@ def linen_task(
         order=order,
         augment=augment,
         evaluation_params=evaluation_params,
+        check_finite=check_finite,
     )
     example = _example(task, reader(WHERE, inputs))
     return task

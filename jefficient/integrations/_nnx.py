@@ -26,6 +26,7 @@ def nnx_task(
     order: Literal["shuffled", "sequential"] = "shuffled",
     augment: Callable[..., Tree] | None = None,
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of an NNX module. Batch-norm and dropout are on in training only.
 
@@ -52,6 +53,7 @@ def nnx_task(
         order: as in `jf.Task`.
         augment: as in `jf.Task`.
         evaluation_params: as in `jf.Task`.
+        check_finite: as in `jf.Task`.
 
     Returns:
         A `jf.Task`. Weights are pairs of dicts ``(params, state)``: the `nnx.Param` variables,
@@ -116,6 +118,7 @@ def nnx_task(
         order=order,
         augment=augment,
         evaluation_params=evaluation_params,
+        check_finite=check_finite,
     )
 
 

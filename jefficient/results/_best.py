@@ -116,9 +116,12 @@ def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     order = ranking(dataset, score)
     configs = order[finished(dataset)[order]]
     if not len(configs):
+        advice = "result.table() shows which came closest."
+        if "nonfinite" in dataset.attrs:
+            advice = f"The data are not finite: {dataset.attrs['nonfinite']}."
         raise JefficientError(
             f"{where}: a configuration must have a finite {score.metric} in every trial, "
-            f"got none such of {dataset.sizes['config']}. result.table() shows which came closest."
+            f"got none such of {dataset.sizes['config']}. {advice}"
         )
     means = over_scored_trials(flat_trials(trial_values(dataset, score, score.metric)))
     return configs, means[configs]

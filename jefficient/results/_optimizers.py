@@ -21,7 +21,8 @@ def with_optimizers(first: Content, second: Content) -> tuple[Content, Content]:
     one, two = first.dataset, second.dataset
     names = {hyperparameter for x in (one, two) for hyperparameter in hyperparameters(x)}
     is_named = NAME in hyperparameters(one) and NAME in hyperparameters(two)
-    if one.attrs.get(NAME) == two.attrs.get(NAME) and NAME not in names:
+    is_known = NAME in one.attrs and NAME in two.attrs
+    if not is_known or (one.attrs[NAME] == two.attrs[NAME] and NAME not in names):
         return first, second
     if not is_named and names & _named_by_user(one, two):
         return first, second
@@ -39,7 +40,7 @@ def _named_by_user(*datasets: xr.Dataset) -> set[str]:
 def _labelled(content: Content) -> Content:
     """Add the optimizer as a hyperparameter; configurations are other ones with it."""
     dataset = content.dataset
-    name = str(dataset.attrs.get(NAME))
+    name = str(dataset.attrs[NAME])
     count = dataset.sizes["config"]
     hashes = [_hash(name, x) for x in dataset["hash"].values.tolist()]
     column = np.full(count, name, object)

@@ -1,6 +1,7 @@
 """What a sweep returns, and how it is read."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,6 +70,15 @@ class Result:
     def score(self) -> Score:
         """What ranks the configurations."""
         return score_of(self.dataset)
+
+    @property
+    def categories(self) -> dict[str, tuple]:
+        """The names of classes that codes in the data stand for: code i is the i-th.
+
+        A leaf of the data (``"y"``, ``"x.city"``) to its names, of the leaves that held names.
+        """
+        found = json.loads(self.dataset.attrs.get("categories", "{}"))
+        return {leaf: tuple(names) for leaf, names in found.items()}
 
     def ranked_by(
         self, metric: str, *, mode: str | None = None, select: str | None = None

@@ -66,7 +66,7 @@ def run_in_parts(
     configs = split_configs(spec, options.parts or DEFAULT_PARTS)
     task, optimizer = given
     if isinstance(task, Task):  # the test set is evaluated once, when all parts are there
-        task = dataclasses.replace(task, test=None)
+        task = task.without_test()
     settings = spec.settings
     if settings.layers:  # the layers of all parts, in one order
         settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))

@@ -192,7 +192,7 @@ class _Batches:
         """Return task and optimizer of a batch: the test set is evaluated once, at the end."""
         task, optimizer = self._given
         if isinstance(task, Task):
-            task = dataclasses.replace(task, test=None)
+            task = task.without_test()
         return task, optimizer
 
     def _plan(self, spec: SweepSpec) -> Plan:

@@ -54,7 +54,7 @@ class Retrainer:
         space = self.spec.space.subset([config])
         settings = dataclasses.replace(
             self.spec.settings,
-            batch_size=None if "batch_size" in space.names else group.static["batch_size"],
+            batch_size=None if "batch_size" in space.names else group.static.get("batch_size"),
             seeds=seed + 1,
             folds=None,
             metric="train_loss",

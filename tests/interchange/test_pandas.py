@@ -13,7 +13,10 @@ RATES = [0.01, 0.1]
 
 
 def loss(params, batch):
-    return jnp.mean((batch["x"] @ params - batch["y"]) ** 2)
+    x = batch["x"]
+    if isinstance(x, dict):  # a frame's columns
+        x = jnp.stack([x["a"], x["b"], x["c"]], axis=-1)
+    return jnp.mean((x @ params - batch["y"]) ** 2)
 
 
 def run(x, y, rates, **validation_set):
@@ -52,7 +55,8 @@ def test_tables_come_out_as_pandas():
 
 
 def test_a_column_of_texts_is_named():
+    texts = pd.DataFrame({"a": [f"text {i}" for i in range(30)]})
     with pytest.raises(
-        jf.ArgumentTypeError, match=r"data\['x'\] must hold numbers, got dtype object"
+        jf.ArgumentTypeError, match=r"data\['x'\]\['a'\] must hold numbers, or texts that name"
     ):
-        run(pd.DataFrame({"a": ["low", "high"] * 15}).astype(object), SERIES, RATES)
+        run(texts, SERIES, RATES)

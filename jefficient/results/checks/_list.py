@@ -13,7 +13,7 @@ from . import _curves as curves
 from . import _measured as measured
 from . import _space as space
 from ._boundary import boundary
-from ._reading import Finding, Reading
+from ._reading import Finding, Reading, mend_data
 
 CHECKS = {
     "boundary": boundary,
@@ -90,7 +90,7 @@ def _nothing_finished(dataset: xr.Dataset) -> Finding:
     elif "interrupted" in how:
         next_step = "Run the same call again: with directory=… it goes on from where it was."
     elif "diverged" in how:
-        next_step = (
+        next_step = mend_data(dataset) or (
             "Lower the learning rates, add warmup or gradient clipping, or find the first NaN in "
             "the loss."
         )

@@ -47,6 +47,13 @@ class Finding(NamedTuple):
     next_step: str
 
 
+def mend_data(dataset: xr.Dataset) -> str:
+    """Say what to do about data that hold NaN or inf, where a sweep recorded some; else nothing."""
+    if "nonfinite" not in dataset.attrs:
+        return ""
+    return f"Drop or replace examples that are not finite: there are {dataset.attrs['nonfinite']}."
+
+
 @dataclasses.dataclass(frozen=True)
 class Curve:
     """A variable of the best configuration at each evaluation.

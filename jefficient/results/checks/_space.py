@@ -9,7 +9,7 @@ from .._best import ties
 from .._dataset import TRIAL
 from .._statistics import standard_errors
 from ._boundary import are_whole
-from ._reading import LEVEL, Finding, Reading
+from ._reading import LEVEL, Finding, Reading, mend_data
 
 FEW = 3
 """If only one or two finished, the score at the end compares hardly anything."""
@@ -44,7 +44,8 @@ def diverged(reading: Reading) -> Iterator[Finding]:
             "warning",
             f"{count} of {counted(configs, 'configuration')} ({count / configs:.0%}) have a "
             "diverged trial: nothing is learned from that part of the space.",
-            "Lower the top of the range of learning rates, or add warmup or gradient clipping.",
+            mend_data(reading.dataset)
+            or "Lower the top of the range of learning rates, or add warmup or gradient clipping.",
         )
 
 

@@ -95,6 +95,7 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
         "seconds": seconds,
         "utilization": utilization,
         "data": spec.data_digest,
+        **spec.problem.about_data,
         "programs": json.dumps(programs_of(spec)),
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),

@@ -1,11 +1,11 @@
-"""Examples on a disk: sources enter; batches, read ahead of the lanes, leave."""
+"""Examples: tables, arrays and sources enter; arrays, or batches read ahead of the lanes, leave."""
 
+from ._examples import example_of as example_of
+from ._examples import examples_of as examples_of
+from ._examples import fixed_points as fixed_points
 from ._prefetch import EpochOrder as EpochOrder
 from ._prefetch import Prefetch as Prefetch
-from ._readers import fits as fits
-from ._readers import native as native
 from ._source import Source as Source
-from ._source import is_source as is_source
 from ._split import Concatenated as Concatenated
 from ._split import Split as Split
 from ._stream import EvaluationBatch as EvaluationBatch

@@ -119,7 +119,18 @@ class ItemReader:
 
 def _tree_of(examples: Any) -> Tree:
     """Convert the leaves, torch's tensors among them, to NumPy arrays."""
-    return jax.tree.map(np.asarray, examples)
+    return jax.tree.map(_unmasked, examples)
+
+
+def _unmasked(leaf: Any) -> np.ndarray:
+    """Convert a leaf; netCDF4 returns masked arrays where nothing is masked, too."""
+    if np.ma.is_masked(leaf):
+        raise ArgumentTypeError(
+            f"{WHERE}: examples must have no masked values, got "
+            f"{np.ma.count_masked(leaf)} of {leaf.size} masked. Let the source return "
+            f"x.filled(value)."
+        )
+    return np.asarray(leaf)
 
 
 def length_of(reader: Any) -> int:

@@ -93,8 +93,11 @@ class SweepSpec:
 
     @functools.cached_property
     def data_digest(self) -> str:
-        """Digest of all that lanes read, folds included."""
-        return digest_of(self.data if self.stream is None else (self.data, self.stream.digest()))
+        """Digest of all that lanes read, folds and the names of classes included."""
+        read = self.data if self.stream is None else (self.data, self.stream.digest())
+        categories = self.problem.about_data.get("categories")
+        own = digest_of(read)
+        return own if categories is None else digest(f"{own} {categories}".encode())
 
     @property
     def stream(self) -> Stream | None:
@@ -285,6 +288,7 @@ def _largest_array(x: Any) -> int:
 
 def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> SweepSpec:
     """Check all that can be checked before compilation, the numbers of configurations included."""
+    _check_no_mesh()
     settings.check_with(space)
     problem = _problem(task, optimizer, settings)
     problem.check_names(space)
@@ -309,6 +313,16 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
     return SweepSpec(problem, space, settings, score, measured, groups, trials)
 
 
+def _check_no_mesh() -> None:
+    """Refuse a mesh: lanes are programs of single devices."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if not mesh.empty:
+        raise ArgumentError(
+            f"{WHERE}: no mesh must be set, since each device trains lanes of its own, got {mesh}. "
+            f"Call it outside of jax.set_mesh; data may be on a mesh."
+        )
+
+
 def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
     if isinstance(task, Trial):
         _check_without(optimizer, settings)
@@ -317,6 +331,10 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
         raise ArgumentTypeError(f"{WHERE}: task must be a jf.Task or jf.Trial, got {task!r}.")
     if optimizer is None:
         raise ArgumentTypeError(f"{WHERE}: optimizer must be given with a jf.Task, got None.")
+    if task.data is None:
+        names = ("folds", "epochs", "eval_batch_size")
+        _check_absent("a jf.Task with data=None", {x: getattr(settings, x) for x in names})
+        _check_counts_updates("a jf.Task with data=None", settings)
     return TaskProblem.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
 
 
@@ -329,12 +347,20 @@ def _check_without(optimizer: Any, settings: Settings) -> None:
         "eval_batch_size": settings.eval_batch_size,
         "layers": settings.layers or None,
     }
+    _check_absent("a jf.Trial", absent)
+    _check_counts_updates("a jf.Trial", settings)
+
+
+def _check_absent(what: str, absent: dict[str, Any]) -> None:
     for name, x in absent.items():
         if x is not None:
-            raise ArgumentError(f"{WHERE}: a jf.Trial must come without {name}, got {name}={x!r}.")
+            raise ArgumentError(f"{WHERE}: {what} must come without {name}, got {name}={x!r}.")
+
+
+def _check_counts_updates(what: str, settings: Settings) -> None:
     if settings.stop is not None and settings.stop.needs_epochs:
         raise ArgumentError(
-            f"{WHERE}: a jf.Trial must come without a rule that counts in epochs, "
+            f"{WHERE}: {what} must come without a rule that counts in epochs, "
             f"got stop={settings.stop!r}. Take one that counts updates."
         )
 

@@ -126,14 +126,17 @@ class Injection:
             )
         return tx
 
-    def check(self, space: Space) -> None:
-        """Check that every name of the space is requested, and every required one given, once."""
+    def check(self, space: Space, injected: tuple[str, ...] = INJECTED) -> None:
+        """Check that every name of the space is requested, and every required one given, once.
+
+        `injected` are the values of the sweep that functions may request.
+        """
         check_not_reserved(space, "valid_")
         check_requested(space, self.requesters, ("batch_size", "steps"))
 
         for requester in self.requesters:
             is_evaluated = requester is self.loss or requester in self.metrics.values()
-            given = {*space.names, *INJECTED}
+            given = {*space.names, *injected}
             if requester is not self.optimizer:
                 given |= {"seed", "fold"}
             if is_evaluated:

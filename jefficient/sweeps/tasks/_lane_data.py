@@ -1,12 +1,13 @@
 """What a step and an evaluation of a task read: examples in memory, or a batch that was read."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from ..._core.typing import Tree
 from ...training import sequential_batch, shuffled_batch
+from ._drawn_data import DrawnData
 from ._evaluation import Examples
 from ._folds import FoldIndices
 from ._keys import ORDER
@@ -27,10 +28,11 @@ class ResidentData(NamedTuple):
     valid: Tree
 
     def training_batch(
-        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
     ) -> Tree:
         """Take batch `t` of the examples in their order, or as the trial's key shuffles them."""
         order = jax.random.fold_in(key, ORDER)
+        batch_size = static["batch_size"]
         folds = self.folds
         size = count_examples(self.train) if folds is None else folds.train_size[fold]
         if task.is_sequential:
@@ -81,10 +83,10 @@ class StreamedData(NamedTuple):
     validated: dict[str, jax.Array] | None = None
 
     def training_batch(
-        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
     ) -> Tree:
         """Return the batch that was read."""
-        del t, key, fold, batch_size
+        del t, key, fold, static
         assert self.fold is not None
         return prepared(task, self.fitted, self.fold, self.batch)
 
@@ -96,7 +98,7 @@ class StreamedData(NamedTuple):
         return self.validated or {}
 
 
-LaneData: TypeAlias = ResidentData | StreamedData
+LaneData: TypeAlias = ResidentData | StreamedData | DrawnData
 """What a step and an evaluation of a task read."""
 
 

@@ -33,6 +33,7 @@ class Problem(abc.ABC):
         test: the test set, or None.
         scorer: the metrics ``valid_<name>`` that are scored on the host; None where none are.
         layers: names of the layers whose norms are recorded.
+        about_data: attributes of the dataset that describe the data, name to text.
         has_finite_weights: whether weights that are not finite mean that a trial has diverged (the
             state of a `Trial` may hold inf).
     """
@@ -43,6 +44,7 @@ class Problem(abc.ABC):
     test: Tree | None = None
     scorer: HostScorer | None = None
     layers: tuple[str, ...] = ()
+    about_data: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     has_finite_weights: ClassVar[bool] = False
 

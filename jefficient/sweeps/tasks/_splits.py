@@ -15,8 +15,9 @@ from ..._core.errors import ArgumentError
 from ..._core.serialization import digest_of
 from ..._core.typing import Tree
 from ..data import Concatenated, Source, Split, Stream
+from ._drawn_data import drawn_data, point_count
 from ._folds import Folds, folds_of
-from ._lane_data import ResidentData, StreamedData
+from ._lane_data import LaneData, ResidentData, StreamedData
 from ._notes import WHERE
 from ._task import Task, count_examples
 
@@ -34,7 +35,7 @@ class SplitSizes(NamedTuple):
 class Splits(NamedTuple):
     """The examples as lanes read them; `stream` is None where they are in memory."""
 
-    data: ResidentData | StreamedData
+    data: LaneData
     sizes: SplitSizes
     stream: Stream | None = None
 
@@ -46,6 +47,9 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
             f"{WHERE}: folds and Task(validation=…) must not both be given: each fold has a "
             f"validation set of its own."
         )
+    if task.data is None:
+        points = drawn_data("validation", task.validation, key)
+        return Splits(points, SplitSizes([0], [point_count(points)]))
     if task.is_sequential and is_number(folds):
         raise ArgumentError(
             f"{WHERE}: folds must be a splitter or pairs with Task(order='sequential'), got "
@@ -133,6 +137,7 @@ def with_all_examples(task: Task) -> Task:
     data, validation = task.data, task.validation
     if isinstance(data, Source) and isinstance(validation, Source):
         data = Source.of("data", Concatenated(data, validation))
-    elif task.has_validation_examples:
+    elif data is not None and task.has_validation_examples:
         data = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), data, validation)
-    return dataclasses.replace(task, data=data, validation=None, test=None)
+    # what is not finite has been warned of
+    return dataclasses.replace(task, data=data, validation=None, test=None, check_finite=False)

@@ -1,21 +1,23 @@
 """The supervised learning task: initial parameters, loss, data, and what is evaluated."""
 
+import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..._core import signatures, trees
+from ..._core import signatures
 from ..._core.checks import check_flag
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.trees import name_of
 from ..._core.typing import Tree
+from ..._core.warn import warn
 from ...transforms import evaluation_params
-from ..data import Source, Split, fits, is_source, native
+from ..data import Source, Split, example_of, examples_of
+from ._batchless import with_batch
 from ._metric import Metric
 
 WHERE = "jf.Task"
@@ -38,13 +40,17 @@ class Task:
         loss: ``(params, batch, …) -> scalar``, the mean over the batch. It may be a
             `jf.regularized` one: its penalty is trained with, and left out of evaluation. A loss
             that names `key` gets a new key at every step, and None in evaluation.
-        data: the examples: any tree of arrays (NumPy, jax, pandas) with a shared leading axis. A
-            batch is the same tree with `batch_size` examples. Or examples on a disk, which are read
-            when they are needed: leaves that are `numpy.memmap` or arrays of h5py or zarr, or
-            anything with ``len(source)`` and ``source[indices]`` (the examples of an array of
-            indices, as a tree of arrays; or ``source[index]``, one example: grain's sources,
-            torch's map-style Dataset). The same index must give the same example every time.
-            `validation` and `test` may then be such sources, too, and are read batch by batch.
+        data: the examples: any tree of arrays (NumPy, jax) with a shared leading axis, or of pandas
+            frames, each a dict of its columns. A batch is the same tree with `batch_size` examples.
+            Categoricals, and texts that name classes, are int32 codes: see `categories`. Or
+            examples on a disk, which are read when they are needed: leaves that are `numpy.memmap`
+            or arrays of h5py or zarr, or anything with ``len(source)`` and ``source[indices]`` (the
+            examples of an array of indices, as a tree of arrays; or ``source[index]``, one example:
+            grain's sources, torch's map-style Dataset). The same index must give the same example
+            every time. `validation` and `test` may then be such sources, too, and are read batch by
+            batch. So are the rows of SciPy's sparse matrices, which are dense in a batch. None for
+            a loss that draws its own batches from `key`, ``(params, batch, key, …)`` with batch
+            None in training, or ``(params, key, …)``; then there are no folds, epochs or batches.
         metrics: name to ``(params, batch, …) -> (n,)``, one value for each example, or ``->
             scalar``, the mean over the batch, or a pair of scalars ``(sum, weight)``. Their mean
             over the validation set is recorded as ``valid_<name>``. A metric that is not a mean
@@ -52,9 +58,11 @@ class Task:
             `jf.host_metric`.
         validation: the validation set, a tree like `data`; or the fraction of `data` to hold out,
             between 0 and 1, drawn once for the whole sweep (the last ones, if `order` is
-            ``"sequential"``); or None.
-        test: the test set, a tree like `data`. It is evaluated once, at the end, with the weights
-            of the best configuration: `result.test`.
+            ``"sequential"``); or None. With ``data=None`` points, a tree of arrays of any lengths,
+            which is the batch of every evaluation; or ``key -> points``, called once for the whole
+            sweep, which may return None.
+        test: the test set, a tree like `data` (with ``data=None`` points or a function). It is
+            evaluated once, at the end, with the weights of the best configuration: `result.test`.
         prepare: a pair ``(fit, apply)``, for example a standardisation. ``fit(data) -> fitted`` is
             called with the training examples, once for each fold and outside of jax's tracing, and
             returns a tree of numbers, of the same shapes for every fold. ``apply(fitted, batch) ->
@@ -75,11 +83,17 @@ class Task:
             parameters of optax's schedule-free optimizers.
         augment: ``(key, batch, …) -> batch``, applied to training batches alone, after `prepare`,
             with a new key at every update. In evaluation it is off.
+        categories: the names of classes that codes stand for, leaf (``"y"``, ``"x.city"``) to
+            names: code 0 is the first. By default those of a categorical, or the texts in
+            alphabetical order; `validation` and `test` have the same. See `Result.categories`.
+        check_finite: warn (`JefficientWarning`) where data in memory hold NaN or inf. Missing
+            values are fine where the loss or `prepare` handles them: then False.
 
     Raises:
-        ArgumentError: where `data` is empty, its leading axes differ, or `validation` or `test`
-            does not match it.
-        ArgumentTypeError: where an argument is not a function, or an array holds no numbers.
+        ArgumentError: where `data` is empty, its leading axes differ, a whole number or the name of
+            a class is missing, or `validation` or `test` does not match `data`.
+        ArgumentTypeError: where an argument is not a function, or an array holds no numbers: dates,
+            texts that name no classes, masked values.
 
     Examples:
         >>> import jefficient as jf
@@ -105,9 +119,12 @@ class Task:
     order: Literal["shuffled", "sequential"] = "shuffled"
     augment: Callable[..., Tree] | None = None
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params
+    categories: Mapping[str, Sequence] = dataclasses.field(default_factory=dict)
+    check_finite: bool = True
+    nonfinite: str = dataclasses.field(init=False, repr=False, default="")
 
     def __post_init__(self):
-        check_flag(WHERE, model_state=self.model_state)
+        check_flag(WHERE, model_state=self.model_state, check_finite=self.check_finite)
         self._check_functions()
         self._arrange_examples()
         if self.validation is not None and not self.has_validation_examples:
@@ -144,11 +161,48 @@ class Task:
             names.append("validation")
         if self.test is not None:
             names.append("test")
-        is_on_disk = any(is_source(getattr(self, name)) for name in names)
-        arrange = Source.of if is_on_disk else _arrays
-        for name in names:
-            object.__setattr__(self, name, arrange(name, getattr(self, name)))
-            _check_alike(self.example, name, _example_of(getattr(self, name)))
+        if self.data is None:
+            self._check_without_data()
+            names = [x for x in names if not callable(getattr(self, x))]
+        given = {name: getattr(self, name) for name in names}
+        found = examples_of(given, self.categories, check_finite=self.check_finite)
+        for name, tree in found.trees.items():
+            object.__setattr__(self, name, tree)
+        object.__setattr__(self, "categories", found.categories)
+        object.__setattr__(self, "nonfinite", found.nonfinite)
+        if found.nonfinite:
+            warn(
+                f"{WHERE}: all numbers of the data must be finite, got {found.nonfinite}. Drop or "
+                f"replace these examples. Where the loss or prepare handles missing values, say so "
+                f"with check_finite=False."
+            )
+
+    def _check_without_data(self) -> None:
+        """Check what goes with data=None; a loss without a batch gets the argument."""
+        with_data: dict[str, Any] = {
+            "prepare": self.prepare,
+            "categories": self.categories or None,
+            "augment": self.augment,
+            "order": self.order if self.is_sequential else None,
+        }
+        if isinstance(self.validation, Real | np.floating):
+            with_data["validation"] = self.validation
+        for name, x in with_data.items():
+            if x is not None:
+                raise ArgumentError(
+                    f"{WHERE}: with data=None there must be no {name}={x!r}, which needs examples. "
+                    f"The loss draws its own batches from its key; validation and test are fixed "
+                    f"points, or a function that draws them from a key."
+                )
+        loss = with_batch(self.loss, self.positional - 1)
+        is_on_points = any(x is not None and not callable(x) for x in (self.validation, self.test))
+        if loss is not self.loss and is_on_points:
+            raise ArgumentError(
+                f"{WHERE}: a loss that is evaluated on points must take them as its batch, got one "
+                f"without: write loss(params, batch, key), where batch is None in training and key "
+                f"is None in evaluation."
+            )
+        object.__setattr__(self, "loss", loss)
 
     @property
     def positional(self) -> int:
@@ -168,12 +222,18 @@ class Task:
     @property
     def size(self) -> int:
         """Number of examples of `data`."""
-        return count_examples(self.data)
+        return 0 if self.data is None else count_examples(self.data)
 
     @property
     def example(self) -> Tree:
         """Shapes and dtypes of one example of `data`."""
-        return _example_of(self.data)
+        return example_of(self.data)
+
+    @property
+    def about_data(self) -> dict[str, str]:
+        """What the dataset of a sweep says of the data, name to text."""
+        about = {"categories": json.dumps(self.categories)} if self.categories else {}
+        return {**about, "nonfinite": self.nonfinite} if self.nonfinite else about
 
     @property
     def has_validation_examples(self) -> bool:
@@ -196,6 +256,12 @@ class Task:
             return Split(self.data, np.arange(min(self.size, _FEW)))
         return self.data
 
+    def without_test(self) -> "Task":
+        """Return the task without its test set; nothing is checked again."""
+        task = copy.copy(self)
+        object.__setattr__(task, "test", None)
+        return task
+
     def split(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Draw the indices of training and validation examples, sorted; None where all train."""
         if self.validation is None or self.has_validation_examples:
@@ -209,8 +275,11 @@ class Task:
 
 
 def count_examples(tree: Tree) -> int:
-    """Return the length of the leading axis, or of a source."""
-    return tree.size if isinstance(tree, Source) else jax.tree.leaves(tree)[0].shape[0]
+    """Return the length of the leading axis, or of a source; 1 where a loss draws its batch."""
+    if isinstance(tree, Source):
+        return tree.size
+    leaves = jax.tree.leaves(tree)
+    return leaves[0].shape[0] if leaves else 1
 
 
 def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Tree) -> Tree:
@@ -220,60 +289,9 @@ def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Tree) -> Tree:
     return task.prepare[1](jax.tree.map(lambda x: x[fold], fitted), batch)
 
 
-def _example_of(tree: Tree) -> Tree:
-    if isinstance(tree, Source):
-        return tree.example
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-
-
-def _arrays(name: str, tree: Tree) -> Tree:
-    """Check the leaves and convert them to device arrays."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    if not leaves:
-        raise ArgumentError(f"{WHERE}: {name} must hold at least one array, got {tree!r}.")
-    arrays = [_array(f"{name}{jax.tree_util.keystr(path)}", leaf) for path, leaf in leaves]
-    sizes = {name_of(path): a.shape[0] for (path, _), a in zip(leaves, arrays, strict=True)}
-    if len(set(sizes.values())) > 1:
-        raise ArgumentError(
-            f"{WHERE}: all arrays of {name} must have the same leading axis, got {sizes}."
-        )
-    if 0 in sizes.values():
-        raise ArgumentError(f"{WHERE}: {name} must have at least one example, got none.")
-    return jax.tree.unflatten(jax.tree.structure(tree), arrays)
-
-
-def _array(name: str, leaf: Any) -> jax.Array:
-    array = leaf if isinstance(leaf, jax.Array) else _device_array(name, np.asarray(leaf))
-    if array.ndim == 0:
-        raise ArgumentError(
-            f"{WHERE}: {name} must have a leading axis of examples, got a scalar. "
-            f"A list is a tree of its elements: make it an array."
-        )
-    return array
-
-
-def _device_array(name: str, host: np.ndarray) -> jax.Array:
-    if host.dtype.kind not in "biufc" and not jnp.issubdtype(host.dtype, jnp.floating):
-        raise ArgumentTypeError(f"{WHERE}: {name} must hold numbers, got dtype {host.dtype}.")
-    dtype = native(host.dtype)
-    if host.dtype.kind in "iu" and host.size and not fits(host, dtype):
-        raise ArgumentError(
-            f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}."
-        )
-    return jnp.asarray(host.astype(dtype))
-
-
 def _check_prepare(prepare: Any) -> None:
     is_pair = isinstance(prepare, tuple | list) and len(prepare) == 2
     if not is_pair or not all(callable(function) for function in prepare):
         raise ArgumentTypeError(
             f"{WHERE}: prepare must be a pair of functions (fit, apply), got {prepare!r}."
-        )
-
-
-def _check_alike(mine: Tree, name: str, others: Tree) -> None:
-    if trees.kind_of(mine) != trees.kind_of(others):
-        raise ArgumentError(
-            f"{WHERE}: the examples of {name} must be like those of data, got "
-            f"{trees.shown(others)} against {trees.shown(mine)}."
         )

@@ -1,5 +1,7 @@
 """Checks of a task's functions with the numbers of the configurations, before any compilation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ from ..._core import trees
 from ..._core.checks import check_not_negative
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
+from ._drawn_data import DrawnData
 from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
 from ._injection import Injection, Requester, is_regularized
 from ._lane_data import LaneData
@@ -35,18 +38,19 @@ def check_functions(
     first = table[0]
     with annotate_errors({**static, **first}):
         weights = jax.eval_shape(lambda key: trial.weights(trial.init(key, **first, fold=0)), key)
-    zero, batch_size = jnp.int32(0), static["batch_size"]
+    zero = jnp.int32(0)
     batch = jax.eval_shape(
-        lambda data, key: data.training_batch(task, zero, key, zero, batch_size), data, key
+        lambda data, key: data.training_batch(task, zero, key, zero, static), data, key
     )
 
     arguments = weights if task.model_state else (weights,)
 
     number = jax.ShapeDtypeStruct((), jnp.int32)
-    example_weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
     of_all = {"fold": number}
-    of_metrics = {**of_all, "step": number, "weights": example_weights, "key": None}
-    of_loss = {**of_metrics, "key": key}
+
+    def of_metrics(batch: Tree) -> dict[str, Any]:
+        weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
+        return {**of_all, "step": number, "weights": weights, "key": None}
 
     def traced(requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
         """Trace a function with those of the values that it requests, beside hyperparameters."""
@@ -76,11 +80,18 @@ def check_functions(
     _check_shapes(injection.init, key, static, table)
     if injection.augment is not None:
         traced(injection.augment, of_all, key, batch)
-    traced(injection.evaluation, of_loss, *arguments, batch)
-    for requester in injection.metrics.values():
-        traced(requester, of_metrics, *arguments, batch)
-    for requester in injection.predicts.values():
-        traced(requester, of_all, *arguments, batch)
+    traced(injection.evaluation, {**of_metrics(batch), "key": key}, *arguments, batch)
+    evaluated = (batch,)
+    if isinstance(data, DrawnData):  # metrics see its points alone, and so does the loss
+        evaluated = data.points
+        with _annotate_evaluation(evaluated):
+            for points in evaluated:
+                traced(injection.evaluation, of_metrics(points), *arguments, points)
+    for seen in evaluated:
+        for requester in injection.metrics.values():
+            traced(requester, of_metrics(seen), *arguments, seen)
+        for requester in injection.predicts.values():
+            traced(requester, of_all, *arguments, seen)
     if is_regularized(injection.loss.function):
         check_configurations(check_strengths, ("l1", "l2"), table, static)
 
@@ -132,3 +143,17 @@ def _check_shapes(
                     f"{found.get(place)} for {name}={other[name]}. Mark it static: "
                     f"{name}=jf.static([…]), one program for each value."
                 )
+
+
+@contextmanager
+def _annotate_evaluation(points: tuple[Tree, ...]) -> Iterator[None]:
+    """Add to errors what the loss of a task without data gets in evaluation."""
+    try:
+        yield
+    except Exception as error:
+        given = "None" if points[0] is None else "the points of validation"
+        error.add_note(
+            f"{WHERE}: raised by the loss in evaluation, where a task with data=None has batch "
+            f"{given} and key None. Without validation, rank by metric='train_loss'."
+        )
+        raise

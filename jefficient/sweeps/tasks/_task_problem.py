@@ -14,11 +14,12 @@ from ..._core.typing import Tree
 from ...spaces import Space
 from ...transforms import clipped
 from ..data import EvaluationBatch, Source, evaluation_batch_size
+from ._drawn_data import DrawnData, drawn_data, points_as_examples
 from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
-from ._injection import Injection
-from ._keys import SPLIT
+from ._injection import INJECTED, Injection
+from ._keys import SPLIT, TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
 from ._problem import Problem, function_name
@@ -51,13 +52,17 @@ class TaskProblem(Problem):
         cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array
     ) -> "TaskProblem":
         """Split the examples; `key` is that of the sweep."""
+        test = task.test
+        if task.data is None and test is not None:
+            test = drawn_data("test", test, jax.random.fold_in(key, TEST))
         splits = split_examples(task, folds, eval_batch_size, jax.random.fold_in(key, SPLIT))
         return cls(
             data=splits.data,
             sizes=splits.sizes,
             stream=splits.stream,
-            test=task.test,
+            test=test,
             scorer=_scorer(task, splits),
+            about_data=task.about_data,
             task=task,
             injection=Injection.of(task, optimizer),
             eval_batch_size=eval_batch_size,
@@ -72,14 +77,22 @@ class TaskProblem(Problem):
         return any("seed" in x.requested for x in self.injection.requesters)
 
     @property
+    def has_data(self) -> bool:
+        """Whether there are examples; else the loss draws its own batches."""
+        return self.task.data is not None
+
+    @property
     def optimizer_name(self) -> str:
         return function_name(self.injection.optimizer.function)
 
     def check_names(self, space: Space) -> None:
-        self.injection.check(space)
+        self.injection.check(space, INJECTED if self.has_data else ("steps",))
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:
         """Add `batch_size`, and `steps_per_epoch` where it is the same in all folds."""
+        if not self.has_data:
+            _check_no_batch_size(static.get("batch_size", batch_size))
+            return static
         smallest = min(self.sizes.training)
         default = min(64, smallest) if batch_size is None else batch_size
         static = {"batch_size": default, **static}
@@ -97,11 +110,13 @@ class TaskProblem(Problem):
         return {**static, "steps_per_epoch": whole.pop()} if len(whole) == 1 else static
 
     def steps_per_epoch(self, static: Mapping[str, Any]) -> np.ndarray:
+        if not self.has_data:
+            return np.array([np.nan])
         return np.array(self.sizes.training) / static["batch_size"]
 
     def fold_numbers(self, static: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return `steps_per_epoch` where folds differ in it."""
-        if "steps_per_epoch" in static:
+        if "steps_per_epoch" in static or not self.has_data:
             return {}
         return {"steps_per_epoch": np.ceil(self.steps_per_epoch(static)).astype(np.int32)}
 
@@ -131,6 +146,8 @@ class TaskProblem(Problem):
             )
 
     def _layout(self) -> Layout:
+        if not self.has_data:
+            return Layout(is_padded=False, is_cut=False)
         sizes = self.sizes.validation
         if self.stream is None:
             is_padded = len(set(sizes)) > 1
@@ -243,6 +260,9 @@ class TaskProblem(Problem):
 
     def test_batches(self) -> Iterator[Tree]:
         test = self.test
+        if isinstance(test, DrawnData):
+            yield from test.points
+            return
         if not isinstance(test, Source):
             yield test
             return
@@ -262,6 +282,8 @@ class TaskProblem(Problem):
             return prepared(self.task, data.fitted, fold, slice_examples(batch, begin, count))
 
         examples = Examples(batch_of, count_examples(batch))
+        if not self.has_data:
+            examples = points_as_examples(batch)
         means = means_of(self.task, self.injection, "test", weights, hyperparameters)
         predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
         predictions = {
@@ -274,10 +296,22 @@ class TaskProblem(Problem):
         if not scored:
             return {}
         test = self.test
-        examples = test.read(np.arange(test.size)) if isinstance(test, Source) else test
+        if isinstance(test, Source):
+            examples = test.read(np.arange(test.size))
+        else:
+            (examples,) = self.test_batches()
         batch = prepared(self.task, self.data.fitted, jnp.int32(fold), examples)
         scores = HostScorer(scored, lambda _: batch).scores(fold, predictions)
         return {f"test_{name}": x for name, x in scores.items()}
+
+
+def _check_no_batch_size(batch_size: Any) -> None:
+    if batch_size is not None:
+        raise ArgumentError(
+            f"{WHERE}: batch_size must come with data, got {batch_size=} and a jf.Task with "
+            f"data=None, whose loss draws its own batches. Name the number of points differently, "
+            f"for example points=jf.static([16, 64])."
+        )
 
 
 def _scorer(task: Task, splits: Splits) -> HostScorer | None:
@@ -292,7 +326,7 @@ def _scorer(task: Task, splits: Splits) -> HostScorer | None:
         if splits.stream is not None:
             split = splits.stream.valid[fold]
             return prepared(task, data.fitted, index, split.read(np.arange(len(split))))
-        assert isinstance(data, ResidentData)
+        assert isinstance(data, ResidentData | DrawnData)
         found = data.validation_set(task, index)
         assert found is not None
         batch = found.batch_of(0, found.size)

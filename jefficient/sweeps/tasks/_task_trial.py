@@ -53,8 +53,7 @@ class TaskTrial:
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         train = self._train_step({**self.static, **traced})
-        batch_size = self.static["batch_size"]
-        batch = data.training_batch(self.task, t, key, traced["fold"], batch_size)
+        batch = data.training_batch(self.task, t, key, traced["fold"], self.static)
         augment = self.injection.augment
         if augment is not None:
             own_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), t)

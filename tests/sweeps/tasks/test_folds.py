@@ -140,7 +140,9 @@ def squares(params, batch, key):
 
 
 def cross_validated(folds, data=DATA, prepare=None, **changes):
-    the_task = jf.Task(init=init, loss=squares, data=data, prepare=prepare)
+    the_task = jf.Task(
+        init=init, loss=squares, data=data, prepare=prepare, check_finite=data is DATA
+    )
     arguments = {"folds": folds, "batch_size": 6, "steps": 10, "eval_every": 4, "seeds": 2}
     return sweep(the_task, jf.grid(learning_rate=[0.02, 0.1]), jf.adam, **{**arguments, **changes})
 
@@ -231,7 +233,7 @@ def test_poison_that_evaluation_sees_comes_too_late_for_the_weights():
 
     clean, ill = (
         sweep(
-            jf.Task(init=init, loss=plain, data=data),
+            jf.Task(init=init, loss=plain, data=data, check_finite=False),
             jf.grid(learning_rate=[0.1]),
             folds=PAIRS,
             batch_size=6,
