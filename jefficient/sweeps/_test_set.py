@@ -7,9 +7,10 @@ import xarray as xr
 
 from .._core.errors import JefficientError
 from .._core.typing import Tree
+from .._core.warn import warn
 from ..results import Result, by_fold, counted_evaluations
 from .planning import SweepSpec
-from .tasks import Sums
+from .tasks import WHERE, Sums
 
 
 def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
@@ -20,6 +21,19 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
     try:
         config = result.best().config
     except JefficientError:
+        return None
+
+    missing = [
+        x
+        for x in np.ndindex(*result.dataset["status"].shape[1:])
+        if (config, *x) not in result.weights
+    ]
+    if missing:
+        warn(
+            f"{WHERE}: the test set is not evaluated: the best configuration, {config}, has no "
+            f"weights of its trials (seed, fold) {missing}, which ended when others were better. "
+            f"Keep more with keep_configs."
+        )
         return None
 
     group = next(group for group in spec.groups if config in group.configs)

@@ -17,11 +17,12 @@ import jax
 import numpy as np
 from jaxlib.version import __version__ as jaxlib_version
 
+from ..._core.devices import Machine
 from ..._core.errors import JefficientError
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
 from ..._core.warn import warn
-from ..planning import Plan, SweepSpec, group_key
+from ..planning import Plan, SweepSpec, group_key, plan_of
 from ..programs import Shared
 from ..scheduler import Queue, Scheduler
 from ..stopping import Observation, PrunerLog, StopRule
@@ -29,6 +30,10 @@ from ..tasks import WHERE
 from ._directory import Directory
 from ._labels import attributes, hashes_in, labels_as_arrays
 from ._snapshot import Snapshot
+
+_LENGTH = " (a trial that is over cannot train on: its optimizer's state is not stored)"
+_WHY_NOT = {"steps": _LENGTH, "epochs": _LENGTH}
+"""Why another value of a setting is refused, where one might expect that it is not."""
 
 _COVERED_BY_DATA = ("folds",)
 """Settings that the digest of the data covers."""
@@ -67,6 +72,8 @@ class Checkpointer:
         """Return the plan of the directory's sweep; None where it cannot go on exactly."""
         if self.found is None or self._difference(self.found) is not None:
             return None
+        if self._new_seeds(self.found):
+            return plan_of(self._spec, Machine.here()).with_widths(self.found.body["widths"])
         plan = Plan.from_json(self.found.body["plan"])
         return plan.with_widths(self.found.body["widths"])  # which may have been halved
 
@@ -85,6 +92,10 @@ class Checkpointer:
         if body["plan"]["devices"] != devices:
             return f"it ran on {body['plan']['devices']} devices, here are {devices}"
         return None
+
+    def _new_seeds(self, found: Snapshot) -> int:
+        """Return how many seeds the sweep in the directory does not have."""
+        return self._spec.settings.seeds - found.arrays["record/status"].shape[1]
 
     def begin(self, scheduler: Scheduler, plan: Plan) -> None:
         """Check that the directory is of this sweep, and restore what can be restored."""
@@ -157,8 +168,14 @@ class Checkpointer:
         for name in sorted({*body["settings"], *mine["settings"]}):
             there = body["settings"].get(name)
             here = mine["settings"].get(name)
-            if there != here:
-                reasons.append(f"{name} was {there}, is {here}")
+            is_added = name == "seeds" and self._new_seeds(found) > 0
+            if is_added and self._spec.settings.stop is not None:
+                reasons.append(
+                    f"seeds were {there}, are {here}: none can be added under stop=, which has "
+                    f"decided by those that were"
+                )
+            elif there != here and not is_added:
+                reasons.append(f"{name} was {there}, is {here}{_WHY_NOT.get(name, '')}")
 
         described = {"traced": "the traced names and their dtypes", "measured": "what is measured"}
         for name, what in described.items():
@@ -199,10 +216,14 @@ class Checkpointer:
 
         reason = self._difference(found)
         has_same_widths = body["widths"] == [queue.width for queue in scheduler.queues]
-        if reason is None and not (has_same_widths and scheduler.fits(body["slots"])):
+        has_slots = scheduler.fits(body["slots"]) or self._new_seeds(found) > 0
+        if reason is None and not (has_same_widths and has_slots):
             reason = "the plan is another"
         if reason is not None:
             self._start_again(scheduler, reason, new)
+            return
+        if self._new_seeds(found):
+            self._add_trials(scheduler)
             return
         for i, queue in enumerate(scheduler.queues):
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
@@ -225,6 +246,15 @@ class Checkpointer:
                 here = new_of[config]
                 weights = decoded(f"weights/{i}", arrays, template_of[here])
                 scheduler.record.weights[here, seed, fold] = weights
+
+    def _add_trials(self, scheduler: Scheduler) -> None:
+        """Train the trials that are not over, those of added seeds among them, and no others."""
+        for queue in scheduler.queues:
+            trials = np.arange(queue.group.trials)
+            place = queue.place(trials)
+            is_running = scheduler.record.is_running(place)
+            queue.waiting = deque(trials[is_running].tolist())
+            scheduler.record.restart_trials(place.take(is_running))
 
     def _start_again(self, scheduler: Scheduler, reason: str, known: np.ndarray) -> None:
         """Start the configurations again that have not finished."""

@@ -153,6 +153,14 @@ class Record:
         self._observed[configs] = 0
         self._recount(set(configs.tolist()))
 
+    def restart_trials(self, place: Place) -> None:
+        """Reset trials that are not over; others of their configurations stay."""
+        curves = self.curves
+        for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
+            values[place] = np.nan
+        curves.steps_taken[place] = 0
+        self._recount(set())
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `restore` needs, but for the weights."""
         curves = self.curves
@@ -165,10 +173,15 @@ class Record:
         }
 
     def restore(self, arrays: Mapping[str, np.ndarray], old: np.ndarray, new: np.ndarray) -> None:
-        """Take configurations `old` of another record's arrays as configurations `new`."""
+        """Take configurations `old` of another record's arrays as configurations `new`.
+
+        The other may have fewer seeds.
+        """
         curves = self.curves
         for name in _STATE:
-            getattr(curves, name)[new] = arrays[name][old]
+            stored = arrays[name][old]
+            here = getattr(curves, name)
+            here[(new, *map(slice, stored.shape[1:2]))] = stored
         self._observed[new] = arrays["observed"][old]
 
         by_evaluation = {**curves.measured, **curves.diagnostics, "seconds": curves.seconds}
@@ -176,7 +189,7 @@ class Record:
             stored = arrays[f"evaluations/{name}"]
             # The widest configuration may be another one; those that are in both fit.
             count = min(values.shape[3], stored.shape[3])
-            values[new, :, :, :count] = stored[old, :, :, :count]
+            values[new, : stored.shape[1], :, :count] = stored[old, :, :, :count]
 
         steps_made, steps_offered, seconds = arrays["work"]
         self._steps_made = int(steps_made)
