@@ -148,13 +148,13 @@ def global_norm(tree: Tree) -> jax.Array:
 
 
 def layers(tree: Tree) -> dict[str, list[Any]]:
-    """Return the floating leaves by name of the layer.
+    """Return the floating (real or complex) leaves by name of the layer.
 
     A layer is one dict, list or module, or a leaf by itself at the top.
     """
     found: dict[str, list[Any]] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
-        if jnp.issubdtype(dtype_of(x), jnp.floating):
+        if numerics.is_floating(dtype_of(x)):
             place = path[:-1] if len(path) > 1 else path
             name = jax.tree_util.keystr(place, simple=True, separator=".")
             found.setdefault(name or "params", []).append(x)

@@ -1,7 +1,7 @@
 """The gradient of a loss: computed in another dtype, or of one microbatch after another."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,22 @@ from .._core import numerics, trees
 from .._core.errors import ArgumentError
 from .._core.typing import Tree
 
-Objective: TypeAlias = Callable[[Tree, Tree, Tree, jax.Array | None], tuple[jax.Array, Tree]]
-"""``(params, model_state, batch, key) -> (loss, model_state)``."""
+Injected: TypeAlias = Mapping[str, jax.Array]
+"""What the step gives a loss by name: `key` and `step`, where it takes them."""
 
-Gradient: TypeAlias = Callable[[Tree, Tree, Tree, jax.Array | None], tuple[jax.Array, Tree, Tree]]
-"""``(params, model_state, batch, key) -> (loss, model_state, gradients)``."""
+
+class Loss(NamedTuple):
+    """A loss: its value, and what it is the mean over (tokens, say), None for examples."""
+
+    value: jax.Array
+    weight: jax.Array | None
+
+
+Objective: TypeAlias = Callable[[Tree, Tree, Tree, Injected], tuple[Loss, Tree]]
+"""``(params, model_state, batch, injected) -> (loss, model_state)``."""
+
+Gradient: TypeAlias = Callable[[Tree, Tree, Tree, Injected], tuple[Loss, Tree, Tree]]
+"""``(params, model_state, batch, injected) -> (loss, model_state, gradients)``."""
 
 
 def in_dtype(objective: Objective, dtype: DTypeLike) -> Objective:
@@ -32,62 +43,117 @@ def in_dtype(objective: Objective, dtype: DTypeLike) -> Objective:
         return jnp.asarray(x).astype(trees.dtype_of(like))
 
     def computed(
-        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
-    ) -> tuple[jax.Array, Tree]:
+        params: Tree, model_state: Tree, batch: Tree, injected: Injected
+    ) -> tuple[Loss, Tree]:
         params, batch = (
             jax.tree.map(cast, jax.tree.map(jnp.asarray, tree)) for tree in (params, batch)
         )
-        value, new_state = objective(params, model_state, batch, key)
-        return numerics.upcast(value), jax.tree.map(cast_back, new_state, model_state)
+        loss, new_state = objective(params, model_state, batch, injected)
+        return jax.tree.map(numerics.upcast, loss), jax.tree.map(cast_back, new_state, model_state)
 
     return computed
 
 
 def gradient(objective: Objective) -> Gradient:
-    """Return the gradient of an objective."""
-    value_and_grad = jax.value_and_grad(objective, has_aux=True)
+    """Return the gradient of an objective: the direction of steepest ascent, ∂/∂x + i·∂/∂y.
+
+    Leaves that are not floating have no gradient: theirs is zero.
+    """
 
     def whole(
-        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
-    ) -> tuple[jax.Array, Tree, Tree]:
-        (value, model_state), grads = value_and_grad(params, model_state, batch, key)
-        return value, model_state, grads
+        params: Tree, model_state: Tree, batch: Tree, injected: Injected
+    ) -> tuple[Loss, Tree, Tree]:
+        leaves, treedef = jax.tree.flatten(params)
+        is_trained = [numerics.is_floating(trees.dtype_of(x)) for x in leaves]
+
+        def value(trained: Tree) -> tuple[jax.Array, tuple[Loss, Tree]]:
+            full = trained
+            if not all(is_trained):
+                rest = iter(trained)
+                full = treedef.unflatten(
+                    [
+                        next(rest) if is_it else x
+                        for is_it, x in zip(is_trained, leaves, strict=True)
+                    ]
+                )
+            loss, new_state = objective(full, model_state, batch, injected)
+            return loss.value, (loss, new_state)
+
+        trained = params
+        if not all(is_trained):
+            trained = [x for is_it, x in zip(is_trained, leaves, strict=True) if is_it]
+        (_, (loss, new_state)), grads = jax.value_and_grad(value, has_aux=True)(trained)
+        if not all(is_trained):
+            rest = iter(grads)
+            grads = treedef.unflatten(
+                [
+                    next(rest) if is_it else jnp.zeros_like(x)
+                    for is_it, x in zip(is_trained, leaves, strict=True)
+                ]
+            )
+        return loss, new_state, jax.tree.map(conjugate, grads)
 
     return whole
 
 
+def conjugate(g: jax.Array) -> jax.Array:
+    """Turn what `jax.grad` returns, ∂/∂x - i·∂/∂y, into the direction of steepest ascent."""
+    return jnp.conj(g) if numerics.is_complex(g.dtype) else g
+
+
 def in_microbatches(where: str, whole: Gradient, count: int) -> Gradient:
-    """Take a gradient of `count` microbatches one after another, and average them."""
+    """Take a gradient of `count` microbatches one after another, and average them.
+
+    Those of a loss with a weight count in proportion to it: ∇Σsᵢ / Σwᵢ = Σ wᵢ·∇(sᵢ/wᵢ) / Σwᵢ.
+    """
 
     def accumulated(
-        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
-    ) -> tuple[jax.Array, Tree, Tree]:
+        params: Tree, model_state: Tree, batch: Tree, injected: Injected
+    ) -> tuple[Loss, Tree, Tree]:
         microbatches = jax.tree_util.tree_map_with_path(
             lambda path, x: _split(where, path, jnp.asarray(x), count), batch
         )
 
         def add(
-            carry: tuple[jax.Array, Tree, Tree], numbered: tuple[jax.Array, Tree]
-        ) -> tuple[tuple[jax.Array, Tree, Tree], None]:
-            total, sums, model_state = carry
+            carry: tuple[jax.Array, Tree, Tree, Any], numbered: tuple[jax.Array, Tree]
+        ) -> tuple[tuple[jax.Array, Tree, Tree, Any], None]:
+            total, sums, model_state, weights = carry
             i, microbatch = numbered
-            own = None if key is None else jax.random.fold_in(key, i)
-            value, model_state, grads = whole(params, model_state, microbatch, own)
+            own = dict(injected)
+            if "key" in injected:
+                own["key"] = jax.random.fold_in(injected["key"], i)
+            loss, model_state, grads = whole(params, model_state, microbatch, own)
+            value, weight = loss
+            value = value.astype(total.dtype)
+            if weight is not None:
+                weights = weights + weight.astype(weights.dtype)
+                value = value * weight.astype(total.dtype)
+                grads = jax.tree.map(lambda g: g * weight.astype(g.dtype), grads)
             sums = jax.tree.map(lambda s, g: s + g.astype(s.dtype), sums, grads)
-            return (total + value.astype(total.dtype), sums, model_state), None
+            return (total + value, sums, model_state, weights), None
 
         # Sums are accumulated in at least float32, whatever the dtypes of loss and parameters.
         zeros = jax.tree.map(
             lambda p: jnp.zeros(jnp.shape(p), numerics.compute_dtype(trees.dtype_of(p))), params
         )
         first = jax.tree.map(lambda x: x[0], microbatches)
-        dtype = jax.eval_shape(whole, params, model_state, first, key)[0].dtype
-        begin = jnp.zeros((), numerics.compute_dtype(dtype)), zeros, model_state
+        like = jax.eval_shape(whole, params, model_state, first, injected)[0]
+        dtype = like.value.dtype
+        nothing = None
+        if like.weight is not None:
+            nothing = jnp.zeros((), numerics.compute_dtype(like.weight.dtype))
+        begin = jnp.zeros((), numerics.compute_dtype(dtype)), zeros, model_state, nothing
         indices = jnp.arange(count, dtype=jnp.int32)
-        (total, sums, model_state), _ = jax.lax.scan(add, begin, (indices, microbatches))
+        (total, sums, model_state, weight), _ = jax.lax.scan(add, begin, (indices, microbatches))
 
-        grads = jax.tree.map(lambda s, p: (s / count).astype(trees.dtype_of(p)), sums, params)
-        return (total / count).astype(dtype), model_state, grads
+        parts: Any = count if weight is None else jnp.where(weight == 0, 1, weight)
+
+        def mean(x: jax.Array, dtype: DTypeLike) -> jax.Array:
+            by = parts if weight is None else parts.astype(x.dtype)
+            return (x / by).astype(dtype)
+
+        grads = jax.tree.map(lambda s, p: mean(s, trees.dtype_of(p)), sums, params)
+        return Loss(mean(total, dtype), weight), model_state, grads
 
     return accumulated
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
@@ -23,7 +24,8 @@ class regularized:
 
     Args:
         loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is
-            penalised).
+            penalised). Where anything is an array of shape (), it is the weight of a sum, and the
+            penalty is added to the mean sum / weight.
         l1: strength of ‖θ‖₁, 0 <= l1 < inf; may be traced.
         l2: strength of ½‖θ‖², 0 <= l2 < inf; may be traced.
         mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
@@ -81,9 +83,20 @@ class regularized:
         l2 = self.l2 if l2 is None else l2
         checks.check_not_negative("jf.regularized", l1=l1, l2=l2)
         value = self.unpenalised(params, *args, **kwargs)
+        if isinstance(value, tuple) and isinstance(value[0], tuple):  # with a model state
+            return (self._penalised_pair(params, l1, l2, value[0]), *value[1:])
+        if isinstance(value, tuple) and len(value) == 2 and is_scalar(value[1]):
+            return self._penalised_pair(params, l1, l2, value)
         if isinstance(value, tuple):
             return (value[0] + self._penalty(params, l1, l2, jnp.result_type(value[0])), *value[1:])
         return value + self._penalty(params, l1, l2, jnp.result_type(value))
+
+    def _penalised_pair(
+        self, params: Tree, l1: Scalar, l2: Scalar, pair: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        total, weight = pair
+        dtype = jnp.result_type(total)
+        return total + self._penalty(params, l1, l2, dtype) * jnp.asarray(weight, dtype), weight
 
     def _penalty(self, params: Tree, l1: Scalar, l2: Scalar, dtype: DTypeLike) -> jax.Array:
         penalised = self._penalised(params)
@@ -102,6 +115,11 @@ class regularized:
             return params
         mask = self.mask(params) if callable(self.mask) else self.mask
         return jax.tree.map(lambda keep, subtree: subtree if keep else None, mask, params)
+
+
+def is_scalar(x: Any) -> bool:
+    """Return whether this is an array of shape ()."""
+    return isinstance(x, jax.Array | np.ndarray | np.generic) and jnp.shape(x) == ()
 
 
 def _abs(p: jax.Array) -> jax.Array:

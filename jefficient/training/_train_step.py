@@ -1,5 +1,6 @@
 """One training step: the loss's gradient, the transform, the new parameters."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -9,14 +10,16 @@ import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
-from .._core import signatures, trees
+from .._core import numerics, signatures, trees
 from .._core.checks import check_count, check_loss
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import apply_updates, clipped, hyperparameters
-from ._gradient import Objective, gradient, in_dtype, in_microbatches
+from ._gradient import Injected, Loss, Objective, gradient, in_dtype, in_microbatches
 
 WHERE = "jf.train_step"
+
+_REFUSED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 Metrics: TypeAlias = Mapping[str, Any]
 """Scalars by name; `layers` is a dict of dicts of scalars."""
@@ -63,16 +66,30 @@ def train_step(
 ) -> TrainStep:
     """Make one pure training step of a loss and a transform. Nothing is jitted for you.
 
+    Parameters may be complex. `jax.grad` of a real loss returns ∂/∂x - i·∂/∂y for θ = x + iy; the
+    step conjugates it, so transforms get ∂/∂x + i·∂/∂y, the direction of steepest ascent. That is
+    what optax expects of a caller, too. `sgd` then makes the steps of the pairs (x, y); Adam scales
+    both parts of a number by the root of its mean |g|².
+
     Args:
         loss: ``(params, batch) -> scalar``, the mean over the batch; with `model_state` ``(params,
-            model_state, batch) -> (scalar, model_state)``. If it has an argument `key`, it gets a
-            fresh key every step: ``fold_in(key, step)`` of the key that `init` was given.
-        tx: a transform of jefficient or optax. Those that take `value` get the loss.
+            model_state, batch) -> (scalar, model_state)``. In place of the scalar it may return a
+            pair of scalars ``(sum, weight)``, whose weight does not depend on the parameters: the
+            loss is sum / weight, a mean over tokens that are not masked, say. It gets what it
+            names among these: `key`, a fresh key every step, ``fold_in(key, step)`` of the key that
+            `init` was given; `step`, the updates made, int32; `weights`, of the examples, ones of
+            shape (n,), float32 (0 for padding where a sweep evaluates).
+        tx: a transform of jefficient or optax. It gets what it takes of optax's extra arguments:
+            `value`, the loss; `grad`, the gradients; `value_fn` and `obj_fn`, ``params -> loss``
+            on the same batch. So line searches, `optax.lbfgs`, `optax.polyak_sgd` and the like
+            work as they stand.
         model_state: whether the loss carries state of its own (batch-norm). Static.
         layers: whether `metrics` also has the norms of every layer. Static.
         microbatches: number of microbatches whose gradients are taken one after another, in the
             order of the examples, and averaged: the step of the whole batch, up to rounding, with
-            the activations of one microbatch in memory. It must divide the number of examples.
+            the activations of one microbatch in memory. That holds for a loss that is the mean over
+            examples, and for one that returns ``(sum, weight)``, whose microbatches count in
+            proportion to their weights. It must divide the number of examples.
             Model state is passed on from one microbatch to the next, and each has a key of its
             own, ``fold_in(fold_in(key, step), index)``. Static.
         compute_dtype: floating dtype in which the loss is computed, most often ``"bfloat16"``:
@@ -124,8 +141,9 @@ def train_step(
             f"{WHERE}: compute_dtype must be floating, got compute_dtype={compute_dtype!r}."
         )
     tx = optax.with_extra_args_support(tx)
-    takes_key = "key" in signatures.names_asked(WHERE, loss)
-    objective = _objective(loss, takes_key, has_model_state)
+    names = signatures.names_asked(WHERE, loss)
+    takes_key = "key" in names
+    objective = _objective(loss, "weights" in names, has_model_state)
     if compute_dtype is not None:
         objective = in_dtype(objective, compute_dtype)
     value_and_grad = gradient(objective)
@@ -146,15 +164,28 @@ def train_step(
             raise ArgumentTypeError(
                 f"{WHERE}: state must be what init returns, got {type(state).__name__}."
             )
-        key = jax.random.fold_in(_key_of(state), state.step) if takes_key else None
-        value, model_state, grads = value_and_grad(state.params, state.model_state, batch, key)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=value)
+        injected: dict[str, jax.Array] = {}
+        if takes_key:
+            injected["key"] = jax.random.fold_in(_key_of(state), state.step)
+        if "step" in names:
+            injected["step"] = state.step
+        loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
+
+        def value_fn(params: Tree, obj_fn: object = None) -> jax.Array:
+            del obj_fn  # optax's line searches hand on what they do not know
+            return value_and_grad(params, state.model_state, batch, injected)[0].value
+
+        value = loss.value
+        extra = {"value": value, "grad": grads, "value_fn": value_fn, "obj_fn": value_fn}
+        updates, opt_state = _updates(tx, grads, state, extra)
+        updates = _of_floating(updates, state.params)
         new_state = state._replace(
             step=optax.safe_increment(state.step),
             params=apply_updates(state.params, updates),
             opt_state=opt_state,
             model_state=model_state,
         )
+        grads = _of_floating(grads, state.params)
         return new_state, _metrics(value, grads, updates, opt_state, layers)
 
     return TrainStep(init, update)
@@ -165,19 +196,60 @@ def layer_norms(tree: Tree) -> dict[str, jax.Array]:
     return {name: trees.global_norm(leaves) for name, leaves in trees.layers(tree).items()}
 
 
-def _objective(loss: Callable[..., Any], takes_key: bool, has_model_state: bool) -> Objective:
+def _of_floating(updates: Tree, params: Tree) -> Tree:
+    """Put None in place of the updates of parameters that are not floating: they stay."""
+    if all(numerics.is_floating(trees.dtype_of(p)) for p in jax.tree.leaves(params)):
+        return updates
+    return jax.tree.map(
+        lambda p, u: u if numerics.is_floating(trees.dtype_of(p)) else None, params, updates
+    )
+
+
+def _updates(
+    tx: optax.GradientTransformationExtraArgs,
+    grads: Tree,
+    state: TrainState,
+    extra: dict[str, Any],
+) -> tuple[Tree, optax.OptState]:
+    """Call the transform with those of the extra arguments that it takes.
+
+    Whether one inside a chain refuses an argument shows when it is called.
+    """
+    given = dict(extra)
+    while True:
+        try:
+            return tx.update(grads, state.opt_state, state.params, **given)
+        except TypeError as error:
+            refused = _REFUSED.search(str(error))
+            if refused is None or given.pop(refused[1], None) is None:
+                raise
+
+
+def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: bool) -> Objective:
     """Give every loss the same arguments and results."""
 
     def objective(
-        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None
-    ) -> tuple[jax.Array, Tree]:
-        given = {"key": key} if takes_key else {}
+        params: Tree, model_state: Tree, batch: Tree, injected: Injected
+    ) -> tuple[Loss, Tree]:
+        given = dict(injected)
+        if takes_weights:
+            size = jnp.shape(jax.tree.leaves(batch)[0])[0]
+            given["weights"] = jnp.ones(size, jnp.float32)
         if has_model_state:
             value, model_state = loss(params, model_state, batch, **given)
         else:
             value = loss(params, batch, **given)
-        check_loss(WHERE, value)
-        return jnp.asarray(value), model_state
+        if not (isinstance(value, tuple) and len(value) == 2):
+            check_loss(WHERE, value)
+            return Loss(jnp.asarray(value), None), model_state
+
+        total, weight = value
+        for part in value:
+            check_loss(WHERE, part)
+        weight = jax.lax.stop_gradient(jnp.asarray(weight))
+        is_empty = weight == 0  # every token of a microbatch may be masked
+        mean = total / jnp.where(is_empty, 1, weight).astype(jnp.result_type(total))
+        return Loss(jnp.asarray(mean), weight), model_state
 
     return objective
 

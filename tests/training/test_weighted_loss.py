@@ -1,0 +1,96 @@
+"""Losses that are a sum and its weight, or name the weights of examples or the step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jefficient as jf
+
+RNG = np.random.default_rng(0)
+N, LENGTH = 16, 6
+X = RNG.normal(size=(N, LENGTH)).astype(np.float32)
+Y = (2 * X + 0.3 * RNG.normal(size=(N, LENGTH))).astype(np.float32)
+MASK = (np.arange(LENGTH) < RNG.integers(1, LENGTH + 1, size=(N, 1))).astype(np.float32)
+MASK[8:12] = 0  # a microbatch in which every token is masked
+BATCH = {"x": X, "y": Y, "mask": MASK}
+
+
+def squares(params, batch):
+    return batch["mask"] * (batch["x"] * params - batch["y"]) ** 2
+
+
+def pair(params, batch):
+    return jnp.sum(squares(params, batch)), jnp.sum(batch["mask"])
+
+
+def pair_with_state(params, state, batch):
+    return pair(params, batch), state + 1
+
+
+def by_hand(steps, rate):
+    """The float64 gradient of Σ m(xp - y)² / Σ m."""
+    p, losses = 0.0, []
+    for _ in range(steps):
+        rest = X.astype(float) * p - Y
+        losses.append(np.sum(MASK * rest**2) / MASK.sum())
+        p -= rate * np.sum(2 * MASK * rest * X) / MASK.sum()
+    return p, losses
+
+
+@pytest.mark.parametrize("microbatches", [1, 2, 4, 16])
+@pytest.mark.parametrize("compute_dtype", [None, "float32"])
+def test_microbatches_of_a_masked_loss_are_one_batch(microbatches, compute_dtype):
+    step = jf.train_step(pair, jf.sgd(0.1), microbatches=microbatches, compute_dtype=compute_dtype)
+    state = step.init(jnp.zeros(()))
+    expected, losses = by_hand(3, 0.1)
+    for loss in losses:
+        state, metrics = step.update(state, BATCH)
+        np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-6)
+    np.testing.assert_allclose(state.params, expected, rtol=1e-6)
+
+
+def test_with_a_model_state_and_a_penalty():
+    """l2/2·p² is added to the mean, whatever the weight."""
+    loss = jf.regularized(pair_with_state, l2=0.5)
+    step = jf.train_step(loss, jf.sgd(0.1), model_state=True, microbatches=2)
+    state, metrics = step.update(step.init(jnp.ones(()), model_state=jnp.int32(0)), BATCH)
+    rest = X.astype(float) - Y
+    mean = np.sum(MASK * rest**2) / MASK.sum() + 0.25
+    slope = np.sum(2 * MASK * rest * X) / MASK.sum() + 0.5
+    np.testing.assert_allclose(metrics["loss"], mean, rtol=1e-6)
+    np.testing.assert_allclose(state.params, 1 - 0.1 * slope, rtol=1e-6)
+    assert state.model_state == 2
+
+
+def test_weights_are_ones_and_the_step_is_the_updates_made():
+    def loss(params, batch, weights, step):
+        assert weights.shape == (N,)
+        assert weights.dtype == jnp.float32
+        return jnp.mean(weights[:, None] * batch["x"]) * params * step.astype(jnp.float32)
+
+    step = jf.train_step(loss, jf.sgd(1.0))
+    state = step.init(jnp.zeros(()))
+    for _ in range(4):
+        state, _ = jax.jit(step.update)(state, BATCH)
+    np.testing.assert_allclose(state.params, -X.mean() * (0 + 1 + 2 + 3), rtol=1e-5)
+
+
+def test_a_sweep_anneals_by_the_step_and_evaluates_what_it_trains():
+    """An annealed mean over tokens, with folds of unequal size."""
+
+    def loss(params, batch, step, weights):
+        total, _ = pair(params, {**batch, "mask": batch["mask"] * weights[:, None]})
+        share = jnp.minimum(step.astype(jnp.float32) / 4, 1)
+        return share * total, jnp.sum(batch["mask"] * weights[:, None])
+
+    task = jf.Task(init=lambda key: jnp.zeros(()), loss=loss, data=BATCH)
+    folds = [(np.arange(6, N), np.arange(6)), (np.arange(8), np.arange(8, N))]
+    settings = {"steps": 6, "eval_every": 2, "batch_size": 8, "folds": folds, "progress": False}
+    result = jf.sweep(task, jf.sgd, jf.grid(learning_rate=[0.1]), **settings)
+    for fold, (_, valid) in enumerate(folds):
+        rest = X[valid] * float(result.params(0, fold=fold)) - Y[valid]
+        expected = np.sum(MASK[valid] * rest**2) / MASK[valid].sum()
+        shown = result.dataset["valid_loss"].values[0, 0, fold]
+        np.testing.assert_allclose(shown[-1], expected, rtol=1e-5)
+        assert shown[0] != shown[-1]
