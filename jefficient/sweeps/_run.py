@@ -6,6 +6,7 @@ from typing import Any
 from .._core.devices import Machine
 from ..results import Result
 from ._executor import DEFAULT_PARTS, run_in_parts
+from ._interrupt import EndRequest
 from ._local import choose_plan, run_locally
 from ._part_folders import check_whole
 from ._proposals import run_search
@@ -17,17 +18,18 @@ from .tasks import WHERE
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
     """Run a sweep; see `jf.sweep`."""
+    end = EndRequest(options.time_limit)
     machine = Machine.here()
     if isinstance(space, Search):
-        return run_search((task, optimizer), space, settings, options, machine)
+        return run_search((task, optimizer), space, settings, options, machine, end)
     spec = prepare(task, optimizer, space, settings)
     if options.executor is None:
         if options.directory is not None:
             check_whole(options.directory)
-        return run_locally(spec, options, machine)
+        return run_locally(spec, options, machine, end)
 
     plan = choose_plan(spec, options, machine, parts=options.parts or DEFAULT_PARTS)
     with ExitStack() as stack:
         on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), spec, options, plan, on_progress)
+        return run_in_parts((task, optimizer), spec, options, plan, on_progress, end)

@@ -82,6 +82,7 @@ def assemble(
         keeps_weights=settings.keep is not None,
         on_segment=lambda: on_progress(record.progress()),
         at_boundary=lambda _: None,
+        is_ending=lambda: False,
     )
 
 
