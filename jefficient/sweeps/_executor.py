@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from .._core.debugging import DebugTools, tools_off
 from .._core.devices import Machine
 from .._core.errors import ArgumentTypeError, JefficientError
 from .._core.typing import Tree
 from ..results import Result, Status, by_fold, concatenated, ranking, status_of
 from ..spaces import Space
+from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from ._local import run_locally, warn_interrupted
@@ -72,6 +74,7 @@ def run_in_parts(
     spec: SweepSpec,
     options: RunOptions,
     plan: Plan,
+    machine: Machine,
     on_progress: Callable[[Progress], object],
     end: EndRequest,
 ) -> Result:
@@ -95,6 +98,8 @@ def run_in_parts(
     folders = part_folders(options.directory, len(configs))
     each = [(spec.space.subset(own), folder) for own, folder in zip(configs, folders, strict=True)]
 
+    debugger = Debugger(spec, machine.tools)
+    debugger.begin()
     begun = time.monotonic()
     results: dict[int, PartResult] = {}
     tallies: list[_Tally] = []
@@ -106,6 +111,7 @@ def run_in_parts(
                 own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
                 part = _run_part((task, optimizer), settings, space, own, end)
             assert part.dataset is not None
+            _check_diverged(debugger, spec, configs[index], part.dataset)
             results[index] = part
             tallies.append(_Tally.of(part.dataset))
             report(_progress(spec, tallies, time.monotonic() - begun))
@@ -116,6 +122,18 @@ def run_in_parts(
         warn_interrupted(end, progress, has_directory=options.directory is not None)
     in_order = [results[i] for i in range(len(configs))]
     return _put_together(spec, plan, configs, in_order, progress.seconds)
+
+
+def _check_diverged(
+    debugger: Debugger, spec: SweepSpec, configs: np.ndarray, dataset: xr.Dataset
+) -> None:
+    """Train again what has diverged in a part, where JAX's debugging tools are on here."""
+    own = status_of(dataset)
+    status = np.full((len(spec.space), *own.shape[1:]), Status.RUNNING, int)
+    diverged_at = np.zeros_like(status)
+    status[configs] = own
+    diverged_at[configs] = dataset["diverged_at"].transpose("config", "seed", "fold").values
+    debugger.check(status, diverged_at)
 
 
 def run_part(common: bytes, own: bytes) -> bytes:
@@ -135,11 +153,12 @@ def run_part(common: bytes, own: bytes) -> bytes:
         return packed(PartResult(None, {}, portable_error(error)))
 
 
+@tools_off()
 def _run_part(
     given: tuple[Any, Any], settings: Settings, space: Space, options: RunOptions, end: EndRequest
 ) -> PartResult:
     """Run one part on this machine; one that is asked to end at once has what its folder has."""
-    machine = Machine.here()
+    machine = dataclasses.replace(Machine.here(), tools=DebugTools())  # the whole checks its parts
     plan = dataclasses.replace(options.plan, device=machine.device_kind, devices=machine.devices)
     spec = prepare(*given, space, settings)
     options = dataclasses.replace(options, plan=plan, executor=None, parts=None)

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from .._core.devices import Machine
 from .._core.warn import warn
 from ..results import Result
+from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from .checkpoint import Checkpointer, attributes, dataset_of
@@ -39,7 +40,9 @@ def run_locally(
             checkpointer.begin(scheduler, plan)
         on_progress(scheduler.record.progress())
         with end.on_interrupt():
-            progress = train(scheduler, end, checkpointer)
+            debugger = Debugger(spec, machine.tools)
+            debugger.begin()
+            progress = train(scheduler, end, debugger, checkpointer)
 
     if progress.trials_done < progress.trials and not is_part:
         warn_interrupted(end, progress, has_directory=checkpointer is not None)
@@ -74,7 +77,10 @@ class _InterruptedError(Exception):
 
 
 def train(
-    scheduler: Scheduler, end: EndRequest, checkpointer: Checkpointer | None = None
+    scheduler: Scheduler,
+    end: EndRequest,
+    debugger: Debugger,
+    checkpointer: Checkpointer | None = None,
 ) -> Progress:
     """Run a scheduler until every trial is over, or until it is asked to end; return how far it is.
 
@@ -88,6 +94,14 @@ def train(
         if is_ending:
             raise _InterruptedError
 
+    on_segment = scheduler.on_segment
+
+    def after_segment() -> None:
+        curves = scheduler.record.curves
+        debugger.check(curves.status, curves.diverged_at)
+        on_segment()
+
+    scheduler.on_segment = after_segment
     scheduler.is_ending = end
     scheduler.at_boundary = at_boundary
     try:

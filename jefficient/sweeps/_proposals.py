@@ -17,6 +17,7 @@ from .._core.typing import Tree
 from .._core.warn import warn
 from ..results import Result, Score, concatenated, ranking
 from ..spaces import Space
+from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from ._local import train, warn_interrupted
@@ -49,6 +50,7 @@ def run_search(
         report, close = reporter(WHERE, options.progress)
         stack.callback(close)
         stack.callback(search.close)
+        Debugger(example, machine.tools).begin()
         search.begin(_goal(example, machine))
         stack.enter_context(end.on_interrupt())
 
@@ -129,7 +131,7 @@ class _Batches:
                 stack,
                 self._programs,
             )
-            over = train(scheduler, end)
+            over = train(scheduler, end, Debugger(spec, self._machine.tools))
             if over.trials_done < over.trials:
                 warn_interrupted(end, over, has_directory=False)
             self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}

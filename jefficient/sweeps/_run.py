@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from typing import Any
 
+from .._core.debugging import tools_off
 from .._core.devices import Machine
 from ..results import Result
 from ._executor import DEFAULT_PARTS, run_in_parts
@@ -13,13 +14,26 @@ from ._proposals import run_search
 from ._search import Search
 from .planning import RunOptions, Settings, prepare
 from .scheduler import reporter
-from .tasks import WHERE
+from .tasks import WHERE, annotate_checks
 
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
     """Run a sweep; see `jf.sweep`."""
     end = EndRequest(options.time_limit)
     machine = Machine.here()
+    with tools_off(), annotate_checks():
+        return _run(task, optimizer, space, settings, options, machine, end)
+
+
+def _run(
+    task: Any,
+    optimizer: Any,
+    space: Any,
+    settings: Settings,
+    options: RunOptions,
+    machine: Machine,
+    end: EndRequest,
+) -> Result:
     if isinstance(space, Search):
         return run_search((task, optimizer), space, settings, options, machine, end)
     spec = prepare(task, optimizer, space, settings)
@@ -32,4 +46,4 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunO
     with ExitStack() as stack:
         on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), spec, options, plan, on_progress, end)
+        return run_in_parts((task, optimizer), spec, options, plan, machine, on_progress, end)

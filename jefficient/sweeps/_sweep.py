@@ -221,12 +221,15 @@ def plan(
         >>> plan.programs[0].trials, plan.programs[0].steps
         (20, 2000)
     """
+    from .._core.debugging import tools_off
     from .._core.devices import Machine
     from .planning import Settings, prepare, timed_plan
+    from .tasks import annotate_checks
 
     known = [field.name for field in dataclasses.fields(Settings)]
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ArgumentTypeError(f"jf.plan: settings must be among {known}, got {unknown}.")
-    spec = prepare(task, optimizer, space, Settings(**settings))
-    return timed_plan(spec, Machine.here(), measure)
+    with tools_off(), annotate_checks():
+        spec = prepare(task, optimizer, space, Settings(**settings))
+        return timed_plan(spec, Machine.here(), measure)

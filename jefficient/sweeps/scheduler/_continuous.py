@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._core.debugging import tools_off
 from ..._core.typing import Device
 from ..programs import Commands, Evaluation, Lane, zeros
 from ._block import Block
@@ -84,6 +85,7 @@ class ContinuousScheduler(Scheduler):
         commands = self._commands(block, fresh)
         lanes, occupied = block.lanes, block.occupied
 
+        @tools_off()
         def compute() -> tuple[Lane, Evaluation]:
             after, evaluation = block.program(lanes, commands, self.shared[block.device])
             evaluation = jax.tree.map(np.array, evaluation)
