@@ -10,6 +10,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from . import checks
+from .debugging import DebugTools
 from .errors import JefficientError
 from .typing import Device
 
@@ -89,6 +90,7 @@ class Machine:
         host_memory: bytes of the host.
         widest: lanes in a block at most.
         widest_small: lanes in a block at most where there are very many trials of a small model.
+        tools: JAX's debugging tools that are on.
     """
 
     platform: str
@@ -99,6 +101,7 @@ class Machine:
     host_memory: int
     widest: int
     widest_small: int
+    tools: DebugTools = dataclasses.field(default_factory=DebugTools)
 
     @classmethod
     def here(cls) -> "Machine":
@@ -117,6 +120,7 @@ class Machine:
             host_memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             widest=8 if is_cpu else 1024,
             widest_small=256 if is_cpu else 1024,
+            tools=DebugTools.here(),
         )
 
     @property

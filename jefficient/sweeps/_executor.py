@@ -1,20 +1,32 @@
 """A sweep in parts, each an ordinary sweep in a worker process of any executor."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from .._core.debugging import DebugTools, tools_off
 from .._core.devices import Machine
 from .._core.errors import ArgumentTypeError, JefficientError
 from .._core.typing import Tree
 from ..results import Result, Status, by_fold, concatenated, ranking, status_of
+from ..spaces import Space
+from ._debugging import Debugger
 from ._finish import finish
-from ._local import run_locally
+from ._interrupt import EndRequest
+from ._local import run_locally, warn_interrupted
 from ._part_folders import part_folders
 from ._portable import (
     jax_settings,
@@ -26,7 +38,7 @@ from ._portable import (
     use_jax_settings,
 )
 from .checkpoint import attributes
-from .planning import Plan, RunOptions, SweepSpec, prepare
+from .planning import Plan, RunOptions, Settings, SweepSpec, prepare
 from .scheduler import Progress
 from .tasks import WHERE, Task
 
@@ -35,6 +47,9 @@ DEFAULT_PARTS = 8
 
 TRIES = 3
 """Times a part is handed out before it is given up: a worker may be lost with it twice."""
+
+_MOMENT = 0.5
+"""Seconds after which it is asked again whether the sweep shall end."""
 
 
 class PartResult(NamedTuple):
@@ -59,9 +74,15 @@ def run_in_parts(
     spec: SweepSpec,
     options: RunOptions,
     plan: Plan,
-    on_progress: Callable[[Progress], None],
+    machine: Machine,
+    on_progress: Callable[[Progress], object],
+    end: EndRequest,
 ) -> Result:
-    """Hand the parts out, those that are lost again, and put the results together."""
+    """Hand the parts out, those that are lost again, and put the results together.
+
+    When the sweep is asked to end, parts that have not begun do not begin, and those under way are
+    waited for; they know the limit of time themselves.
+    """
     executor = _checked(options.executor)
     configs = split_configs(spec, options.parts or DEFAULT_PARTS)
     task, optimizer = given
@@ -71,23 +92,48 @@ def run_in_parts(
     if settings.layers:  # the layers of all parts, in one order
         settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))
     portable = portable_settings(settings)
-    common = packed((task, optimizer, portable, plan, options.snapshot_every, jax_settings()))
+    deadline = time.time() + end.seconds_left
+    of_all = (task, optimizer, portable, plan, options.snapshot_every, deadline, jax_settings())
+    common = packed(of_all)
     folders = part_folders(options.directory, len(configs))
-    calls = [
-        (common, packed((spec.space.subset(own), folder)))
-        for own, folder in zip(configs, folders, strict=True)
-    ]
+    each = [(spec.space.subset(own), folder) for own, folder in zip(configs, folders, strict=True)]
 
+    debugger = Debugger(spec, machine.tools)
+    debugger.begin()
     begun = time.monotonic()
     results: dict[int, PartResult] = {}
     tallies: list[_Tally] = []
-    for index, part in _gathered(executor, calls):
-        assert part.dataset is not None
-        results[index] = part
-        tallies.append(_Tally.of(part.dataset))
-        on_progress(_progress(spec, tallies, time.monotonic() - begun))
+    report = end.asked_by(on_progress)
+    with end.on_interrupt():
+        for index, part in _gathered(executor, [(common, packed(own)) for own in each], end):
+            if part is None:
+                space, folder = each[index]
+                own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
+                part = _run_part((task, optimizer), settings, space, own, end)
+            assert part.dataset is not None
+            _check_diverged(debugger, spec, configs[index], part.dataset)
+            results[index] = part
+            tallies.append(_Tally.of(part.dataset))
+            report(_progress(spec, tallies, time.monotonic() - begun))
+
+    progress = _progress(spec, tallies, time.monotonic() - begun)
+    if progress.trials_done < progress.trials:
+        end.note("in a worker")
+        warn_interrupted(end, progress, has_directory=options.directory is not None)
     in_order = [results[i] for i in range(len(configs))]
-    return _put_together(spec, plan, configs, in_order, time.monotonic() - begun)
+    return _put_together(spec, plan, configs, in_order, progress.seconds)
+
+
+def _check_diverged(
+    debugger: Debugger, spec: SweepSpec, configs: np.ndarray, dataset: xr.Dataset
+) -> None:
+    """Train again what has diverged in a part, where JAX's debugging tools are on here."""
+    own = status_of(dataset)
+    status = np.full((len(spec.space), *own.shape[1:]), Status.RUNNING, int)
+    diverged_at = np.zeros_like(status)
+    status[configs] = own
+    diverged_at[configs] = dataset["diverged_at"].transpose("config", "seed", "fold").values
+    debugger.check(status, diverged_at)
 
 
 def run_part(common: bytes, own: bytes) -> bytes:
@@ -96,23 +142,37 @@ def run_part(common: bytes, own: bytes) -> bytes:
     What its code raises is returned, so that the part is not tried again.
     """
     try:
-        task, optimizer, settings, plan, snapshot_every, of_jax = unpacked(common)
+        task, optimizer, settings, plan, snapshot_every, deadline, of_jax = unpacked(common)
+        end = EndRequest(None if deadline == math.inf else deadline - time.time())
         use_jax_settings(of_jax)
         space, folder = unpacked(own)
-        machine = Machine.here()
-        plan = dataclasses.replace(plan, device=machine.device_kind, devices=machine.devices)
         options = RunOptions(plan, folder, snapshot_every, progress=False)
-        spec = prepare(task, optimizer, space, settings_from(settings))
-        result = run_locally(spec, options, machine)
-        return packed(PartResult(result.dataset, dict(result.weights)))
+        part = _run_part((task, optimizer), settings_from(settings), space, options, end)
+        return packed(part)
     except Exception as error:
         return packed(PartResult(None, {}, portable_error(error)))
 
 
+@tools_off()
+def _run_part(
+    given: tuple[Any, Any], settings: Settings, space: Space, options: RunOptions, end: EndRequest
+) -> PartResult:
+    """Run one part on this machine; one that is asked to end at once has what its folder has."""
+    machine = dataclasses.replace(Machine.here(), tools=DebugTools())  # the whole checks its parts
+    plan = dataclasses.replace(options.plan, device=machine.device_kind, devices=machine.devices)
+    spec = prepare(*given, space, settings)
+    options = dataclasses.replace(options, plan=plan, executor=None, parts=None)
+    result = run_locally(spec, options, machine, end, is_part=True)
+    return PartResult(result.dataset, dict(result.weights))
+
+
 def _gathered(
-    executor: Executor, calls: list[tuple[bytes, bytes]]
-) -> Iterator[tuple[int, PartResult]]:
-    """Yield the index and the result of each part, as they come in."""
+    executor: Executor, calls: list[tuple[bytes, bytes]], end: EndRequest
+) -> Iterator[tuple[int, PartResult | None]]:
+    """Yield the index and the result of each part, as they come in.
+
+    None is the result of one that has not begun, or was lost, when the sweep was asked to end.
+    """
     tries = [0] * len(calls)
 
     def submit(index: int) -> Future[bytes]:
@@ -128,11 +188,17 @@ def _gathered(
     waiting = {submit(i): i for i in range(len(calls))}
     try:
         while waiting:
-            ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ended:
+            wait(waiting, timeout=_MOMENT, return_when=FIRST_COMPLETED)
+            is_ending = end()
+            if is_ending:
+                for future in waiting:
+                    future.cancel()
+            for future in [x for x in waiting if x.done()]:  # `wait` leaves out some cancelled ones
                 index = waiting.pop(future)
-                lost = future.exception()
-                if lost is None:
+                lost = CancelledError() if future.cancelled() else future.exception()
+                if lost is not None and is_ending:
+                    yield index, None
+                elif lost is None:
                     part: PartResult = unpacked(future.result())
                     if part.error is not None:
                         raise part.error
@@ -194,7 +260,7 @@ class _Tally(NamedTuple):
         whole = np.broadcast_to(steps, (sizes["config"], sizes["fold"])).sum()
         return cls(
             configs=sizes["config"],
-            trials=status.size,
+            trials=int((status != Status.INTERRUPTED).sum()),
             steps_made=int(dataset["steps_taken"].sum()),
             steps_whole=int(whole) * sizes["seed"],
             diverged=int((status == Status.DIVERGED).sum()),

@@ -1,21 +1,31 @@
 """A sweep on the devices of this process."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from .._core.devices import Machine
 from .._core.warn import warn
 from ..results import Result
+from ._debugging import Debugger
 from ._finish import finish
-from ._interrupt import interruptible
+from ._interrupt import EndRequest
 from .checkpoint import Checkpointer, attributes, dataset_of
 from .planning import Plan, RunOptions, SweepSpec, assemble, checked_plan, plan_of, timed_plan
-from .scheduler import Scheduler, reporter
+from .scheduler import Progress, Scheduler, reporter
 from .tasks import WHERE
 
 
-def run_locally(spec: SweepSpec, options: RunOptions, machine: Machine) -> Result:
-    """Run a sweep until every trial is over, or until Ctrl-C; see `jf.sweep`."""
+def run_locally(
+    spec: SweepSpec,
+    options: RunOptions,
+    machine: Machine,
+    end: EndRequest,
+    *,
+    is_part: bool = False,
+) -> Result:
+    """Run a sweep until every trial is over, or until it is asked to end; see `jf.sweep`.
+
+    What has become of a part is said by the whole.
+    """
     with ExitStack() as stack:
         checkpointer = None
         if options.directory is not None:
@@ -24,15 +34,20 @@ def run_locally(spec: SweepSpec, options: RunOptions, machine: Machine) -> Resul
         plan = choose_plan(spec, options, machine, checkpointer)
         on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
+        on_progress = end.asked_by(on_progress)
         scheduler = assemble(spec, plan, machine, on_progress, stack)
         if checkpointer is not None:
             checkpointer.begin(scheduler, plan)
         on_progress(scheduler.record.progress())
-        with interruptible() as is_interrupted:
-            is_whole = train(scheduler, is_interrupted, checkpointer)
-            if is_whole and is_interrupted():
-                warn(f"{WHERE}: interrupted too late: every trial is over.")
+        with end.on_interrupt():
+            debugger = Debugger(spec, machine.tools)
+            debugger.begin()
+            progress = train(scheduler, end, debugger, checkpointer)
 
+    if progress.trials_done < progress.trials and not is_part:
+        warn_interrupted(end, progress, has_directory=checkpointer is not None)
+    elif end.is_interrupted and not is_part:
+        warn(f"{WHERE}: interrupted too late: every trial is over.")
     record = scheduler.record
     about = attributes(spec, plan, record.seconds, record.utilization)
     return finish(spec, dataset_of(spec, record, about), record.weights)
@@ -63,33 +78,49 @@ class _InterruptedError(Exception):
 
 def train(
     scheduler: Scheduler,
-    is_interrupted: Callable[[], bool],
+    end: EndRequest,
+    debugger: Debugger,
     checkpointer: Checkpointer | None = None,
-) -> bool:
-    """Run a scheduler until every trial is over; return False if it was interrupted before.
+) -> Progress:
+    """Run a scheduler until every trial is over, or until it is asked to end; return how far it is.
 
     Trials that are not over then have the status `interrupted`.
     """
 
     def at_boundary(scheduler: Scheduler) -> None:
-        is_ending = is_interrupted()
+        is_ending = end()
         if checkpointer is not None:
             checkpointer.at_boundary(scheduler, is_ending=is_ending)
         if is_ending:
             raise _InterruptedError
 
+    on_segment = scheduler.on_segment
+
+    def after_segment() -> None:
+        curves = scheduler.record.curves
+        debugger.check(curves.status, curves.diverged_at)
+        on_segment()
+
+    scheduler.on_segment = after_segment
+    scheduler.is_ending = end
     scheduler.at_boundary = at_boundary
     try:
+        if end():  # before anything is compiled
+            at_boundary(scheduler)
         scheduler.run()
     except _InterruptedError:
         progress = scheduler.record.progress()
         scheduler.record.interrupt()
-        more = "" if checkpointer is None else " The same call goes on from here."
-        warn(
-            f"{WHERE}: interrupted with {progress.trials_done} of {progress.trials} trials done; "
-            f"the others have the status 'interrupted'.{more}"
-        )
-        return False
+        return progress
     if checkpointer is not None:
         checkpointer.at_boundary(scheduler, is_ending=True)
-    return True
+    return scheduler.record.progress()
+
+
+def warn_interrupted(end: EndRequest, progress: Progress, *, has_directory: bool) -> None:
+    """Say that a result is partial, and why."""
+    more = " The same call goes on from here." if has_directory else ""
+    warn(
+        f"{WHERE}: interrupted {end.reason} with {progress.trials_done} of {progress.trials} "
+        f"trials done; the others have the status 'interrupted'.{more}"
+    )

@@ -17,9 +17,10 @@ from .._core.typing import Tree
 from .._core.warn import warn
 from ..results import Result, Score, concatenated, ranking
 from ..spaces import Space
+from ._debugging import Debugger
 from ._finish import finish
-from ._interrupt import interruptible
-from ._local import train
+from ._interrupt import EndRequest
+from ._local import train, warn_interrupted
 from ._search import Goal, Search, kinds
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
@@ -39,6 +40,7 @@ def run_search(
     settings: Settings,
     options: RunOptions,
     machine: Machine,
+    end: EndRequest,
 ) -> Result:
     """Ask, train and tell until the search ends; see `jf.sweep`."""
     _check_options(options)
@@ -48,18 +50,19 @@ def run_search(
         report, close = reporter(WHERE, options.progress)
         stack.callback(close)
         stack.callback(search.close)
+        Debugger(example, machine.tools).begin()
         search.begin(_goal(example, machine))
-        is_asked_to_end = stack.enter_context(interruptible())
+        stack.enter_context(end.on_interrupt())
 
-        batches = _Batches(given, search, settings, example, report, machine)
-        while not is_asked_to_end() and (space := search.ask()) is not None:
-            search.tell(batches.train(space, is_asked_to_end))
+        batches = _Batches(given, search, settings, example, end.asked_by(report), machine)
+        while not (batches.datasets and end()) and (space := search.ask()) is not None:
+            search.tell(batches.train(space, end))
 
         batches.report_end()
-        if is_asked_to_end() and not batches.was_cut_short:
+        if end.reason is not None and not batches.was_cut_short:
             warn(
-                f"{WHERE}: interrupted after {len(batches.datasets)} batches of proposals; "
-                f"what was trained has been told."
+                f"{WHERE}: interrupted {end.reason} after {len(batches.datasets)} batches of "
+                f"proposals; what was trained has been told."
             )
     return batches.together()
 
@@ -107,7 +110,7 @@ class _Batches:
         self._best: _Best | None = None
         self.datasets: list[xr.Dataset] = []
 
-    def train(self, space: Space, is_asked_to_end: Callable[[], bool]) -> xr.Dataset:
+    def train(self, space: Space, end: EndRequest) -> xr.Dataset:
         """Train a proposal and return its results."""
         self._check(space)
         begun = time.monotonic() - self._begun
@@ -128,7 +131,9 @@ class _Batches:
                 stack,
                 self._programs,
             )
-            train(scheduler, is_asked_to_end)
+            over = train(scheduler, end, Debugger(spec, self._machine.tools))
+            if over.trials_done < over.trials:
+                warn_interrupted(end, over, has_directory=False)
             self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}
 
         record = scheduler.record

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import numpy as np
 import xarray as xr
 
+from .._core.debugging import tools_off
 from .._core.devices import Machine
 from ..results import Replay, at_evaluations, by_fold, counted_evaluations
 from .checkpoint import attributes, dataset_of
@@ -20,6 +21,7 @@ class Retrainer:
 
     spec: SweepSpec
 
+    @tools_off()
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """Train one trial again; see `Result.replay`."""
         spec = self.spec
@@ -47,6 +49,7 @@ class Retrainer:
             again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
         return Replay(again, record.weights.get((config, seed, fold)))
 
+    @tools_off()
     def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
         """Train a configuration on all examples; see `Result.refit`."""
         task, optimizer = self.spec.problem.with_all_examples()

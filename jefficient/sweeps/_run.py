@@ -3,31 +3,47 @@
 from contextlib import ExitStack
 from typing import Any
 
+from .._core.debugging import tools_off
 from .._core.devices import Machine
 from ..results import Result
 from ._executor import DEFAULT_PARTS, run_in_parts
+from ._interrupt import EndRequest
 from ._local import choose_plan, run_locally
 from ._part_folders import check_whole
 from ._proposals import run_search
 from ._search import Search
 from .planning import RunOptions, Settings, prepare
 from .scheduler import reporter
-from .tasks import WHERE
+from .tasks import WHERE, annotate_checks
 
 
 def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
     """Run a sweep; see `jf.sweep`."""
+    end = EndRequest(options.time_limit)
     machine = Machine.here()
+    with tools_off(), annotate_checks():
+        return _run(task, optimizer, space, settings, options, machine, end)
+
+
+def _run(
+    task: Any,
+    optimizer: Any,
+    space: Any,
+    settings: Settings,
+    options: RunOptions,
+    machine: Machine,
+    end: EndRequest,
+) -> Result:
     if isinstance(space, Search):
-        return run_search((task, optimizer), space, settings, options, machine)
+        return run_search((task, optimizer), space, settings, options, machine, end)
     spec = prepare(task, optimizer, space, settings)
     if options.executor is None:
         if options.directory is not None:
             check_whole(options.directory)
-        return run_locally(spec, options, machine)
+        return run_locally(spec, options, machine, end)
 
     plan = choose_plan(spec, options, machine, parts=options.parts or DEFAULT_PARTS)
     with ExitStack() as stack:
         on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), spec, options, plan, on_progress)
+        return run_in_parts((task, optimizer), spec, options, plan, machine, on_progress, end)

@@ -42,7 +42,8 @@ def sweep(
     plan: Any = None,
     directory: Any = None,
     snapshot_every: float = 30.0,
-    progress: "bool | Callable[[Progress], None]" = True,
+    progress: "bool | Callable[[Progress], bool | None]" = True,
+    time_limit: float | None = None,
     executor: Any = None,
     parts: int | None = None,
 ) -> "Result":
@@ -105,7 +106,12 @@ def sweep(
         snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much.
             With 0 there is one after every round of segments, and the sweep waits for it.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing,
-            or a function that is called with a `Progress` after every segment.
+            or a function that is called with a `Progress` after every segment. If it returns True,
+            or raises KeyboardInterrupt, the sweep ends as after Ctrl-C, with a partial result.
+        time_limit: seconds of wall time, compilation included, after which no further segment is
+            begun. The result is the one so far: trials that are not over have the status
+            ``"interrupted"``. With `directory` the same call goes on from there, and has that time
+            again; a search ends.
         executor: any `concurrent.futures.Executor` (a process pool's, Dask's, MPI's): the
             configurations are split into parts, and each part is an ordinary sweep in a worker. A
             part that is lost with its worker is handed out again. The numbers are bitwise those of
@@ -169,7 +175,7 @@ def sweep(
         optimizer,
         space,
         settings,
-        RunOptions(plan, directory, snapshot_every, progress, executor, parts),
+        RunOptions(plan, directory, snapshot_every, progress, executor, parts, time_limit),
     )
 
 
@@ -215,12 +221,15 @@ def plan(
         >>> plan.programs[0].trials, plan.programs[0].steps
         (20, 2000)
     """
+    from .._core.debugging import tools_off
     from .._core.devices import Machine
     from .planning import Settings, prepare, timed_plan
+    from .tasks import annotate_checks
 
     known = [field.name for field in dataclasses.fields(Settings)]
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ArgumentTypeError(f"jf.plan: settings must be among {known}, got {unknown}.")
-    spec = prepare(task, optimizer, space, Settings(**settings))
-    return timed_plan(spec, Machine.here(), measure)
+    with tools_off(), annotate_checks():
+        spec = prepare(task, optimizer, space, Settings(**settings))
+        return timed_plan(spec, Machine.here(), measure)

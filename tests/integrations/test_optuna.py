@@ -352,7 +352,7 @@ def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     asked = search(12, **place)
-    with pytest.warns(jf.JefficientWarning, match="interrupted with"):
+    with pytest.warns(jf.JefficientWarning, match="interrupted by Ctrl-C with"):
         result = sweep(asked, progress=cut)
     interrupted = (result.dataset["status"] == "interrupted").any(["seed", "fold"]).values
     waiting = [t.system_attrs["fixed_params"] for t in asked.study.trials if t.state == WAITING]

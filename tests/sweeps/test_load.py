@@ -23,7 +23,7 @@ def seen(tmp_path_factory):
             asked.append(progress)
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.warns(jf.JefficientWarning, match="interrupted with"):
+    with pytest.warns(jf.JefficientWarning, match="interrupted by Ctrl-C with"):
         part = small.sweep(
             24, directory=directory, snapshot_every=0.0, progress=evaluation, stop=None
         )

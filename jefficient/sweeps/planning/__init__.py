@@ -1,6 +1,7 @@
 """Decisions before anything runs: the arguments of a sweep enter; its groups and plan leave."""
 
 from ._assemble import assemble as assemble
+from ._assemble import order_key as order_key
 from ._plan import Plan as Plan
 from ._plan import ProgramPlan as ProgramPlan
 from ._plan import checked_plan as checked_plan

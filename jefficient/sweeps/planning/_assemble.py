@@ -68,7 +68,7 @@ def assemble(
         policy = partial(
             LockstepScheduler,
             stream=spec.stream,
-            order_key=None if spec.problem.is_sequential else _order_key(settings.key),
+            order_key=None if spec.problem.is_sequential else order_key(settings.key),
             most_blocks=max(len(slots), in_step),
         )
     return policy(
@@ -82,6 +82,7 @@ def assemble(
         keeps_weights=settings.keep is not None,
         on_segment=lambda: on_progress(record.progress()),
         at_boundary=lambda _: None,
+        is_ending=lambda: False,
     )
 
 
@@ -95,7 +96,7 @@ def _queues(spec: SweepSpec, widths: list[int], cache: ProgramCache) -> list[Que
     return queues
 
 
-def _order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:
+def order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:
     """Return what derives the key of an order, on the CPU: where examples are read."""
 
     def of(seed: int, fold: int) -> jax.Array:

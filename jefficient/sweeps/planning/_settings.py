@@ -119,9 +119,10 @@ class RunOptions:
     plan: Any = None
     directory: Any = None
     snapshot_every: float = 30.0
-    progress: bool | Callable[[Progress], None] = True
+    progress: bool | Callable[[Progress], bool | None] = True
     executor: Any = None
     parts: int | None = None
+    time_limit: float | None = None
 
     def __post_init__(self):
         if self.parts is not None:
@@ -131,3 +132,5 @@ class RunOptions:
                     f"{WHERE}: parts go with an executor, got parts={self.parts} without one."
                 )
         checks.check_not_negative(WHERE, snapshot_every=self.snapshot_every)
+        if self.time_limit is not None:
+            checks.check_positive(WHERE, time_limit=self.time_limit)

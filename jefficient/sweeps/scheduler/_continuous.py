@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._core.debugging import tools_off
 from ..._core.typing import Device
 from ..programs import Commands, Evaluation, Lane, zeros
 from ._block import Block
@@ -38,11 +39,14 @@ class ContinuousScheduler(Scheduler):
     def run(self) -> None:
         """Train until every trial is over."""
         with ThreadPoolExecutor(len(self.devices)) as pool:
+            for slot, block in enumerate(self.blocks):
+                if block is not None and block.segment is None:
+                    self._go_on(slot, block, pool)
             self._open_blocks(pool)
             while any(self.blocks):
                 self.at_boundary(self)
                 for slot, block in enumerate(self.blocks):
-                    if block is not None:
+                    if block is not None and block.segment is not None:
                         self._turn(slot, block, pool)
 
     def _turn(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
@@ -57,11 +61,21 @@ class ContinuousScheduler(Scheduler):
 
         lanes = block.occupied
         of_trials = jax.tree.map(lambda x: x[lanes], evaluation)
+        block.segment = None
         self.observe([Evaluated(block, lanes, of_trials)])
+        self._go_on(slot, block, pool)
+        self.on_segment()  # while the block computes again
+
+    def _go_on(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
+        """Compute a block's next segment; one that has no trials left makes room for another.
+
+        Where the sweep is to end, the block stays as it is, and a resumed sweep begins with this.
+        """
+        if self.is_ending():
+            return
         if not self._send(block, pool):
             self.blocks[slot] = None
             self._open_blocks(pool)
-        self.on_segment()  # while the block computes again
 
     def _send(self, block: Block, pool: ThreadPoolExecutor) -> bool:
         """Refill idle lanes and compute the next segment; False where no lane has a trial."""
@@ -71,6 +85,7 @@ class ContinuousScheduler(Scheduler):
         commands = self._commands(block, fresh)
         lanes, occupied = block.lanes, block.occupied
 
+        @tools_off()
         def compute() -> tuple[Lane, Evaluation]:
             after, evaluation = block.program(lanes, commands, self.shared[block.device])
             evaluation = jax.tree.map(np.array, evaluation)
@@ -100,7 +115,7 @@ class ContinuousScheduler(Scheduler):
                 self.halve(queue, error)  # which may have freed slots that came before
                 continue
             self.blocks[slot] = block
-            self._send(block, pool)
+            self._go_on(slot, block, pool)
 
     def _new_block(self, queue: Queue, device: Device) -> Block:
         program, shapes = self.compiler(queue, device)

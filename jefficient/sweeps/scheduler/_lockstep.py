@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ..._core.debugging import tools_off
 from ..._core.typing import Device, Tree
 from ...results import Status
 from ..data import EpochOrder, EvaluationBatch, Prefetch, Stream
@@ -268,7 +269,7 @@ class LockstepScheduler(Scheduler):
 
         Queues whose blocks run out of memory get narrower ones, and their jobs return nothing.
         """
-        futures = [(block, pool.submit(job)) for block, job in jobs]
+        futures = [(block, pool.submit(tools_off()(job))) for block, job in jobs]
         for begin_to_read in reads:
             begin_to_read()
 

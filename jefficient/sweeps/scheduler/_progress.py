@@ -58,7 +58,7 @@ class Progress:
         return f"{text}{utilization}{best}{stopped}{diverged}"
 
 
-Reporter = Callable[[Progress], None]
+Reporter = Callable[[Progress], object]
 
 
 def reporter(where: str, progress: bool | Reporter) -> tuple[Reporter, Callable[[], None]]:

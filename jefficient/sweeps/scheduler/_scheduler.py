@@ -47,6 +47,7 @@ class Scheduler(abc.ABC):
         keeps_weights: whether weights are kept.
         on_segment: called after every segment.
         at_boundary: called with the scheduler where it can be checkpointed.
+        is_ending: whether no further segment may begin; then `at_boundary` raises.
     """
 
     queues: list[Queue]
@@ -59,6 +60,7 @@ class Scheduler(abc.ABC):
     keeps_weights: bool
     on_segment: Callable[[], None]
     at_boundary: "Callable[[Scheduler], None]"
+    is_ending: Callable[[], bool]
 
     @abc.abstractmethod
     def run(self) -> None:

@@ -11,7 +11,9 @@ from ._lane_data import StreamedData as StreamedData
 from ._metric import Metric as Metric
 from ._metric import host_metric as host_metric
 from ._notes import WHERE as WHERE
+from ._notes import annotate_checks as annotate_checks
 from ._notes import annotate_compilation_errors as annotate_compilation_errors
+from ._notes import annotate_errors as annotate_errors
 from ._notes import traced_program as traced_program
 from ._problem import Problem as Problem
 from ._scoring import HostScorer as HostScorer

@@ -67,6 +67,22 @@ def annotate_compilation_errors(static: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def annotate_checks() -> Iterator[None]:
+    """Say what to do about a ``checkify.check``, which cannot be compiled as it is."""
+    try:
+        yield
+    except Exception as error:
+        if "checkify.check" in str(error) and "functionaliz" in str(error):
+            error.add_note(
+                f"{WHERE}: one program trains many trials, and checkify.check would end "
+                "them all. Return NaN where the check fails, jnp.where(is_fine, loss, "
+                "jnp.nan): that trial alone ends, as diverged, and with jax_debug_nans an error "
+                "names the line. checkify.debug_check is left out when compiled."
+            )
+        raise
+
+
 def traced_program(
     function: Callable[[jax.Array, Tree, dict[str, Any]], Any],
     key: jax.Array,

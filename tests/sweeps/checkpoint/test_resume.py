@@ -114,7 +114,8 @@ def test_ctrl_c_ends_with_a_partial_result(tmp_path, whole):
 
     asked = []
     with pytest.warns(
-        jf.JefficientWarning, match="interrupted with .* of 96 trials done; .* goes on from here"
+        jf.JefficientWarning,
+        match="interrupted by Ctrl-C with .* of 96 trials done; .* goes on from here",
     ):
         part = small.sweep(directory=tmp_path, progress=interrupting)
     status = part.dataset["status"].values
