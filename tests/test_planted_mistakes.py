@@ -131,6 +131,27 @@ MISTAKES = {
         SCHEDULES,
         "jumps",
     ),
+    "a complex gradient is not conjugated": Mistake(
+        "training/_gradient.py",
+        "return jnp.conj(g) if numerics.is_complex(g.dtype) else g",
+        "return g",
+        "tests/training/test_complex.py",
+        "pairs_of_reals",
+    ),
+    "microbatches count alike whatever they weigh": Mistake(
+        "training/_gradient.py",
+        "value = value * weight.astype(total.dtype)",
+        "value = value * weights",
+        "tests/training/test_weighted_loss.py",
+        "masked_loss",
+    ),
+    "the best evaluation on the host is the last one": Mistake(
+        "sweeps/scheduler/_record.py",
+        "is_finite & (signed.argmin(axis=1) == index)",
+        "is_finite",
+        "tests/sweeps/tasks/test_metric.py",
+        "best_evaluation and memory and auc",
+    ),
     "a hard threshold for a soft one": Mistake(
         "transforms/_proximal.py",
         "x - strength * direction",
@@ -189,8 +210,8 @@ MISTAKES = {
     ),
     "padding counts": Mistake(
         "sweeps/tasks/_evaluation.py",
-        "jnp.float32(size) if count is None else count.astype(jnp.float32)",
-        "jnp.float32(size)",
+        "jnp.sum(jnp.where(weights > 0, value, 0))",
+        "jnp.sum(value)",
         "tests/sweeps/tasks/test_evaluation.py",
         "padding_may_be_anything",
     ),

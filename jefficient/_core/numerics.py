@@ -47,6 +47,12 @@ def is_complex(dtype: DTypeLike) -> bool:
     return jnp.issubdtype(dtype, jnp.complexfloating)
 
 
+@functools.cache
+def least_root(dtype: DTypeLike) -> float:
+    """Return √tiny: squares of smaller numbers underflow, and 1 / (√tiny)² is finite."""
+    return math.sqrt(float(jnp.finfo(dtype).tiny))
+
+
 def array(x: Any) -> jax.Array:
     """Convert to a jax array; arrays pass through (hot path)."""
     return x if isinstance(x, jax.Array) else jnp.asarray(x)

@@ -141,10 +141,30 @@ def zeros_like(
 
 
 def global_norm(tree: Tree) -> jax.Array:
-    """Return √Σ|x|² over all leaves, shape (), float32 at least; its gradient at zero is zero."""
-    squares = [numerics.squared_sum(numerics.array(x)) for x in jax.tree.leaves(tree)]
+    """Return √Σ|x|² over all leaves, shape (), float32 at least; its gradient at zero is zero.
+
+    Where the sum overflows, leaves are scaled by their largest number first.
+    """
+    leaves = [numerics.array(x) for x in jax.tree.leaves(tree)]
+    norm = _root_of_squares(leaves)
+    if not leaves:
+        return norm
+    return jax.lax.cond(jnp.isinf(norm), lambda: _scaled_norm(leaves, norm), lambda: norm)
+
+
+def _root_of_squares(leaves: list[jax.Array]) -> jax.Array:
+    squares = [numerics.squared_sum(x) for x in leaves]
     dtype = numerics.compute_dtype(*(s.dtype for s in squares))
     return numerics.safe_sqrt(sum((s.astype(dtype) for s in squares), start=jnp.zeros((), dtype)))
+
+
+def _scaled_norm(leaves: list[jax.Array], norm: jax.Array) -> jax.Array:
+    sizes = [jnp.max(jnp.abs(numerics.upcast(x)), initial=0).astype(norm.dtype) for x in leaves]
+    largest = jnp.max(jnp.stack(sizes))
+    is_finite = jnp.isfinite(largest)  # else the norm is what it is
+    scale = jnp.where(is_finite, largest, 1)
+    scaled = [numerics.upcast(x) / scale.astype(numerics.upcast(x).dtype) for x in leaves]
+    return jnp.where(is_finite, scale * _root_of_squares(scaled), norm)
 
 
 def layers(tree: Tree) -> dict[str, list[Any]]:
@@ -171,8 +191,9 @@ def zero_share(tree: Tree) -> jax.Array:
 
 
 def all_finite(tree: Tree) -> jax.Array:
-    """Tell whether every number of the tree is finite: bool, shape ()."""
-    leaves = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
+    """Tell whether every floating number of the tree is finite: bool, shape ()."""
+    floating = [x for x in jax.tree.leaves(tree) if numerics.is_floating(dtype_of(x))]
+    leaves = [jnp.all(jnp.isfinite(x)) for x in floating]
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
 
 

@@ -129,7 +129,7 @@ def proximal_adam(
         b1: decay of the first moment, 0 <= b1 < 1; may be traced.
         b2: decay of the second moment, 0 <= b2 < 1; may be traced.
         eps: added outside the root, 0 <= eps < inf; may be traced. With eps = 0 a coordinate whose
-            gradient is zero has no metric.
+            gradient has always been zero has no metric; a penalty makes it zero at once.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
         nesterov: whether to use Nesterov momentum. Static.

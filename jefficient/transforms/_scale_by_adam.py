@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 
@@ -43,7 +44,8 @@ def scale_by_adam(
     Args:
         b1: decay of the first moment, 0 <= b1 < 1; may be traced.
         b2: decay of the second moment, 0 <= b2 < 1; may be traced.
-        eps: added outside the root, 0 <= eps < inf; may be traced.
+        eps: added outside the root, 0 <= eps < inf; may be traced. A gradient of zero makes an
+            update of zero with any eps.
         eps_root: added inside the root, 0 <= eps_root < inf; may be traced.
         mu_dtype: dtype of the first moment; by default each parameter's. Static.
         nesterov: whether to use Nesterov momentum. Static.
@@ -109,13 +111,16 @@ class Factors(NamedTuple):
 def moments(
     g: jax.Array, m: jax.Array, v: jax.Array, f: Factors
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Return m̂ and √(v̂ + eps_root) + eps, and the new moments m and v."""
+    """Return m̂ and √(v̂ + eps_root) + eps, not zero, and the new moments m and v."""
     m = f.b1 * m + f.rest1 * g
     v = f.b2 * v + f.rest2 * numerics.squared(g)
     m_hat = m * f.correct1
     if f.ahead is not None:
         m_hat = m_hat + f.ahead * g
-    return m_hat, numerics.safe_sqrt(v * f.correct2 + f.eps_root) + f.eps, m, v
+    scale = numerics.safe_sqrt(v * f.correct2 + f.eps_root) + f.eps
+    # Only without an eps is it zero, where |g|² is zero or underflows: so 0 / 0 is 0, and a
+    # gradient that small divided by the least root of |g|² is still at most about one.
+    return m_hat, jnp.maximum(scale, numerics.least_root(scale.dtype)), m, v
 
 
 def _adam(

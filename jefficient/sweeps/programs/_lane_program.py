@@ -208,11 +208,10 @@ class LaneProgram:
         return self._with_checkpoint(lane, values), evaluation
 
     def _is_sound(self, lane: Lane, values: Mapping[str, jax.Array]) -> jax.Array:
-        if "valid_loss" in values:
-            return jnp.isfinite(values["valid_loss"])
-        if self.are_weights_finite:  # no loss has been computed after the last update
-            return trees.all_finite(self.trial.weights(lane.state))
-        return jnp.array(True)
+        is_sound = jnp.isfinite(values.get("valid_loss", 0.0))
+        if self.are_weights_finite:  # also those that no loss sees
+            is_sound &= trees.all_finite(self.trial.weights(lane.state))
+        return is_sound
 
     def _with_checkpoint(self, lane: Lane, values: Mapping[str, jax.Array]) -> Lane:
         if lane.checkpoint is None or self.is_ranked_on_host:
