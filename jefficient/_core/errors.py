@@ -3,6 +3,7 @@
     JefficientError
     ├── ArgumentError       also a ValueError: a value breaks a rule
     ├── ArgumentTypeError   also a TypeError: another kind of thing is expected
+    ├── StorageError        also an OSError: a file cannot be written
     └── MissingExtraError   also an ImportError: an optional dependency is missing
 
 and the one category of warnings, `JefficientWarning` (a UserWarning).
@@ -22,6 +23,10 @@ class ArgumentError(JefficientError, ValueError):
 
 class ArgumentTypeError(JefficientError, TypeError):
     """An argument is not the kind of thing that is expected."""
+
+
+class StorageError(JefficientError, OSError):
+    """A file cannot be written: the disk is full, or its directory is gone."""
 
 
 class MissingExtraError(JefficientError, ImportError):

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from .._core.devices import Machine
+from .._core.errors import StorageError
 from .._core.warn import warn
 from ..results import Result
 from ._debugging import Debugger
@@ -113,7 +114,10 @@ def train(
         scheduler.record.interrupt()
         return progress
     if checkpointer is not None:
-        checkpointer.at_boundary(scheduler, is_ending=True)
+        try:
+            checkpointer.at_boundary(scheduler, is_ending=True)
+        except StorageError as error:  # the sweep is over: its result is not thrown away
+            warn(f"{error} The sweep is over, and its result is whole.")
     return scheduler.record.progress()
 
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..._core.errors import JefficientError
+from ..._core.errors import JefficientError, StorageError
 from ..._core.files import UNFINISHED
 from ..._core.warn import warn
 from ._snapshot import DamagedError, Snapshot, read, write
@@ -88,10 +88,20 @@ class Directory(SnapshotReader):
         self._lock.close()
 
     def write(self, snapshot: Snapshot) -> None:
-        """Add a snapshot, then delete all but the last two."""
+        """Add a snapshot, then delete all but the last two.
+
+        Raises:
+            StorageError: where it cannot be written; those before it stay.
+        """
         numbers = self.numbers()
         number = max(numbers, default=0) + 1
-        write(self.path / _name(number, "json"), snapshot)
+        try:
+            write(self.path / _name(number, "json"), snapshot)
+        except OSError as error:
+            raise StorageError(
+                f"{self._where}: directory must be one that can be written, got {self.path}: "
+                f"{error}. The same call goes on from the last snapshot in it, once there is room."
+            ) from error
         for old in sorted(numbers)[: 1 - _KEPT]:
             for suffix in ("json", "npz"):  # the JSON first: without it the rest is no snapshot
                 (self.path / _name(old, suffix)).unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""A disk that is full, or a directory that goes away, while a sweep runs."""
+
+import errno
+import shutil
+
+import numpy as np
+import pytest
+from sweeps import tiny
+
+import jefficient as jf
+from jefficient.sweeps.checkpoint import _directory
+
+SPACE = jf.grid(learning_rate=np.geomspace(1e-3, 0.3, 6).tolist())
+SETTINGS = {"steps": 12, "batch_size": 8, "snapshot_every": 0, "eval_every": 3}
+
+
+def sweep(folder, **changes):
+    with tiny.lanes(width=2, blocks=1):
+        return tiny.sweep(tiny.task(validation=0.2), SPACE, directory=folder, **SETTINGS, **changes)
+
+
+def full_after(monkeypatch, snapshots):
+    """The disk is full once so many snapshots have been written."""
+    written = []
+
+    def write(path, snapshot, real=_directory.write):
+        if len(written) == snapshots:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        real(path, snapshot)
+
+    monkeypatch.setattr(_directory, "write", write)
+    return written
+
+
+def test_a_full_disk_is_an_error_that_names_the_directory_and_loses_nothing(tmp_path, monkeypatch):
+    whole = sweep(tmp_path / "other")
+    with monkeypatch.context() as patch:
+        full_after(patch, 3)
+        with pytest.raises(
+            jf.JefficientError, match="directory must be one that can be written"
+        ) as e:
+            sweep(tmp_path / "sweep")
+    assert isinstance(e.value, OSError)
+    assert str(tmp_path / "sweep") in str(e.value)
+    assert "No space left on device" in str(e.value)
+
+    seen = []
+    again = sweep(tmp_path / "sweep", progress=seen.append)
+    assert seen[0].steps_done > 0
+    np.testing.assert_array_equal(again.dataset["valid_loss"], whole.dataset["valid_loss"])
+
+
+def test_a_directory_that_goes_away_is_such_an_error_too(tmp_path):
+    def remove(progress):
+        if progress.steps_done:
+            shutil.rmtree(tmp_path / "sweep", ignore_errors=True)
+
+    with pytest.raises(jf.JefficientError, match="No such file or directory"):
+        sweep(tmp_path / "sweep", progress=remove)
+
+
+def test_a_finished_result_is_returned_though_its_last_snapshot_cannot_be_written(
+    tmp_path, monkeypatch
+):
+    written = full_after(monkeypatch, -1)
+    whole = sweep(tmp_path / "other")
+    last = len(written) - 1
+    written.clear()
+    full_after(monkeypatch, last)
+    with pytest.warns(jf.JefficientWarning, match="The sweep is over, and its result is whole"):
+        result = sweep(tmp_path / "sweep")
+    np.testing.assert_array_equal(result.dataset["valid_loss"], whole.dataset["valid_loss"])
