@@ -147,8 +147,8 @@ MISTAKES = {
     ),
     "the best evaluation on the host is the last one": Mistake(
         "sweeps/scheduler/_record.py",
-        "is_finite & (signed.argmin(axis=1) == index)",
-        "is_finite",
+        "has_none | (signed.argmin(axis=1) == index)",
+        "has_none | True",
         "tests/sweeps/tasks/test_metric.py",
         "best_evaluation and memory and auc",
     ),

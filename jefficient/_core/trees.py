@@ -103,6 +103,12 @@ def check_like(
 def check_floating(where: str, tree: Tree, what: str = "parameters") -> None:
     """Check that every leaf is a floating (real or complex) array."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
+        if not hasattr(x, "dtype") and not isinstance(x, bool | int | float | complex):
+            raise ArgumentTypeError(
+                f"{where}: {what} must be arrays, got {x!r} at {name_of(path)}. Keep what is not "
+                f"trained out of them: equinox.partition(model, equinox.is_inexact_array) does, "
+                f"and jf.integrations.equinox_task."
+            )
         if not numerics.is_floating(dtype_of(x)):
             raise ArgumentTypeError(
                 f"{where}: {what} must be floating, got dtype {jnp.result_type(x)} at "

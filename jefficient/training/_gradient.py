@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from .._core import numerics, trees
 from .._core.errors import ArgumentError
-from .._core.typing import Tree
+from .._core.typing import DType, Tree
 
 Injected: TypeAlias = Mapping[str, jax.Array]
 """What the step gives a loss by name: `key` and `step`, where it takes them."""
@@ -87,7 +87,7 @@ def gradient(objective: Objective) -> Gradient:
             rest = iter(grads)
             grads = treedef.unflatten(
                 [
-                    next(rest) if is_it else jnp.zeros_like(x)
+                    next(rest) if is_it else jnp.zeros(jnp.shape(x), jnp.float32)
                     for is_it, x in zip(is_trained, leaves, strict=True)
                 ]
             )
@@ -134,7 +134,7 @@ def in_microbatches(where: str, whole: Gradient, count: int) -> Gradient:
 
         # Sums are accumulated in at least float32, whatever the dtypes of loss and parameters.
         zeros = jax.tree.map(
-            lambda p: jnp.zeros(jnp.shape(p), numerics.compute_dtype(trees.dtype_of(p))), params
+            lambda p: jnp.zeros(jnp.shape(p), numerics.compute_dtype(_gradient_dtype(p))), params
         )
         first = jax.tree.map(lambda x: x[0], microbatches)
         like = jax.eval_shape(whole, params, model_state, first, injected)[0]
@@ -152,10 +152,16 @@ def in_microbatches(where: str, whole: Gradient, count: int) -> Gradient:
             by = parts if weight is None else parts.astype(x.dtype)
             return (x / by).astype(dtype)
 
-        grads = jax.tree.map(lambda s, p: mean(s, trees.dtype_of(p)), sums, params)
+        grads = jax.tree.map(lambda s, p: mean(s, _gradient_dtype(p)), sums, params)
         return Loss(mean(total, dtype), weight), model_state, grads
 
     return accumulated
+
+
+def _gradient_dtype(p: jax.Array) -> DType:
+    """Return the dtype of a parameter's gradient: float32 zeros for one that is not trained."""
+    dtype = trees.dtype_of(p)
+    return dtype if numerics.is_floating(dtype) else jnp.dtype(jnp.float32)
 
 
 def _split(where: str, path: tuple, x: jax.Array, count: int) -> jax.Array:

@@ -1,12 +1,12 @@
 """The penalised objective J = J₁ + λ·J₂, which is trained on but not evaluated."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
@@ -24,8 +24,8 @@ class regularized:
 
     Args:
         loss: ``(params, …) -> scalar``, or ``-> (scalar, anything)`` (then the scalar alone is
-            penalised). Where anything is an array of shape (), it is the weight of a sum, and the
-            penalty is added to the mean sum / weight.
+            penalised). In `jf.train_step` it may return ``(sum, weight)``, too: the penalty is
+            added to the mean.
         l1: strength of ‖θ‖₁, 0 <= l1 < inf; may be traced.
         l2: strength of ½‖θ‖², 0 <= l2 < inf; may be traced.
         mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
@@ -83,22 +83,17 @@ class regularized:
         l2 = self.l2 if l2 is None else l2
         checks.check_not_negative("jf.regularized", l1=l1, l2=l2)
         value = self.unpenalised(params, *args, **kwargs)
-        if isinstance(value, tuple) and isinstance(value[0], tuple):  # with a model state
-            return (self._penalised_pair(params, l1, l2, value[0]), *value[1:])
-        if isinstance(value, tuple) and len(value) == 2 and is_scalar(value[1]):
-            return self._penalised_pair(params, l1, l2, value)
         if isinstance(value, tuple):
-            return (value[0] + self._penalty(params, l1, l2, jnp.result_type(value[0])), *value[1:])
-        return value + self._penalty(params, l1, l2, jnp.result_type(value))
+            penalty = self.penalty(params, jnp.result_type(value[0]), l1, l2)
+            return (value[0] + penalty, *value[1:])
+        return value + self.penalty(params, jnp.result_type(value), l1, l2)
 
-    def _penalised_pair(
-        self, params: Tree, l1: Scalar, l2: Scalar, pair: tuple[jax.Array, jax.Array]
-    ) -> tuple[jax.Array, jax.Array]:
-        total, weight = pair
-        dtype = jnp.result_type(total)
-        return total + self._penalty(params, l1, l2, dtype) * jnp.asarray(weight, dtype), weight
-
-    def _penalty(self, params: Tree, l1: Scalar, l2: Scalar, dtype: DTypeLike) -> jax.Array:
+    def penalty(
+        self, params: Tree, dtype: DTypeLike, l1: Scalar | None = None, l2: Scalar | None = None
+    ) -> jax.Array:
+        """Return l1·‖θ‖₁ + (l2/2)·‖θ‖² in this dtype, shape ()."""
+        l1 = self.l1 if l1 is None else l1
+        l2 = self.l2 if l2 is None else l2
         penalised = self._penalised(params)
         trees.check_floating("jf.regularized", penalised)
         total = jnp.zeros((), numerics.compute_dtype(dtype))
@@ -117,9 +112,22 @@ class regularized:
         return jax.tree.map(lambda keep, subtree: subtree if keep else None, mask, params)
 
 
-def is_scalar(x: Any) -> bool:
-    """Return whether this is an array of shape ()."""
-    return isinstance(x, jax.Array | np.ndarray | np.generic) and jnp.shape(x) == ()
+def penalised_parts(
+    loss: Callable[..., Any],
+) -> tuple[Callable[..., Any], Callable[[Tree, DTypeLike], jax.Array] | None]:
+    """Take a `regularized` loss, or a `functools.partial` of one, apart: the loss and its penalty.
+
+    The penalty is None for any other loss.
+    """
+    inner = loss.func if isinstance(loss, functools.partial) else loss
+    if not isinstance(inner, regularized):
+        return loss, None
+    given = dict(loss.keywords) if isinstance(loss, functools.partial) else {}
+    strengths = {name: given.pop(name) for name in ("l1", "l2") if name in given}
+    positional = loss.args if isinstance(loss, functools.partial) else ()
+    plain = functools.partial(inner.unpenalised, *positional, **given)
+    checks.check_not_negative("jf.regularized", **strengths)
+    return plain, lambda params, dtype: inner.penalty(params, dtype, **strengths)
 
 
 def _abs(p: jax.Array) -> jax.Array:

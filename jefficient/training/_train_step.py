@@ -16,6 +16,7 @@ from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import apply_updates, clipped, hyperparameters
 from ._gradient import Injected, Loss, Objective, gradient, in_dtype, in_microbatches
+from ._objective import penalised_parts
 
 WHERE = "jf.train_step"
 
@@ -144,8 +145,9 @@ def train_step(
     names = signatures.names_asked(WHERE, loss)
     takes_key = "key" in names
     objective = _objective(loss, "weights" in names, has_model_state)
+    plain_objective = objective
     if compute_dtype is not None:
-        objective = in_dtype(objective, compute_dtype)
+        plain_objective = objective = in_dtype(objective, compute_dtype)
     value_and_grad = gradient(objective)
     if microbatches > 1:
         value_and_grad = in_microbatches(WHERE, value_and_grad, microbatches)
@@ -173,7 +175,10 @@ def train_step(
 
         def value_fn(params: Tree, obj_fn: object = None) -> jax.Array:
             del obj_fn  # optax's line searches hand on what they do not know
-            return value_and_grad(params, state.model_state, batch, injected)[0].value
+            given = (params, state.model_state, batch, injected)
+            if microbatches > 1:
+                return value_and_grad(*given)[0].value
+            return plain_objective(*given)[0].value
 
         value = loss.value
         extra = {"value": value, "grad": grads, "value_fn": value_fn, "obj_fn": value_fn}
@@ -227,31 +232,47 @@ def _updates(
 
 def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: bool) -> Objective:
     """Give every loss the same arguments and results."""
+    plain, penalty = penalised_parts(loss)
 
     def objective(
         params: Tree, model_state: Tree, batch: Tree, injected: Injected
     ) -> tuple[Loss, Tree]:
         given = dict(injected)
         if takes_weights:
-            size = jnp.shape(jax.tree.leaves(batch)[0])[0]
+            examples = jax.tree.leaves(batch)
+            if not examples:
+                raise ArgumentError(
+                    f"{WHERE}: batch must hold examples where loss names weights, got {batch!r}."
+                )
+            size = jnp.shape(examples[0])[0]
             given["weights"] = jnp.ones(size, jnp.float32)
         if has_model_state:
-            value, model_state = loss(params, model_state, batch, **given)
+            value, model_state = plain(params, model_state, batch, **given)
         else:
-            value = loss(params, batch, **given)
-        if not (isinstance(value, tuple) and len(value) == 2):
+            value = plain(params, batch, **given)
+
+        def penalised(x: jax.Array) -> jax.Array:
+            return x if penalty is None else x + penalty(params, jnp.result_type(x))
+
+        if not _is_pair(value):
             check_loss(WHERE, value)
-            return Loss(jnp.asarray(value), None), model_state
+            return Loss(jnp.asarray(penalised(value)), None), model_state
 
         total, weight = value
-        for part in value:
-            check_loss(WHERE, part)
-        weight = jax.lax.stop_gradient(jnp.asarray(weight))
+        check_loss(WHERE, total)
+        weight = jax.lax.stop_gradient(jnp.asarray(weight, jnp.result_type(total)))
         is_empty = weight == 0  # every token of a microbatch may be masked
         mean = total / jnp.where(is_empty, 1, weight).astype(jnp.result_type(total))
-        return Loss(jnp.asarray(mean), weight), model_state
+        return Loss(jnp.asarray(penalised(mean)), weight), model_state
 
     return objective
+
+
+def _is_pair(value: Any) -> bool:
+    """Return whether this is (sum, weight): an array of shape () and a number."""
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], jax.Array):
+        return False
+    return isinstance(value[1], jax.Array | float | int) and jnp.shape(value[1]) == ()
 
 
 def _metrics(

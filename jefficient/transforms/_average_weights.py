@@ -32,7 +32,7 @@ class AverageWeightsState(NamedTuple):
         def leaf(average: jax.Array, p: jax.Array) -> jax.Array:
             is_begun = self.weight > 0
             mean = average / jnp.where(is_begun, self.weight, 1).astype(average.dtype)
-            return jnp.where(is_begun, mean.astype(p.dtype), p)
+            return jnp.where(is_begun, mean.astype(trees.dtype_of(p)), p)
 
         return jax.tree.map(leaf, self.average, params)
 

@@ -10,7 +10,8 @@ import optax
 from .._core import checks, numerics, trees
 from .._core.typing import Scalar, Tree
 from . import _base
-from ._scale import scaled
+
+_HUGE = 2.0**64
 
 
 class ClipByGlobalNormState(NamedTuple):
@@ -96,13 +97,20 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         norm = trees.global_norm(updates)
         longest = numerics.scalar(max_norm, norm.dtype)
         is_short = norm <= longest  # also where both are infinite: inf / inf must not be formed
-        factor = jnp.where(is_short, 1.0, longest / jnp.where(is_short, 1.0, norm))
-        (u,) = trees.map_leaves(where, scaled, updates, numbers=(factor,))
+        # The quotient of a huge norm is subnormal, which may count as zero: halve both 64 times.
+        halved = jnp.where(norm > _HUGE, 1 / _HUGE, 1.0)
+        factor = jnp.where(is_short, 1.0, longest / jnp.where(is_short, 1.0, norm * halved))
+        by = jnp.where(is_short, 1.0, halved)
+        (u,) = trees.map_leaves(where, _scaled_twice, updates, numbers=(by, factor))
         return u, report(~is_short)
 
     return _base.transformation(
         where, ClipByGlobalNormState, lambda _: report(jnp.array(False)), update
     )
+
+
+def _scaled_twice(g: jax.Array, halved: jax.Array, factor: jax.Array) -> tuple[jax.Array]:
+    return ((g * halved) * factor,)
 
 
 def _clip(g: jax.Array, max_delta: jax.Array) -> tuple[jax.Array]:

@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import optax
 
+from .._core import trees
+from .._core.errors import ArgumentError
 from .._core.typing import Tree
 
 
@@ -24,6 +26,9 @@ def evaluation_params(opt_state: optax.OptState, params: Tree) -> Tree:
     Returns:
         A tree like `params`, shapes and dtypes included.
 
+    Raises:
+        ArgumentError: where two transforms say what is to be evaluated of the same parameters.
+
     Examples:
         >>> import jefficient as jf
         >>> import jax.numpy as jnp
@@ -36,9 +41,15 @@ def evaluation_params(opt_state: optax.OptState, params: Tree) -> Tree:
         >>> round(float(jf.evaluation_params(state, params)), 4)  # (0.5 · 1 + 1 · 2) / 1.5
         1.6667
     """
-    for node in jax.tree.leaves(opt_state, is_leaf=_has_own):
-        if _has_own(node):
-            params = _merged(_of_node(node, _selected(_like(node), params)), params)
+    nodes = [x for x in jax.tree.leaves(opt_state, is_leaf=_has_own) if _has_own(x)]
+    whole = [x for x in nodes if not any(map(_is_masked, _leaves(_like(x))))]
+    if len(whole) > 1:
+        kinds = [type(x).__name__ for x in whole]
+        raise ArgumentError(
+            f"jf.evaluation_params: one transform must say what is evaluated, got {kinds}."
+        )
+    for node in nodes:
+        params = _merged(_of_node(node, _selected(_like(node), params)), params)
     return params
 
 
@@ -62,15 +73,19 @@ def _of_node(node: Any, params: Tree) -> Tree:
     import optax.contrib  # whose state is here, so it is loaded already
 
     found = optax.contrib.schedule_free_eval_params(node, params)
-    return jax.tree.map(lambda x, p: x.astype(p.dtype), found, params)
+    return jax.tree.map(lambda x, p: x.astype(trees.dtype_of(p)), found, params)
 
 
 def _is_masked(x: Any) -> bool:
     return isinstance(x, optax.MaskedNode)
 
 
+def _leaves(like: Tree) -> list[Any]:
+    return jax.tree.leaves(like, is_leaf=_is_masked)
+
+
 def _selected(like: Tree, params: Tree) -> Tree:
-    if not any(map(_is_masked, jax.tree.leaves(like, is_leaf=_is_masked))):
+    if not any(map(_is_masked, _leaves(like))):
         return params
     return jax.tree.map(lambda x, p: x if _is_masked(x) else p, like, params, is_leaf=_is_masked)
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+import optax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
@@ -45,7 +47,9 @@ def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
     expressions = [_compiled(one) for one in patterns]
 
     def mask(params: Tree) -> Tree:
-        names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        # those that a mask or a partition leaves out have names, too
+        every = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_masked)
+        names = [_name(path) for path, _ in every]
         for expression in expressions:
             if not any(map(expression.search, names)):
                 raise ArgumentError(
@@ -57,6 +61,10 @@ def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
         )
 
     return mask
+
+
+def _is_masked(x: Any) -> bool:
+    return isinstance(x, optax.MaskedNode)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -168,7 +168,7 @@ def test_a_loss_that_is_no_scalar_and_an_optimizer_that_is_no_transform():
     ):
         sweep(the_task=task(loss=lambda params, batch: batch[0] @ params["w1"] @ params["w2"]))
     with refused("loss must return a scalar .* got tuple", TypeError):
-        sweep(the_task=task(loss=lambda params, batch: (loss(params, batch), 1)))
+        sweep(the_task=task(loss=lambda params, batch: (loss(params, batch), {"aux": 1.0})))
     with refused("optimizer must return a gradient transformation, got <function adam", TypeError):
         sweep(lambda learning_rate: jf.adam)
     with refused(r"metrics\['matrix'\] must return shape \(\) or \(n,\), got shape \(60, 4\)"):

@@ -46,3 +46,24 @@ def test_without_a_mask_the_message_says_so():
         jf.ArgumentTypeError, match=r"at \['n'\]. Put None in its place, or leave it"
     ):
         jf.adam(0.1).init(PARAMS)
+
+
+@pytest.mark.parametrize("leaf", [jnp.tanh, "relu"])
+@pytest.mark.parametrize(
+    "tx", [jf.adam(0.1), jf.sgd(0.1, 0.9), jf.accumulate(jf.sgd(0.1), 2)], ids=["a", "m", "k"]
+)
+def test_what_is_no_array_is_named_with_its_place_and_a_remedy(tx, leaf):
+    message = r"parameters must be arrays, got .* at \['act'\]. Keep what is not trained out"
+    with pytest.raises(jf.ArgumentTypeError, match=message):
+        tx.init({"w": jnp.ones(2), "act": leaf})
+
+
+def test_a_whole_number_among_microbatches_stays():
+    optimizer = jf.masked(jf.sgd(0.1), {"w": True, "n": False})
+    batch = {"x": X, "y": Y}
+    states = []
+    for microbatches in (1, 3):
+        step = jf.train_step(loss, optimizer, microbatches=microbatches)
+        states.append(step.update(step.init(PARAMS), batch)[0])
+    np.testing.assert_allclose(states[0].params["w"], states[1].params["w"], rtol=1e-5)
+    assert states[1].params["n"] == 3

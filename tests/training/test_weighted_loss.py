@@ -94,3 +94,16 @@ def test_a_sweep_anneals_by_the_step_and_evaluates_what_it_trains():
         shown = result.dataset["valid_loss"].values[0, 0, fold]
         np.testing.assert_allclose(shown[-1], expected, rtol=1e-5)
         assert shown[0] != shown[-1]
+
+
+def test_a_penalty_does_not_take_a_model_state_for_a_weight():
+    def counting(params, count, batch):
+        return jnp.mean((batch["x"] * params - batch["y"]) ** 2), count
+
+    step = jf.train_step(jf.regularized(counting, l2=1.0), jf.sgd(0.0), model_state=True)
+    values = []
+    for count in (0.0, 100.0):
+        state = step.init(jnp.float32(3), model_state=jnp.float32(count))
+        values.append(float(step.update(state, BATCH)[1]["loss"]))
+    assert values[0] == values[1]
+    np.testing.assert_allclose(values[0], np.mean((X.astype(float) * 3 - Y) ** 2) + 4.5, rtol=1e-6)

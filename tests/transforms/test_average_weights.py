@@ -91,3 +91,10 @@ def test_wrong_arguments():
     tx = jf.average_weights(jf.sgd(0.1), 0.9)
     with pytest.raises(jf.ArgumentError, match="update must be given the parameters, got params=N"):
         tx.update(jnp.ones(3), tx.init(jnp.ones(3)))
+
+
+def test_two_averages_of_the_same_parameters_are_refused():
+    average = jf.average_weights(jf.sgd(0.1), 0.9)
+    state = jf.chain(average, jf.average_weights(jf.identity(), 0.5)).init(jnp.ones(3))
+    with pytest.raises(jf.ArgumentError, match="one transform must say what is evaluated, got"):
+        jf.evaluation_params(state, jnp.ones(3))

@@ -219,7 +219,8 @@ class LaneProgram:
         best = lane.checkpoint
         score = self.score.sign * values[self.score.metric]
         is_better = score < best.score  # never, where the score is NaN
-        weights = _select(is_better, self.trial.weights(lane.state), best.weights)
+        is_first = jnp.isposinf(best.score)  # until an evaluation has a number, the last weights
+        weights = _select(is_better | is_first, self.trial.weights(lane.state), best.weights)
         checkpoint = Checkpointed(jnp.where(is_better, score, best.score), weights)
         return lane._replace(checkpoint=checkpoint)
 

@@ -125,12 +125,15 @@ class Record:
         return curves.measured[name] if name in curves.measured else curves.diagnostics[name]
 
     def has_improved(self, place: Place, index: np.ndarray) -> np.ndarray:
-        """Return whether evaluation `index` of trials is their best one so far, bool."""
+        """Return whether evaluation `index` of trials is their best one so far, bool.
+
+        Until one has a number, the last one is.
+        """
         signed = self._score.sign * self.curves.measured[self._score.metric][place]
         so_far = np.arange(signed.shape[1]) <= index[:, None]
         signed = np.where(np.isfinite(signed) & so_far, signed, np.inf)
-        is_finite = np.isfinite(np.take_along_axis(signed, index[:, None], axis=1)[:, 0])
-        return is_finite & (signed.argmin(axis=1) == index)
+        has_none = ~np.isfinite(signed).any(axis=1)
+        return has_none | (signed.argmin(axis=1) == index)
 
     def stop(self, place: Place) -> None:
         """Stop those of these trials that are not over."""

@@ -193,9 +193,10 @@ class Examples(NamedTuple):
 
 
 def _is_pair(x: Any) -> bool:
-    """Return whether this is (sum, weight)."""
-    is_pair = isinstance(x, tuple) and len(x) == 2
-    return is_pair and all(isinstance(part, jax.Array | float | int) for part in x)
+    """Return whether this is (sum, weight): an array of shape () and a number."""
+    if not isinstance(x, tuple) or len(x) != 2 or not isinstance(x[0], jax.Array):
+        return False
+    return isinstance(x[1], jax.Array | float | int) and jnp.shape(x[1]) == ()
 
 
 def _ratio(sums: Sums) -> jax.Array:

@@ -272,3 +272,18 @@ def test_whatever_the_folds_batches_width_and_source(drawn, tmp_path_factory):
     )
     ordered = [(train, np.sort(valid)) for train, valid in folds]
     assert_scored(result, ordered, lambda trial: trial.isel(evaluation=-1))
+
+
+@pytest.mark.parametrize("where", ["host", "device"])
+def test_where_the_metric_never_has_a_number_the_last_weights_are_kept(where):
+    nothing = {
+        "host": jf.host_metric(predict, lambda z, batch: np.nan),
+        "device": lambda params, batch: jnp.nan,
+    }
+    whole = {"x": X, "y": Y}
+    the_task = task(metrics={"nothing": nothing[where]}, validation=whole)
+    settings = {"metric": "valid_nothing", "select": "best"}
+    best, last = (sweep(the_task, keep=keep, **settings) for keep in ("best", "last"))
+    for trial, params in last.weights.items():
+        np.testing.assert_allclose(best.weights[trial], params, rtol=1e-6)
+        assert np.abs(params).max() > 0
