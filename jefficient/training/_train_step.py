@@ -11,11 +11,12 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import numerics, signatures, trees
-from .._core.checks import check_count, check_loss
+from .._core.checks import check_count, check_loss, is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import apply_updates, clipped, hyperparameters
 from ._gradient import Injected, Loss, Objective, gradient, in_dtype, in_microbatches
+from ._mean_check import check_mean
 from ._objective import penalised_parts
 
 WHERE = "jf.train_step"
@@ -90,7 +91,8 @@ def train_step(
             order of the examples, and averaged: the step of the whole batch, up to rounding, with
             the activations of one microbatch in memory. That holds for a loss that is the mean over
             examples, and for one that returns ``(sum, weight)``, whose microbatches count in
-            proportion to their weights. It must divide the number of examples.
+            proportion to their weights; another one is refused where `update` is called outside of
+            `jax.jit`, on a few examples. It must divide the number of examples.
             Model state is passed on from one microbatch to the next, and each has a key of its
             own, ``fold_in(fold_in(key, step), index)``. Static.
         compute_dtype: floating dtype in which the loss is computed, most often ``"bfloat16"``:
@@ -171,6 +173,8 @@ def train_step(
             injected["key"] = jax.random.fold_in(_key_of(state), state.step)
         if "step" in names:
             injected["step"] = state.step
+        if microbatches > 1 and not (takes_key or has_model_state):
+            _check_microbatches(plain_objective, state, batch, injected)
         loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
 
         def value_fn(params: Tree, obj_fn: object = None) -> jax.Array:
@@ -199,6 +203,22 @@ def train_step(
 def layer_norms(tree: Tree) -> dict[str, jax.Array]:
     """Return the norm of every layer, in at least float32."""
     return {name: trees.global_norm(leaves) for name, leaves in trees.layers(tree).items()}
+
+
+def _check_microbatches(
+    objective: Objective, state: TrainState, batch: Tree, injected: Injected
+) -> None:
+    """Try a loss without noise and state on a few examples, where they are not traced."""
+    if any(map(is_traced, jax.tree.leaves((state.params, batch)))):
+        return
+    leaves = jax.tree.leaves(batch)
+    if not leaves or any(jnp.ndim(x) == 0 for x in leaves):
+        return
+    like, _ = jax.eval_shape(objective, state.params, None, batch, injected)
+    if like.weight is None:
+        check_mean(
+            WHERE, lambda some: objective(state.params, None, some, injected)[0].value, batch
+        )
 
 
 def _of_floating(updates: Tree, params: Tree) -> Tree:

@@ -107,3 +107,21 @@ def test_a_penalty_does_not_take_a_model_state_for_a_weight():
         values.append(float(step.update(state, BATCH)[1]["loss"]))
     assert values[0] == values[1]
     np.testing.assert_allclose(values[0], np.mean((X.astype(float) * 3 - Y) ** 2) + 4.5, rtol=1e-6)
+
+
+def test_microbatches_of_a_loss_that_is_no_mean_over_examples_are_refused():
+    def masked_mean(params, batch):
+        total, weight = pair(params, batch)
+        return total / weight
+
+    step = jf.train_step(masked_mean, jf.sgd(0.1), microbatches=2)
+    with pytest.raises(
+        jf.ArgumentError, match="must be a mean over examples with microbatches, or"
+    ):
+        step.update(step.init(jnp.zeros(())), BATCH)
+    mean = jf.train_step(lambda p, b: jnp.mean((b["x"] * p - b["y"]) ** 2), jf.sgd(0.1))
+    halves = jf.train_step(
+        lambda p, b: jnp.mean((b["x"] * p - b["y"]) ** 2), jf.sgd(0.1), microbatches=2
+    )
+    one, two = (step.update(step.init(jnp.zeros(())), BATCH)[0] for step in (mean, halves))
+    np.testing.assert_allclose(one.params, two.params, rtol=1e-6)

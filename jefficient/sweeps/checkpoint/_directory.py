@@ -98,9 +98,12 @@ class Directory(SnapshotReader):
         try:
             write(self.path / _name(number, "json"), snapshot)
         except OSError as error:
+            then = "The same call goes on from the last snapshot in it, once it can be written."
+            if not self.path.is_dir():
+                then = "It is gone, and with it what it held: the same call starts again."
             raise StorageError(
                 f"{self._where}: directory must be one that can be written, got {self.path}: "
-                f"{error}. The same call goes on from the last snapshot in it, once there is room."
+                f"{error.strerror}. {then}"
             ) from error
         for old in sorted(numbers)[: 1 - _KEPT]:
             for suffix in ("json", "npz"):  # the JSON first: without it the rest is no snapshot

@@ -56,7 +56,7 @@ def test_a_directory_that_goes_away_is_such_an_error_too(tmp_path):
         if progress.steps_done:
             shutil.rmtree(tmp_path / "sweep", ignore_errors=True)
 
-    with pytest.raises(jf.JefficientError, match="No such file or directory"):
+    with pytest.raises(jf.JefficientError, match="It is gone, and with it what it held"):
         sweep(tmp_path / "sweep", progress=remove)
 
 
