@@ -175,7 +175,7 @@ MISTAKES = {
     ),
     "the norm of each leaf": Mistake(
         "transforms/_clip.py",
-        "trees.map_leaves(where, scaled, updates, numbers=(factor,))",
+        "trees.map_leaves(where, _scaled_twice, updates, numbers=(by, factor))",
         "(jax.tree.map(lambda g: g * jnp.minimum(1, longest / trees.global_norm(g)), updates),)",
         "tests/conformance/test_transform_laws.py",
         "optax_s and clip_by_global_norm",
