@@ -25,6 +25,9 @@ from ._task import Task, count_examples
 MOST_TRIED = 256
 """Examples that functions are tried on at most: enough to have some of a rare class."""
 
+FEWEST_TRIED = 32
+"""Examples that functions are tried on at least, where evaluation batches have fewer."""
+
 _NOISE = (0.0, 0.1, -0.1, 1.0, -1.0)
 """Functions are tried with the parameters of `init`, which may make all examples alike, and with
 noise of these scales added to them; of both signs, so that a classifier finds some of each class.
@@ -188,7 +191,7 @@ def _agree(together: np.ndarray, apart: np.ndarray) -> bool:
     # Numbers that are not finite either way say nothing: data may miss values, training diverges.
     is_said = np.isfinite(together) | np.isfinite(apart)
     scale = max(np.abs(x[np.isfinite(x)]).max(initial=0) for x in (together, apart))
-    difference = np.abs(np.where(is_said, together - apart, 0))
+    difference = np.abs(np.where(is_said, together, 0) - np.where(is_said, apart, 0))
     return bool(np.all(difference <= tolerance * scale))
 
 

@@ -16,7 +16,7 @@ from ...transforms import clipped
 from ..data import EvaluationBatch, Source, evaluation_batch_size
 from ._drawn_data import DrawnData, drawn_data, points_as_examples
 from ._evaluation import Examples, Sums, batch_sums, means_of
-from ._exactness import MOST_TRIED, Layout, check_exact
+from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
 from ._injection import INJECTED, Injection
 from ._keys import SPLIT, TEST
@@ -173,7 +173,8 @@ class TaskProblem(Problem):
         has_validation = max(self.sizes.validation) > 0
         sizes = self.sizes.validation if has_validation else self.sizes.training
         fold = int(np.argmax(sizes))
-        count = min(MOST_TRIED, self.eval_batch_size or MOST_TRIED, sizes[fold])
+        most = max(self.eval_batch_size or MOST_TRIED, FEWEST_TRIED)
+        count = min(MOST_TRIED, most, sizes[fold])
         index = jnp.int32(fold)
         if self.stream is not None:
             splits = self.stream.valid if has_validation else self.stream.train

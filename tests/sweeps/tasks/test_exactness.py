@@ -111,7 +111,7 @@ def test_a_loss_is_refused_in_evaluation_batches_with_both_numbers_and_the_ways_
         sweep(task(loss=NOT_MEANS[name], validation=DATA), eval_batch_size=8)
     message = str(caught.value)
     assert "loss must be a mean over examples where they are evaluated in batches" in message
-    assert "for 8 examples together and" in message
+    assert "for 32 examples together and" in message
     for way in ("(sum, weight)", "`weights`", "jf.Metric(predict, score)", "jf.host_metric"):
         assert way in message
 
