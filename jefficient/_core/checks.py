@@ -156,13 +156,24 @@ def check_flag(where: str, **values: Any) -> None:
             )
 
 
+def is_sum_and_weight(value: Any) -> bool:
+    """Tell whether this is a pair ``(sum, weight)`` of scalars, whose value is sum / weight."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    return all(
+        isinstance(x, jax.Array | np.ndarray | np.generic | float | int) and jnp.shape(x) == ()
+        for x in value
+    )
+
+
 def check_loss(where: str, value: Any) -> None:
     """Check that the loss is a floating scalar."""
     is_number = isinstance(value, jax.Array | np.ndarray | np.generic | float | int)
     if not is_number or jnp.shape(value) != ():
         got = f"shape {jnp.shape(value)}" if is_number else type(value).__name__
         raise ArgumentTypeError(
-            f"{where}: loss must return a scalar (the mean over the batch), got {got}."
+            f"{where}: loss must return a scalar (the mean over the batch) or a pair of scalars "
+            f"(sum, weight), got {got}."
         )
     if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         raise ArgumentTypeError(

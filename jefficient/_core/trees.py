@@ -203,6 +203,22 @@ def all_finite(tree: Tree) -> jax.Array:
     return jnp.all(jnp.stack(leaves)) if leaves else jnp.array(True)
 
 
+def divided(tree: Tree) -> tuple[Tree, Tree]:
+    """Return the floating leaves and the others, each with None in the places of the other."""
+
+    def only(floating: bool) -> Tree:
+        return jax.tree.map(
+            lambda x: x if numerics.is_floating(dtype_of(x)) == floating else None, tree
+        )
+
+    return only(True), only(False)
+
+
+def united(first: Tree, second: Tree) -> Tree:
+    """Undo `divided`: return the leaves of the first, and of the second where that has None."""
+    return jax.tree.map(lambda x, y: y if x is None else x, first, second, is_leaf=is_none)
+
+
 def kind_of(tree: Tree) -> tuple[Any, list[tuple]]:
     """Return the structure of a tree, and each leaf's shape and dtype: equal for trees alike."""
     return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]

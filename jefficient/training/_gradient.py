@@ -63,35 +63,15 @@ def gradient(objective: Objective) -> Gradient:
     def whole(
         params: Tree, model_state: Tree, batch: Tree, injected: Injected
     ) -> tuple[Loss, Tree, Tree]:
-        leaves, treedef = jax.tree.flatten(params)
-        is_trained = [numerics.is_floating(trees.dtype_of(x)) for x in leaves]
+        trained, fixed = trees.divided(params)
 
         def value(trained: Tree) -> tuple[jax.Array, tuple[Loss, Tree]]:
-            full = trained
-            if not all(is_trained):
-                rest = iter(trained)
-                full = treedef.unflatten(
-                    [
-                        next(rest) if is_it else x
-                        for is_it, x in zip(is_trained, leaves, strict=True)
-                    ]
-                )
-            loss, new_state = objective(full, model_state, batch, injected)
+            loss, new_state = objective(trees.united(trained, fixed), model_state, batch, injected)
             return loss.value, (loss, new_state)
 
-        trained = params
-        if not all(is_trained):
-            trained = [x for is_it, x in zip(is_trained, leaves, strict=True) if is_it]
         (_, (loss, new_state)), grads = jax.value_and_grad(value, has_aux=True)(trained)
-        if not all(is_trained):
-            rest = iter(grads)
-            grads = treedef.unflatten(
-                [
-                    next(rest) if is_it else jnp.zeros(jnp.shape(x), jnp.float32)
-                    for is_it, x in zip(is_trained, leaves, strict=True)
-                ]
-            )
-        return loss, new_state, jax.tree.map(conjugate, grads)
+        zeros = jax.tree.map(lambda x: jnp.zeros(jnp.shape(x), jnp.float32), fixed)
+        return loss, new_state, jax.tree.map(conjugate, trees.united(grads, zeros))
 
     return whole
 

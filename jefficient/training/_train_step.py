@@ -11,11 +11,19 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import numerics, signatures, trees
-from .._core.checks import check_count, check_loss, is_traced
+from .._core.checks import check_count, check_loss, is_sum_and_weight, is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
-from ..transforms import apply_updates, clipped, hyperparameters
-from ._gradient import Injected, Loss, Objective, gradient, in_dtype, in_microbatches
+from ..transforms import accepting, apply_updates, clipped, hyperparameters
+from ._gradient import (
+    Injected,
+    Loss,
+    Objective,
+    conjugate,
+    gradient,
+    in_dtype,
+    in_microbatches,
+)
 from ._mean_check import check_mean
 from ._objective import penalised_parts
 
@@ -82,9 +90,11 @@ def train_step(
             `init` was given; `step`, the updates made, int32; `weights`, of the examples, ones of
             shape (n,), float32 (0 for padding where a sweep evaluates).
         tx: a transform of jefficient or optax. It gets what it takes of optax's extra arguments:
-            `value`, the loss; `grad`, the gradients; `value_fn` and `obj_fn`, ``params -> loss``
-            on the same batch. So line searches, `optax.lbfgs`, `optax.polyak_sgd` and the like
-            work as they stand.
+            `value`, the loss; `grad`, as `jax.grad` returns it; `value_fn` and `obj_fn`, ``params
+            -> loss`` on the same batch; `grad_fn`, ``(params, index) -> gradients`` on it. So line
+            searches, `optax.lbfgs`, `optax.contrib.sam` and the like work as they stand. Where one
+            of several takes fewer than the others, use `jf.chain`: `optax.chain` hands everything
+            to each.
         model_state: whether the loss carries state of its own (batch-norm). Static.
         layers: whether `metrics` also has the norms of every layer. Static.
         microbatches: number of microbatches whose gradients are taken one after another, in the
@@ -143,7 +153,7 @@ def train_step(
         raise ArgumentTypeError(
             f"{WHERE}: compute_dtype must be floating, got compute_dtype={compute_dtype!r}."
         )
-    tx = optax.with_extra_args_support(tx)
+    tx = accepting(tx)
     names = signatures.names_asked(WHERE, loss)
     takes_key = "key" in names
     objective = _objective(loss, "weights" in names, has_model_state)
@@ -177,15 +187,25 @@ def train_step(
             _check_microbatches(plain_objective, state, batch, injected)
         loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
 
-        def value_fn(params: Tree, obj_fn: object = None) -> jax.Array:
-            del obj_fn  # optax's line searches hand on what they do not know
+        # optax's line searches hand on the extra arguments that they do not know.
+        def value_fn(params: Tree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
+            del obj_fn, grad_fn
             given = (params, state.model_state, batch, injected)
             if microbatches > 1:
                 return value_and_grad(*given)[0].value
             return plain_objective(*given)[0].value
 
-        value = loss.value
-        extra = {"value": value, "grad": grads, "value_fn": value_fn, "obj_fn": value_fn}
+        def grad_fn(params: Tree, index: object = None) -> Tree:
+            del index  # every gradient is of the same batch
+            return value_and_grad(params, state.model_state, batch, injected)[2]
+
+        extra = {
+            "value": loss.value,
+            "grad": jax.tree.map(conjugate, grads),
+            "value_fn": value_fn,
+            "obj_fn": value_fn,
+            "grad_fn": grad_fn,
+        }
         updates, opt_state = _updates(tx, grads, state, extra)
         updates = _of_floating(updates, state.params)
         new_state = state._replace(
@@ -195,7 +215,7 @@ def train_step(
             model_state=model_state,
         )
         grads = _of_floating(grads, state.params)
-        return new_state, _metrics(value, grads, updates, opt_state, layers)
+        return new_state, _metrics(loss.value, grads, updates, opt_state, layers)
 
     return TrainStep(init, update)
 
@@ -236,18 +256,18 @@ def _updates(
     state: TrainState,
     extra: dict[str, Any],
 ) -> tuple[Tree, optax.OptState]:
-    """Call the transform with those of the extra arguments that it takes.
-
-    Whether one inside a chain refuses an argument shows when it is called.
-    """
-    given = dict(extra)
-    while True:
-        try:
-            return tx.update(grads, state.opt_state, state.params, **given)
-        except TypeError as error:
-            refused = _REFUSED.search(str(error))
-            if refused is None or given.pop(refused[1], None) is None:
-                raise
+    """Call the transform, and say what to do where one inside optax's own chain refuses."""
+    try:
+        return tx.update(grads, state.opt_state, state.params, **extra)
+    except TypeError as error:
+        refused = _REFUSED.search(str(error))
+        if refused is None or refused[1] not in extra:
+            raise
+        raise ArgumentTypeError(
+            f"{WHERE}: every transform inside tx must accept extra arguments, got one that "
+            f"refuses {refused[1]!r} ({error}). optax.chain and its like hand all of them to each; "
+            f"jf.chain hands each what it takes."
+        ) from error
 
 
 def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: bool) -> Objective:
@@ -274,7 +294,7 @@ def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: b
         def penalised(x: jax.Array) -> jax.Array:
             return x if penalty is None else x + penalty(params, jnp.result_type(x))
 
-        if not _is_pair(value):
+        if not is_sum_and_weight(value):
             check_loss(WHERE, value)
             return Loss(jnp.asarray(penalised(value)), None), model_state
 
@@ -286,13 +306,6 @@ def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: b
         return Loss(jnp.asarray(penalised(mean)), weight), model_state
 
     return objective
-
-
-def _is_pair(value: Any) -> bool:
-    """Return whether this is (sum, weight): an array of shape () and a number."""
-    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], jax.Array):
-        return False
-    return isinstance(value[1], jax.Array | float | int) and jnp.shape(value[1]) == ()
 
 
 def _metrics(

@@ -21,6 +21,7 @@ from ._clip import clipped as clipped
 from ._decay import l1_decay as l1_decay
 from ._decay import l2_decay as l2_decay
 from ._evaluation_params import evaluation_params as evaluation_params
+from ._extra_args import accepting as accepting
 from ._flatten import flatten as flatten
 from ._hyperparameters import hyperparameters as hyperparameters
 from ._masked import masked as masked

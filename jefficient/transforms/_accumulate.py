@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from .._core import checks, numerics, trees
 from .._core.typing import DType, ScalarOrSchedule, Tree
 from . import _base
+from ._extra_args import accepting
 
 
 class AccumulateState(NamedTuple):
@@ -72,7 +73,7 @@ def accumulate(
     if not callable(every_k):
         checks.check_whole(where, 1, every_k=every_k)
     checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
-    tx = optax.with_extra_args_support(tx)
+    tx = accepting(tx)
 
     def k_at(count: jax.Array) -> jax.Array:
         (k,) = _base.values_at(where, {"every_k": every_k}, count).values()

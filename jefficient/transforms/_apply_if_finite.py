@@ -9,6 +9,7 @@ import optax
 from .._core import checks, numerics, trees
 from .._core.typing import Scalar, Tree
 from . import _base
+from ._extra_args import accepting
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -61,7 +62,7 @@ def apply_if_finite(
     where = "jf.apply_if_finite"
     _base.check_transform(where, inner, "inner")
     checks.check_whole(where, 0, max_consecutive_errors=max_consecutive_errors)
-    inner = optax.with_extra_args_support(inner)
+    inner = accepting(inner)
 
     def report() -> _base.Report:
         return _base.report(where, max_consecutive_errors=max_consecutive_errors)

@@ -10,6 +10,7 @@ from .._core import checks, numerics, trees
 from .._core.typing import DType, ScalarOrSchedule, Tree
 from . import _base
 from ._apply_updates import apply_updates
+from ._extra_args import accepting
 
 
 class AverageWeightsState(NamedTuple):
@@ -81,7 +82,7 @@ def average_weights(
     _base.check_transform(where, tx, "tx")
     if not callable(decay):
         checks.check_decay(where, decay=decay)
-    tx = optax.with_extra_args_support(tx)
+    tx = accepting(tx)
 
     def init(params: Tree) -> AverageWeightsState:
         average = trees.zeros_like(where, params, numerics.compute_dtype)

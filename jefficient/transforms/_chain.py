@@ -8,6 +8,7 @@ import optax
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from . import _base
+from ._extra_args import accepting
 
 
 def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -37,7 +38,7 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
     """
     for index, tx in enumerate(args):
         _base.check_transform("jf.chain", tx, f"argument {index}")
-    transforms = [optax.with_extra_args_support(tx) for tx in args]
+    transforms = [accepting(tx) for tx in args]
 
     def init(params: Tree) -> tuple:
         return tuple(tx.init(params) for tx in transforms)
@@ -96,7 +97,7 @@ def named_chain(
     names = [name for name, _ in args]
     if len(names) != len(set(names)):
         raise ArgumentError(f"{where}: names must be unique, got {names}.")
-    transforms = {name: optax.with_extra_args_support(tx) for name, tx in args}
+    transforms = {name: accepting(tx) for name, tx in args}
 
     def init(params: Tree) -> OrderedDict:
         return OrderedDict((name, tx.init(params)) for name, tx in transforms.items())

@@ -13,6 +13,7 @@ import optax
 from .._core import trees
 from .._core.typing import Tree
 from . import _base
+from ._extra_args import accepting, translated
 
 
 def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -48,7 +49,7 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
     """
     where = "jf.flatten"
     _base.check_transform(where, inner, "inner")
-    inner = optax.with_extra_args_support(inner)
+    inner = accepting(inner)
 
     def init(params: Tree) -> Any:
         trees.check_floating(where, params)
@@ -69,6 +70,12 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
         ]
         vectors = None if params is None else _join(leaves, leaves)
         joined = _join(grads, leaves)
+        if params is not None:
+            extra_args = translated(
+                extra_args,
+                lambda tree: _join(treedef.flatten_up_to(tree), leaves),
+                lambda tree: treedef.unflatten(_split(tree, tree, leaves, leaves)),
+            )
         new: Any
         new, state = inner.update(joined, state, vectors, **extra_args)
         us = _split(new, joined, grads, leaves)

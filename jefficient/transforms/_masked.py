@@ -11,6 +11,7 @@ from .._core import trees
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from . import _base
+from ._extra_args import accepting, translated
 from ._names import public
 
 
@@ -30,7 +31,9 @@ def masked(
             gradients are masked as well. Static.
 
     Returns:
-        The transform; its state is optax's `MaskedState`.
+        The transform; its state is optax's `MaskedState`. Of the extra arguments of `update`,
+        `grad` is masked and `value_fn` a function of the selected leaves, the others as they
+        stand: a line search of `inner` moves its own leaves alone.
 
     Raises:
         ArgumentTypeError: where `inner` is not a transform; by `init` and `update`, where the mask
@@ -86,7 +89,7 @@ def partition(
 
     Returns:
         The transform; its state is optax's `PartitionState`. Labels are part of the addresses in
-        `hyperparameters`.
+        `hyperparameters`. Extra arguments of `update` reach each group as in `masked`.
 
     Raises:
         ArgumentTypeError: where a value of `transforms` is not a transform.
@@ -120,7 +123,7 @@ def partition(
         raise ArgumentTypeError(f"{where}: labels must be of one type, got {list(transforms)}.")
     for label, tx in transforms.items():
         _base.check_transform(where, tx, f"the transform of {label!r}")
-    groups = {label: optax.with_extra_args_support(tx) for label, tx in transforms.items()}
+    groups = {label: accepting(tx) for label, tx in transforms.items()}
 
     def members(tree: Tree) -> dict[Hashable, optax.GradientTransformationExtraArgs]:
         labels = _prefix(where, "param_labels", param_labels, tree)
@@ -161,8 +164,23 @@ def partition(
 def _masked(
     inner: optax.GradientTransformation, mask: Tree, mask_compatible_extra_args: bool
 ) -> optax.GradientTransformationExtraArgs:
-    tx = optax.masked(inner, mask, mask_compatible_extra_args=mask_compatible_extra_args)
-    return optax.with_extra_args_support(tx)
+    tx = optax.masked(accepting(inner), mask, mask_compatible_extra_args=mask_compatible_extra_args)
+
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, Any]:
+        def selected(tree: Tree) -> Tree:
+            return jax.tree.map(lambda m, x: x if m else optax.MaskedNode(), mask, tree)
+
+        def whole(tree: Tree) -> Tree:
+            """Put the parameters that are not selected beside those that are, as they stand."""
+            return jax.tree.map(lambda m, x, p: x if m else p, mask, tree, params)
+
+        if params is not None:
+            extra_args = translated(extra_args, selected, whole)
+        return tx.update(updates, state, params, **extra_args)
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
 def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:

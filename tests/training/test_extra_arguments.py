@@ -157,3 +157,132 @@ def test_an_argument_that_the_transform_requires_and_nobody_has_is_its_own_error
     step = jf.train_step(loss, tx)
     with pytest.raises(TypeError, match="curvature"):
         step.update(step.init(jnp.zeros(3)), BATCH)
+
+
+def test_each_of_a_chain_gets_what_it_takes():
+    """SAM refuses `value`, the plateau requires it, and a third takes it or not."""
+    seen = []
+
+    def update(grads, state, params=None, value=None, **extra):
+        seen.append((value, sorted(extra)))
+        return grads, state
+
+    third = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    plateau = jf.reduce_on_plateau(patience=1)
+    step = jf.train_step(loss, jf.chain(CASES["sam"][0](), plateau, third))
+    _, metrics = step.update(step.init(jnp.zeros(3)), BATCH)
+    assert seen == [(metrics["loss"], ["grad", "grad_fn", "obj_fn", "value_fn"])]
+
+
+def test_what_refuses_inside_optax_s_chain_is_said():
+    step = jf.train_step(loss, optax.chain(optax.clip(1.0), CASES["sam"][0]()))
+    with pytest.raises(jf.ArgumentTypeError, match=r"refuses '\w+'.*jf\.chain hands each"):
+        step.update(step.init(jnp.zeros(3)), BATCH)
+
+
+def test_an_error_of_the_transform_s_own_is_left_alone():
+    def update(grads, state, params=None, **extra):
+        return jnp.sum(grads, value=3), state
+
+    tx = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    step = jf.train_step(loss, tx)
+    with pytest.raises(TypeError, match="value") as caught:
+        step.update(step.init(jnp.zeros(3)), BATCH)
+    assert "sum" in str(caught.value.__cause__ or caught.value)
+
+
+def test_sam_in_one_call_gets_the_gradient_elsewhere():
+    adversary = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    tx = optax.contrib.sam(optax.sgd(0.1), adversary, sync_period=2, opaque_mode=True)
+    params = jnp.zeros(3)
+    state = tx.init(params)
+    for _ in range(STEPS):
+        updates, state = tx.update(
+            jax.grad(value_fn)(params), state, params, grad_fn=lambda p, _: jax.grad(value_fn)(p)
+        )
+        params = optax.apply_updates(params, updates)
+
+    step = jf.train_step(loss, tx)
+    mine = step.init(jnp.zeros(3))
+    for _ in range(STEPS):
+        mine, _ = step.update(mine, BATCH)
+    np.testing.assert_allclose(mine.params, params, rtol=2e-4, atol=1e-6)
+
+
+def tree_loss(params, batch):
+    return loss(jnp.concatenate([params["a"], params["b"]]), batch)
+
+
+START = {"a": jnp.zeros(1), "b": jnp.zeros(2)}
+
+
+def trained(tx, steps=STEPS):
+    step = jf.train_step(tree_loss, tx)
+    state = step.init(START)
+    update = jax.jit(step.update)
+    for _ in range(steps):
+        state, _ = update(state, BATCH)
+    return state.params
+
+
+def test_a_line_search_of_some_leaves_is_that_of_the_loss_with_the_others_fixed():
+    tx = optax.lbfgs()
+    params = START["b"]
+
+    def value(b):
+        return tree_loss({"a": START["a"], "b": b}, BATCH)
+
+    state = tx.init(params)
+    for _ in range(STEPS):
+        grad = jax.grad(value)(params)
+        updates, state = tx.update(
+            grad, state, params, value=value(params), grad=grad, value_fn=value
+        )
+        params = optax.apply_updates(params, updates)
+
+    groups = {"search": optax.lbfgs(), "still": jf.scale(0.0)}
+    mine = trained(jf.partition(groups, {"a": "still", "b": "search"}))
+    np.testing.assert_allclose(mine["b"], params, rtol=2e-4, atol=1e-6)
+    assert mine["a"] == 0
+    mine = trained(
+        jf.chain(
+            jf.masked(optax.lbfgs(), {"a": False, "b": True}),
+            jf.masked(jf.scale(0.0), {"a": True, "b": False}),
+        )
+    )
+    np.testing.assert_allclose(mine["b"], params, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "sophia"])
+def test_all_leaves_as_one_vector_are_searched_as_that_vector(name):
+    mine = trained(jf.flatten(CASES[name][0]()))
+    np.testing.assert_allclose(
+        np.concatenate(jax.tree.leaves(mine)), optax_loop(name), rtol=2e-4, atol=1e-6
+    )
+
+
+def test_a_line_search_of_complex_parameters_is_optax_s_loop():
+    """`grad` is as jax.grad returns it, the updates are the direction of steepest descent."""
+    rng = np.random.default_rng(1)
+    a = (rng.normal(size=(8, 3)) + 1j * rng.normal(size=(8, 3))).astype(np.complex64)
+    b = (rng.normal(size=8) + 1j * rng.normal(size=8)).astype(np.complex64)
+
+    def squares(z, batch):
+        return jnp.mean(jnp.abs(batch["a"] @ z - batch["b"]) ** 2)
+
+    def value(z):
+        return squares(z, {"a": a, "b": b})
+
+    tx = optax.chain(optax.scale(-1.0), optax.scale_by_backtracking_linesearch(20, slope_rtol=0.4))
+    z = jnp.zeros(3, jnp.complex64)
+    state = tx.init(z)
+    step = jf.train_step(squares, tx)
+    mine = step.init(z)
+    for _ in range(STEPS):
+        grad = jax.grad(value)(z)
+        given = {"value": value(z), "grad": grad, "value_fn": value}
+        updates, state = tx.update(grad.conj(), state, z, **given)
+        z = optax.apply_updates(z, updates)
+        mine, _ = step.update(mine, {"a": a, "b": b})
+    np.testing.assert_allclose(mine.params, z, rtol=1e-4)
+    assert value(z) < 0.9 * value(jnp.zeros(3, jnp.complex64))

@@ -28,13 +28,26 @@ def pair_with_state(params, state, batch):
     return pair(params, batch), state + 1
 
 
+EVERYTHING = np.arange(N)
+
+
+def mean_of(p, examples):
+    """Σ m(xp - y)² / Σ m in float64."""
+    rest = X[examples].astype(float) * p - Y[examples]
+    return np.sum(MASK[examples] * rest**2) / MASK[examples].sum()
+
+
+def slope_of(p, examples):
+    """Its derivative in p."""
+    rest = X[examples].astype(float) * p - Y[examples]
+    return np.sum(2 * MASK[examples] * rest * X[examples]) / MASK[examples].sum()
+
+
 def by_hand(steps, rate):
-    """The float64 gradient of Σ m(xp - y)² / Σ m."""
     p, losses = 0.0, []
     for _ in range(steps):
-        rest = X.astype(float) * p - Y
-        losses.append(np.sum(MASK * rest**2) / MASK.sum())
-        p -= rate * np.sum(2 * MASK * rest * X) / MASK.sum()
+        losses.append(mean_of(p, EVERYTHING))
+        p -= rate * slope_of(p, EVERYTHING)
     return p, losses
 
 
@@ -55,9 +68,8 @@ def test_with_a_model_state_and_a_penalty():
     loss = jf.regularized(pair_with_state, l2=0.5)
     step = jf.train_step(loss, jf.sgd(0.1), model_state=True, microbatches=2)
     state, metrics = step.update(step.init(jnp.ones(()), model_state=jnp.int32(0)), BATCH)
-    rest = X.astype(float) - Y
-    mean = np.sum(MASK * rest**2) / MASK.sum() + 0.25
-    slope = np.sum(2 * MASK * rest * X) / MASK.sum() + 0.5
+    mean = mean_of(1.0, EVERYTHING) + 0.25
+    slope = slope_of(1.0, EVERYTHING) + 0.5
     np.testing.assert_allclose(metrics["loss"], mean, rtol=1e-6)
     np.testing.assert_allclose(state.params, 1 - 0.1 * slope, rtol=1e-6)
     assert state.model_state == 2
@@ -89,11 +101,19 @@ def test_a_sweep_anneals_by_the_step_and_evaluates_what_it_trains():
     settings = {"steps": 6, "eval_every": 2, "batch_size": 8, "folds": folds, "progress": False}
     result = jf.sweep(task, jf.sgd, jf.grid(learning_rate=[0.1]), **settings)
     for fold, (_, valid) in enumerate(folds):
-        rest = X[valid] * float(result.params(0, fold=fold)) - Y[valid]
-        expected = np.sum(MASK[valid] * rest**2) / MASK[valid].sum()
         shown = result.dataset["valid_loss"].values[0, 0, fold]
+        expected = mean_of(float(result.params(0, fold=fold)), valid)
         np.testing.assert_allclose(shown[-1], expected, rtol=1e-5)
-        assert shown[0] != shown[-1]
+
+    # The second fold trains on 8 examples, all of them in every batch.
+    train, valid = folds[1]
+    p, expected = 0.0, []
+    for step in range(6):
+        p -= 0.1 * min(step / 4, 1) * slope_of(p, train)
+        if step % 2:
+            expected.append(min((step + 1) / 4, 1) * mean_of(p, valid))
+    np.testing.assert_allclose(result.params(0, fold=1), p, rtol=1e-5)
+    np.testing.assert_allclose(shown, expected, rtol=1e-5)
 
 
 def test_a_penalty_does_not_take_a_model_state_for_a_weight():

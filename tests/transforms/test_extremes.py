@@ -35,26 +35,26 @@ def test_without_an_eps_a_gradient_of_zero_makes_no_step(optimizer, eps):
     assert np.isfinite(jax.jacobian(step)(grads)).all()
 
 
-def test_a_sweep_without_an_eps_keeps_weights_that_no_loss_sees():
-    task = jf.Task(
-        init=lambda key: {"w": jnp.zeros(3), "rare": jnp.zeros(2)},
+def with_unseen(weights):
+    """A regression with weights that its loss does not see."""
+    return jf.Task(
+        init=lambda key: {"w": jnp.zeros(3), "unseen": weights},
         loss=lambda p, batch: jnp.mean((batch["x"] @ p["w"] - batch["y"]) ** 2),
         data={"x": X, "y": Y},
         validation=0.2,
     )
+
+
+def test_a_sweep_without_an_eps_keeps_weights_that_no_loss_sees():
+    task = with_unseen(jnp.zeros(2))
     space = jf.grid(learning_rate=[0.1], eps=[0.0])
     result = jf.sweep(task, jf.adam, space, steps=20, batch_size=16, progress=False)
     assert result.dataset["status"].item() == "finished"
-    np.testing.assert_array_equal(result.params()["rare"], 0)
+    np.testing.assert_array_equal(result.params()["unseen"], 0)
 
 
 def test_weights_that_are_not_finite_are_a_divergence_even_if_no_loss_sees_them():
-    task = jf.Task(
-        init=lambda key: {"w": jnp.zeros(3), "unseen": jnp.ones(2)},
-        loss=lambda p, batch: jnp.mean((batch["x"] @ p["w"] - batch["y"]) ** 2),
-        data={"x": X, "y": Y},
-        validation=0.2,
-    )
+    task = with_unseen(jnp.ones(2))
 
     def optimizer(learning_rate, growth):
         grows = jf.chain(jf.l2_decay(growth), jf.scale(growth))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from ..._core.checks import check_loss
+from ..._core.checks import check_loss, is_sum_and_weight
 from ..._core.errors import ArgumentError
 from ..._core.typing import Tree
 from ..data import EvaluationBatch
@@ -67,7 +67,7 @@ class Mean:
 
         if self.requester.name == "loss" and self.has_state:
             x = x[0]
-        if _is_pair(x):
+        if is_sum_and_weight(x):
             return Sums(*(jnp.asarray(part, jnp.float32) for part in x))
         if self.requester.name == "loss":
             check_loss(WHERE, x)
@@ -190,13 +190,6 @@ class Examples(NamedTuple):
             last = function(self.batch_of(whole * batch_size, rest))
             mapped = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), mapped, last)
         return mapped
-
-
-def _is_pair(x: Any) -> bool:
-    """Return whether this is (sum, weight): an array of shape () and a number."""
-    if not isinstance(x, tuple) or len(x) != 2 or not isinstance(x[0], jax.Array):
-        return False
-    return isinstance(x[1], jax.Array | float | int) and jnp.shape(x[1]) == ()
 
 
 def _ratio(sums: Sums) -> jax.Array:
