@@ -3,6 +3,7 @@
     JefficientError
     ├── ArgumentError       also a ValueError: a value breaks a rule
     ├── ArgumentTypeError   also a TypeError: another kind of thing is expected
+    ├── ExecutorError       an executor ended before its work; has the result so far
     ├── StorageError        also an OSError: a file cannot be written
     └── MissingExtraError   also an ImportError: an optional dependency is missing
 
@@ -11,6 +12,8 @@ and the one category of warnings, `JefficientWarning` (a UserWarning).
 Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to
 do}``.
 """
+
+from typing import Any
 
 
 class JefficientError(Exception):
@@ -23,6 +26,16 @@ class ArgumentError(JefficientError, ValueError):
 
 class ArgumentTypeError(JefficientError, TypeError):
     """An argument is not the kind of thing that is expected."""
+
+
+class ExecutorError(JefficientError):
+    """An executor ended before its work: shut down, broken, or its parts were lost every time.
+
+    Attributes:
+        result: the `jf.Result` so far; trials of parts that did not come back are `interrupted`.
+    """
+
+    result: Any = None
 
 
 class StorageError(JefficientError, OSError):

@@ -181,8 +181,9 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
         **{name: (one.attrs.get(name), two.attrs.get(name)) for name in _SAME},
         **{name: (calls[0].get(name), calls[1].get(name)) for name in _SAME_CALL},
     }
-    # digests of programs can be compared between the same versions and optimizers alone
-    is_same = all(one.attrs.get(name) == two.attrs.get(name) for name in ("versions", "optimizer"))
+    # Digests of programs can be compared between the same versions, settings and optimizers alone.
+    comparable = ("versions", "arithmetic", "optimizer")
+    is_same = all(one.attrs.get(name) == two.attrs.get(name) for name in comparable)
     if is_same:
         programs = [json.loads(x.attrs.get("programs", "{}")) for x in (one, two)]
         for key in set(programs[0]) & set(programs[1]):
@@ -206,7 +207,7 @@ def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
             attributes[name] = json.dumps({**json.loads(x), **json.loads(y)})
         elif name == "parts":
             attributes[name] = x + y
-        elif name in ("call", "plan", "versions"):
+        elif name in ("call", "plan", "versions", "arithmetic"):
             both = [json.loads(text) for text in (x, y)]
             lists = [z if isinstance(z, list) else [z] for z in both]
             attributes[name] = json.dumps(lists[0] + lists[1])

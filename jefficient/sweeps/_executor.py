@@ -1,26 +1,30 @@
 """A sweep in parts, each an ordinary sweep in a worker process of any executor."""
 
 import dataclasses
+import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
-    CancelledError,
     Executor,
     Future,
     wait,
 )
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from .._core.arithmetic import difference
 from .._core.debugging import DebugTools, tools_off
 from .._core.devices import Machine
-from .._core.errors import ArgumentTypeError, JefficientError
+from .._core.errors import ArgumentTypeError, ExecutorError, JefficientError
 from .._core.typing import Tree
+from .._core.warn import warn
 from ..results import Result, Status, by_fold, concatenated, ranking, status_of
 from ..spaces import Space
 from ._debugging import Debugger
@@ -104,24 +108,38 @@ def run_in_parts(
     results: dict[int, PartResult] = {}
     tallies: list[_Tally] = []
     report = end.asked_by(on_progress)
+
+    def take(index: int, part: PartResult | None, folder: Path | None) -> None:
+        """Take the result of a part; of one that did not run, what its folder has."""
+        if part is None:
+            own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
+            part = _run_part((task, optimizer), settings, each[index][0], own, end)
+        assert part.dataset is not None
+        _check_diverged(debugger, spec, configs[index], part.dataset)
+        results[index] = part
+        tallies.append(_Tally.of(part.dataset))
+        report(_progress(spec, tallies, time.monotonic() - begun))
+
+    def whole() -> Result:
+        in_order = [results[i] for i in range(len(configs))]
+        return _put_together(spec, plan, configs, in_order, time.monotonic() - begun)
+
     with end.on_interrupt():
-        for index, part in _gathered(executor, [(common, packed(own)) for own in each], end):
-            if part is None:
-                space, folder = each[index]
-                own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
-                part = _run_part((task, optimizer), settings, space, own, end)
-            assert part.dataset is not None
-            _check_diverged(debugger, spec, configs[index], part.dataset)
-            results[index] = part
-            tallies.append(_Tally.of(part.dataset))
-            report(_progress(spec, tallies, time.monotonic() - begun))
+        try:
+            for index, part in _gathered(executor, [(common, packed(own)) for own in each], end):
+                take(index, part, folders[index])
+        except ExecutorError as error:
+            end.note("with its executor")
+            for index in set(range(len(configs))) - set(results):
+                take(index, None, None)  # a worker may hold the folder still
+            error.result = whole()
+            raise
 
     progress = _progress(spec, tallies, time.monotonic() - begun)
     if progress.trials_done < progress.trials:
         end.note("in a worker")
         warn_interrupted(end, progress, has_directory=options.directory is not None)
-    in_order = [results[i] for i in range(len(configs))]
-    return _put_together(spec, plan, configs, in_order, progress.seconds)
+    return whole()
 
 
 def _check_diverged(
@@ -143,11 +161,13 @@ def run_part(common: bytes, own: bytes) -> bytes:
     """
     try:
         task, optimizer, settings, plan, snapshot_every, deadline, of_jax = unpacked(common)
-        end = EndRequest(None if deadline == math.inf else deadline - time.time())
+        end = EndRequest(None if deadline == math.inf else deadline - time.time(), is_part=True)
         use_jax_settings(of_jax)
         space, folder = unpacked(own)
         options = RunOptions(plan, folder, snapshot_every, progress=False)
         part = _run_part((task, optimizer), settings_from(settings), space, options, end)
+        if end.is_orphan:  # nobody takes the part or ends this worker
+            os._exit(1)
         return packed(part)
     except Exception as error:
         return packed(PartResult(None, {}, portable_error(error)))
@@ -174,18 +194,38 @@ def _gathered(
     None is the result of one that has not begun, or was lost, when the sweep was asked to end.
     """
     tries = [0] * len(calls)
+    waiting: dict[Future[bytes], int] = {}
+    failure: ExecutorError | None = None
+    cause: BaseException | None = None
 
-    def submit(index: int) -> Future[bytes]:
+    def fail(how: str, error: BaseException | None = None) -> None:
+        """Hand no part out any more; those under way are waited for."""
+        nonlocal failure, cause
+        if failure is not None:
+            return
+        cause = error
+        failure = ExecutorError(
+            f"{WHERE}: executor must run {len(calls)} parts, got {executor!r}: {how}. The error's "
+            f"attribute `result` has what was finished; with directory=… the same call goes on "
+            f"where each part was."
+        )
+
+    def submit(index: int) -> None:
+        if failure is not None:
+            return
         tries[index] += 1
         try:
-            return executor.submit(run_part, *calls[index])
+            future = executor.submit(run_part, *calls[index])
         except (BrokenExecutor, RuntimeError) as error:
-            raise JefficientError(
-                f"{WHERE}: executor must take work, got {executor!r}, which is broken: {error}. "
-                f"With directory=… the same call goes on where each part was."
-            ) from error
+            fail(f"it takes no work any more ({error})", error)
+            return
+        if isinstance(future, Future):
+            waiting[future] = index
+        else:
+            fail(f"its submit returned {future!r}, which is no Future")
 
-    waiting = {submit(i): i for i in range(len(calls))}
+    for index in range(len(calls)):
+        submit(index)
     try:
         while waiting:
             wait(waiting, timeout=_MOMENT, return_when=FIRST_COMPLETED)
@@ -195,24 +235,31 @@ def _gathered(
                     future.cancel()
             for future in [x for x in waiting if x.done()]:  # `wait` leaves out some cancelled ones
                 index = waiting.pop(future)
-                lost = CancelledError() if future.cancelled() else future.exception()
-                if lost is not None and is_ending:
+                outcome = _outcome(future)
+                if isinstance(outcome, PartResult):
+                    if outcome.error is not None:
+                        raise outcome.error
+                    yield index, outcome
+                elif is_ending:
                     yield index, None
-                elif lost is None:
-                    part: PartResult = unpacked(future.result())
-                    if part.error is not None:
-                        raise part.error
-                    yield index, part
                 elif tries[index] < TRIES:
-                    waiting[submit(index)] = index
+                    submit(index)
                 else:
-                    raise JefficientError(
-                        f"{WHERE}: part {index} of {len(calls)} was lost {TRIES} times, "
-                        f"last by {lost!r}."
-                    ) from lost
+                    fail(f"part {index} was lost {TRIES} times, last by {outcome!r}", outcome)
     finally:
         for future in waiting:
             future.cancel()
+    if failure is not None:
+        raise failure from cause
+
+
+def _outcome(future: Future[bytes]) -> PartResult | BaseException:
+    """Return the part of a future that is done, or what it was lost by."""
+    try:
+        part = unpacked(future.result())
+    except Exception as error:
+        return error
+    return part if isinstance(part, PartResult) else TypeError(f"{part!r} is not what it was given")
 
 
 def _put_together(
@@ -227,6 +274,13 @@ def _put_together(
     each = [x.attrs["utilization"] for x in datasets]
     utilization = float(np.average(each, weights=[x.sizes["config"] for x in datasets]))
     about = attributes(spec, plan, seconds, utilization) | {"parts": len(configs)}
+    kinds = {x.attrs["arithmetic"] for x in datasets}
+    if len(kinds) > 1:
+        one, two, *_ = map(json.loads, kinds)
+        warn(
+            f"{WHERE}: the parts ran on machines whose numbers differ in the last bits: "
+            f"{difference(one, two)}."
+        )
     order = np.argsort(np.concatenate(configs))
     dataset = concatenated(datasets, order).assign_attrs(about)
 

@@ -46,7 +46,8 @@ def run_locally(
             progress = train(scheduler, end, debugger, checkpointer)
 
     if progress.trials_done < progress.trials and not is_part:
-        warn_interrupted(end, progress, has_directory=checkpointer is not None)
+        is_saved = checkpointer is not None and checkpointer.is_saved
+        warn_interrupted(end, progress, has_directory=is_saved)
     elif end.is_interrupted and not is_part:
         warn(f"{WHERE}: interrupted too late: every trial is over.")
     record = scheduler.record
@@ -89,11 +90,19 @@ def train(
     """
 
     def at_boundary(scheduler: Scheduler) -> None:
-        is_ending = end()
-        if checkpointer is not None:
-            checkpointer.at_boundary(scheduler, is_ending=is_ending)
-        if is_ending:
+        if end():
+            write_last(scheduler)
             raise _InterruptedError
+        if checkpointer is not None:
+            checkpointer.at_boundary(scheduler)
+
+    def write_last(scheduler: Scheduler) -> None:
+        """Write a snapshot; the result is not thrown away for one that cannot be written."""
+        try:
+            if checkpointer is not None:
+                checkpointer.write_last(scheduler)
+        except StorageError as error:
+            warn(f"{error} The result is returned all the same.")
 
     on_segment = scheduler.on_segment
 
@@ -113,11 +122,7 @@ def train(
         progress = scheduler.record.progress()
         scheduler.record.interrupt()
         return progress
-    if checkpointer is not None:
-        try:
-            checkpointer.at_boundary(scheduler, is_ending=True)
-        except StorageError as error:  # the sweep is over: its result is not thrown away
-            warn(f"{error} The sweep is over, and its result is whole.")
+    write_last(scheduler)
     return scheduler.record.progress()
 
 

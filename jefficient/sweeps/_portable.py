@@ -10,17 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core.arithmetic import JAX_SETTINGS
 from .._core.errors import JefficientError
 from .planning import Settings
 from .tasks import WHERE
-
-_JAX_SETTINGS = (
-    "jax_enable_x64",
-    "jax_default_matmul_precision",
-    "jax_numpy_dtype_promotion",
-    "jax_threefry_partitionable",
-)
-"""Settings of jax that change numbers: workers take them over."""
 
 
 def packed(content: Any) -> bytes:
@@ -34,8 +27,8 @@ def unpacked(data: bytes) -> Any:
 
 
 def jax_settings() -> dict[str, Any]:
-    """Return the settings of jax that change numbers."""
-    return {name: getattr(jax.config, name) for name in _JAX_SETTINGS}
+    """Return the settings of jax that change numbers: workers take them over."""
+    return {name: getattr(jax.config, name) for name in JAX_SETTINGS}
 
 
 def use_jax_settings(settings: dict[str, Any]) -> None:

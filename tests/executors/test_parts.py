@@ -2,20 +2,33 @@
 
 import functools
 import os
+import re
+import signal
 import threading
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+import time
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from multiprocessing import get_context
+from pathlib import Path
 
 import chex
+import cloudpickle
 import jax
 import jax.numpy as jnp
 import numpy as np
+import processes
 import pytest
 from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient.sweeps import _executor
 from jefficient.sweeps._executor import split_configs
+from jefficient.sweeps.checkpoint import _directory, _labels
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
 
@@ -92,11 +105,102 @@ def test_more_parts_than_configurations_are_one_each():
     assert executor.calls == 2
 
 
-def test_a_part_that_is_lost_again_and_again_is_given_up():
-    with pytest.raises(
-        jf.JefficientError, match=r"part 0 of 1 was lost 3 times, last by BrokenExecutor"
-    ):
-        small.sweep(**SETTINGS, executor=Inline(lost=9), parts=1)
+class Ending(Executor):
+    """Runs one part and then ends, in one of the ways in which executors do."""
+
+    def __init__(self, how):
+        self.how, self.calls = how, 0
+
+    def submit(self, function, /, *arguments):
+        self.calls += 1
+        future = Future()
+        if self.calls == 1:
+            future.set_result(function(*arguments))
+        elif self.how == "shut down":
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        elif self.how == "cancels, and tells":
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif self.how == "cancels":
+            future.cancel()
+        elif self.how == "breaks":
+            future.set_exception(BrokenExecutor("the workers are gone"))
+        elif self.how == "returns rubbish":
+            future.set_result(b"rubbish")
+        elif self.how == "returns another thing":
+            future.set_result(cloudpickle.dumps(3))
+        elif self.how == "returns no future":
+            return None
+        return future
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("shut down", "it takes no work any more .*after shutdown"),
+        ("cancels, and tells", "part 1 was lost 3 times, last by CancelledError"),
+        ("cancels", "part 1 was lost 3 times, last by CancelledError"),
+        ("breaks", "part 1 was lost 3 times, last by BrokenExecutor"),
+        ("returns rubbish", "part 1 was lost 3 times, last by UnpicklingError"),
+        ("returns another thing", "part 1 was lost 3 times, last by TypeError.*3 is not"),
+        ("returns no future", "its submit returned None, which is no Future"),
+    ],
+)
+def test_an_executor_that_ends_is_one_error_with_what_was_finished(how, message):
+    given = tiny.task(), jf.grid(learning_rate=[0.1, 0.2])
+    settings = {"steps": 4, "metric": "train_loss"}
+    with pytest.raises(jf.ExecutorError, match=message) as caught:
+        tiny.sweep(*given, **settings, executor=Ending(how), parts=2)
+    result = caught.value.result
+    assert result.dataset["status"].values.ravel().tolist() == ["finished", "interrupted"]
+    assert result.best().config == 0
+
+
+class Closing(ThreadPoolExecutor):
+    """One thread, which shuts its executor down when it begins, and runs on."""
+
+    def __init__(self, parts):
+        super().__init__(1)
+        self.missing = threading.Semaphore(0)
+        self.parts = parts
+
+    def submit(self, function, /, *arguments):
+        future = super().submit(self.run, function, arguments)
+        self.missing.release()
+        return future
+
+    def run(self, function, arguments):
+        for _ in range(self.parts):
+            self.missing.acquire()
+        self.shutdown(wait=False, cancel_futures=True)
+        return function(*arguments)
+
+
+def test_an_executor_that_is_shut_down_beside_a_sweep_ends_it(tmp_path):
+    """The part under way is waited for and taken; the call then goes on elsewhere."""
+    given = tiny.task(), jf.grid(learning_rate=[0.1, 0.2, 0.3])
+    settings = {"steps": 4, "metric": "train_loss"}
+    in_parts = {**settings, "directory": tmp_path, "parts": 3}
+    with pytest.raises(jf.ExecutorError, match="it takes no work any more") as caught:
+        tiny.sweep(*given, **in_parts, executor=Closing(3))
+    status = caught.value.result.dataset["status"].values.ravel().tolist()
+    assert status == ["finished", "interrupted", "interrupted"]
+    result = tiny.sweep(*given, **in_parts, executor=Inline())
+    assert_same(result, tiny.sweep(*given, **settings))
+
+
+def test_parts_of_unlike_machines_are_said(monkeypatch):
+    kinds = iter(["1", "2", "2"])
+    monkeypatch.setattr(_labels, "arithmetic", lambda: {"cores": next(kinds)})
+    with pytest.warns(jf.JefficientWarning, match="cores was 1, is 2|cores was 2, is 1"):
+        tiny.sweep(
+            tiny.task(),
+            jf.grid(learning_rate=[0.1, 0.2]),
+            steps=2,
+            metric="train_loss",
+            executor=Inline(),
+            parts=2,
+        )
 
 
 def test_what_the_task_raises_is_raised_once():
@@ -172,12 +276,10 @@ def test_a_process_pool_gives_the_same_bits(whole, tmp_path):
 def test_a_broken_pool_says_what_to_do():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with pytest.raises(BrokenExecutor):
-            pool.submit(os.kill, os.getpid(), 0).result() if False else pool.submit(
-                os._exit, 1
-            ).result()
+            pool.submit(os._exit, 1).result()
         with pytest.raises(
             jf.JefficientError,
-            match=r"executor must take work, .* With directory=… the same call goes on",
+            match=r"takes no work any more .*with directory=… the same call goes on",
         ):
             small.sweep(**SETTINGS, executor=pool)
 
@@ -244,3 +346,25 @@ def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
                 executor=executor,
             )
     assert executor.calls == 1
+
+
+def test_a_worker_whose_sweep_was_killed_gives_its_folder_back(tmp_path):
+    """100 million updates: it does not come to their end, nor go on with them."""
+    script = Path(__file__).with_name("orphaned.py")
+    path = {"PYTHONPATH": str(script.parents[1])}
+    killed = processes.run(script, tmp_path, env=path, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    lock = tmp_path / "part-0000-of-0001" / "lock"
+    holder = lock.read_text()
+    for _ in range(600):
+        if not _directory._is_locked(lock):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail(f"{holder} holds the directory")
+    (worker,) = re.findall(r"process (\d+) on", holder)
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{holder} lives on")

@@ -1,5 +1,7 @@
 """What ends a sweep early: `progress`, `time_limit`; in one process, in parts, in searches."""
 
+import asyncio
+import os
 import signal
 import types
 from concurrent.futures import Executor, Future
@@ -75,6 +77,74 @@ def test_a_second_ctrl_c_raises_from_progress():
 
     with pytest.raises(KeyboardInterrupt):
         sweep(progress=lambda progress: impatient(progress) or impatient(progress))
+
+
+def asks_by(number):
+    def ask(progress):
+        if progress.trials_done == 2 and not asked:
+            asked.append(progress)
+            signal.raise_signal(number)
+
+    asked = []
+    return ask
+
+
+def test_sigterm_ends_the_sweep_as_ctrl_c_does(whole, tmp_path):
+    with pytest.warns(jf.JefficientWarning, match="interrupted by SIGTERM with 2 of 4 trials"):
+        part = sweep(progress=asks_by(signal.SIGTERM), directory=tmp_path)
+    assert statuses(part) == ["finished", "finished", "interrupted", "interrupted"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    result = sweep(directory=tmp_path)
+    np.testing.assert_array_equal(result.dataset["valid_loss"], whole.dataset["valid_loss"])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning", "ignore:.*fork:RuntimeWarning")
+def test_the_second_sigterm_ends_the_process():
+    child = os.fork()
+    if not child:
+        with _interrupt.EndRequest().on_interrupt():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+def test_a_part_leaves_sigterm_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    with _interrupt.EndRequest(is_part=True).on_interrupt():
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+
+
+def test_a_part_ends_when_the_process_that_began_it_is_gone(monkeypatch):
+    parent = types.SimpleNamespace(is_alive=lambda: alive.pop())
+    monkeypatch.setattr(_interrupt, "parent_process", lambda: parent)
+    alive = [False, True]
+    end = _interrupt.EndRequest(is_part=True)
+    assert [end(), end()] == [False, True]
+    assert end.reason == "since the process that began it is gone"
+    assert not _interrupt.EndRequest()()
+
+
+def test_ctrl_c_under_asyncio_returns_what_is_done():
+    async def main():
+        with pytest.warns(jf.JefficientWarning, match="interrupted by Ctrl-C with 2 of 4 trials"):
+            part = sweep(progress=asks_by(signal.SIGINT))
+        await asyncio.sleep(0)
+        return part
+
+    part = asyncio.run(main())
+    assert statuses(part) == ["finished", "finished", "interrupted", "interrupted"]
+
+
+def test_a_program_s_own_handler_is_left_alone():
+    seen = []
+    signal.signal(signal.SIGTERM, lambda *_: seen.append("own"))
+    try:
+        assert "interrupted" not in statuses(sweep(progress=asks_by(signal.SIGTERM)))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert seen == ["own"]
 
 
 def test_after_the_limit_no_segment_begins(clock, tmp_path, whole):

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jaxlib.version import __version__ as jaxlib_version
 
+from ..._core.arithmetic import arithmetic, difference
 from ..._core.devices import Machine
 from ..._core.errors import JefficientError
 from ..._core.serialization import decoded, digest, encoded
@@ -81,12 +82,8 @@ class Checkpointer:
         """Return why configurations that have not finished must start again, or None."""
         body = found.body
         devices = len(jax.local_devices())
-        if body["versions"] != versions():
-            was, now = (
-                ", ".join(f"{name} {x}" for name, x in of.items())
-                for of in (body["versions"], versions())
-            )
-            return f"it was made with {was}, this is {now} (whose programs cannot be compared)"
+        if reason := difference(body["versions"], versions()):
+            return f"{reason} (whose numbers cannot be compared)"
         if hashes_in(found.arrays) != list(self._spec.space.hashes):
             return "the space is another"
         if body["plan"]["devices"] != devices:
@@ -113,14 +110,22 @@ class Checkpointer:
         self._check(self.found)
         self._restore(scheduler, self.found, [weights for _, weights in templates])
 
-    def at_boundary(self, scheduler: Scheduler, is_ending: bool) -> None:
+    def at_boundary(self, scheduler: Scheduler) -> None:
         """Write a snapshot, if one is due."""
-        failed = self._written.done() and self._written.exception()
-        if failed:
-            raise failed
-        is_due = time.monotonic() - self._last >= self._every and self._written.done()
-        if is_ending or is_due:
-            self._write(scheduler, is_waited_for=is_ending or self._every == 0)
+        if not self._written.done():
+            return
+        self._written.result()  # raises where it could not be written
+        if time.monotonic() - self._last >= self._every:
+            self._write(scheduler, is_waited_for=self._every == 0)
+
+    def write_last(self, scheduler: Scheduler) -> None:
+        """Write a snapshot, also where the one before it could not be written."""
+        self._write(scheduler, is_waited_for=True)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the last snapshot has been written."""
+        return self._written.done() and self._written.exception() is None
 
     def _write(self, scheduler: Scheduler, *, is_waited_for: bool) -> None:
         if scheduler.has_failed:
@@ -280,7 +285,7 @@ def versions() -> dict[str, str]:
         "jefficient": version("jefficient"),
         "jax": jax.__version__,
         "jaxlib": jaxlib_version,
-        "device": jax.local_devices()[0].device_kind,
+        **arithmetic(),
     }
 
 

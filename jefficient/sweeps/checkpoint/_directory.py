@@ -1,6 +1,7 @@
 """The directory of a sweep: its snapshots, and the lock of the process that runs it."""
 
 import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ class Directory(SnapshotReader):
             for left_behind in self.path.glob(f".*{UNFINISHED}"):
                 left_behind.unlink(missing_ok=True)
         except BlockingIOError:
+            holder = (self.path / "lock").read_text() or "a process"
             raise JefficientError(
-                f"{where}: directory must be free, got {path}, which a running sweep holds."
+                f"{where}: directory must be free, got {path}, which a running sweep holds "
+                f"({holder})."
             ) from None
         except OSError as error:
             raise JefficientError(
@@ -149,7 +152,10 @@ def _locked_soon(path: Path) -> Any:
 
 
 def _locked(path: Path) -> Any:
-    """Return an open file that no other process has locked; the lock ends with the process."""
+    """Return an open file that no other process has locked; the lock ends with the process.
+
+    It says which process that is, for whom it refuses.
+    """
     file = open(path, "a")  # noqa: SIM115
     try:
         import fcntl
@@ -160,6 +166,9 @@ def _locked(path: Path) -> Any:
     except BlockingIOError:
         file.close()
         raise
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}")
+    file.flush()
     return file
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxlib.version import __version__ as jaxlib_version
 
+from ..._core.arithmetic import arithmetic
 from ...results import Labels, to_dataset, value_table
 from ..planning import Plan, SweepSpec, group_key
 from ..scheduler import Record
@@ -99,6 +100,7 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
         "programs": json.dumps(programs_of(spec)),
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),
+        "arithmetic": json.dumps(arithmetic()),
         "plan": json.dumps(plan.to_json()),
         "call": json.dumps(call, default=_shown),
         "space": repr(spec.space),

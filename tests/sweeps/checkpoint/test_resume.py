@@ -1,8 +1,10 @@
 """What survives: kills, interruptions, damaged files; and what a directory refuses."""
 
 import dataclasses
+import os
 import pickle
 import random
+import re
 import signal
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from sweeps import small
 
 import jefficient as jf
+from jefficient._core import arithmetic
 from jefficient.results import Status
 from jefficient.sweeps.checkpoint import _checkpointer, _directory
+from jefficient.sweeps.checkpoint._checkpointer import versions
 from jefficient.sweeps.scheduler import _compiler, _memory
 
 
@@ -200,7 +204,7 @@ def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
     monkeypatch.setattr(_checkpointer, "versions", lambda: {**now, "jax": "99.0"})
     with pytest.warns(
         jf.JefficientWarning,
-        match=r"was made with .*jax [\d.]+, .*, this is .*jax 99.0, .*\. \d+ config",
+        match=r"exactly as it was: jax was [\d.]+, is 99.0 \(whose .*\. \d+ config",
     ):
         result = small.sweep(directory=tmp_path)
     assert done.any()
@@ -212,6 +216,39 @@ def test_after_an_upgrade_what_is_finished_stays(tmp_path, whole, monkeypatch):
         result.dataset["train_loss"][..., 0], whole.dataset["train_loss"][..., 0], rtol=1e-5
     )
     assert not np.isin(result.dataset["status"], ["running", "interrupted"]).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}, "XLA_FLAGS was .*, is .*fast_math=true"),
+        ({"NVIDIA_TF32_OVERRIDE": "0"}, "NVIDIA_TF32_OVERRIDE was None, is 0"),
+        ({"cores": 64}, "cores was .*, is 64"),
+    ],
+)
+def test_what_changes_arithmetic_is_said_by_name(directory_of_one, change, message, monkeypatch):
+    """What is finished stays, nothing is trained on with other arithmetic."""
+    stored = _stored(directory_of_one)
+    ((name, value),) = change.items()
+    if name == "cores":
+        monkeypatch.setattr(arithmetic, "cores", lambda: value)
+    else:
+        monkeypatch.setenv(name, value)
+    assert re.search(message, arithmetic.difference(stored.body["versions"], versions()))
+
+
+def test_a_precision_that_changes_arithmetic_is_said_by_name():
+    before = versions()
+    with jax.default_matmul_precision("float32"):
+        said = arithmetic.difference(before, versions())
+    assert said == "jax_default_matmul_precision was None, is float32"
+
+
+def test_flags_that_change_no_number_are_not_compared(monkeypatch):
+    before = versions()
+    flags = os.environ.get("XLA_FLAGS", "")
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=x {flags}  --xla_dump_hlo_as_text")
+    assert arithmetic.difference(before, versions()) is None
 
 
 def _stored(path):
@@ -257,7 +294,8 @@ def directory_of_one(tmp_path_factory):
 def test_one_process_at_a_time(directory_of_one):
     held = _directory.Directory("test", directory_of_one)
     with pytest.raises(
-        jf.JefficientError, match=r"directory must be free, got .* which a running sweep holds"
+        jf.JefficientError,
+        match=rf"free, got .*, which a running sweep holds \(process {os.getpid()} on ",
     ):
         small.sweep(n=2, directory=directory_of_one)
     held.close()

@@ -15,8 +15,9 @@ SETTINGS = {"steps": 12, "batch_size": 8, "snapshot_every": 0, "eval_every": 3}
 
 
 def sweep(folder, **changes):
+    settings = {**SETTINGS, **changes}
     with tiny.lanes(width=2, blocks=1):
-        return tiny.sweep(tiny.task(validation=0.2), SPACE, directory=folder, **SETTINGS, **changes)
+        return tiny.sweep(tiny.task(validation=0.2), SPACE, directory=folder, **settings)
 
 
 def full_after(monkeypatch, snapshots):
@@ -68,6 +69,24 @@ def test_a_finished_result_is_returned_though_its_last_snapshot_cannot_be_writte
     last = len(written) - 1
     written.clear()
     full_after(monkeypatch, last)
-    with pytest.warns(jf.JefficientWarning, match="The sweep is over, and its result is whole"):
+    with pytest.warns(jf.JefficientWarning, match="The result is returned all the same"):
         result = sweep(tmp_path / "sweep")
     np.testing.assert_array_equal(result.dataset["valid_loss"], whole.dataset["valid_loss"])
+
+
+def test_a_partial_result_is_returned_though_its_snapshot_cannot_be_written(tmp_path, monkeypatch):
+    whole = sweep(tmp_path / "other")
+    full_after(monkeypatch, 1)  # the first is written before training begins
+    with pytest.warns(jf.JefficientWarning) as warned:
+        part = sweep(
+            tmp_path / "sweep",
+            progress=lambda progress: progress.trials_done == 2,
+            snapshot_every=60,
+        )
+    assert "The result is returned all the same" in str(warned[0].message)
+    assert "interrupted by progress with 2 of 6 trials done" in str(warned[1].message)
+    assert "goes on from here" not in str(warned[1].message)
+    done = (part.dataset["status"] == "finished").values.ravel()
+    assert done.sum() == 2
+    shown = part.dataset["valid_loss"].values[done]
+    np.testing.assert_array_equal(shown, whole.dataset["valid_loss"].values[done])
