@@ -13,6 +13,7 @@ from ._core.errors import (
     JefficientError,
     JefficientWarning,
 )
+from ._core.reuse import clear_programs
 from .integrations import optuna
 from .schedules import (
     constant_schedule,
@@ -138,6 +139,7 @@ __all__ = [
     "apply_updates",
     "average_weights",
     "chain",
+    "clear_programs",
     "clip",
     "clip_by_global_norm",
     "constant_schedule",

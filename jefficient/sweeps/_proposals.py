@@ -24,7 +24,7 @@ from ._local import train, warn_interrupted
 from ._search import Goal, Search, kinds
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
-from .scheduler import ProgramCache, Progress, reporter
+from .scheduler import Progress, reporter
 from .tasks import WHERE, Task, Trial
 
 Weights = dict[tuple[int, int, int], Tree]
@@ -102,7 +102,6 @@ class _Batches:
         self._trials_per_config = settings.seeds * example.problem.folds
         self._begun = time.monotonic()
 
-        self._programs = ProgramCache()
         self._widths: dict[str, int] = {}
         self._spaces: list[Space] = []
         self._hashes: set[str] = set()
@@ -129,7 +128,6 @@ class _Batches:
                 self._machine,
                 lambda now: self._report(total(now)),
                 stack,
-                self._programs,
             )
             over = train(scheduler, end, Debugger(spec, self._machine.tools))
             if over.trials_done < over.trials:

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import JefficientError
+from .._core.reuse import program
 from .._core.typing import Tree
 from .._core.warn import warn
 from ..results import Result, by_fold, counted_evaluations
@@ -36,16 +37,16 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
         )
         return None
 
-    group = next(group for group in spec.groups if config in group.configs)
-    row = int(np.flatnonzero(group.configs == config)[0])
+    index, row = spec.find(config)
+    group = spec.groups[index]
 
-    @jax.jit
     def of_batch(
         weights: Tree, batch: Tree, data: Tree, fold: jax.Array, numbers: dict[str, jax.Array]
     ) -> tuple[Tree, Tree]:
         hyperparameters = {**group.static, **numbers}
         return problem.test_batch(weights, batch, data, fold, hyperparameters)
 
+    key = "test", spec.keys[index]
     shape = group.seeds, group.folds
     trained = {trial: result.weights[config, *trial] for trial in np.ndindex(shape)}
     made = by_fold(result.dataset, "step")[config].astype(np.int32)
@@ -60,8 +61,10 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
                 "steps": group.steps[row, fold],
                 "step": made[fold % len(made), counted[seed, fold]],
             }
-            here = of_batch(weights, batch, problem.data, jnp.int32(fold), numbers)
-            here_sums, here_predictions = jax.device_get(here)
+            arguments = weights, batch, problem.data, jnp.int32(fold), numbers
+            (device,) = arguments[3].devices()
+            evaluate = program(key, of_batch, device, *arguments)
+            here_sums, here_predictions = jax.device_get(evaluate(*arguments))
             sums[seed, fold].append(here_sums)
             predictions[seed, fold].append(here_predictions)
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
+from .._core.reuse import same
 from .._core.typing import Scalar, Tree
 
 
@@ -104,6 +105,9 @@ class regularized:
             strength1, strength2 = (numerics.scalar(x, absolute.dtype) for x in (l1, l2))
             total = total + (strength1 * absolute + 0.5 * strength2 * square).astype(total.dtype)
         return total.astype(dtype)
+
+    def _reuse_key(self) -> Hashable:
+        return same((self.unpenalised, self.l1, self.l2, self.mask))
 
     def _penalised(self, params: Tree) -> Tree:
         if self.mask is None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +21,7 @@ from jaxlib.version import __version__ as jaxlib_version
 from ..._core.arithmetic import arithmetic, difference
 from ..._core.devices import Machine
 from ..._core.errors import JefficientError
+from ..._core.reuse import once, shapes_of
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
 from ..._core.warn import warn
@@ -98,7 +100,13 @@ class Checkpointer:
         """Check that the directory is of this sweep, and restore what can be restored."""
         device = scheduler.devices[0]
         shared = scheduler.shared[device]
-        templates = [_template(queue, shared, device) for queue in scheduler.queues]
+        templates = [
+            once(
+                ("template", queue.program.reuse_key, shapes_of(shared)),
+                partial(_template, queue, shared, device),
+            )
+            for queue in scheduler.queues
+        ]
         digests = [program_digest for program_digest, _ in templates]
         self._identity = _identity(self._spec, scheduler.queues, digests)
         self._identity["plan"] = plan.to_json()

@@ -13,7 +13,6 @@ from ..scheduler import (
     Compiler,
     ContinuousScheduler,
     LockstepScheduler,
-    ProgramCache,
     Progress,
     Queue,
     Record,
@@ -21,7 +20,7 @@ from ..scheduler import (
 )
 from ..stopping import PrunerLog
 from ..tasks import ORDER
-from ._plan import Plan, group_key
+from ._plan import Plan
 from ._spec import SweepSpec
 from ._widths import blocks_in_step
 
@@ -32,7 +31,6 @@ def assemble(
     machine: Machine,
     on_progress: Callable[[Progress], None],
     stack: ExitStack,
-    cache: ProgramCache | None = None,
 ) -> Scheduler:
     """Make the scheduler that follows the plan.
 
@@ -42,16 +40,17 @@ def assemble(
         machine: where it runs.
         on_progress: called after every segment.
         stack: closes what is opened here.
-        cache: programs that an earlier batch of proposals has compiled.
     """
     settings = spec.settings
     slots = jax.local_devices()[: plan.devices] * plan.blocks
     shared = {
         device: jax.device_put(Shared(spec.data, settings.key), device) for device in set(slots)
     }
-    cache = ProgramCache() if cache is None else cache
-    queues = _queues(spec, plan.widths, cache)
-    compiler = Compiler(queues, shared, len(slots), cache, machine.device_memory)
+    queues = [
+        Queue.of(group, spec.lane_program(i, width))
+        for i, (group, width) in enumerate(zip(spec.groups, plan.widths, strict=True))
+    ]
+    compiler = Compiler(queues, shared, len(slots), machine.device_memory)
     stack.callback(compiler.close)
     record = Record(
         len(spec.space),
@@ -84,16 +83,6 @@ def assemble(
         at_boundary=lambda _: None,
         is_ending=lambda: False,
     )
-
-
-def _queues(spec: SweepSpec, widths: list[int], cache: ProgramCache) -> list[Queue]:
-    queues = []
-    for i, group in enumerate(spec.groups):
-        chunk = None if spec.stream is None else spec.batches(group.static["batch_size"])
-        key = group_key(group), widths[i], tuple(spec.problem.layers), chunk
-        program = cache.program(key, partial(spec.lane_program, i, widths[i]))
-        queues.append(Queue.of(group, program))
-    return queues
 
 
 def order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:

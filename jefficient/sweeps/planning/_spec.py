@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jax.extend import core
 
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import once, same
 from ..._core.serialization import digest, digest_of
 from ..._core.typing import Tree
 from ...results import Score
@@ -50,6 +52,7 @@ class SweepSpec:
         measured: names of what every evaluation records, diagnostics aside.
         groups: configurations that share a program.
         trials: what a lane of each group runs.
+        keys: what the traced functions of each group depend on, its numbers apart.
     """
 
     problem: Problem
@@ -59,12 +62,16 @@ class SweepSpec:
     measured: tuple[str, ...]
     groups: list[Group]
     trials: list[Trial]
+    keys: list[Hashable]
 
     @functools.cached_property
     def costs(self) -> list["LaneCosts"]:
         """Costs of a lane of each group, found by tracing."""
-        pairs = zip(self.trials, self.groups, strict=True)
-        return [self._lane_costs(trial, group) for trial, group in pairs]
+        each = zip(self.keys, self.trials, self.groups, strict=True)
+        return [
+            once(("costs", key), partial(self._lane_costs, trial, group))
+            for key, trial, group in each
+        ]
 
     @functools.cached_property
     def lane_bytes(self) -> list[int]:
@@ -83,8 +90,11 @@ class SweepSpec:
                 traced_program(step_and_evaluate, key, data, group.static, numbers)[0]
             )
 
-        each = zip(self.costs, self.trials, self.groups, strict=True)
-        return [costs.state_bytes + working(trial, group) for costs, trial, group in each]
+        each = zip(self.keys, self.costs, self.trials, self.groups, strict=True)
+        return [
+            costs.state_bytes + once(("working", key), partial(working, trial, group))
+            for key, costs, trial, group in each
+        ]
 
     @functools.cached_property
     def diagnostics(self) -> dict[str, tuple[int, ...]]:
@@ -132,6 +142,7 @@ class SweepSpec:
             for name in self.problem.step_diagnostics(costs.has_clip)
         }
         program = LaneProgram(
+            key=(self.keys[index], self.score, settings.divergence_threshold),
             trial=self.trials[index],
             score=self.score,
             divergence_threshold=settings.divergence_threshold,
@@ -184,6 +195,7 @@ class SweepSpec:
             valid = stream.valid[0].source.batch(stream.evaluation_batch_size)
             evaluation_batch = EvaluationBatch(valid, whole)
         return StreamedProgram(
+            key=program.key,
             trial=program.trial,
             score=program.score,
             divergence_threshold=program.divergence_threshold,
@@ -231,8 +243,11 @@ class SweepSpec:
         index, _ = self.find(config)
         trial = self.trials[index]
         numbers = self.groups[index].table()[0]
-        return jax.eval_shape(
-            lambda key: trial.weights(trial.init(key, **numbers, fold=0)), jax.random.key(0)
+        return once(
+            ("weights", self.keys[index]),
+            lambda: jax.eval_shape(
+                lambda key: trial.weights(trial.init(key, **numbers, fold=0)), self._key
+            ),
         )
 
     def _lane_costs(self, trial: Trial, group: Group) -> "LaneCosts":
@@ -304,13 +319,29 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
     firsts = ((group.static, table[0]) for group, table in zip(groups, tables, strict=True))
     problem = problem.with_layers(settings.layers, firsts)
     trials = [problem.trial(group.static) for group in groups]
-    for group, table, trial in zip(groups, tables, trials, strict=True):
-        problem.check(trial, group.static, table)
+    keys = _reuse_keys(problem, groups, tables, settings.key)
+    for group, table, trial, key in zip(groups, tables, trials, keys, strict=True):
+        problem.check(trial, group.static, table, key)
 
-    measured = _measured(problem, groups, tables, trials)
+    measured = _measured(problem, groups, tables, trials, keys)
     _check_measured(measured, space, settings)
     score = Score.checked(WHERE, settings.metric, settings.mode, settings.select, measured)
-    return SweepSpec(problem, space, settings, score, measured, groups, trials)
+    return SweepSpec(problem, space, settings, score, measured, groups, trials, keys)
+
+
+def _reuse_keys(
+    problem: Problem, groups: list[Group], tables: list[HyperparameterTable], key: jax.Array
+) -> list[Hashable]:
+    """Return what the traced functions of each group depend on, its numbers apart."""
+    of_all = problem.reuse_key(), problem.folds, str(jax.random.key_impl(key))
+    return [
+        (
+            of_all,
+            same(group.static),
+            same({name: str(x.dtype) for name, x in table.columns.items()}),
+        )
+        for group, table in zip(groups, tables, strict=True)
+    ]
 
 
 def _check_no_mesh() -> None:
@@ -366,11 +397,15 @@ def _check_counts_updates(what: str, settings: Settings) -> None:
 
 
 def _measured(
-    problem: Problem, groups: list[Group], tables: list[HyperparameterTable], trials: list[Trial]
+    problem: Problem,
+    groups: list[Group],
+    tables: list[HyperparameterTable],
+    trials: list[Trial],
+    keys: list[Hashable],
 ) -> tuple[str, ...]:
     found = [
-        problem.metric_names(trial, group.static, table[0])
-        for group, table, trial in zip(groups, tables, trials, strict=True)
+        once(("measured", key), partial(problem.metric_names, trial, group.static, table[0]))
+        for group, table, trial, key in zip(groups, tables, trials, keys, strict=True)
     ]
     for group, names in zip(groups, found, strict=True):
         if set(names) != set(found[0]):

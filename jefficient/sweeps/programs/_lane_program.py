@@ -9,13 +9,15 @@ or after it has diverged, reaches neither its own numbers nor a neighbour's.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._core import trees
+from ..._core.reuse import program, same
 from ..._core.typing import Tree
 from ...results import Score, Status
 from ..tasks import Trial
@@ -31,6 +33,7 @@ class LaneProgram:
     """The program of one group of configurations.
 
     Attributes:
+        key: equal for programs of the same functions, for data and numbers of the same kind.
         trial: what a lane does.
         score: what is best, for `keep="best"`.
         divergence_threshold: a loss above it is a divergence.
@@ -46,6 +49,7 @@ class LaneProgram:
             evaluation was the best one.
     """
 
+    key: Hashable
     trial: Trial
     score: Score
     divergence_threshold: float
@@ -81,16 +85,26 @@ class LaneProgram:
         return self.each(self.trial.weights, 0)(lanes.state)
 
     @functools.cached_property
-    def weights_of_lane(self) -> Callable[[Lane, Any, Any], Tree]:
-        """``(lanes, i, has_improved) -> weights`` of lane i, on the device."""
+    def reuse_key(self) -> Hashable:
+        """What the program depends on, shapes of its arguments apart."""
+        return (
+            type(self).__name__,
+            self.key,
+            (self.keep, self.width, self.has_convolution, self.is_ranked_on_host),
+            same(self.step_metrics),
+        )
 
-        @jax.jit
+    def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Tree:
+        """Return the weights of lane i, on the device."""
+
         def weights_of(lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
             if self.is_ranked_on_host:
                 lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
             return jax.tree.map(lambda x: x[i], self.weights(lanes))
 
-        return weights_of
+        key = "weights of a lane", self.reuse_key
+        (device,) = lanes.step.devices()
+        return program(key, weights_of, device, lanes, i, has_improved)(lanes, i, has_improved)
 
     def _take_improved(self, lanes: Lane, has_improved: jax.Array) -> Lane:
         """Keep the weights of lanes whose last evaluation, scored on the host, was the best."""

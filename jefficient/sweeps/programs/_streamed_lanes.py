@@ -10,13 +10,15 @@ of all lanes with one shared batch comes out transposed, which takes longer.
 """
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
+from ..._core.reuse import shapes_of
 from ..._core.typing import Device, Tree
 from ..data import EvaluationBatch, PrefetchChunk
 from ..tasks import Sums
@@ -64,6 +66,11 @@ class StreamedProgram(LaneProgram):
     scored: tuple[str, ...] = dataclasses.field(kw_only=True)
     chunk: PrefetchChunk = dataclasses.field(kw_only=True)
     evaluation_batch: EvaluationBatch | None = dataclasses.field(kw_only=True)
+
+    @functools.cached_property
+    def reuse_key(self) -> Hashable:
+        read = shapes_of((self.chunk, self.evaluation_batch))
+        return super().reuse_key, read, self.accumulated, self.scored
 
     @property
     def batches(self) -> int:

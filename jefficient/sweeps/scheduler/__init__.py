@@ -1,7 +1,6 @@
 """The host loop: queues of trials and programs enter; a record of every evaluation leaves."""
 
 from ._compiler import Compiler as Compiler
-from ._compiler import ProgramCache as ProgramCache
 from ._compiler import block_bytes as block_bytes
 from ._continuous import ContinuousScheduler as ContinuousScheduler
 from ._lockstep import LockstepScheduler as LockstepScheduler

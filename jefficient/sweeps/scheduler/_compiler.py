@@ -1,41 +1,17 @@
 """Programs are lowered one after another and compiled in threads, ahead of the blocks' need."""
 
-import dataclasses
-import os
-from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import jax
 
+from ..._core.reuse import compiled, once, shapes_of
 from ..._core.typing import Device
-from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
+from ..programs import Commands, Lane, LaneProgram, Segment, Shared, StreamedCalls
 from ..tasks import WHERE, annotate_compilation_errors
 from ._memory import TooLargeError
 from ._queue import Queue
-
-_LEVEL = "xla_backend_optimization_level"
-
-
-@dataclasses.dataclass(frozen=True)
-class ProgramCache:
-    """What has been built and compiled; batches of proposals of one search share it.
-
-    Attributes:
-        programs: by what makes them differ.
-        segments: compiled, and the shapes of the lanes they take.
-    """
-
-    programs: dict[Hashable, LaneProgram] = dataclasses.field(default_factory=dict)
-    segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = dataclasses.field(
-        default_factory=dict
-    )
-
-    def program(self, key: Hashable, build: Callable[[], LaneProgram]) -> LaneProgram:
-        """Return the program with this key, built if it is new."""
-        if key not in self.programs:
-            self.programs[key] = build()
-        return self.programs[key]
 
 
 class Compiler:
@@ -50,7 +26,6 @@ class Compiler:
         queues: list[Queue],
         shared: dict[Device, Shared],
         ahead: int,
-        cache: ProgramCache,
         device_memory: float,
     ):
         any_shared = next(iter(shared.values()))
@@ -59,7 +34,7 @@ class Compiler:
         self._shared = shared
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(ahead)
-        self._segments = cache.segments
+        self._segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = {}
         self._device_memory = device_memory
 
     def __call__(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
@@ -88,28 +63,29 @@ class Compiler:
 
     def _begin(self, queue: Queue, device: Device) -> None:
         key = queue.program, device
-        if key not in self._segments:
-            lowered, lanes = self._lower(queue, device)
-            self._segments[key] = self._pool.submit(compiled, lowered), lanes
-
-    def _lower(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
+        if key in self._segments:
+            return
         commands = jax.device_put(queue.idle_commands(), device)
+        arguments = shapes_of((commands, self._shared[device]))
+        self._segments[key] = once(
+            ("segment", queue.program.reuse_key, device, arguments),
+            lambda: self._compile(queue, device, commands),
+            is_valid=lambda found: not found[0].cancelled() and not _has_failed(found[0]),
+        )
+
+    def _compile(
+        self, queue: Queue, device: Device, commands: Commands
+    ) -> tuple[Future[Segment], Lane]:
         shared = self._shared[device]
         with annotate_compilation_errors(queue.group.static):
             lanes = queue.program.empty(commands, shared)
-            return queue.program.lower(lanes, commands, shared), lanes
+            lowered = queue.program.lower(lanes, commands, shared)
+        compile_all = partial(jax.tree.map, partial(compiled, device=device))
+        return self._pool.submit(compile_all, lowered), lanes
 
 
-def compiled(lowered: Any) -> Any:
-    """Compile what a program's `lower` returned.
-
-    On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
-    takes half the time, and the programs are as fast.
-    """
-    options: Any = None
-    if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
-        options = {_LEVEL: 2}
-    return jax.tree.map(lambda x: x.compile(compiler_options=options), lowered)
+def _has_failed(future: Future[Segment]) -> bool:
+    return future.done() and future.exception() is not None
 
 
 def block_bytes(segment: Segment | StreamedCalls, data_bytes: int) -> int:

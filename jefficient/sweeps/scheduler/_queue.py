@@ -90,7 +90,8 @@ class Queue:
 
         `has_improved`: whether the last evaluation was the best, where the host ranks.
         """
-        return jax.tree.map(_on_host, self.program.weights_of_lane(lanes, lane, has_improved))
+        weights = self.program.weights_of_lane(lanes, np.int32(lane), np.bool_(has_improved))
+        return jax.tree.map(_on_host, weights)
 
 
 def _on_host(x: Any) -> Any:

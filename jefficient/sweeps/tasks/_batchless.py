@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..._core.reuse import same
 from ...training import regularized
 
 
@@ -33,4 +34,5 @@ def with_batch(loss: Callable[..., Any], place: int) -> Callable[..., Any]:
     of_batch.__signature__ = signature.replace(  # pyright: ignore[reportAttributeAccessIssue]
         parameters=[*before, batch, *parameters[place:]]
     )
+    of_batch._reuse_key = functools.partial(same, (loss, place))  # pyright: ignore
     return of_batch

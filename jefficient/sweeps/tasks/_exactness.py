@@ -6,14 +6,16 @@ takes weights does not see examples of weight 0.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..._core.errors import ArgumentError
+from ..._core.reuse import program
 from ..._core.typing import Tree
 from ._evaluation import Mean, Means, Sums, means_of
 from ._injection import Injection
@@ -40,7 +42,13 @@ _WAYS_OUT = (
 )
 
 
-class Sides(NamedTuple):
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("together", "apart"),
+    meta_fields=("name", "is_split"),
+)
+@dataclasses.dataclass(frozen=True)
+class Sides:
     """Two ways to compute what must be one number."""
 
     name: str
@@ -67,8 +75,10 @@ def check_exact(
     injection: Injection,
     layout: Layout,
     examples: Tree,
-    init: Callable[[jax.Array], Tree],
-    hyperparameters: dict[str, Any],
+    init: Callable[..., Tree],
+    static: Mapping[str, Any],
+    numbers: dict[str, Any],
+    key: Hashable,
 ) -> None:
     """Refuse functions whose number depends on how the set is padded or cut.
 
@@ -77,8 +87,10 @@ def check_exact(
         injection: its functions.
         layout: how the set is evaluated.
         examples: some of it, prepared.
-        init: ``key -> weights``.
-        hyperparameters: those of one configuration.
+        init: ``(key, **numbers) -> weights``.
+        static: the static hyperparameters.
+        numbers: those that are traced, of one configuration.
+        key: what `init` and the functions depend on, shapes apart.
 
     Raises:
         ArgumentError: for a function that is not exact, with both numbers and the ways out.
@@ -87,28 +99,29 @@ def check_exact(
     if size < 2:
         return
 
-    kinds: list[Sides] = []
-
-    def all_sides(weights: Tree, examples: Tree) -> list[tuple[Any, Any]]:
+    def all_sides(weights: Tree, examples: Tree, numbers: dict[str, Any]) -> list[Sides]:
+        hyperparameters = {**static, **numbers, "fold": jnp.int32(0), "step": jnp.int32(0)}
         means = means_of(task, injection, "", weights, hyperparameters)
         predicts = predicts_of(task, injection, weights, hyperparameters)
-        kinds[:] = [
+        return [
             *_sides_of_means(means, examples, layout),
             *_sides_of_scores(task.scored, predicts, examples, layout),
         ]
-        return [(x.together, x.apart) for x in kinds]
 
-    @jax.jit
-    def tried(key: jax.Array, examples: Tree) -> list[tuple[Any, Any]]:
-        weights = init(key)
-        scales = jnp.array(_NOISE, jnp.float32)
-        return jax.lax.map(lambda scale: all_sides(_noisy(weights, key, scale), examples), scales)
+    def tried(key: jax.Array, examples: Tree, numbers: dict[str, Any]) -> list[Sides]:
+        weights = init(key, **numbers, fold=jnp.int32(0))
+        return jax.lax.map(
+            lambda scale: all_sides(_noisy(weights, key, scale), examples, numbers),
+            jnp.array(_NOISE, jnp.float32),
+        )
 
-    pairs = jax.device_get(tried(jax.random.key(0), examples))
-    for kind, (together, apart) in zip(kinds, pairs, strict=True):
-        for one, other in zip(together, apart, strict=True):
+    arguments = jax.random.key(0), examples, numbers
+    (device,) = arguments[0].devices()
+    found = program(("exactness", key, layout), tried, device, *arguments)(*arguments)
+    for sides in jax.device_get(found):
+        for one, other in zip(sides.together, sides.apart, strict=True):
             if not _agree(one, other):
-                raise ArgumentError(_message(kind, layout, size, one, other))
+                raise ArgumentError(_message(sides, layout, size, one, other))
 
 
 def _sides_of_means(means: Means, examples: Tree, layout: Layout) -> list[Sides]:

@@ -1,11 +1,12 @@
 """The traced hyperparameters of configurations, and checks of what functions make of them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._core.reuse import recall, remember
 from ._notes import annotate_errors
 
 MOST_CHECKED = 16
@@ -44,23 +45,70 @@ class HyperparameterTable(Sequence[dict[str, Any]]):
         return np.unique([0, *(int(row) for x in columns for row in (x.argmin(), x.argmax()))])
 
 
+class _Ranges(NamedTuple):
+    """The smallest and the largest number for which a function was traced, by name."""
+
+    lows: dict[str, float]
+    highs: dict[str, float]
+
+    def have(self, name: str, x: float) -> bool:
+        return self.lows[name] <= x <= self.highs[name]
+
+
+def check_traced(
+    key: Hashable,
+    check: Callable[[dict[str, Any]], object],
+    names: Iterable[str],
+    table: HyperparameterTable,
+    static: Mapping[str, Any],
+) -> None:
+    """Call ``check(hyperparameters)``, which traces a function, for some configurations.
+
+    For at most `MOST_CHECKED` of them and the extremes of each hyperparameter. Where that was done
+    for the same function before, `key` being what it depends on, it is done only for new extremes.
+    """
+    names = [name for name in names if name in table.columns]
+    key = ("checked", key, tuple(names))
+    known: _Ranges | None = recall(key)
+    rows = table.distinct(names)
+    extremes = table.extremes(names)
+    if known is not None:
+        rows = [
+            row
+            for row in extremes
+            if not all(known.have(name, float(table.columns[name][row])) for name in names)
+        ]
+    elif len(rows) > MOST_CHECKED:
+        spread = rows[np.linspace(0, len(rows) - 1, MOST_CHECKED).astype(int)]
+        rows = np.union1d(spread, extremes)
+    check_rows(check, rows, table, static)
+
+    columns = {name: table.columns[name] for name in names}  # a NaN is always new
+    lows = {name: float(np.fmin.reduce(x)) for name, x in columns.items()}
+    highs = {name: float(np.fmax.reduce(x)) for name, x in columns.items()}
+    if known is not None:
+        lows = {name: float(np.fmin(x, known.lows[name])) for name, x in lows.items()}
+        highs = {name: float(np.fmax(x, known.highs[name])) for name, x in highs.items()}
+    remember(key, _Ranges(lows, highs))
+
+
 def check_configurations(
     check: Callable[[dict[str, Any]], object],
     names: Iterable[str],
     table: HyperparameterTable,
     static: Mapping[str, Any],
-    most: int | None = None,
 ) -> None:
-    """Call ``check(hyperparameters)`` for each distinct set of those it uses, `names`.
+    """Call ``check(hyperparameters)`` for each distinct set of those it uses, `names`."""
+    check_rows(check, table.distinct(tuple(names)), table, static)
 
-    Where there are more than `most` sets, as many, spread evenly, and the rows with the extremes of
-    each hyperparameter stand for all. What it raises gets a note with the configuration.
-    """
-    names = tuple(names)
-    rows = table.distinct(names)
-    if most is not None and len(rows) > most:
-        spread = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-        rows = np.union1d(spread, table.extremes(names))
+
+def check_rows(
+    check: Callable[[dict[str, Any]], object],
+    rows: Iterable[Any],
+    table: HyperparameterTable,
+    static: Mapping[str, Any],
+) -> None:
+    """Call it for these rows; what it raises gets a note with the configuration."""
     for row in rows:
         hyperparameters = {**static, **table[row]}
         with annotate_errors(hyperparameters):

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import optax
 
 from ..._core import signatures
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import same
 from ...spaces import Space
 from ...training import regularized
 from ._metric import Metric
@@ -40,6 +41,19 @@ BUILT = (
     " The optimizer is built already: pass the function that builds it, optax.adam rather than "
     "optax.adam(1e-2), or a function of the hyperparameters that returns it."
 )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Built:
+    """A transform as a function that builds it."""
+
+    transform: optax.GradientTransformation
+
+    def __call__(self) -> optax.GradientTransformation:
+        return self.transform
+
+    def _reuse_key(self) -> Hashable:
+        return same(self.transform)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +115,7 @@ class Injection:
             loss=Requester.of("loss", task.loss, task.positional),
             evaluation=Requester.of("loss", unpenalised(task.loss), task.positional),
             optimizer=dataclasses.replace(
-                Requester.of("optimizer", (lambda: optimizer) if is_built else optimizer, 0),
+                Requester.of("optimizer", Built(optimizer) if is_built else optimizer, 0),
                 is_built=is_built,
             ),
             metrics=metrics,

@@ -1,12 +1,13 @@
 """Metrics that are not means over examples: they see the whole validation set at once."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
 
 from ..._core.errors import ArgumentTypeError
+from ..._core.reuse import same
 from ..._core.typing import Tree
 
 
@@ -64,6 +65,9 @@ class Metric:
             function: Any = getattr(self, name)
             if not callable(function):
                 raise ArgumentTypeError(f"{where}: {name} must be a function, got {function!r}.")
+
+    def _reuse_key(self) -> Hashable:
+        return same((self.predict, self.score, self.on_host))
 
 
 def host_metric(predict: Callable[..., Tree], score: Callable[[Any, Any], float]) -> Metric:

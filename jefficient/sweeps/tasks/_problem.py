@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -47,6 +47,13 @@ class Problem(abc.ABC):
     about_data: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     has_finite_weights: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def reuse_key(self) -> Hashable:
+        """Return what traced functions depend on, beside the static hyperparameters.
+
+        Equal for functions that are the same objects, and data of the same shapes.
+        """
 
     @property
     def folds(self) -> int:
@@ -94,8 +101,13 @@ class Problem(abc.ABC):
         """Return what a step reads, as arrays or as shapes and dtypes."""
 
     @abc.abstractmethod
-    def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
-        """Raise what the functions raise for one of the configurations, before any compilation."""
+    def check(
+        self, trial: Trial, static: dict[str, Any], table: HyperparameterTable, key: Hashable
+    ) -> None:
+        """Raise what the functions raise for one of the configurations, before any compilation.
+
+        `key` is what they depend on, numbers apart.
+        """
 
     @abc.abstractmethod
     def metric_names(

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import program, same
 from ..._core.typing import Tree
 from ._evaluation import Examples
 from ._injection import Injection
@@ -101,19 +102,12 @@ class HostScorer:
             if metric.on_host:
                 scores[name] = _host_score(name, metric, own, batch)
             else:
-                weights = np.ones(size, np.float32)
-                compiled = self._compiled[name]
-                scores[name] = float(compiled(own, batch, weights))
+                arguments = own, batch, np.ones(size, np.float32)
+                key = "score", name, same(metric)
+                of_all = functools.partial(score, name, metric)
+                scored = program(key, of_all, jax.local_devices()[0], *arguments)(*arguments)
+                scores[name] = float(scored)
         return scores
-
-    @functools.cached_property
-    def _compiled(self) -> dict[str, Callable[..., jax.Array]]:
-        """The scores in JAX."""
-        return {
-            name: jax.jit(functools.partial(score, name, metric))
-            for name, metric in self.metrics.items()
-            if not metric.on_host
-        }
 
 
 def _host_score(name: str, metric: Metric, predictions: Tree, batch: Tree) -> float:

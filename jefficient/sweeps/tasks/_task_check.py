@@ -1,7 +1,8 @@
 """Checks of a task's functions with the numbers of the configurations, before any compilation."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 from ..._core import trees
 from ..._core.checks import check_not_negative
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import key_like, once, shapes_of
 from ..._core.typing import Tree
 from ._drawn_data import DrawnData
-from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
+from ._hyperparameters import HyperparameterTable, check_configurations, check_traced
 from ._injection import Injection, Requester, is_regularized
 from ._lane_data import LaneData
 from ._notes import WHERE, annotate_errors, annotate_function
@@ -27,21 +29,30 @@ def check_functions(
     data: LaneData,
     static: dict[str, Any],
     table: HyperparameterTable,
+    reuse_key: Hashable,
 ) -> None:
     """Build the optimizer of every configuration, and trace the functions for some of them.
 
     Tracing takes milliseconds, so a function with many distinct sets of hyperparameters is traced
     for `MOST_CHECKED` of them and the extremes of each hyperparameter. Each function is traced
-    alone, with concrete hyperparameters: what checks them in Python raises here.
+    alone, with concrete hyperparameters: what checks them in Python raises here. In later calls
+    with the same functions (`reuse_key` is what they depend on) only new extremes are traced.
     """
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = key_like()
     first = table[0]
-    with annotate_errors({**static, **first}):
-        weights = jax.eval_shape(lambda key: trial.weights(trial.init(key, **first, fold=0)), key)
     zero = jnp.int32(0)
-    batch = jax.eval_shape(
-        lambda data, key: data.training_batch(task, zero, key, zero, static), data, key
-    )
+
+    def of_functions() -> tuple[Tree, Tree]:
+        with annotate_errors({**static, **first}):
+            weights = jax.eval_shape(
+                lambda key: trial.weights(trial.init(key, **first, fold=0)), key
+            )
+        batch = jax.eval_shape(
+            lambda data, key: data.training_batch(task, zero, key, zero, static), data, key
+        )
+        return weights, batch
+
+    weights, batch = once(("arguments", reuse_key), of_functions)
 
     arguments = weights if task.model_state else (weights,)
 
@@ -68,7 +79,8 @@ def check_functions(
                 has_state = task.model_state and requester is injection.evaluation
                 _check_value(requester.name, value[0] if has_state else value)
 
-        check_configurations(check, requester.requested, table, static, MOST_CHECKED)
+        kinds = shapes_of((arguments, given))
+        check_traced((reuse_key, requester.name, kinds), check, requester.requested, table, static)
 
     def check_strengths(hyperparameters: dict[str, Any]) -> None:
         strengths = {name: x for name, x in hyperparameters.items() if name in ("l1", "l2")}
@@ -77,7 +89,7 @@ def check_functions(
     requested = injection.optimizer.requested
     check_configurations(injection.build_optimizer, requested, table, static)
     traced(injection.init, of_all, key)
-    _check_shapes(injection.init, key, static, table)
+    _check_shapes(injection.init, key, static, table, reuse_key)
     if injection.augment is not None:
         traced(injection.augment, of_all, key, batch)
     traced(injection.evaluation, {**of_metrics(batch), "key": key}, *arguments, batch)
@@ -116,9 +128,17 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def _check_shapes(
-    init: Requester, key: jax.Array, static: dict[str, Any], table: HyperparameterTable
+    init: Requester,
+    key: jax.Array,
+    static: dict[str, Any],
+    table: HyperparameterTable,
+    reuse_key: Hashable,
 ) -> None:
     """Check that what `init` returns has the same shapes for all numbers that are traced."""
+    first = table[0]
+    names = [name for name in init.requested if name in first]
+    if not names:
+        return
 
     def shapes(hyperparameters: dict[str, Any]) -> dict[str, str]:
         chosen = init.choose({**static, **hyperparameters, "fold": 0})
@@ -126,23 +146,22 @@ def _check_shapes(
         leaves = jax.tree_util.tree_leaves_with_path(made)
         return {trees.name_of(path): text for path, text in leaves}
 
-    first = table[0]
-    names = [name for name in init.requested if name in first]
-    expected = shapes(first) if names else {}
-    for name in names:
-        for row in table.extremes([name]):
-            other = {**first, name: table[row][name]}
-            found = shapes(other)
-            if found == expected:
-                continue
+    expected = once(("shapes", reuse_key), lambda: shapes(first))
+
+    def check(name: str, hyperparameters: dict[str, Any]) -> None:
+        x = hyperparameters[name]
+        found = shapes({**first, name: x})
+        if found != expected:
             place = next(x for x in {**expected, **found} if expected.get(x) != found.get(x))
-            with annotate_errors({**static, **other}):
-                raise ArgumentError(
-                    f"{WHERE}: init must return the same shapes for all traced numbers, got "
-                    f"{expected.get(place)} at {place} for {name}={first[name]} and "
-                    f"{found.get(place)} for {name}={other[name]}. Mark it static: "
-                    f"{name}=jf.static([…]), one program for each value."
-                )
+            raise ArgumentError(
+                f"{WHERE}: init must return the same shapes for all traced numbers, got "
+                f"{expected.get(place)} at {place} for {name}={first[name]} and "
+                f"{found.get(place)} for {name}={x}. Mark it static: "
+                f"{name}=jf.static([…]), one program for each value."
+            )
+
+    for name in names:
+        check_traced(("shapes", reuse_key), partial(check, name), [name], table, static)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A `Task` and its optimizer as a `Problem`."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import once, same, shapes_of
 from ..._core.typing import Tree
 from ...spaces import Space
 from ...transforms import clipped
@@ -66,6 +68,27 @@ class TaskProblem(Problem):
             task=task,
             injection=Injection.of(task, optimizer),
             eval_batch_size=eval_batch_size,
+        )
+
+    def reuse_key(self) -> Hashable:
+        task, stream = self.task, self.stream
+        functions = (
+            task.init,
+            task.loss,
+            task.metrics,
+            task.prepare,
+            task.augment,
+            task.evaluation_params,
+            self.injection.optimizer.function,
+        )
+        read = None
+        if stream is not None:
+            batch = shapes_of(stream.source.batch(1))
+            read = batch, stream.has_whole_batches, stream.evaluation_batch_size
+        return (
+            same(functions),
+            (task.model_state, task.order, self.eval_batch_size, self.layers),
+            (shapes_of(self.data), tuple(self.sizes.training), tuple(self.sizes.validation), read),
         )
 
     @property
@@ -131,9 +154,11 @@ class TaskProblem(Problem):
         batch = self.stream.source.batch(static["batch_size"])
         return self.data._replace(batch=batch, fold=jax.ShapeDtypeStruct((), np.int32))
 
-    def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
+    def check(
+        self, trial: Trial, static: dict[str, Any], table: HyperparameterTable, key: Hashable
+    ) -> None:
         data = self.step_data(static)
-        check_functions(self.task, self.injection, trial, data, static, table)
+        check_functions(self.task, self.injection, trial, data, static, table, key)
         layout = self._layout()
         if layout.is_padded or layout.is_cut:
             check_exact(
@@ -141,8 +166,10 @@ class TaskProblem(Problem):
                 self.injection,
                 layout,
                 self._some_examples(),
-                lambda key: trial.weights(trial.init(key, **table[0], fold=np.int32(0))),
-                {**static, **table[0], "fold": np.int32(0), "step": np.int32(0)},
+                lambda key, **numbers: trial.weights(trial.init(key, **numbers)),
+                static,
+                table[0],
+                key,
             )
 
     def _layout(self) -> Layout:
@@ -207,10 +234,15 @@ class TaskProblem(Problem):
             names = dict.fromkeys(layers)
         elif layers:
             for static, numbers in groups:
-                trial, key = self.trial(static), jax.random.key(0)
-                state = jax.eval_shape(lambda k, t=trial, n=numbers: t.init(k, **n, fold=0), key)
-                names |= dict.fromkeys(trees.layers(state.params))
+                key = "layers", self.reuse_key(), same(static), shapes_of(numbers)
+                found = once(key, functools.partial(self._layers_of, static, numbers))
+                names |= dict.fromkeys(found)
         return dataclasses.replace(self, layers=tuple(names))
+
+    def _layers_of(self, static: dict[str, Any], numbers: dict[str, Any]) -> tuple[str, ...]:
+        trial = self.trial(static)
+        state = jax.eval_shape(lambda k: trial.init(k, **numbers, fold=0), jax.random.key(0))
+        return tuple(trees.layers(state.params))
 
     def has_clip(self, state: Any) -> bool:
         return jax.eval_shape(clipped, state.opt_state) is not None

@@ -1,7 +1,7 @@
 """A `Trial` of the user as a `Problem`."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -10,9 +10,10 @@ import numpy as np
 
 from ..._core import signatures, trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import key_like, same, shapes_of
 from ..._core.typing import Tree
 from ...spaces import Space
-from ._hyperparameters import MOST_CHECKED, HyperparameterTable, check_configurations
+from ._hyperparameters import HyperparameterTable, check_traced
 from ._injection import Requester, check_not_reserved, check_requested, check_required
 from ._notes import WHERE, annotate_errors
 from ._problem import Problem, function_name
@@ -40,6 +41,11 @@ class TrialProblem(Problem):
             step=_requester("step", trial.step),
             evaluate=_requester("evaluate", trial.evaluate),
         )
+
+    def reuse_key(self) -> Hashable:
+        given = self.given
+        functions = (given.init, given.step, given.evaluate, given.weights)
+        return same(functions), shapes_of(self.data)
 
     @property
     def optimizer_name(self) -> str:
@@ -78,13 +84,13 @@ class TrialProblem(Problem):
         del static
         return self.data
 
-    def check(self, trial: Trial, static: dict[str, Any], table: HyperparameterTable) -> None:
-        key = jax.eval_shape(lambda: jax.random.key(0))
-
+    def check(
+        self, trial: Trial, static: dict[str, Any], table: HyperparameterTable, key: Hashable
+    ) -> None:
         def traced(hyperparameters: dict[str, Any]) -> None:
-            jax.eval_shape(lambda key: trial.init(key, **hyperparameters, fold=0), key)
+            jax.eval_shape(lambda key: trial.init(key, **hyperparameters, fold=0), key_like())
 
-        check_configurations(traced, table.columns, table, static, MOST_CHECKED)
+        check_traced(("init", key), traced, table.columns, table, static)
 
     def metric_names(
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]

@@ -11,6 +11,7 @@ from jefficient.sweeps.tasks._hyperparameters import (
     MOST_CHECKED,
     HyperparameterTable,
     check_configurations,
+    check_traced,
 )
 
 
@@ -19,15 +20,31 @@ def table(n):
     return HyperparameterTable({"a": a, "b": b, "steps": np.full(n, 10, np.int32)})
 
 
-def checked(names, given, most=None):
+def checked(names, given):
     """The numbers that the check is called with."""
     made = []
 
     def check(hyperparameters):
         made.append(tuple(float(hyperparameters[name]) for name in names))
 
-    check_configurations(check, names, given, {}, most)
+    check_configurations(check, names, given, {})
     return made
+
+
+def traced(key, names, given):
+    """The numbers that a function is traced for."""
+    made = []
+
+    def check(hyperparameters):
+        made.append(tuple(float(hyperparameters[name]) for name in names))
+
+    check_traced(key, check, names, given, {})
+    return made
+
+
+def columns(**numbers):
+    of = {name: np.array(x, np.float32) for name, x in numbers.items()}
+    return HyperparameterTable({**of, "steps": np.ones(len(of["a"]), np.int32)})
 
 
 def test_a_check_is_called_for_each_distinct_set():
@@ -36,13 +53,31 @@ def test_a_check_is_called_for_each_distinct_set():
     assert checked((), table(20)) == [()]
 
 
-def test_with_a_limit_it_is_called_for_some_and_the_extremes_of_each_hyperparameter():
-    a = np.array([5, 3, 9, 0, 7, 1, 8, 2, 6, 4], np.float32)
-    given = HyperparameterTable({"a": a, "steps": np.full(10, 1, np.int32)})
-    made = checked(("a",), given, most=3)
-    assert {(0.0,), (9.0,)} <= set(made)
-    assert 3 <= len(made) <= 3 + 2
-    assert len(checked(("a",), given, most=10)) == 10
+def test_a_function_is_traced_for_some_and_the_extremes_of_each_hyperparameter():
+    a = np.random.default_rng(0).permutation(100)
+    made = traced(object(), ("a",), columns(a=a))
+    assert {(0.0,), (99.0,)} <= set(made)
+    assert MOST_CHECKED <= len(made) <= MOST_CHECKED + 2
+    assert len(traced(object(), ("a",), columns(a=range(10)))) == 10
+
+
+def test_the_same_function_is_traced_again_for_new_extremes_alone():
+    key = object()
+    assert len(traced(key, ("a", "b"), columns(a=[1, 2, 3], b=[0, 1, 2]))) == 3
+    assert traced(key, ("a", "b"), columns(a=[1.5, 2.5], b=[0.5, 0.6])) == []
+    assert traced(key, ("a", "b"), columns(a=[2, 4, 3.5], b=[1, 1, 1])) == [(4, 1)]
+    assert traced(key, ("a", "b"), columns(a=[4, 3.5], b=[1, -1])) == [(3.5, -1)]
+    assert traced(key, ("a", "b"), columns(a=[4, 3.5], b=[-1, np.nan]))[0][0] == 3.5
+    assert traced(key, ("a", "b"), columns(a=[4, 1], b=[2, -1])) == []
+
+
+def test_what_was_refused_is_refused_again():
+    def check(hyperparameters):
+        raise ValueError("never")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="never"):
+            check_traced("a key of its own", check, ("a",), columns(a=[1, 2]), {})
 
 
 def test_what_is_raised_for_one_is_raised_and_named():

@@ -1,0 +1,204 @@
+"""What one call has traced and compiled, for the calls after it in this process.
+
+Two ways lead to a program that there is already. Functions that are the same objects, for arrays of
+the same shapes and the same settings, are not traced again: so it is with `jax.jit`, whose rule
+holds here, too, that a function must be pure. Functions that are new objects (a lambda written
+again) are traced and lowered, and where that gives the same program as before, it is not compiled.
+
+What is kept holds neither data nor functions: programs, shapes, and functions by weak references.
+"""
+
+import functools
+import hashlib
+import os
+import threading
+import types
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
+
+import jax
+import numpy as np
+
+from . import trees
+from .arithmetic import arithmetic
+from .typing import Device, Tree
+
+T = TypeVar("T")
+
+_LEVEL = "xla_backend_optimization_level"
+
+_CALLS = ("callback", "stablehlo.send")
+"""What the text of a program has that calls Python; which function it calls, the text does not say.
+"""
+
+_VALUES = (type(None), bool, int, float, complex, str, bytes)
+
+
+class _Recent(Generic[T]):
+    """The entries that were used last, so many at most; safe in threads."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._entries: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+            return self._entries.get(key)
+
+    def put(self, key: Hashable, entry: T) -> None:
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+
+_facts: _Recent[Any] = _Recent(4096)
+"""What was found by tracing: by functions, shapes and settings."""
+
+_programs: _Recent[jax.stages.Compiled] = _Recent(256)
+"""What was compiled: by the text of the program."""
+
+
+def clear_programs() -> None:
+    """Forget what sweeps of this process have traced and compiled; the next one does it anew.
+
+    `jf.sweep`, `jf.plan`, `replay`, `refit`, the test set and searches reuse the programs of calls
+    before them. Where the functions of task and optimizer are the same objects, and shapes, static
+    values and settings are the same, nothing is traced: as with `jax.jit`, a function must be pure,
+    and a global or an attribute that it reads and that has changed since is not noticed. Functions
+    that are new objects are traced, and what has changed is noticed; the same program is not
+    compiled again. The 256 programs that were used last are kept; they hold no data.
+
+    Examples:
+        >>> import jefficient as jf
+        >>> jf.clear_programs()
+    """
+    _facts.clear()
+    _programs.clear()
+
+
+def once(key: Hashable, find: Callable[[], T], is_valid: Callable[[T], bool] | None = None) -> T:
+    """Return what was found for this key, or find it; of what is not valid any more, find it again.
+
+    The key is to name all that the finding depends on, but for JAX's settings, which are added.
+    """
+    found = recall(key)
+    if found is None or (is_valid is not None and not is_valid(found)):
+        found = find()
+        remember(key, found)
+    return found
+
+
+def recall(key: Hashable) -> Any:
+    """Return what was remembered for this key under the present settings of JAX, or None."""
+    return _facts.get((key, settings_key()))
+
+
+def remember(key: Hashable, found: Any) -> None:
+    """Remember what was found for this key under the present settings of JAX."""
+    _facts.put((key, settings_key()), found)
+
+
+def settings_key() -> Hashable:
+    """Return what programs depend on beside functions and shapes."""
+    return tuple(sorted(arithmetic().items()))
+
+
+def compiled(lowered: Any, device: Device) -> jax.stages.Compiled:
+    """Compile a lowered program for a device, unless there is the same.
+
+    On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
+    takes half the time, and the programs are as fast.
+    """
+    text = lowered.as_text()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    # The text does not have the arguments that the program does not use.
+    taken = shapes_of(lowered.args_info)
+    key = (digest, taken, lowered.out_tree, device, settings_key())
+    calls_host = any(name in text for name in _CALLS)
+    found = None if calls_host else _programs.get(key)
+    if found is None:
+        options: Any = None
+        if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
+            options = {_LEVEL: 2}
+        found = lowered.compile(compiler_options=options)
+        if not calls_host:
+            _programs.put(key, found)
+    return found
+
+
+def key_like() -> Any:
+    """Return shape and dtype of a random key of the kind that is set."""
+    return once("key", lambda: jax.eval_shape(lambda: jax.random.key(0)))
+
+
+def program(
+    key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree
+) -> jax.stages.Compiled:
+    """Return a function compiled for arguments like these on a device; `key` names it."""
+    return once(
+        ("program", key, device, shapes_of(arguments)),
+        lambda: compiled(jax.jit(function).lower(*arguments), device),
+    )
+
+
+def shapes_of(tree: Tree) -> Hashable:
+    """Return structure, shapes and dtypes of a tree, as a part of a key."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((_shape(x), str(trees.dtype_of(x))) for x in leaves)
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return x.shape if hasattr(x, "shape") else np.shape(x)
+
+
+def same(x: Any) -> Hashable:
+    """Return what is equal for the same function, or the same value, as a part of a key.
+
+    Plain values count by value; tuples, lists, dicts, partial functions and bound methods by what
+    they hold; an object with a method `_reuse_key` by what that returns; all else is the same if it
+    is the same object.
+    """
+    if type(x) in _VALUES:
+        return type(x).__name__, repr(x)
+    if isinstance(x, np.generic | np.dtype):
+        return type(x).__name__, str(x)
+    if isinstance(x, tuple | list):
+        return _Same(type(x)), tuple(map(same, x))
+    if isinstance(x, Mapping):
+        return tuple((same(name), same(value)) for name, value in x.items())
+    if isinstance(x, functools.partial):
+        return "partial", same(x.func), same(x.args), same(x.keywords)
+    if isinstance(x, types.MethodType):
+        return same(x.__self__), same(x.__func__)
+    if not isinstance(x, type) and hasattr(x, "_reuse_key"):
+        return _Same(type(x)), x._reuse_key()
+    try:
+        return _Same(x)
+    except TypeError:  # it takes no weak references
+        return object()
+
+
+class _Same:
+    """An object, by identity; it is not kept alive, and dead it is like no other."""
+
+    def __init__(self, x: Any):
+        self._reference = weakref.ref(x)
+        self._hash = hash(id(x))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        mine = self._reference()
+        return mine is not None and isinstance(other, _Same) and mine is other._reference()
