@@ -127,7 +127,8 @@ def sweep(
             for a configuration is raised before anything is compiled, with a note that names the
             configuration: the optimizer is built for every configuration; `init`, the loss and the
             metrics are traced for 16 distinct sets of their hyperparameters and for the smallest
-            and the largest value of each.
+            and the largest value of each (in later calls with the same functions for new smallest
+            and largest ones alone).
         ArgumentTypeError: if an argument is of another kind.
         JefficientError: if the directory is held by a running sweep, is of another sweep, or is
             damaged.
@@ -184,11 +185,11 @@ def plan(
 ) -> "Plan":
     """Plan a sweep: how it would be laid out, and the memory and time it would take.
 
-    Nothing is trained, but every program is compiled and timed for a fraction of a second. (With
-    `jf.use_compilation_cache` the sweep itself then starts at once.) The width of blocks, the
-    number of lanes in one ``vmap``, follows from rules: the kind of device, the size of a lane's
-    state, whether there are convolutions; on a CPU also what else a lane works on and how many
-    trials there are.
+    Nothing is trained, but every program is compiled and timed for a fraction of a second; a sweep
+    in the same process then starts at once, since it uses the same programs. The width of blocks,
+    the number of lanes in one ``vmap``, follows from rules: the kind of device, the size of a
+    lane's state, whether there are convolutions; on a CPU also what else a lane works on and how
+    many trials there are.
 
     Args:
         task: as in `jf.sweep`, and so are `optimizer`, `space` and **settings.

@@ -16,6 +16,7 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import once, same
 from ..._core.serialization import digest, digest_of
 from ..._core.typing import Tree
+from ..._core.warn import warn
 from ...results import Score
 from ...spaces import Space
 from ..data import EvaluationBatch, PrefetchChunk, Stream
@@ -38,6 +39,10 @@ from ._settings import Settings
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 """Addresses of functions in the text of a program: they differ in the next process."""
+
+
+MANY_PROGRAMS = 32
+"""Programs from which on a warning is given before they are compiled."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,6 +320,7 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
 
     length = TrialLength(settings.steps, settings.epochs, settings.eval_every)
     groups = groups_of(space, problem, length, settings.batch_size, settings.seeds)
+    _warn_of_many(groups)
     tables = [group.table() for group in groups]
     firsts = ((group.static, table[0]) for group, table in zip(groups, tables, strict=True))
     problem = problem.with_layers(settings.layers, firsts)
@@ -342,6 +348,23 @@ def _reuse_keys(
         )
         for group, table in zip(groups, tables, strict=True)
     ]
+
+
+def _warn_of_many(groups: list[Group]) -> None:
+    """Say before anything is compiled that it will be many programs, and for which values."""
+    if len(groups) < MANY_PROGRAMS:
+        return
+    values: dict[str, set[str]] = {}
+    for group in groups:
+        for name, label in group.labels.items():
+            values.setdefault(name, set()).add(str(label))
+    counts = {name: len(found) for name, found in values.items() if len(found) > 1}
+    warn(
+        f"{WHERE}: {len(groups)} combinations of static values are as many programs, and each "
+        f"takes seconds to compile: {', '.join(f'{n} of {name}' for name, n in counts.items())}. "
+        f"Numbers that shape no array need no jf.static; jf.plan of a few of them says how long "
+        f"it takes."
+    )
 
 
 def _check_no_mesh() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from ..._core import checks
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
+from ._keys import permutation
 from ._notes import WHERE
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -104,7 +105,7 @@ def _shuffled(folds: int, size: int, key: jax.Array) -> list[Pair]:
         raise ArgumentError(
             f"{WHERE}: 2 <= folds <= {size} (the examples of data) must hold, got folds={folds}."
         )
-    parts = np.array_split(np.asarray(jax.random.permutation(key, size)), folds)
+    parts = np.array_split(np.asarray(permutation(key, size)), folds)
     return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
 
 

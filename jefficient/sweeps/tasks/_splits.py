@@ -129,7 +129,17 @@ def _fit_one(task: Task, split: Any) -> Tree:
 
 
 def _take(tree: Tree, indices: np.ndarray | None) -> Tree:
-    return tree if indices is None else jax.tree.map(lambda x: x[indices], tree)
+    """Take examples; on a CPU with NumPy, which compiles nothing."""
+    if indices is None:
+        return tree
+
+    def take(x: jax.Array) -> jax.Array:
+        is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        if is_key or jax.default_backend() != "cpu":
+            return x[indices]
+        return jnp.asarray(np.asarray(x)[indices])
+
+    return jax.tree.map(take, tree)
 
 
 def with_all_examples(task: Task) -> Task:

@@ -18,6 +18,7 @@ from ..._core.warn import warn
 from ...transforms import evaluation_params
 from ..data import Source, Split, example_of, examples_of
 from ._batchless import with_batch
+from ._keys import permutation
 from ._metric import Metric
 
 WHERE = "jf.Task"
@@ -270,7 +271,7 @@ class Task:
         if self.is_sequential:  # nothing is trained on that comes after what is validated on
             rows = np.arange(self.size)
             return rows[: self.size - count], rows[self.size - count :]
-        order = np.asarray(jax.random.permutation(key, self.size))
+        order = np.asarray(permutation(key, self.size))
         return np.sort(order[count:]), np.sort(order[:count])
 
 

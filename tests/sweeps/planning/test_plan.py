@@ -296,3 +296,19 @@ def test_settings_of_the_machine(tmp_path):
         jf.use_cpu_devices(2)
     with pytest.raises(jf.ArgumentTypeError, match=r"count must be a whole number, got count=2.5"):
         jf.use_cpu_devices(2.5)
+
+
+def test_many_programs_are_said_before_one_is_compiled():
+    """By the static values that make them so many."""
+    space = jf.grid(scale=jf.static([float(i) for i in range(17)])) * jf.grid(batch_size=[4, 8])
+    rates = jf.grid(learning_rate=[0.1, 0.2])
+
+    def loss(params, batch, scale):
+        return scale * tiny.loss(params, batch)
+
+    given = tiny.task(loss=loss, validation=0.2), jf.sgd
+    with pytest.warns(
+        jf.JefficientWarning, match="34 combinations .*: 2 of batch_size, 17 of scale"
+    ):
+        prepare(*given, space * rates, Settings(steps=2))
+    prepare(*given, space.subset(range(30)) * rates, Settings(steps=2))
