@@ -1,111 +1,19 @@
-"""Compose gradient transformations; train every value of a hyperparameter in one program."""
+"""Compose gradient transformations; train every value of a hyperparameter in one program.
+
+Names are imported when they are first used, so that the command line answers before jax is loaded.
+"""
 
 from importlib import import_module as _import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from ._core.devices import use_compilation_cache, use_cpu_devices
-from ._core.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    ExecutorError,
-    JefficientError,
-    JefficientWarning,
-)
-from ._core.reuse import clear_programs
-from .integrations import optuna
-from .schedules import (
-    constant_schedule,
-    cosine_decay_schedule,
-    cosine_onecycle_schedule,
-    exponential_decay,
-    inverse_time_decay,
-    join_schedules,
-    linear_schedule,
-    piecewise_constant_schedule,
-    polynomial_schedule,
-    rsqrt_schedule,
-    sgdr_schedule,
-    warmup_constant_schedule,
-    warmup_cosine_decay_schedule,
-    warmup_stable_decay_schedule,
-)
-from .spaces import (
-    Choice,
-    LogUniform,
-    Space,
-    Uniform,
-    grid,
-    random,
-    sobol,
-    static,
-)
-from .sweeps import (
-    Metric,
-    Observation,
-    Search,
-    StopRule,
-    Task,
-    Trial,
-    host_metric,
-    load,
-    median_stop,
-    plan,
-    successive_halving,
-    sweep,
-)
-from .training import (
-    Lanes,
-    LanesState,
-    TrainState,
-    TrainStep,
-    regularized,
-    shuffled_batch,
-    train_step,
-    vectorize,
-)
-from .transforms import (
-    GradientTransformation,
-    accumulate,
-    adam,
-    adamw,
-    apply_if_finite,
-    apply_updates,
-    average_weights,
-    chain,
-    clip,
-    clip_by_global_norm,
-    evaluation_params,
-    flatten,
-    hyperparameters,
-    identity,
-    l1_decay,
-    l2_decay,
-    masked,
-    nadam,
-    nadamw,
-    named_chain,
-    partition,
-    proximal_adam,
-    proximal_elastic_net,
-    proximal_l1,
-    reduce_on_plateau,
-    scale,
-    scale_by_adam,
-    scale_by_learning_rate,
-    scale_by_schedule,
-    sgd,
-    trace,
-    where_name,
-)
-
 if _TYPE_CHECKING:
+    from ._api import *
     from .results import Result
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
 
-__version__ = version("jefficient")
+    __version__: str
 
 __all__ = [
     "ArgumentError",
@@ -199,13 +107,32 @@ __all__ = [
 
 
 _LATER = {"Plan": ".sweeps.planning", "Progress": ".sweeps.scheduler", "Result": ".results"}
-"""Public names that need xarray and pandas: imported when they are first used."""
+"""Names that need xarray and pandas, which composing transforms does not."""
+
+_ROOMS = (
+    "integrations",
+    "results",
+    "schedules",
+    "spaces",
+    "sweeps",
+    "testing",
+    "training",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> _Any:
-    """Import on first use what a program that only composes transforms does not need."""
-    if name in ("integrations", "testing"):
+    """Import a public name from its home."""
+    if name in _ROOMS:
         return _import_module(f".{name}", __name__)
-    if name in _LATER:
-        return getattr(_import_module(_LATER[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        return _import_module("importlib.metadata").version("jefficient")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(_import_module(_LATER.get(name, "._api"), __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_ROOMS]

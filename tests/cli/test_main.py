@@ -31,3 +31,14 @@ def test_version_and_unknown_commands(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["dance"])
     assert ended.value.code == 2
+
+
+def test_help_is_there_before_jax_is_loaded():
+    program = (
+        "import sys; from jefficient.cli import main; import contextlib\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "sys.exit(any(x in sys.modules for x in ('jax', 'optax', 'numpy', 'xarray')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "jefficient demo" in done.stdout
