@@ -166,6 +166,15 @@ def is_sum_and_weight(value: Any) -> bool:
     )
 
 
+def check_real(where: str, name: str, value: Any) -> None:
+    """Check that what the function `name` returns has no imaginary part that would be lost."""
+    if jnp.iscomplexobj(value):
+        raise ArgumentTypeError(
+            f"{where}: {name} must return a real number, got dtype {jnp.result_type(value)}. "
+            f"Return jnp.abs(x) ** 2, jnp.abs(x) or jnp.real(x), whichever is meant."
+        )
+
+
 def check_loss(where: str, value: Any) -> None:
     """Check that the loss is a floating scalar."""
     is_number = isinstance(value, jax.Array | np.ndarray | np.generic | float | int)

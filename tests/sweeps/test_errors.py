@@ -38,6 +38,12 @@ def refused(message, kind=jf.JefficientError):
         ({"validation": (X,)}, "examples of validation must be like those of data"),
         ({"validation": (X[:, :2], Y)}, "examples of validation must be like those of data"),
         ({"validation": 1.5}, "0 < validation < 1.* got validation=1.5 of 60 examples"),
+        ({"validation": float("nan")}, "0 < validation < 1.* got validation=nan of 60 examples"),
+        ({"validation": np.float32("nan")}, "0 < validation < 1.* got validation=nan of 60"),
+        ({"validation": float("inf")}, "0 < validation < 1.* got validation=inf of 60 examples"),
+        ({"validation": -0.5}, "0 < validation < 1.* got validation=-0.5 of 60 examples"),
+        ({"validation": 1}, "0 < validation < 1.* got validation=1 of 60 examples"),
+        ({"validation": True}, "0 < validation < 1.* got validation=True of 60 examples"),
         ({"validation": 0.001}, "must leave examples for training and for validation"),
         ({"metrics": {"loss": loss}}, "a metric must not be named 'loss'"),
         ({"metrics": [loss]}, "metrics must map a name to a function"),
@@ -47,6 +53,47 @@ def refused(message, kind=jf.JefficientError):
 def test_tasks(changes, message):
     with refused(message):
         task(**changes)
+
+
+def turned(params, batch):
+    return (1 + 1j) * loss(params, batch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"loss": turned}, "loss"),
+        ({"loss": lambda params, batch: (turned(params, batch), 3.0)}, "loss"),
+        ({"metrics": {"x": turned}}, r"metrics\['x'\]"),
+        ({"metrics": {"x": lambda params, batch: 1j * batch[1]}}, r"metrics\['x'\]"),
+        ({"metrics": {"x": lambda params, batch: (1.0, turned(params, batch))}}, "metrics"),
+        (
+            {
+                "metrics": {
+                    "x": jf.Metric(lambda params, batch: batch[1], lambda p, b, w: 1j * p[0])
+                }
+            },
+            r"metrics\['x'\].score",
+        ),
+    ],
+)
+def test_no_imaginary_part_is_dropped(changes, name):
+    with refused(f"jf.sweep: {name}.* must return a real number, got dtype complex64.*jnp.real"):
+        sweep(task(validation=0.2, **changes))
+
+
+def test_no_imaginary_part_of_a_trial_or_a_host_metric_is_dropped():
+    for step, measured in ((1j, 1.0), (1.0, 1j)):
+        trial = jf.Trial(
+            init=lambda key: jnp.float32(0),
+            step=lambda x, data, t, key, rate, f=step: (x, {"loss": x * f}),
+            evaluate=lambda x, data, f=measured: {"far": x * f},
+        )
+        with refused("metric '(loss|far)' of the trial must return a real number, got dtype comp"):
+            jf.sweep(trial, space=jf.grid(rate=[1.0]), steps=3, metric="far", mode="min")
+    on_host = jf.host_metric(lambda params, batch: batch[1], lambda p, b: 1j)
+    with refused(r"metrics\['x'\].score must return a number, got array\(0.\+1.j\)"):
+        sweep(task(validation=0.2, metrics={"x": on_host}))
 
 
 def test_examples_may_be_of_a_class_of_the_user():

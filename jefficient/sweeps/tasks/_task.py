@@ -128,7 +128,7 @@ class Task:
         self._check_functions()
         self._arrange_examples()
         if self.validation is not None and not self.has_validation_examples:
-            self._check_fraction(float(self.validation))
+            self._check_fraction(self.validation)
 
     def _check_functions(self) -> None:
         signatures.names_asked(f"{WHERE}: init", self.init, 1)
@@ -241,8 +241,8 @@ class Task:
         return self.validation is not None and not isinstance(self.validation, Real | np.floating)
 
     def _check_fraction(self, fraction: float) -> None:
-        count = round(fraction * self.size)
-        if not 0 < fraction < 1 or not 0 < count < self.size:
+        is_fraction = not isinstance(fraction, bool) and 0 < fraction < 1
+        if not is_fraction or not 0 < round(fraction * self.size) < self.size:
             raise ArgumentError(
                 f"{WHERE}: as a fraction, validation must leave examples for training and for "
                 f"validation (0 < validation < 1), got validation={fraction} of {self.size} "
