@@ -56,7 +56,8 @@ def test_tasks(changes, message):
 
 
 def turned(params, batch):
-    return (1 + 1j) * loss(params, batch)
+    value = loss(params, batch)
+    return jax.lax.complex(value, value)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +66,21 @@ def turned(params, batch):
         ({"loss": turned}, "loss"),
         ({"loss": lambda params, batch: (turned(params, batch), 3.0)}, "loss"),
         ({"metrics": {"x": turned}}, r"metrics\['x'\]"),
-        ({"metrics": {"x": lambda params, batch: 1j * batch[1]}}, r"metrics\['x'\]"),
+        (
+            {
+                "metrics": {
+                    "x": lambda params, batch: jax.lax.complex(batch[0][:, 0], batch[0][:, 1])
+                }
+            },
+            r"metrics\['x'\]",
+        ),
         ({"metrics": {"x": lambda params, batch: (1.0, turned(params, batch))}}, "metrics"),
         (
             {
                 "metrics": {
-                    "x": jf.Metric(lambda params, batch: batch[1], lambda p, b, w: 1j * p[0])
+                    "x": jf.Metric(
+                        lambda params, batch: batch[1], lambda p, b, w: jax.lax.complex(p[0], w[0])
+                    )
                 }
             },
             r"metrics\['x'\].score",
@@ -79,21 +89,22 @@ def turned(params, batch):
 )
 def test_no_imaginary_part_is_dropped(changes, name):
     with refused(f"jf.sweep: {name}.* must return a real number, got dtype complex64.*jnp.real"):
-        sweep(task(validation=0.2, **changes))
+        sweep(the_task=task(validation=0.2, **changes))
 
 
 def test_no_imaginary_part_of_a_trial_or_a_host_metric_is_dropped():
-    for step, measured in ((1j, 1.0), (1.0, 1j)):
+    unit = jnp.complex64(1j)
+    for step, measured in ((unit, jnp.float32(1)), (jnp.float32(1), unit)):
         trial = jf.Trial(
             init=lambda key: jnp.float32(0),
-            step=lambda x, data, t, key, rate, f=step: (x, {"loss": x * f}),
-            evaluate=lambda x, data, f=measured: {"far": x * f},
+            step=lambda x, data, t, key, rate, f=step: (x, {"loss": f}),
+            evaluate=lambda x, data, f=measured: {"far": f},
         )
         with refused("metric '(loss|far)' of the trial must return a real number, got dtype comp"):
             jf.sweep(trial, space=jf.grid(rate=[1.0]), steps=3, metric="far", mode="min")
     on_host = jf.host_metric(lambda params, batch: batch[1], lambda p, b: 1j)
     with refused(r"metrics\['x'\].score must return a number, got array\(0.\+1.j\)"):
-        sweep(task(validation=0.2, metrics={"x": on_host}))
+        sweep(the_task=task(validation=0.2, metrics={"x": on_host}))
 
 
 def test_examples_may_be_of_a_class_of_the_user():
