@@ -20,6 +20,9 @@ from .errors import ArgumentError, ArgumentTypeError
 _SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
 """Types that need no closer look: sweeps check every number of every configuration."""
 
+MOST = 2 * 10**7
+"""Configurations or trials at most: lists of more fill any memory."""
+
 
 def is_traced(x: Any) -> bool:
     """Tell whether the value of `x` is unknown until a compiled program runs."""
@@ -132,6 +135,17 @@ def check_count(where: str, **values: Any) -> None:
     for name, x in values.items():
         if _integer(where, name, x) < 1:
             raise ArgumentError(f"{where}: {name} >= 1 must hold, got {name}={x}.")
+
+
+def check_size(where: str, what: str, **counts: int) -> None:
+    """Check that the product of these counts is not absurd, before so many are made."""
+    total = math.prod(counts.values())
+    if total > MOST:
+        factors = " × ".join(f"{x:,} {name}" for name, x in counts.items())
+        raise ArgumentError(
+            f"{where}: there must be at most {MOST:,} {what}, got {total:,} ({factors}). Ask for "
+            f"fewer."
+        )
 
 
 def check_place(where: str, size: int, **values: Any) -> None:

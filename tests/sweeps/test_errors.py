@@ -8,7 +8,7 @@ import optax
 import pytest
 from sklearn.metrics import roc_auc_score
 from sweeps.test_sweep import X, Y, init, loss, sweep, task
-from sweeps.tiny import Box
+from sweeps.tiny import Box, machine
 
 import jefficient as jf
 
@@ -55,6 +55,39 @@ def test_tasks(changes, message):
         task(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"seeds": 2**33},
+            r"at most 20,000,000 trials, got 25,769,803,776 \(3 configurations × 8,589,934,592 "
+            r"seeds × 1 folds\)",
+        ),
+        ({"seeds": 2 * 10**6, "folds": 10}, r"got 60,000,000 \(3 .* × 2,000,000 seeds × 10 folds"),
+        ({"steps": 2**31 - 1, "eval_every": 1}, "got eval_every=1 of 2,147,483,647 updates"),
+        (
+            {"steps": 10**7, "eval_every": 1, "seeds": 10**6},
+            r"fit into the memory of the host, .* for 3,000,000 trials of 10,000,000 evaluations",
+        ),
+    ],
+)
+def test_no_sweep_of_absurd_size_is_begun(changes, message):
+    with refused(f"jf.sweep: .*{message}"):
+        whole = task(validation=None)
+        rates = jf.grid(learning_rate=[0.1, 0.2, 0.3])
+        sweep(space=rates, the_task=whole, metric="train_loss", **changes)
+
+
+def test_a_result_that_does_not_fit_into_the_memory_is_refused_and_planned_neither():
+    rates = jf.grid(learning_rate=[0.1, 0.2])
+    settings = {"steps": 100, "eval_every": 1, "metric": "train_loss", "batch_size": 16}
+    # 2 trials × 100 evaluations × (a float32 and a float64) and some bytes for each trial
+    with machine(host_memory=2 * 100 * (4 + 8)):
+        for call in (jf.sweep, jf.plan):
+            with refused("the memory of the host, 2,400 bytes, got .* for 2 trials of 100 evalua"):
+                call(task(), jf.sgd, rates, **settings)
+
+
 def turned(params, batch):
     value = loss(params, batch)
     return jax.lax.complex(value, value)
@@ -79,7 +112,8 @@ def turned(params, batch):
             {
                 "metrics": {
                     "x": jf.Metric(
-                        lambda params, batch: batch[1], lambda p, b, w: jax.lax.complex(p[0], w[0])
+                        lambda params, batch: batch[0][:, 0],
+                        lambda p, b, w: jax.lax.complex(p[0], w[0]),
                     )
                 }
             },
