@@ -3,11 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import jax
 
+from ..._core.debugging import Workers
 from ..._core.typing import Device
 from ..programs import Lane, LaneProgram, Segment, Shared, StreamedCalls
 from ..tasks import WHERE, annotate_compilation_errors
@@ -58,7 +59,7 @@ class Compiler:
         self._queues = queues
         self._shared = shared
         self._ahead = ahead
-        self._pool = ThreadPoolExecutor(ahead)
+        self._pool = Workers(ahead)
         self._segments = cache.segments
         self._device_memory = device_memory
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..._core import signatures
 from ..._core.checks import check_flag
+from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ..._core.warn import warn
@@ -123,6 +124,7 @@ class Task:
     check_finite: bool = True
     nonfinite: str = dataclasses.field(init=False, repr=False, default="")
 
+    @tools_off()
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state, check_finite=self.check_finite)
         self._check_functions()
