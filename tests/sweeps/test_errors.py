@@ -1,5 +1,7 @@
 """Bad input: each its own clear error, before anything is compiled."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from sklearn.metrics import roc_auc_score
+from sweeps import tiny
 from sweeps.test_sweep import X, Y, init, loss, sweep, task
 from sweeps.tiny import Box, machine
 
@@ -409,3 +412,19 @@ def test_names_lead_somewhere():
         sweep(optax.adam(1e-2), jf.grid(learning_rate=[0.1]))
     with refused(r"metrics\['m'\] requires \['epoch'\], which it is not given and the space must"):
         sweep(the_task=task(metrics={"m": lambda params, batch, epoch: loss(params, batch)}))
+
+
+def test_a_replay_with_other_numbers_says_both():
+    factor = [1.0]
+    changing = tiny.task(
+        validation=0.2, loss=lambda params, batch: factor[0] * tiny.loss(params, batch)
+    )
+    result = tiny.sweep(changing, jf.grid(learning_rate=[0.01, 0.02]), steps=6, eval_every=3)
+    result.replay(1)  # warnings are errors
+    factor[0] = 2.0
+    recorded = result.dataset["train_loss"].values[1, 0, 0, 0]
+    message = r"replay: .* got train_loss=[\d.]+ of config 1, seed 0, fold 0 at evaluation 0"
+    with pytest.warns(jf.JefficientWarning, match=f"{message}, where .* recorded {recorded}"):
+        result.replay(1)
+    elsewhere = result.dataset.assign_attrs(device="abacus")
+    dataclasses.replace(result, dataset=elsewhere).replay(1)  # other last bits are no fault there
