@@ -20,6 +20,9 @@ from .errors import ArgumentError, ArgumentTypeError
 _SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
 """Types that need no closer look: sweeps check every number of every configuration."""
 
+MOST = 2 * 10**7
+"""Configurations or trials at most: lists of more fill any memory."""
+
 
 def is_traced(x: Any) -> bool:
     """Tell whether the value of `x` is unknown until a compiled program runs."""
@@ -134,6 +137,17 @@ def check_count(where: str, **values: Any) -> None:
             raise ArgumentError(f"{where}: {name} >= 1 must hold, got {name}={x}.")
 
 
+def check_size(where: str, what: str, **counts: int) -> None:
+    """Check that the product of these counts is not absurd, before so many are made."""
+    total = math.prod(counts.values())
+    if total > MOST:
+        factors = " × ".join(f"{x:,} {name}" for name, x in counts.items())
+        raise ArgumentError(
+            f"{where}: there must be at most {MOST:,} {what}, got {total:,} ({factors}). Ask for "
+            f"fewer."
+        )
+
+
 def check_place(where: str, size: int, **values: Any) -> None:
     """Check for indices into `size` things, counted from 0."""
     for name, x in values.items():
@@ -164,6 +178,15 @@ def is_sum_and_weight(value: Any) -> bool:
         isinstance(x, jax.Array | np.ndarray | np.generic | float | int) and jnp.shape(x) == ()
         for x in value
     )
+
+
+def check_real(where: str, name: str, value: Any) -> None:
+    """Check that what the function `name` returns has no imaginary part that would be lost."""
+    if jnp.iscomplexobj(value):
+        raise ArgumentTypeError(
+            f"{where}: {name} must return a real number, got dtype {jnp.result_type(value)}. "
+            f"Return jnp.abs(x) ** 2, jnp.abs(x) or jnp.real(x), whichever is meant."
+        )
 
 
 def check_loss(where: str, value: Any) -> None:

@@ -1,14 +1,18 @@
 """JAX's settings for debugging: read in one place, and off where the engine computes.
 
-Lanes that idle or have diverged compute NaN, and programs are compiled ahead, so these settings
-would raise in the middle of a healthy sweep.
+Lanes that idle or have diverged compute NaN, programs are compiled ahead, and the host and the
+devices hand each other numbers, so these settings would raise in the middle of a healthy sweep.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import jax
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,19 @@ class DebugTools:
 
 @contextmanager
 def tools_off() -> Iterator[None]:
-    """Switch JAX's debugging tools off, in this thread."""
-    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
+    """Switch JAX's debugging tools off, and let numbers be transferred, in this thread."""
+    with (
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+        jax.disable_jit(False),
+        jax.transfer_guard("allow"),
+    ):
         yield
+
+
+class Workers(ThreadPoolExecutor):
+    """Threads in which the tools are off, too: settings of a thread do not reach its workers."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Call a function in one of the threads."""
+        return super().submit(tools_off()(fn), *args, **kwargs)

@@ -10,14 +10,19 @@
 and the one category of warnings, `JefficientWarning` (a UserWarning).
 
 Every message names the function, the rule and the value: ``{where}: {rule}, got {value}. {what to
-do}``.
+do}``. What a terminal would obey in a label is escaped.
 """
 
 from typing import Any
 
+from .text import displayed_lines
+
 
 class JefficientError(Exception):
     """Base of every error that jefficient raises on purpose."""
+
+    def __str__(self) -> str:
+        return displayed_lines(super().__str__())
 
 
 class ArgumentError(JefficientError, ValueError):

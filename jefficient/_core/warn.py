@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 from .errors import JefficientWarning
+from .text import displayed_lines
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -17,7 +18,7 @@ def warn(message: str) -> None:
     while frame.f_back is not None and _is_ours(frame):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, JefficientWarning, stacklevel=level)
+    warnings.warn(displayed_lines(message), JefficientWarning, stacklevel=level)
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from .._core.text import displayed, escaped
 from ._command import Commands, add_command
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 TEXT = """Print a result: its best configurations in a table, how many could be as good, and what
 the checks say. PATH is a file that result.save wrote, or the directory of a sweep, which may still
-be running. Piped, the table is plain text, its columns separated by tabs.
+be running. Piped, the table is plain text, its columns separated by tabs; within a cell a tab is
+\\t, a line break \\n, a backslash \\\\, and other control characters are such as \\x1b.
 
 example: jefficient show sweep.nc --top 20
 next:    jefficient report sweep.nc writes it all as a page, with plots."""
@@ -49,11 +51,14 @@ def run(chosen: argparse.Namespace) -> int:
 def show(result: "Result", top: int) -> None:
     """Print the table, the best, the ties and the checks."""
     frame = result.table()
-    cells = frame.head(top).reset_index().map(_text)
-    if sys.stdout.isatty():
+    is_terminal = sys.stdout.isatty()
+    write = displayed if is_terminal else escaped
+    cells = frame.head(top).reset_index().map(lambda value: write(_text(value)))
+    cells.columns = [write(str(name)) for name in cells.columns]
+    if is_terminal:
         _print_table(cells)
     else:
-        print("\t".join(map(str, cells.columns)))
+        print("\t".join(cells.columns))
         for row in cells.itertuples(index=False):
             print("\t".join(row))
     rest = len(frame) - len(cells)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .._core.text import displayed
+
 Scale = Literal["linear", "log", "symlog"]
 
 
@@ -53,12 +55,12 @@ def labelled(name: str) -> str:
     for prefix, word in (("valid_", "validation_"), ("train_", "training_")):
         if name.startswith(prefix):
             name = word + name.removeprefix(prefix)
-    return name.replace("_", " ")
+    return displayed(name.replace("_", " "))
 
 
 def shown(value: Any) -> str:
-    """Write a float in three digits; anything else as it is."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """Write a float in three digits; anything else as its text."""
+    return f"{value:.3g}" if isinstance(value, float) else displayed(str(value))
 
 
 def sentence(text: str) -> str:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
+from .._core.text import displayed
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
 from ._moderated import against
 from ._score import one_of, over_scored_trials
@@ -44,7 +45,7 @@ class Best:
         trials = f"mean ± standard error of {self.trials} trials"
         if self.trials == 1:
             trials = "one trial"
-        return f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})"
+        return displayed(f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})")
 
 
 def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:

@@ -228,5 +228,5 @@ class Plots:
         is_own = ax is None
         if ax is None:
             ax = plots.new_axes(f"jf.Result.plot.{name}")
-        plots.legend(ax, plot.draw(ax), is_own)
+        plots.draw(plot, ax, is_own)
         return ax

@@ -342,7 +342,8 @@ class Result:
 
         The numbers are the same, bit for bit, on the same versions of jax and the same kind of
         device. The weights are those that the sweep checkpointed, or would have. A trial that was
-        stopped makes as many updates as then.
+        stopped makes as many updates as then. If a number differs nevertheless, a
+        `JefficientWarning` says both: a function reads something that has changed.
 
         Args:
             config: by default the best one.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.checks import check_count, check_whole, is_number
+from .._core.checks import check_count, check_size, check_whole, is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
 from ._axis import Axis
 from ._ranges import Choice, Range
@@ -92,6 +92,7 @@ def random(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
 def _checked(where: str, n: int, seed: int, ranges: Mapping[str, Range | Axis]) -> dict[str, Range]:
     """Check all arguments; return the ranges in alphabetical order of their names."""
     check_count(where, n=n)
+    check_size(where, "configurations", draws=n)
     check_whole(where, 0, seed=seed)
     return checked_ranges(where, {name: ranges[name] for name in sorted(ranges)})
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+from .._core.checks import check_size
 from .._core.errors import ArgumentError, ArgumentTypeError
 from ._axis import Axis
 from ._ranges import Range
@@ -47,6 +48,7 @@ def grid(**axes: Iterable[Any]) -> Space:
             )
     checked = {name: Axis.of(where, name, axis) for name, axis in axes.items()}
 
+    check_size(where, "configurations", **{name: len(x.values) for name, x in checked.items()})
     combinations = itertools.product(*(range(len(axis.values)) for axis in checked.values()))
     indices = zip(*combinations, strict=True)
     return from_axes(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core import numerics
-from .._core.checks import is_number
+from .._core.checks import check_size, is_number
 from .._core.errors import ArgumentError
 from .._core.warn import warn
 from ._axis import Axis
@@ -140,6 +140,7 @@ class Space:
                 f"{WHERE}: spaces crossed by * must have no common name, got {list(self.names)} "
                 f"and {list(other.names)}. To append configurations use +."
             )
+        check_size(WHERE, "configurations", first=len(self), second=len(other))
         mine, others = np.divmod(np.arange(len(self) * len(other)), len(other))
         return from_axes(
             {name: axis.take(mine.tolist()) for name, axis in self._axes.items()}

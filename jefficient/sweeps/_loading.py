@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from .._core.debugging import tools_off
 from .._core.errors import ArgumentError
 from ..results import Curves, Result, Status, by_fold, concatenated, read, to_dataset
 from ._part_folders import folders_in
@@ -83,6 +84,7 @@ def _last_snapshot(path: Path) -> xr.Dataset:
     return to_dataset(labels_from(arrays), curves, body["attributes"])
 
 
+@tools_off()
 def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) -> Result:
     """Load a result that can train again, checked against the recorded data and programs."""
     stored = read(WHERE, path)

@@ -8,6 +8,7 @@ import xarray as xr
 
 from .._core.debugging import tools_off
 from .._core.devices import Machine
+from .._core.warn import warn
 from ..results import Replay, at_evaluations, by_fold, counted_evaluations
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, SweepSpec, assemble, plan_of, prepare
@@ -45,6 +46,9 @@ class Retrainer:
 
         again = dataset_of(spec, record, dataset.attrs)
         again = again.isel({name: [i] for name, i in trial.items()})
+        about = attributes(spec, plan, record.seconds, record.utilization)
+        if all(about[name] == dataset.attrs.get(name) for name in ("versions", "device")):
+            _warn_of_others(trial, recorded, again.squeeze(tuple(trial)), spec.measured)
         if was_cut_short:
             again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
         return Replay(again, record.weights.get((config, seed, fold)))
@@ -79,6 +83,26 @@ class Retrainer:
         about = attributes(whole, plan, record.seconds, record.utilization)
         again = dataset_of(whole, record, about).isel(seed=[seed]).assign_coords(config=[config])
         return Replay(again, record.weights.get((0, seed, 0)))
+
+
+def _warn_of_others(
+    trial: dict[str, int], recorded: xr.Dataset, again: xr.Dataset, measured: tuple[str, ...]
+) -> None:
+    """Warn if a replay measures other numbers than the sweep did."""
+    for name in measured:
+        before = recorded[name].values
+        now = again[name].values
+        is_other = ~((before == now) | (np.isnan(before) & np.isnan(now)))
+        if not is_other.any():
+            continue
+        first = int(is_other.argmax())
+        where = ", ".join(f"{dimension} {i}" for dimension, i in trial.items())
+        warn(
+            f"jf.Result.replay: the numbers must be those of the sweep, got {name}={now[first]} of "
+            f"{where} at evaluation {first}, where the sweep recorded {before[first]}. A function "
+            f"reads something that has changed since (a global variable, a file), or is not pure."
+        )
+        return
 
 
 def _train_alone(

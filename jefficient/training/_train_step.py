@@ -11,7 +11,7 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import numerics, signatures, trees
-from .._core.checks import check_count, check_loss, is_sum_and_weight, is_traced
+from .._core.checks import check_count, check_loss, check_real, is_sum_and_weight, is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.typing import Tree
 from ..transforms import accepting, apply_updates, clipped, hyperparameters
@@ -300,6 +300,7 @@ def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: b
 
         total, weight = value
         check_loss(WHERE, total)
+        check_real(WHERE, "loss", weight)
         weight = jax.lax.stop_gradient(jnp.asarray(weight, jnp.result_type(total)))
         is_empty = weight == 0  # every token of a microbatch may be masked
         mean = total / jnp.where(is_empty, 1, weight).astype(jnp.result_type(total))

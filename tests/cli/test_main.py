@@ -1,19 +1,22 @@
 """The command line as it is installed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import pytest
+from results.made import made
 
 import jefficient as jf
 from jefficient.cli import main
 
+COMMAND = Path(sys.executable).with_name("jefficient")
+
 
 def test_info_names_versions_and_devices():
-    command = Path(sys.executable).with_name("jefficient")
-    done = subprocess.run([command, "info"], capture_output=True, text=True, check=True)
+    done = subprocess.run([COMMAND, "info"], capture_output=True, text=True, check=True)
     assert f"jax        {jax.__version__}" in done.stdout
     assert "cpu:0" in done.stdout
 
@@ -42,3 +45,39 @@ def test_help_is_there_before_jax_is_loaded():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "jefficient demo" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("output") / "sweep.nc"
+    return str(made([[[0.5]], [[0.4]]], {"activation": ["λ", "relu"]}).save(path))
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", 1, "jefficient: the standard output is closed.\n"),
+        (">/dev/full", 1, "jefficient: [Errno 28] No space left on device\n"),
+        ("| true", 0, ""),
+        (">&- 2>&-", 1, ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_a_line_and_an_exit_code(
+    redirection, code, said, saved
+):
+    line = f'unset PYTHONUNBUFFERED; "$0" show "$1" {redirection}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", line, COMMAND, saved], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+def test_an_output_that_has_no_such_letters_gets_escapes(saved):
+    done = subprocess.run(
+        [COMMAND, "show", saved],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=True,
+    )
+    assert r"\u03bb" in done.stdout

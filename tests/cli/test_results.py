@@ -61,6 +61,40 @@ def test_a_table_fits_the_terminal_and_names_what_does_not(saved, monkeypatch):
     assert "trials, stopped, diverged" in named
 
 
+HOSTILE = ["a\tb\n\\c", "\x1b]52;c;aGk=\x07\x1b[2J\x9b\u202e"]
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    return str(made(SCORES[:2], {"\x1b[8m": HOSTILE, "b\nc": [1, 2]}).save(tmp_path / "sweep.nc"))
+
+
+def test_a_table_of_tabs_stays_one(hostile, capsys):
+    assert main(["show", hostile]) == 0
+    out = capsys.readouterr().out
+    header, *rows = (line.split("\t") for line in out.split("\n\n")[0].split("\n"))
+    assert {len(header), *map(len, rows)} == {len(header)}
+
+    def meant(cell):
+        return cell.encode("latin-1", "backslashreplace").decode("unicode_escape")
+
+    names = [meant(x) for x in header]
+    assert set(names[1:3]) == {"\x1b[8m", "b\nc"}
+    assert [meant(row[names.index("\x1b[8m")]) for row in rows] == HOSTILE[::-1]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out)
+
+
+def test_a_terminal_is_shown_labels_and_obeys_none(hostile, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["show", hostile]) == 0
+    own = re.compile(r"\x1b\[[0-9;]*m")  # rich's colours
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", own.sub("", terminal.getvalue()))
+    assert "\x1b[8m" not in terminal.getvalue()
+    assert terminal.getvalue().count(r"\x1b]52;c;aGk=\x07\x1b[2J\x9b\u202e") == 2
+
+
 def test_a_sweep_under_way_is_best_so_far(tmp_path, capsys):
     status = np.where(np.arange(2)[:, None, None] == 0, Status.FINISHED, Status.RUNNING)
     path = made(np.ones((2, 1, 1)), {"learning_rate": [0.1, 0.2]}, status=status).save(

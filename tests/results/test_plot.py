@@ -6,6 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from results.made import made
 
 import jefficient as jf
@@ -68,6 +69,16 @@ EDGES = {
         [1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.RUNNING)
     ),
     "stopped": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.STOPPED)),
+    "texts": lambda: made(
+        np.arange(1.0, 7)[:, None, None],
+        grid(
+            learning_rate=["a$HOME_$b", "$1^2^3$", "\ud800"], **{"l1$_$": ["_\x1b\t\n", "\u202e"]}
+        ),
+        metric="valid_$x^2^3$\x07",
+        mode="min",
+        diagnostics={"zeros": np.ones((6, 1, 1, 10)), "update_norm": np.ones((6, 1, 1, 10, 2))},
+        layers=("_$x^2^3$", "\x1b\ud800"),
+    ),
     "many layers": lambda: made(
         [[[1.0]], [[2.0]]],
         {"learning_rate": [0.1, 0.2], "l1": [0, 1]},
@@ -113,6 +124,49 @@ def test_plots_leave_matplotlib_as_it_was_and_draw_where_they_are_told():
     assert plt.get_fignums() == [figure.number]
     assert dict(plt.rcParams) == before
     plt.close(figure)
+
+
+def texts_of(axes):
+    """What is written in the figure, as it is drawn."""
+    axes.figure.draw_without_rendering()
+    return {text: text._preprocess_math(text.get_text()) for text in axes.figure.findobj(Text)}
+
+
+def test_labels_are_texts_and_powers_of_ten_are_not():
+    result = planted(np.geomspace(1e-5, 1, 4), grid(**{"$a$": ["$x$", "$x_1$"], "l1": [0, 1]}))
+    _, (left, right) = plt.subplots(1, 2)
+    left.set(title=r"$\alpha$", xlabel="before", yscale="log")
+    right.set(title=r"$\beta$", xlabel=r"$\gamma$")
+    right.set_xticks([0, 1], ["$0$", "$1$"])
+    result.plot.values("$a$", ax=left)
+    texts = texts_of(left)
+    mathematics = {drawn for drawn, is_mathematics in texts.values() if is_mathematics}
+    assert mathematics > {r"$\alpha$", r"$\beta$", r"$\gamma$", "$0$", "$1$"}
+    assert r"$\mathdefault{10^{-4}}$" in mathematics
+    plain = {drawn for drawn, is_mathematics in texts.values() if not is_mathematics}
+    assert {"$a$", "$x$", "$x_1$", "best, at $x$"} <= plain
+    plt.close("all")
+
+
+def test_no_tex_reads_a_label():
+    with plt.rc_context({"text.usetex": True}):
+        axes = planted([1, 2], grid(learning_rate=["50 %", "a_b"])).plot.values("learning_rate")
+        ours = [x for x in axes.figure.findobj(Text) if x.get_text() in ("50 %", "a_b", "trial")]
+        assert len(ours) >= 3
+        assert not any(text.get_usetex() for text in ours)
+        plt.close(axes.figure)
+
+
+def test_names_that_begin_with_an_underscore_are_in_the_legend():
+    plot = made(
+        [[[1.0]], [[2.0]]],
+        {"kind": ["_a", "_b"]},
+        diagnostics={"update_norm": np.ones((2, 1, 1, 10, 2))},
+        layers=("_w", "b"),
+    ).plot
+    for axes, names in ((plot.curves(), {"_a", "_b"}), (plot.layers(), {"_w", "b"})):
+        assert names <= {text.get_text().strip() for text in axes.figure.legends[0].get_texts()}
+        plt.close(axes.figure)
 
 
 def test_our_own_legend_covers_no_data():

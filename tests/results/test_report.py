@@ -48,6 +48,21 @@ def test_what_the_user_names_is_escaped(tmp_path):
     assert text_of(html).count(EVIL) >= 4
 
 
+def test_texts_that_no_page_can_show_are_escapes(tmp_path):
+    name = "\ud800$x^2^3$"
+    labels = ["a$HOME_$b", "\x1b]52;c;aGk=\x07\t\n\u202e"]
+    result = made(
+        np.array([[[0.5], [0.6]], [[0.4], [0.3]]]), {name: labels}, optimizer="first\nsecond\x9b"
+    )
+    html = page(result, tmp_path, title="\udfff")
+    text = text_of(html)
+    assert r"\udfff" in text
+    assert r"\ud800$x^2^3$ = \x1b]52;c;aGk=\x07\t\n\u202e" in text
+    assert "<pre>first\nsecond\\x9b</pre>" in html
+    assert html.count("<img ") == len(re.findall(r"<figcaption>", html)) >= 3
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]", html)
+
+
 def test_nothing_comes_from_elsewhere(tmp_path):
     html = page(result_of([[[0.5]], [[0.4]]]), tmp_path)
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]

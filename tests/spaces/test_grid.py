@@ -74,3 +74,19 @@ def test_values_that_differ_in_type_alone_are_different():
 
 def test_functions_may_be_values():
     assert jf.grid(activation=[jax.nn.relu, jax.nn.gelu])[1]["activation"] is jax.nn.gelu
+
+
+def test_products_and_draws_of_absurd_size_are_refused():
+    many = range(1, 10**4)
+    one = jf.grid(a=many)
+    for make, message in (
+        (
+            lambda: jf.grid(a=many, b=many, c=many),
+            "grid: .* got 999,700,029,999 .9,999 a × 9,999 b",
+        ),
+        (lambda: one * jf.grid(b=many), "Space: .* got 99,980,001 .9,999 first × 9,999 second"),
+        (lambda: jf.random(2**40, a=jf.Uniform(0, 1)), "random: .* got 1,099,511,627,776"),
+        (lambda: jf.sobol(2**40, a=jf.Uniform(0, 1)), "sobol: .* got 1,099,511,627,776"),
+    ):
+        with pytest.raises(jf.JefficientError, match=message):
+            make()

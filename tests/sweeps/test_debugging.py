@@ -57,6 +57,37 @@ def test_a_healthy_sweep_is_as_without(flag, expected, switch):
         np.testing.assert_array_equal(result.dataset[name], plain.dataset[name])
 
 
+@pytest.fixture
+def _guarded():
+    """Refuse transfers in all threads that nobody has asked for."""
+    jax.config.update("jax_transfer_guard", "disallow")
+    yield
+    jax.config.update("jax_transfer_guard", "allow")
+
+
+@pytest.mark.usefixtures("_guarded")
+def test_under_a_transfer_guard_it_is_as_without(expected, tmp_path):
+    plain, run = expected
+    result = run()
+    for name in ("valid_loss", "train_loss", "status"):
+        np.testing.assert_array_equal(result.dataset[name], plain.dataset[name])
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device transfer"):
+        jnp.float32(1) + np.float32(1)
+
+
+@pytest.mark.usefixtures("_guarded")
+def test_under_a_transfer_guard_all_else_is_possible_too(tmp_path):
+    task = tiny.task(
+        validation=0.2, metrics={"y": jf.host_metric(lambda w, b: b[1], lambda p, b: p.mean())}
+    )
+    settings = {"steps": 6, "batch_size": 8}
+    assert jf.plan(task, jf.sgd, RATES, **settings).seconds > 0
+    result = sweep(task, directory=tmp_path)
+    assert result.replay(1).dataset.sizes["config"] == 1
+    assert result.refit(1).params.shape == (3,)
+    assert jf.load(tmp_path).best().score == result.best().score
+
+
 def sick(params, batch):
     """The loss of the tiny task; NaN as soon as the parameters have moved by 0.1."""
     x, y = batch

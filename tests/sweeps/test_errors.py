@@ -1,5 +1,7 @@
 """Bad input: each its own clear error, before anything is compiled."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,9 @@ import numpy as np
 import optax
 import pytest
 from sklearn.metrics import roc_auc_score
+from sweeps import tiny
 from sweeps.test_sweep import X, Y, init, loss, sweep, task
-from sweeps.tiny import Box
+from sweeps.tiny import Box, machine
 
 import jefficient as jf
 
@@ -38,6 +41,12 @@ def refused(message, kind=jf.JefficientError):
         ({"validation": (X,)}, "examples of validation must be like those of data"),
         ({"validation": (X[:, :2], Y)}, "examples of validation must be like those of data"),
         ({"validation": 1.5}, "0 < validation < 1.* got validation=1.5 of 60 examples"),
+        ({"validation": float("nan")}, "0 < validation < 1.* got validation=nan of 60 examples"),
+        ({"validation": np.float32("nan")}, "0 < validation < 1.* got validation=nan of 60"),
+        ({"validation": float("inf")}, "0 < validation < 1.* got validation=inf of 60 examples"),
+        ({"validation": -0.5}, "0 < validation < 1.* got validation=-0.5 of 60 examples"),
+        ({"validation": 1}, "0 < validation < 1.* got validation=1 of 60 examples"),
+        ({"validation": True}, "0 < validation < 1.* got validation=True of 60 examples"),
         ({"validation": 0.001}, "must leave examples for training and for validation"),
         ({"metrics": {"loss": loss}}, "a metric must not be named 'loss'"),
         ({"metrics": [loss]}, "metrics must map a name to a function"),
@@ -47,6 +56,92 @@ def refused(message, kind=jf.JefficientError):
 def test_tasks(changes, message):
     with refused(message):
         task(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"seeds": 2**33},
+            r"at most 20,000,000 trials, got 25,769,803,776 \(3 configurations × 8,589,934,592 "
+            r"seeds × 1 folds\)",
+        ),
+        ({"seeds": 2 * 10**6, "folds": 10}, r"got 60,000,000 \(3 .* × 2,000,000 seeds × 10 folds"),
+        ({"steps": 2**31 - 1, "eval_every": 1}, "got eval_every=1 of 2,147,483,647 updates"),
+        (
+            {"steps": 10**7, "eval_every": 1, "seeds": 10**6},
+            r"fit into the memory of the host, .* for 3,000,000 trials of 10,000,000 evaluations",
+        ),
+    ],
+)
+def test_no_sweep_of_absurd_size_is_begun(changes, message):
+    with refused(f"jf.sweep: .*{message}"):
+        whole = task(validation=None)
+        rates = jf.grid(learning_rate=[0.1, 0.2, 0.3])
+        sweep(space=rates, the_task=whole, metric="train_loss", **changes)
+
+
+def test_a_result_that_does_not_fit_into_the_memory_is_refused_and_planned_neither():
+    rates = jf.grid(learning_rate=[0.1, 0.2])
+    settings = {"steps": 100, "eval_every": 1, "metric": "train_loss", "batch_size": 16}
+    # 2 trials × 100 evaluations × (a float32 and a float64) and some bytes for each trial
+    with machine(host_memory=2 * 100 * (4 + 8)):
+        for call in (jf.sweep, jf.plan):
+            with refused("the memory of the host, 2,400 bytes, got .* for 2 trials of 100 evalua"):
+                call(task(), jf.sgd, rates, **settings)
+
+
+def turned(params, batch):
+    value = loss(params, batch)
+    return jax.lax.complex(value, value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"loss": turned}, "loss"),
+        ({"loss": lambda params, batch: (turned(params, batch), 3.0)}, "loss"),
+        ({"metrics": {"x": turned}}, r"metrics\['x'\]"),
+        (
+            {
+                "metrics": {
+                    "x": lambda params, batch: jax.lax.complex(batch[0][:, 0], batch[0][:, 1])
+                }
+            },
+            r"metrics\['x'\]",
+        ),
+        ({"metrics": {"x": lambda params, batch: (1.0, turned(params, batch))}}, "metrics"),
+        (
+            {
+                "metrics": {
+                    "x": jf.Metric(
+                        lambda params, batch: batch[0][:, 0],
+                        lambda p, b, w: jax.lax.complex(p[0], w[0]),
+                    )
+                }
+            },
+            r"metrics\['x'\].score",
+        ),
+    ],
+)
+def test_no_imaginary_part_is_dropped(changes, name):
+    with refused(f"jf.sweep: {name}.* must return a real number, got dtype complex64.*jnp.real"):
+        sweep(the_task=task(validation=0.2, **changes))
+
+
+def test_no_imaginary_part_of_a_trial_or_a_host_metric_is_dropped():
+    unit = jnp.complex64(1j)
+    for step, measured in ((unit, jnp.float32(1)), (jnp.float32(1), unit)):
+        trial = jf.Trial(
+            init=lambda key: jnp.float32(0),
+            step=lambda x, data, t, key, rate, f=step: (x, {"loss": f}),
+            evaluate=lambda x, data, f=measured: {"far": f},
+        )
+        with refused("metric '(loss|far)' of the trial must return a real number, got dtype comp"):
+            jf.sweep(trial, space=jf.grid(rate=[1.0]), steps=3, metric="far", mode="min")
+    on_host = jf.host_metric(lambda params, batch: batch[1], lambda p, b: 1j)
+    with refused(r"metrics\['x'\].score must return a number, got array\(0.\+1.j\)"):
+        sweep(the_task=task(validation=0.2, metrics={"x": on_host}))
 
 
 def test_examples_may_be_of_a_class_of_the_user():
@@ -317,3 +412,19 @@ def test_names_lead_somewhere():
         sweep(optax.adam(1e-2), jf.grid(learning_rate=[0.1]))
     with refused(r"metrics\['m'\] requires \['epoch'\], which it is not given and the space must"):
         sweep(the_task=task(metrics={"m": lambda params, batch, epoch: loss(params, batch)}))
+
+
+def test_a_replay_with_other_numbers_says_both():
+    factor = [1.0]
+    changing = tiny.task(
+        validation=0.2, loss=lambda params, batch: factor[0] * tiny.loss(params, batch)
+    )
+    result = tiny.sweep(changing, jf.grid(learning_rate=[0.01, 0.02]), steps=6, eval_every=3)
+    result.replay(1)  # warnings are errors
+    factor[0] = 2.0
+    recorded = result.dataset["train_loss"].values[1, 0, 0, 0]
+    message = r"replay: .* got train_loss=[\d.]+ of config 1, seed 0, fold 0 at evaluation 0"
+    with pytest.warns(jf.JefficientWarning, match=f"{message}, where .* recorded {recorded}"):
+        result.replay(1)
+    elsewhere = result.dataset.assign_attrs(device="abacus")
+    dataclasses.replace(result, dataset=elsewhere).replay(1)  # other last bits are no fault there

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
+from ..._core.text import displayed
 from . import _curves as curves
 from . import _measured as measured
 from . import _space as space
@@ -53,7 +54,7 @@ class Check:
     next_step: str
 
     def __str__(self) -> str:
-        return f"{self.evidence} {self.next_step}"
+        return displayed(f"{self.evidence} {self.next_step}")
 
 
 class Checks(tuple[Check, ...]):

@@ -7,6 +7,6 @@ from ._progress import ProgressPlot as ProgressPlot
 from ._sparsity import SparsityPlot as SparsityPlot
 from ._spread import SpreadPlot as SpreadPlot
 from ._style import Plot as Plot
-from ._style import legend as legend
+from ._style import draw as draw
 from ._style import new_axes as new_axes
 from ._values import ValuesPlot as ValuesPlot

@@ -20,7 +20,7 @@ from ._reading import (
     scored,
     short_names,
 )
-from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, set_scale
+from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, entry, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +127,7 @@ class CurvesPlot:
             color = COLORS[i % len(COLORS)]
             marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
             marks |= {"markevery": every, "zorder": 3}
-            ax.plot(x, self.y[config], "-", color=color, label=name, **marks)
+            ax.plot(x, self.y[config], "-", color=color, label=entry(name), **marks)
             if self.training is not None:
                 ax.plot(x, self.training[config], "--", color=color, **thin)
         if self.training is not None and self.leaders.size:

@@ -176,7 +176,7 @@ class HeatmapPlot:
             if numbers:
                 set_scale(ax, along, scale_of(position), position)
             else:
-                axis.set_ticks(range(len(labels)), [str(label) for label in labels])
+                axis.set_ticks(range(len(labels)), list(map(shown, labels)))
         return dots
 
     def described(self) -> str:

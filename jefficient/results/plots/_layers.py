@@ -11,7 +11,7 @@ from .._axes import counted, labelled, sentence, shown
 from .._dataset import TRIAL, in_largest_fold
 from .._score import Score, nan_mean, one_of
 from ._reading import best_of
-from ._style import COLORS, MARKERS, Style, draw_nothing, set_scale
+from ._style import COLORS, MARKERS, Style, draw_nothing, entry, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ class LayersPlot:
         return cls(
             variable=variable,
             config=config,
-            layers=dataset["layer"].values[is_there].astype(str).tolist(),
+            layers=list(map(shown, dataset["layer"].values[is_there].tolist())),
             along=along,
             x=in_largest_fold(dataset, along)[config][is_made],
             norms=nan_mean(norms)[:, is_made][is_there],
@@ -101,10 +101,10 @@ class LayersPlot:
                 color = colormaps["viridis"](0.95 * i / (count - 1))
             label = layer if np.isfinite(norm).any() else f"{layer} (0)"
             if i % every:
-                label = "_"  # not in the legend
+                label = ""  # not in the legend
             marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4}
             marks["markevery"] = max(1, norm.size // 8)
-            ax.plot(self.x, norm, "-", color=color, label=label, **marks)
+            ax.plot(self.x, norm, "-", color=color, label=entry(label), **marks)
         if every > 1:
             ax.plot([], [], " ", label=f"(one of {every} named)")
         drawn = positive

@@ -3,6 +3,8 @@
 Nothing global is changed, and matplotlib is imported only where something is drawn.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -47,7 +49,47 @@ def new_axes(where: str) -> "Axes":
     return plt.subplots(layout="constrained")[1]
 
 
-def legend(ax: "Axes", title: str, is_own: bool) -> None:
+def draw(plot: Plot, ax: "Axes", is_own: bool) -> None:
+    """Draw a plot with its legend; `is_own` if the figure has nothing else."""
+    with _plain_texts(ax):
+        _legend(ax, plot.draw(ax), is_own)
+
+
+@contextmanager
+def _plain_texts(ax: "Axes") -> Iterator[None]:
+    """Show texts that are written inside as they stand: a ``$`` begins no mathematics.
+
+    What was there before stays as it is, and so do the powers of ten along axes.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator
+
+    figure: Any = ax.figure
+    texts_before = set(figure.findobj(Text))
+    axes_before = set(figure.axes) - {ax}
+    formatters_before = {axis.get_major_formatter() for axis in (ax.xaxis, ax.yaxis)}
+    yield
+
+    ours = set(figure.findobj(Text)) - texts_before
+    drawn = set(figure.axes) - axes_before  # a colour bar has axes, too
+    for axis in (axis for each in drawn for axis in (each.xaxis, each.yaxis)):
+        ticks = {text for tick in axis.get_major_ticks() for text in tick.findobj(Text)}
+        is_ours = axis.get_major_formatter() not in formatters_before
+        if is_ours and isinstance(axis.get_major_locator(), FixedLocator):
+            ours |= ticks
+        else:
+            ours -= ticks
+        ours.add(axis.label)
+    for text in ours:
+        text.set(parse_math=False, usetex=False)
+
+
+def entry(name: str) -> str:
+    """Write a name for the legend, from which matplotlib leaves out what begins with "_"."""
+    return f" {name}" if name.startswith("_") else name
+
+
+def _legend(ax: "Axes", title: str, is_own: bool) -> None:
     """Explain the marks: above the axes if the figure is ours or the axes are full, else inside."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:

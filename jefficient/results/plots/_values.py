@@ -192,6 +192,5 @@ def _positions(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return places on the x axis, and their labels if the values are not numbers."""
     if np.issubdtype(values.dtype, np.number):
         return values.astype(float), ()
-    categories = tuple(dict.fromkeys(map(str, values)))
-    place = {label: i for i, label in enumerate(categories)}
-    return np.array([place[str(x)] for x in values], float), categories
+    place = {label: i for i, label in enumerate(dict.fromkeys(map(str, values)))}
+    return np.array([place[str(x)] for x in values], float), tuple(map(shown, place))

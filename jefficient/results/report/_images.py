@@ -10,7 +10,7 @@ import xarray as xr
 from ..._core.errors import JefficientError
 from .._dataset import hyperparameters, score_of, trial_values
 from .._plots import plot_of
-from ..plots import Plot, legend
+from ..plots import Plot, draw
 
 DOTS = 1000
 """Trials from which a plot is made of pixels at once: as a drawing it would have more bytes."""
@@ -90,7 +90,7 @@ def _address(plot: Plot, trials: int) -> str:
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
         ax = figure.add_subplot()
-        legend(ax, plot.draw(ax), is_own=True)
+        draw(plot, ax, is_own=True)
 
         drawing = _bytes(figure, "svg", metadata={"Date": None}) if trials <= DOTS else b""
         if drawing and len(drawing) <= BYTES:

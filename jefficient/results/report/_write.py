@@ -13,6 +13,7 @@ import xarray as xr
 
 from ..._core.errors import JefficientError
 from ..._core.files import write_whole
+from ..._core.text import displayed
 from .._best import choose, ties
 from .._dataset import score_of
 from .._table import table
@@ -51,7 +52,11 @@ def _page(content: Mapping[str, Any], title: str) -> str:
     folder = files(__name__.rpartition(".")[0])
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "script.js"))
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=_displayed,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.from_string((folder / "page.html").read_text("utf-8")).render(
         title=title,
@@ -62,6 +67,15 @@ def _page(content: Mapping[str, Any], title: str) -> str:
         number=number,
         **content,
     )
+
+
+def _displayed(value: Any) -> Any:
+    """Write a text or the lines of a text; what is HTML already stays."""
+    import markupsafe
+
+    if isinstance(value, list):
+        return markupsafe.Markup("\n").join(map(displayed, value))
+    return displayed(value) if type(value) is str else value
 
 
 def _content(dataset: xr.Dataset, space: Mapping[str, tuple]) -> dict[str, Any]:
@@ -86,7 +100,9 @@ def _content(dataset: xr.Dataset, space: Mapping[str, tuple]) -> dict[str, Any]:
         "left_out": left_out,
         "table": table_of(table(dataset).head(ROWS), ranked=True),
         "table_count": dataset.sizes["config"],
-        "attributes": [(str(name), written(value)) for name, value in dataset.attrs.items()],
+        "attributes": [
+            (str(name), written(value).split("\n")) for name, value in dataset.attrs.items()
+        ],
     }
 
 

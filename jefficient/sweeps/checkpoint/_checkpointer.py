@@ -8,7 +8,7 @@ in the same order.
 import time
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +19,7 @@ import numpy as np
 from jaxlib.version import __version__ as jaxlib_version
 
 from ..._core.arithmetic import arithmetic, difference
+from ..._core.debugging import Workers
 from ..._core.devices import Machine
 from ..._core.errors import JefficientError
 from ..._core.reuse import once, shapes_of
@@ -58,7 +59,7 @@ class Checkpointer:
         except JefficientError:
             self._directory.close()
             raise
-        self._writer = ThreadPoolExecutor(1)
+        self._writer = Workers(1)
         self._written: Future = Future()
         self._written.set_result(None)
         self._last = time.monotonic()

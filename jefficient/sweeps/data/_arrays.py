@@ -71,7 +71,7 @@ def _device_array(name: str, host: np.ndarray) -> jax.Array:
         raise ArgumentError(
             f"{WHERE}: {name} must fit {dtype}, got values from {host.min()} to {host.max()}."
         )
-    return jnp.asarray(host.astype(dtype))
+    return jax.device_put(host.astype(dtype))
 
 
 def nonfinite(name: str, tree: Tree) -> list[str]:

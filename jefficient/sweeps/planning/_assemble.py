@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ..._core.devices import Machine, host_device
+from ..._core.errors import ArgumentError
 from ..programs import Shared
 from ..scheduler import (
     Compiler,
@@ -19,7 +20,7 @@ from ..scheduler import (
     Scheduler,
 )
 from ..stopping import PrunerLog
-from ..tasks import ORDER
+from ..tasks import ORDER, WHERE
 from ._plan import Plan
 from ._spec import SweepSpec
 from ._widths import blocks_in_step
@@ -40,7 +41,11 @@ def assemble(
         machine: where it runs.
         on_progress: called after every segment.
         stack: closes what is opened here.
+
+    Raises:
+        ArgumentError: if the arrays of the result do not fit into the memory of the host.
     """
+    _check_memory(spec, machine)
     settings = spec.settings
     slots = jax.local_devices()[: plan.devices] * plan.blocks
     shared = {
@@ -83,6 +88,17 @@ def assemble(
         at_boundary=lambda _: None,
         is_ending=lambda: False,
     )
+
+
+def _check_memory(spec: SweepSpec, machine: Machine) -> None:
+    needed = spec.record_bytes
+    if needed > machine.host_memory:
+        raise ArgumentError(
+            f"{WHERE}: the result must fit into the memory of the host, {machine.host_memory:,} "
+            f"bytes, got {needed:,} bytes for {spec.total_trials:,} trials of "
+            f"{spec.most_evaluations:,} evaluations. Ask for fewer, or evaluate less often "
+            f"(eval_every)."
+        )
 
 
 def order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:

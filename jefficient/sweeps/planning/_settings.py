@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core import checks
+from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ...spaces import Space
 from ..scheduler import Progress
@@ -37,6 +38,7 @@ class Settings:
     layers: bool | tuple[str, ...] = False  # their names, where another process has found them
     key: jax.Array = None  # pyright: ignore[reportAssignmentType]
 
+    @tools_off()
     def __post_init__(self):
         if self.key is None:
             object.__setattr__(self, "key", jax.random.key(0, impl="threefry2x32"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from ..._core.checks import check_size
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import once, same
 from ..._core.serialization import digest, digest_of
@@ -39,6 +41,9 @@ from ._settings import Settings
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 """Addresses of functions in the text of a program: they differ in the next process."""
+
+_TRIAL_BYTES = 128
+"""What a trial takes beside its evaluations: its place in a queue, its status, where it ended."""
 
 
 MANY_PROGRAMS = 32
@@ -105,6 +110,25 @@ class SweepSpec:
     def diagnostics(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of what evaluations record beside `measured`."""
         return self.problem.diagnostics(any(costs.has_clip for costs in self.costs))
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of the arrays that hold all evaluations, and of what is held of each trial."""
+        evaluations = self.most_evaluations
+        diagnostics = sum(math.prod(shape) for shape in self.diagnostics.values())
+        of_evaluation = 4 * (len(self.measured) + diagnostics) + 8  # float32; seconds are float64
+        of_trial = of_evaluation * evaluations + _TRIAL_BYTES
+        return self.total_trials * of_trial
+
+    @property
+    def total_trials(self) -> int:
+        """Configurations × seeds × folds."""
+        return sum(group.trials for group in self.groups)
+
+    @property
+    def most_evaluations(self) -> int:
+        """Evaluations of a trial at most."""
+        return max(x.shape[1] for group in self.groups for x in group.distinct_evaluations)
 
     @functools.cached_property
     def data_digest(self) -> str:
@@ -312,6 +336,8 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
     settings.check_with(space)
     problem = _problem(task, optimizer, settings)
     problem.check_names(space)
+    counts = {"configurations": len(space), "seeds": settings.seeds, "folds": problem.folds}
+    check_size(WHERE, "trials", **counts)
     if problem.test is not None and settings.keep is None:
         raise ArgumentError(
             f"{WHERE}: a task with a test set needs the weights of the best configuration, got "

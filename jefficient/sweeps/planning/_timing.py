@@ -4,13 +4,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import jax
 import numpy as np
 
-from ..._core.debugging import tools_off
+from ..._core.debugging import Workers
 from ..._core.devices import Machine
 from ..programs import Segment
 from ..scheduler import MEMORY_ERRORS, Queue, Scheduler, block_bytes, is_out_of_memory
@@ -94,13 +93,10 @@ def _predicted(program: ProgramPlan, scheduler: Scheduler, queue: Queue) -> floa
     probes = [scheduler.probe(queue, device) for device in scheduler.devices]
 
     def in_thread(run: Callable[[int, int], None], steps: int, batches: int) -> None:
-        with (
-            jax.enable_x64(is_x64),
-            tools_off(),
-        ):  # a context of the caller's does not reach its threads
+        with jax.enable_x64(is_x64):  # a context of the caller's does not reach its threads
             run(steps, batches)
 
-    with ThreadPoolExecutor(len(probes)) as pool:
+    with Workers(len(probes)) as pool:
 
         def timed(steps: int, batches: int = 1) -> float:
             begun = time.perf_counter()

@@ -14,6 +14,9 @@ from ..tasks import WHERE, HyperparameterTable, Problem
 MOST_EVALUATIONS = 50
 """Evaluations of a trial at most, where `eval_every` is None."""
 
+MOST_MARKS = 10**7
+"""Evaluations of a trial at most, where `eval_every` is given: more fill the memory."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrialLength:
@@ -55,6 +58,11 @@ class TrialLength:
 
         most = int(totals.max())
         if self.eval_every is not None:
+            if most // self.eval_every > MOST_MARKS:
+                raise ArgumentError(
+                    f"{WHERE}: a trial must have at most {MOST_MARKS:,} evaluations, got "
+                    f"eval_every={self.eval_every} of {most:,} updates. Evaluate less often."
+                )
             marks = np.arange(self.eval_every, most, self.eval_every)
             steps = _ceil(marks * (period / longest)[:, None])
         else:

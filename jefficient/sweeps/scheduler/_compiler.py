@@ -1,11 +1,12 @@
 """Programs are lowered one after another and compiled in threads, ahead of the blocks' need."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 import jax
 
+from ..._core.debugging import Workers
 from ..._core.reuse import compiled, once, shapes_of
 from ..._core.typing import Device
 from ..programs import Commands, Lane, LaneProgram, Segment, Shared, StreamedCalls
@@ -33,7 +34,7 @@ class Compiler:
         self._queues = queues
         self._shared = shared
         self._ahead = ahead
-        self._pool = ThreadPoolExecutor(ahead)
+        self._pool = Workers(ahead)
         self._segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = {}
         self._device_memory = device_memory
 

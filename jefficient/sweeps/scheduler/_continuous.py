@@ -7,13 +7,13 @@ compute.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..._core.debugging import tools_off
+from ..._core.debugging import Workers
 from ..._core.typing import Device
 from ..programs import Commands, Evaluation, Lane, zeros
 from ._block import Block
@@ -38,7 +38,7 @@ class ContinuousScheduler(Scheduler):
 
     def run(self) -> None:
         """Train until every trial is over."""
-        with ThreadPoolExecutor(len(self.devices)) as pool:
+        with Workers(len(self.devices)) as pool:
             for slot, block in enumerate(self.blocks):
                 if block is not None and block.segment is None:
                     self._go_on(slot, block, pool)
@@ -49,7 +49,7 @@ class ContinuousScheduler(Scheduler):
                     if block is not None and block.segment is not None:
                         self._turn(slot, block, pool)
 
-    def _turn(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
+    def _turn(self, slot: int, block: Block, pool: Workers) -> None:
         """Observe a block's segment and send its lanes on."""
         assert block.segment is not None
         try:
@@ -66,7 +66,7 @@ class ContinuousScheduler(Scheduler):
         self._go_on(slot, block, pool)
         self.on_segment()  # while the block computes again
 
-    def _go_on(self, slot: int, block: Block, pool: ThreadPoolExecutor) -> None:
+    def _go_on(self, slot: int, block: Block, pool: Workers) -> None:
         """Compute a block's next segment; one that has no trials left makes room for another.
 
         Where the sweep is to end, the block stays as it is, and a resumed sweep begins with this.
@@ -77,7 +77,7 @@ class ContinuousScheduler(Scheduler):
             self.blocks[slot] = None
             self._open_blocks(pool)
 
-    def _send(self, block: Block, pool: ThreadPoolExecutor) -> bool:
+    def _send(self, block: Block, pool: Workers) -> bool:
         """Refill idle lanes and compute the next segment; False where no lane has a trial."""
         fresh = block.refill()
         if not len(block.occupied):
@@ -85,7 +85,6 @@ class ContinuousScheduler(Scheduler):
         commands = self._commands(block, fresh)
         lanes, occupied = block.lanes, block.occupied
 
-        @tools_off()
         def compute() -> tuple[Lane, Evaluation]:
             after, evaluation = block.program(lanes, commands, self.shared[block.device])
             evaluation = jax.tree.map(np.array, evaluation)
@@ -105,7 +104,7 @@ class ContinuousScheduler(Scheduler):
             )
         return commands
 
-    def _open_blocks(self, pool: ThreadPoolExecutor) -> None:
+    def _open_blocks(self, pool: Workers) -> None:
         """Give each slot without a block one on the first queue where trials wait."""
         while (slot := self._idle_slot()) is not None:
             queue = next(queue for queue in self.queues if queue.waiting)

@@ -10,14 +10,13 @@ wait, and their batches are read again.
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ..._core.debugging import tools_off
+from ..._core.debugging import Workers
 from ..._core.typing import Device, Tree
 from ...results import Status
 from ..data import EpochOrder, EvaluationBatch, Prefetch, Stream
@@ -65,11 +64,11 @@ class LockstepScheduler(Scheduler):
     cohorts: list[Cohort] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        self._reader = ThreadPoolExecutor(1)
+        self._reader = Workers(1)
 
     def run(self) -> None:
         """Train until every trial is over."""
-        with ThreadPoolExecutor(len(self.devices)) as pool, self._reader:
+        with Workers(len(self.devices)) as pool, self._reader:
             while self.cohorts or self._open_cohorts():
                 self.at_boundary(self)
                 self._advance(pool)
@@ -126,7 +125,7 @@ class LockstepScheduler(Scheduler):
         lanes = program.begin(commands, self.shared[device])
         return Block(queue, device, program, lanes, padded, first)
 
-    def _advance(self, pool: ThreadPoolExecutor) -> None:
+    def _advance(self, pool: Workers) -> None:
         """Train every cohort on a chunk, then evaluate the lanes that are due."""
         jobs: Jobs = []
         reads: list[Callable[[], None]] = []
@@ -152,7 +151,7 @@ class LockstepScheduler(Scheduler):
         block.lanes, goes_on = stages.train(block.lanes, block.until, chunk(block.device), shared)
         return bool(goes_on)
 
-    def _evaluate(self, due: list[Cohort], pool: ThreadPoolExecutor) -> None:
+    def _evaluate(self, due: list[Cohort], pool: Workers) -> None:
         """Evaluate the lanes that are due, observe them, and pack what goes on."""
         validated = self._validated(due, pool)
         jobs: Jobs = []
@@ -182,7 +181,7 @@ class LockstepScheduler(Scheduler):
             cohort.blocks = packed(cohort.blocks)
 
     def _validated(
-        self, due: list[Cohort], pool: ThreadPoolExecutor, most: int | None = None
+        self, due: list[Cohort], pool: Workers, most: int | None = None
     ) -> dict[Block, Validated]:
         """Go through the validation set, or through its first batches."""
         blocks = [block for cohort in due for block in cohort.due]
@@ -263,13 +262,13 @@ class LockstepScheduler(Scheduler):
         self.cohorts = [cohort for cohort in self.cohorts if cohort.blocks]
 
     def _side_by_side(
-        self, pool: ThreadPoolExecutor, jobs: Jobs, reads: list[Callable[[], None]]
+        self, pool: Workers, jobs: Jobs, reads: list[Callable[[], None]]
     ) -> dict[Block, Any]:
         """Return what the jobs return, and begin to read what comes next while they run.
 
         Queues whose blocks run out of memory get narrower ones, and their jobs return nothing.
         """
-        futures = [(block, pool.submit(tools_off()(job))) for block, job in jobs]
+        futures = [(block, pool.submit(job)) for block, job in jobs]
         for begin_to_read in reads:
             begin_to_read()
 
@@ -304,7 +303,7 @@ class LockstepScheduler(Scheduler):
             block = self._begin_block(tried, device, trials)
             cohort = self._new_cohort(key)
             cohort.blocks.append(block)
-            with ThreadPoolExecutor(1) as pool:
+            with Workers(1) as pool:
                 while cohort.step < steps:
                     count = cohort.prefetch_chunk(steps)
                     chunk = cohort.take()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._core.errors import ArgumentTypeError
+from ..._core.text import displayed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Progress:
         stopped = f", {self.stopped} stopped" if self.stopped else ""
         utilization = f", {self.utilization:.0%} of lanes busy" if self.steps_done else ""
         text = f"{self.trials_done}/{self.trials} trials, {self.rate:,.0f} lane-steps/s"
-        return f"{text}{utilization}{best}{stopped}{diverged}"
+        return displayed(f"{text}{utilization}{best}{stopped}{diverged}")
 
 
 Reporter = Callable[[Progress], object]
@@ -92,7 +93,7 @@ def _bar() -> tuple[Reporter, Callable[[], None]]:
     bar = rich_progress.Progress(
         rich_progress.BarColumn(),
         rich_progress.TaskProgressColumn(),
-        rich_progress.TextColumn("{task.description}"),
+        rich_progress.TextColumn("{task.description}", markup=False),
         console=Console(stderr=True),
     )
     task = bar.add_task("compiling", total=None)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from ..._core.checks import check_loss, is_sum_and_weight
+from ..._core.checks import check_loss, check_real, is_sum_and_weight
 from ..._core.errors import ArgumentError
 from ..._core.typing import Tree
 from ..data import EvaluationBatch
@@ -67,6 +67,8 @@ class Mean:
 
         if self.requester.name == "loss" and self.has_state:
             x = x[0]
+        for part in x if is_sum_and_weight(x) else (x,):
+            check_real(WHERE, self.requester.name, part)
         if is_sum_and_weight(x):
             return Sums(*(jnp.asarray(part, jnp.float32) for part in x))
         if self.requester.name == "loss":

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._core.checks import check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import program, same
 from ..._core.typing import Tree
@@ -56,6 +57,7 @@ def score(name: str, metric: Metric, predictions: Tree, batch: Tree, weights: ja
         raise ArgumentError(
             f"{WHERE}: metrics[{name!r}].score must return a scalar, got shape {jnp.shape(value)}."
         )
+    check_real(WHERE, f"metrics[{name!r}].score", value)
     return jnp.asarray(value, jnp.float32)
 
 

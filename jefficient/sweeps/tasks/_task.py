@@ -12,6 +12,7 @@ import numpy as np
 
 from ..._core import signatures
 from ..._core.checks import check_flag
+from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ..._core.warn import warn
@@ -124,12 +125,13 @@ class Task:
     check_finite: bool = True
     nonfinite: str = dataclasses.field(init=False, repr=False, default="")
 
+    @tools_off()
     def __post_init__(self):
         check_flag(WHERE, model_state=self.model_state, check_finite=self.check_finite)
         self._check_functions()
         self._arrange_examples()
         if self.validation is not None and not self.has_validation_examples:
-            self._check_fraction(float(self.validation))
+            self._check_fraction(self.validation)
 
     def _check_functions(self) -> None:
         signatures.names_asked(f"{WHERE}: init", self.init, 1)
@@ -242,8 +244,8 @@ class Task:
         return self.validation is not None and not isinstance(self.validation, Real | np.floating)
 
     def _check_fraction(self, fraction: float) -> None:
-        count = round(fraction * self.size)
-        if not 0 < fraction < 1 or not 0 < count < self.size:
+        is_fraction = not isinstance(fraction, bool) and 0 < fraction < 1
+        if not is_fraction or not 0 < round(fraction * self.size) < self.size:
             raise ArgumentError(
                 f"{WHERE}: as a fraction, validation must leave examples for training and for "
                 f"validation (0 < validation < 1), got validation={fraction} of {self.size} "

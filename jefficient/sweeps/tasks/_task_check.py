@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._core import trees
-from ..._core.checks import check_not_negative
+from ..._core.checks import check_not_negative, check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import key_like, once, shapes_of
 from ..._core.typing import Tree
@@ -112,6 +112,8 @@ def _check_value(name: str, value: Any) -> None:
     """Check that a metric returns no dict, and a loss nothing beside: shapes are checked later."""
     parts = value if isinstance(value, tuple) and len(value) == 2 else (value,)
     if all(hasattr(x, "dtype") for x in parts):
+        for x in parts:
+            check_real(WHERE, name, x)
         return
     got = f"a dict with {list(value)}" if isinstance(value, dict) else type(value).__name__
     if name == "loss":

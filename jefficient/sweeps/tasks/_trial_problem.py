@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core import signatures, trees
+from ..._core.checks import check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import key_like, same, shapes_of
 from ..._core.typing import Tree
@@ -111,6 +112,7 @@ class TrialProblem(Problem):
             for name, x in {**metrics, **values}.items():
                 if x.shape != ():
                     raise ArgumentError(f"{WHERE}: {name} must be a scalar, got shape {x.shape}.")
+                check_real(WHERE, f"the metric {name!r} of the trial", x)
         return (*(f"train_{name}" for name in metrics), *values)
 
     def with_all_examples(self) -> NoReturn:
