@@ -9,6 +9,7 @@ from typing import TextIO
 
 import jefficient as jf
 
+from .._core.errors import JefficientError
 from .._core.text import displayed_lines
 from . import _demo, _info, _report, _show
 
@@ -67,7 +68,7 @@ def _guarded(command: Callable[[], int]) -> int:
     except BrokenPipeError:  # `jefficient show … | head` has read enough
         _discard_unwritten()
         return 0
-    except (jf.JefficientError, OSError) as error:
+    except (JefficientError, OSError) as error:
         _discard_unwritten()
         return _failed(str(error), 1)
     return _failed("the standard output is closed.", 1) if is_closed and code == 0 else code
