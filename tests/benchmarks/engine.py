@@ -1,8 +1,9 @@
 """The engine's figures, side by side, medians.
 
-    python tests/benchmarks/engine.py [speed machinery devices grids stopping start]
+    python tests/benchmarks/engine.py [whole speed machinery devices grids stopping start]
         [--workload mlp-128] [--repeats 5] [--quick]
 
+- whole: first and second calls of a sweep against an expert's program, each in its own process
 - speed: planned lanes against loops, scans, maps, vmaps and scikit-learn, µs for a trial's update
 - machinery: one block against a hand-written scan of the same width
 - devices: two CPU devices, or two threads on one, against one block
@@ -19,7 +20,7 @@ import importlib
 
 from workloads import WORKLOADS
 
-PARTS = ("speed", "machinery", "devices", "grids", "stopping", "start")
+PARTS = ("whole", "speed", "machinery", "devices", "grids", "stopping", "start")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
