@@ -36,6 +36,9 @@ _CALLS = ("callback", "stablehlo.send")
 _VALUES = (type(None), bool, int, float, complex, str, bytes)
 
 
+MOST_PROGRAMS = 128
+
+
 class _Recent(Generic[T]):
     """The entries that were used last, so many at most; safe in threads."""
 
@@ -63,10 +66,13 @@ class _Recent(Generic[T]):
 
 
 _facts: _Recent[Any] = _Recent(4096)
-"""What was found by tracing: by functions, shapes and settings."""
+"""What was found by tracing, by functions, shapes and settings: nothing large."""
 
-_programs: _Recent[jax.stages.Compiled] = _Recent(256)
-"""What was compiled: by the text of the program."""
+_programs: _Recent[Any] = _Recent(MOST_PROGRAMS)
+"""What was compiled, by the same; a program takes some megabytes."""
+
+_by_text: weakref.WeakValueDictionary[Hashable, jax.stages.Compiled] = weakref.WeakValueDictionary()
+"""The same programs by their text, as long as they are kept."""
 
 
 def clear_programs() -> None:
@@ -77,7 +83,8 @@ def clear_programs() -> None:
     values and settings are the same, nothing is traced: as with `jax.jit`, a function must be pure,
     and a global or an attribute that it reads and that has changed since is not noticed. Functions
     that are new objects are traced, and what has changed is noticed; the same program is not
-    compiled again. The 256 programs that were used last are kept; they hold no data.
+    compiled again. The 128 programs that were used last are kept, some megabytes each; they hold no
+    data.
 
     Examples:
         >>> import jefficient as jf
@@ -85,17 +92,30 @@ def clear_programs() -> None:
     """
     _facts.clear()
     _programs.clear()
+    _by_text.clear()
 
 
-def once(key: Hashable, find: Callable[[], T], is_valid: Callable[[T], bool] | None = None) -> T:
-    """Return what was found for this key, or find it; of what is not valid any more, find it again.
+def once(key: Hashable, find: Callable[[], T]) -> T:
+    """Return what was found for this key, or find it.
 
     The key is to name all that the finding depends on, but for JAX's settings, which are added.
     """
     found = recall(key)
-    if found is None or (is_valid is not None and not is_valid(found)):
+    if found is None:
         found = find()
         remember(key, found)
+    return found
+
+
+def once_compiled(
+    key: Hashable, compile: Callable[[], T], is_valid: Callable[[T], bool] = lambda _: True
+) -> T:
+    """Do the same for what holds compiled programs; what is not valid any more is made again."""
+    key = (key, settings_key())
+    found = _programs.get(key)
+    if found is None or not is_valid(found):
+        found = compile()
+        _programs.put(key, found)
     return found
 
 
@@ -126,14 +146,14 @@ def compiled(lowered: Any, device: Device) -> jax.stages.Compiled:
     taken = shapes_of(lowered.args_info)
     key = (digest, taken, lowered.out_tree, device, settings_key())
     calls_host = any(name in text for name in _CALLS)
-    found = None if calls_host else _programs.get(key)
+    found = None if calls_host else _by_text.get(key)
     if found is None:
         options: Any = None
         if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
             options = {_LEVEL: 2}
         found = lowered.compile(compiler_options=options)
         if not calls_host:
-            _programs.put(key, found)
+            _by_text[key] = found
     return found
 
 
@@ -146,7 +166,7 @@ def program(
     key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree
 ) -> jax.stages.Compiled:
     """Return a function compiled for arguments like these on a device; `key` names it."""
-    return once(
+    return once_compiled(
         ("program", key, device, shapes_of(arguments)),
         lambda: compiled(jax.jit(function).lower(*arguments), device),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from ..._core.debugging import Workers
-from ..._core.reuse import compiled, once, shapes_of
+from ..._core.reuse import compiled, once_compiled, shapes_of
 from ..._core.typing import Device
 from ..programs import Commands, Lane, LaneProgram, Segment, Shared, StreamedCalls
 from ..tasks import WHERE, annotate_compilation_errors
@@ -68,7 +68,7 @@ class Compiler:
             return
         commands = jax.device_put(queue.idle_commands(), device)
         arguments = shapes_of((commands, self._shared[device]))
-        self._segments[key] = once(
+        self._segments[key] = once_compiled(
             ("segment", queue.program.reuse_key, device, arguments),
             lambda: self._compile(queue, device, commands),
             is_valid=lambda found: not found[0].cancelled() and not _has_failed(found[0]),
