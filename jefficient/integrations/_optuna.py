@@ -32,20 +32,22 @@ def optuna(
 
     A configuration with a diverged trial is told as ``FAIL`` (its user attribute `failed` says
     why), one that `stop` has stopped as ``PRUNED``. One that is proposed again is not trained
-    again: its known result is told. When the sampler has nothing more to propose (`GridSampler`,
-    `BruteForceSampler`) the search ends, with a `JefficientWarning`.
+    again, and does not count: its known result is told, whichever process trained it. When nothing
+    new is left (`GridSampler`, `BruteForceSampler`, ranges of a few values) the search ends, with a
+    `JefficientWarning`.
 
     The study keeps what it was told, whatever happens to the process. Called again with the same
     `study_name`, the sweep brings the study to n trials; several processes on one storage share the
     work. A batch that was lost with its process is proposed again once its heartbeat has been
-    missing for two minutes.
+    missing for two minutes. The random numbers for a trial follow from the sampler's seed and the
+    number of the trial, so that a sampler with the same seed in all processes repeats nothing.
 
     Args:
         study_or_sampler: one of ``optuna.samplers``; or an ``optuna.Study`` with one objective,
             whose direction is the sweep's `mode`.
-        n: trials that the study has at the end: those told before and by other processes count,
-            those that were lost do not. Batches under way elsewhere are not counted, so that a few
-            more may come.
+        n: points with a result that the study has at the end: those told before and by other
+            processes count, copies and those that were lost do not. Batches under way
+            elsewhere are not counted, so that a few more may come.
         batch: configurations in a proposal at most. Samplers learn between batches: smaller ones
             need fewer trials, larger ones less time.
         storage: with a sampler: the address of a database (``sqlite:///…``, ``postgresql://…``), a

@@ -3,17 +3,11 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import optuna
 import xarray as xr
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError
@@ -26,34 +20,20 @@ from ..results import (
     over_trials,
     status_of,
 )
-from ..spaces import Choice, LogUniform, Range, Space, from_points, static_combinations
+from ..spaces import Choice, Range, Space, from_points, static_combinations
 from ..sweeps import Goal, Search
+from ._optuna_record import FAILED, Outcome, Points, Record
+from ._optuna_seed import Reseeded
 from ._optuna_storage import Heartbeats, database_at
 
 ABOUT = "jefficient"
 """Attribute of a study: which sweep it belongs to."""
 
-FAILED = "failed"
-"""Attribute of a trial: why its configuration has no score. Trials that were lost lack it."""
-
 MOST_SEEN = 20
 """Intermediate values of a trial at most."""
 
-
-class Outcome(NamedTuple):
-    """What a trial is told.
-
-    Attributes:
-        state: None if the configuration was interrupted.
-        value: its score, if it has one.
-        failed: why it has no score.
-        seen: (step, value) of its evaluations, thinned.
-    """
-
-    state: TrialState | None
-    value: float | None
-    failed: str | None
-    seen: list[tuple[int, float]]
+MOST_COPIES = 200
+"""Proposals in a row that are known already, after which nothing new is expected."""
 
 
 class OptunaSearch(Search):
@@ -77,7 +57,9 @@ class OptunaSearch(Search):
         self._storage = storage
         self._study_name = study_name
         self._ranges = dict(ranges)
-        self._distributions = {name: distribution(each) for name, each in ranges.items()}
+        self._points = Points(ranges)
+        sampler = given.sampler if isinstance(given, optuna.Study) else given
+        self._sampler = Reseeded(sampler)
 
         self.batch = batch
         self.static_combinations = static_combinations(ranges)
@@ -87,13 +69,14 @@ class OptunaSearch(Search):
 
     def _reset(self) -> None:
         """Forget the configurations of an earlier sweep; the study keeps its trials."""
-        self._configs: dict[str, int] = {}  # by hash
+        self._record: Record = None  # pyright: ignore[reportAttributeAccessIssue]
+        self._asked: list[tuple[optuna.Trial, str]] = []  # trials under way, their hashes
+        self._new: tuple[str, ...] = ()  # the hashes of the batch under way
         self._numbers: list[int] = []  # of the trial that proposed each configuration first
-        self._outcomes: list[Outcome] = []  # of each configuration
-        self._asked: list[tuple[optuna.Trial, int]] = []  # trials under way, their configurations
         self._heartbeats: Heartbeats | None = None
         self._database: optuna.storages.RDBStorage | None = None
-        self._is_exhausted = False
+        self._end: str | None = None  # what has nothing more to propose
+        self._has_warned = False
 
     def __repr__(self) -> str:
         names = ", ".join(self._ranges)
@@ -117,33 +100,46 @@ class OptunaSearch(Search):
                 f"{directions}."
             )
         self._check_same_sweep(goal)
-        told = self._told()
+        self._record = Record(self.study, self._points)
+        told = self._record.read()
         if told >= self._n:
             raise ArgumentError(
                 f"jf.optuna: n must be more than the study's trials, got n={self._n} and {told} "
                 f"trials in {self.study.study_name!r}. Give a larger n, or another study_name."
             )
+        if self._left() <= 0:
+            raise ArgumentError(
+                f"jf.optuna: a configuration without a result must be left, got ranges of "
+                f"{self._points.size} configurations and a result of each in "
+                f"{self.study.study_name!r}. Give wider ranges, or another study_name."
+            )
 
     def ask(self) -> Space | None:
-        """Return the new configurations of a batch; None if n trials are told or none are left."""
-        while not self._is_exhausted and (remaining := self._n - self._told()) > 0:
-            self.remaining = remaining
-            with _without_heartbeat_warnings():
-                optuna.storages.fail_stale_trials(self.study)
-                count = min(self.batch, remaining)
-                trials = [self.study.ask(self._distributions) for _ in range(count)]
-            self._heartbeats = Heartbeats(self.study, trials)
+        """Return the new configurations of a batch; None if n are told or none are left."""
+        told = self._record.read()
+        self.remaining = int(min(self._n - told, self._left()))
+        if self.remaining > 0 and self._end is None:
+            self._propose(min(self.batch, self.remaining))
+            if self._asked:
+                return self._new_configurations()
 
-            new = self._new_configurations(trials)
-            if new is not None:
-                return new
-            self._tell_all()  # all of them were trained before
+        if told < self._n and not self._has_warned:
+            self._has_warned = True
+            why = self._end or f"ranges of {self._points.size} configurations"
+            warn(
+                f"jf.optuna: n trials of different points were to come, got n={self._n} and {why}. "
+                f"The search ends after {told}."
+            )
         return None
 
     def tell(self, dataset: xr.Dataset) -> None:
         """Tell every trial of the batch what became of its configuration."""
-        self._outcomes += outcomes(dataset)
-        self._tell_all()
+        told = dict(zip(self._new, outcomes(dataset), strict=True))
+        for trial, text in self._asked:
+            self._tell(trial, told[text])
+        self._asked = []
+        self._end_batch()
+        self._record.outcomes |= {text: x for text, x in told.items() if x.state is not None}
 
     def annotate(self, dataset: xr.Dataset) -> xr.Dataset:
         """Add the numbers of the trials and the name of the study."""
@@ -187,43 +183,41 @@ class OptunaSearch(Search):
                     f"another study_name."
                 )
 
-    def _new_configurations(self, trials: list[optuna.Trial]) -> Space | None:
-        """Note which configuration each trial proposes; return those that are not known yet."""
-        columns = {name: [self._number(t, name) for t in trials] for name in self._ranges}
-        space, places = from_points(self._ranges, columns)
-        new = [i for i, text in enumerate(space.hashes) if text not in self._configs]
-        for i in new:
-            self._configs[space.hashes[i]] = len(self._configs)
-            self._numbers.append(trials[int(np.argmax(places == i))].number)
-        self._asked = [
-            (trial, self._configs[space.hashes[place]])
-            for trial, place in zip(trials, places, strict=True)
-        ]
-        return space.subset(new) if new else None
+    def _left(self) -> float:
+        """Return how many configurations of the ranges have no result, by any process."""
+        return self._points.size - len(self._record.outcomes)
 
-    def _number(self, trial: optuna.Trial, name: str) -> float:
-        """Return the proposed number, or the place of the proposed value in its choice."""
-        x, kind = trial.params[name], self._distributions[name]
-        return int(kind.to_internal_repr(x)) if isinstance(kind, CategoricalDistribution) else x
+    def _propose(self, count: int) -> None:
+        """Ask for trials of configurations without a result; tell the others theirs at once."""
+        with _without_heartbeat_warnings():
+            optuna.storages.fail_stale_trials(self.study)
+        self._heartbeats = Heartbeats(self.study)
 
-    def _told(self) -> int:
-        """Return how many trials of the study were told a result, by any process."""
-        ends = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
-        trials = self.study.get_trials(deepcopy=False, states=ends)
-        return sum(x.state != TrialState.FAIL or FAILED in x.user_attrs for x in trials)
+        copies = 0
+        while len(self._asked) < count and self._end is None:
+            with self._sampler.of(self.study), _without_heartbeat_warnings():
+                trial = self.study.ask(self._points.distributions)
+            (text,) = self._points.space([trial])[1]
+            known = self._record.outcomes.get(text)
+            if known is None:
+                self._heartbeats.add(trial)
+                self._asked.append((trial, text))
+                copies = 0
+                continue
 
-    def _tell_all(self) -> None:
-        was_exhausted = self._is_exhausted
-        for trial, config in self._asked:
-            self._tell(trial, self._outcomes[config])
-        self._asked = []
-        self._end_batch()
-        if self._is_exhausted and not was_exhausted and (told := self._told()) < self._n:
-            warn(
-                f"jf.optuna: n trials were to come, got n={self._n} and a "
-                f"{type(self.study.sampler).__name__} that has nothing more to propose after "
-                f"{told}. The search ends."
-            )
+            # The evaluations before the last one are with the trial that was trained.
+            self._tell(trial, known._replace(seen=known.seen[-1:]))
+            copies += 1
+            if copies == MOST_COPIES:
+                name = type(self.study.sampler).__name__
+                self._end = f"a {name} that has proposed what was told {copies} times in a row"
+
+    def _new_configurations(self) -> Space:
+        """Return the configurations of the trials under way, each once."""
+        space, hashes = self._points.space([trial for trial, _ in self._asked])
+        self._new = space.hashes
+        self._numbers += [self._asked[hashes.index(text)][0].number for text in self._new]
+        return space
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Tell one trial, unless another process has given it up meanwhile."""
@@ -243,7 +237,7 @@ class OptunaSearch(Search):
             # after the trial has been told.
             if not self.study.get_trials(deepcopy=False)[trial.number].state.is_finished():
                 raise
-            self._is_exhausted = True
+            self._end = f"a {type(self.study.sampler).__name__} that has nothing more to propose"
         if outcome.state is None:
             self.study.enqueue_trial(trial.params)
 
@@ -251,17 +245,6 @@ class OptunaSearch(Search):
         if self._heartbeats is not None:
             self._heartbeats.end()
             self._heartbeats = None
-
-
-def distribution(given: Range) -> BaseDistribution:
-    """Return the distribution of a range; a static choice is one of its labels."""
-    if isinstance(given, Choice):
-        values = given.values if given.labels is None else given.labels
-        return CategoricalDistribution(tuple(values))
-    is_log = isinstance(given, LogUniform)
-    if given.integer:
-        return IntDistribution(int(given.low), int(given.high), log=is_log)
-    return FloatDistribution(float(given.low), float(given.high), log=is_log)
 
 
 def outcomes(dataset: xr.Dataset) -> list[Outcome]:

@@ -2,7 +2,6 @@
 
 import threading
 import warnings
-from collections.abc import Sequence
 
 import optuna
 from sqlalchemy.pool import NullPool
@@ -31,18 +30,23 @@ def database_at(address: str) -> optuna.storages.RDBStorage:
 
 
 class Heartbeats:
-    """Heartbeats of some trials, from now until `end`; none if the storage does not have them."""
+    """Heartbeats of trials, of each until `end`; none if the storage does not have them."""
 
-    def __init__(self, study: optuna.Study, trials: Sequence[optuna.Trial]):
+    def __init__(self, study: optuna.Study):
         self._storage = study._storage
-        self._ids = [trial._trial_id for trial in trials]
+        self._ids: list[int] = []
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         interval = getattr(self._storage, "get_heartbeat_interval", lambda: None)()
         if interval is not None:
-            self._beat()
             self._thread = threading.Thread(target=self._go_on, args=(interval,), daemon=True)
             self._thread.start()
+
+    def add(self, trial: optuna.Trial) -> None:
+        """Begin with a trial at once: the next ones may take long to propose."""
+        if self._thread is not None:
+            self._beat(trial._trial_id)
+            self._ids.append(trial._trial_id)
 
     def end(self) -> None:
         """Stop: the trials are told."""
@@ -52,8 +56,8 @@ class Heartbeats:
 
     def _go_on(self, interval: float) -> None:
         while not self._is_over.wait(interval):
-            self._beat()
+            for trial in list(self._ids):
+                self._beat(trial)
 
-    def _beat(self) -> None:
-        for trial in self._ids:
-            self._storage.record_heartbeat(trial)  # pyright: ignore[reportAttributeAccessIssue]
+    def _beat(self, trial: int) -> None:
+        self._storage.record_heartbeat(trial)  # pyright: ignore[reportAttributeAccessIssue]

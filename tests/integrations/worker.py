@@ -49,7 +49,7 @@ def main(database, n, file, is_killed):
                 time.sleep(0.05)
 
     storage = opened(database, has_heartbeats=True)
-    sampler = optuna.samplers.RandomSampler(seed=int(is_killed))
+    sampler = optuna.samplers.TPESampler(seed=0)  # the same in both processes
     sweep(
         jf.optuna(sampler, n, batch=BATCH, storage=storage, study_name=NAME, **RANGES),
         progress=at_work,
@@ -94,6 +94,7 @@ def check_two_of_which_one_is_killed(database, n, folder):
     assert len(ended) == n
     assert len(trials) == n + len(lost)  # nothing is left running
     again = [t for t in ended if "failed_trial" in t.system_attrs]
+    assert len({tuple(t.params.values()) for t in ended}) == n
     assert sorted(t.system_attrs["failed_trial"] for t in again) == [t.number for t in lost]
     assert all(t.params == trials[t.system_attrs["failed_trial"]].params for t in again)
     for t in ended:
