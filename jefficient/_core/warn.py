@@ -1,5 +1,6 @@
 """Warnings that point to the user's line."""
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -22,8 +23,13 @@ def warn(message: str) -> None:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    """Return whether a frame is of this package; the `__init__` of a dataclass has no file."""
+    """Return whether a frame is of this package; the `__init__` of a dataclass has no file.
+
+    Functions that are decorated with a context manager are called by contextlib.
+    """
     file = frame.f_code.co_filename
+    if file == contextlib.__file__:
+        return True
     is_generated = file == "<string>" and frame.f_code.co_name == "__init__"
     module = str(frame.f_globals.get("__name__"))
     return file.startswith(_PACKAGE) or (is_generated and module.startswith("jefficient."))

@@ -422,6 +422,7 @@ def test_a_replay_with_other_numbers_says_both():
     result = tiny.sweep(changing, jf.grid(learning_rate=[0.01, 0.02]), steps=6, eval_every=3)
     result.replay(1)  # warnings are errors
     factor[0] = 2.0
+    jf.clear_programs()  # else the program is the sweep's, as under jax.jit
     recorded = result.dataset["train_loss"].values[1, 0, 0, 0]
     message = r"replay: .* got train_loss=[\d.]+ of config 1, seed 0, fold 0 at evaluation 0"
     with pytest.warns(jf.JefficientWarning, match=f"{message}, where .* recorded {recorded}"):
