@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from ._core.devices import use_compilation_cache, use_cpu_devices
-from ._core.errors import ArgumentError, ArgumentTypeError, JefficientError, JefficientWarning
+from ._core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    JefficientError,
+    JefficientWarning,
+    StorageError,
+)
 from .integrations import optuna
 from .schedules import (
     constant_schedule,
@@ -118,6 +124,7 @@ __all__ = [
     "Search",
     "Space",
     "StopRule",
+    "StorageError",
     "Task",
     "TrainState",
     "TrainStep",

@@ -34,7 +34,7 @@ def test_what_fails_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path / "missing" / "file", b"x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="not a regular file"):
         write_whole(tmp_path / "folder", b"x")
     assert [x.name for x in tmp_path.iterdir()] == ["folder"]
 

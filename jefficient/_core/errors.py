@@ -26,7 +26,7 @@ class ArgumentTypeError(JefficientError, TypeError):
 
 
 class StorageError(JefficientError, OSError):
-    """A file cannot be written: the disk is full, or its directory is gone."""
+    """A file cannot be written: the disk is full, its directory is gone, or a device is there."""
 
 
 class MissingExtraError(JefficientError, ImportError):

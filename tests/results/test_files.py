@@ -12,6 +12,7 @@ from safetensors import safe_open
 from sweeps import small, tiny
 
 import jefficient as jf
+from jefficient.cli import main
 from jefficient.results import Result, _files
 
 
@@ -84,9 +85,12 @@ def test_every_bit_is_checked(tmp_path):
 
 def test_a_number_that_was_changed_is_noticed(tmp_path):
     path = with_weights(PLAIN).save(tmp_path / "sweep.nc")
-    with h5py.File(path, "r+") as file:
-        file["valid_loss"][0, 0, 0, -1] = 0.0
-    with pytest.raises(jf.JefficientError, match="has been changed or damaged"):
+    with h5py.File(path) as file:
+        place = file["valid_loss"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(jf.JefficientError, match="SHA-256 is not the one that was written"):
         jf.load(path)
 
 
@@ -107,22 +111,30 @@ def test_what_is_no_result_is_refused(tmp_path):
 
 
 def test_a_file_of_an_earlier_version_is_refused(tmp_path):
-    """Evaluations were called looks, and examples rows."""
+    """Its digest was an attribute; evaluations were called looks, and examples rows."""
     result = with_weights({})
-    names = {"evaluation": "look", "training_examples": "training_rows"}
-    earlier = result.dataset.rename(names)
-    path = _files.save("here", tmp_path / "sweep.nc", earlier, None, {})
-    message = r"jf.load: a result must have the coordinates \['evaluation', 'training_examples'\]"
-    with pytest.raises(jf.JefficientError, match=f"{message}.*earlier version"):
+    path = tmp_path / "sweep.nc"
+    result.dataset.assign_attrs(sha256="0" * 64).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(jf.JefficientError, match=r"got .*sweep.nc.*earlier version.*sweep again"):
+        jf.load(path)
+    earlier = result.dataset.rename({"evaluation": "look", "training_examples": "training_rows"})
+    _files.save("here", path, earlier, None, {})
+    message = (
+        r"jf.load: .* lacks the variables \['evaluation', 'training_examples'\]: .*sweep again"
+    )
+    with pytest.raises(jf.JefficientError, match=message):
         jf.load(path)
 
 
-def test_a_file_that_declares_more_than_it_holds_is_refused(tmp_path):
-    path = with_weights({}).save(tmp_path / "sweep.nc")
-    with h5py.File(path, "r+") as file:
-        file.create_dataset("bomb", (10**12,), "f8", chunks=(10**6,))
-    with pytest.raises(jf.JefficientError, match=r"path must be a file that result.save wrote"):
+@pytest.mark.parametrize("name", ["metric", "mode", "select"])
+def test_a_file_without_an_attribute_is_refused(tmp_path, capsys, name):
+    result = with_weights({})
+    del result.dataset.attrs[name]
+    path = result.save(tmp_path / "sweep.nc")
+    with pytest.raises(jf.JefficientError, match=rf"lacks the attributes \['{name}'\]: "):
         jf.load(path)
+    assert main(["show", str(path)]) == 1
+    assert f"lacks the attributes ['{name}']" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Files: whole or refused, never executed."""
 
-import contextlib
 import io
 import json
 import pickle
@@ -12,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jefficient as jf
+from jefficient._core.files import DamagedError, sealed
 from jefficient.sweeps.checkpoint._directory import Directory
-from jefficient.sweeps.checkpoint._snapshot import FORMAT, DamagedError, Snapshot, read, write
+from jefficient.sweeps.checkpoint._snapshot import FORMAT, Snapshot, read, write
 
 ARRAYS = {
     "a/b": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -58,21 +58,8 @@ def test_a_flipped_bit_or_a_missing_end_is_noticed(written, tmp_path_factory, da
     for other in (".json", ".npz"):
         whole = written.with_suffix(other).read_bytes()
         (folder / f"000001{other}").write_bytes(bytes(content) if other == suffix else whole)
-    refused = pytest.raises(DamagedError, match=r"000001\.(json|npz) (is damaged|has format)")
-    with (
-        refused
-        if suffix == ".npz" or not is_same_json(content, written)
-        else contextlib.nullcontext()
-    ):
-        assert_equal(read(folder / "000001.json"))
-
-
-def is_same_json(content, written):
-    """JSON has more than one spelling of some letters."""
-    try:
-        return json.loads(content) == json.loads(written.read_bytes())
-    except ValueError:
-        return False
+    with pytest.raises(DamagedError, match=r"000001\.(json|npz) (is damaged|does not end with)"):
+        read(folder / "000001.json")
 
 
 def signed(folder, data):
@@ -85,11 +72,8 @@ def signed(folder, data):
         "sha256": hashlib.sha256(data).hexdigest(),
         "body": {},
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     path = folder / "000001.json"
-    path.write_text(
-        json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content})
-    )
+    path.write_bytes(sealed(json.dumps(content).encode()))
     path.with_suffix(".npz").write_bytes(data)
     return path
 
@@ -124,8 +108,17 @@ def test_an_array_that_claims_to_be_larger_than_its_file_is_not_made(tmp_path):
     )
     with pytest.raises(DamagedError, match="not the array that its header describes"):
         read(signed(tmp_path, archive(header.getvalue() + bytes(8))))
-    with pytest.raises(DamagedError, match="is compressed"):
+    for descr in ("|V0", "<U0", "|S0", "<M8[s]", "|V8"):
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": descr, "fortran_order": False, "shape": (10**12,)}
+        )
+        with pytest.raises(DamagedError, match="not the array that its header describes"):
+            read(signed(tmp_path, archive(header.getvalue())))
+    with pytest.raises(DamagedError, match="declare more than it holds"):
         read(signed(tmp_path, archive(bytes(10**6), zipfile.ZIP_DEFLATED)))
+    with pytest.raises(DamagedError, match="is compressed"):
+        read(signed(tmp_path, archive(bytes(10), zipfile.ZIP_DEFLATED)))
 
 
 def test_the_last_two_are_kept_and_the_whole_one_is_used(tmp_path):
