@@ -119,8 +119,11 @@ def read(where: str, path: Path) -> Stored:
         groups = _decoded(data)
         dataset = groups["/"]
         check_complete(f"{rule}, which", dataset)
+        test = groups.get(_TEST)
+        if test is not None:
+            int(test.attrs["config"])
     trees = [x for name, x in groups.items() if name.startswith(_WEIGHTS)]
-    return Stored(path, dataset, groups.get(_TEST), trees)
+    return Stored(path, dataset, test, trees)
 
 
 def _decoded(data: bytes) -> dict[str, xr.Dataset]:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -19,6 +20,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from ..._core.devices import Machine
 from ..._core.errors import JefficientError
+from ..._core.files import decoding
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
 from ..._core.warn import warn
@@ -70,12 +72,21 @@ class Checkpointer:
 
     def plan(self) -> Plan | None:
         """Return the plan of the directory's sweep; None where it cannot go on exactly."""
-        if self.found is None or self._difference(self.found) is not None:
+        if self.found is None:
             return None
-        if self._new_seeds(self.found):
-            return plan_of(self._spec, Machine.here()).with_widths(self.found.body["widths"])
-        plan = Plan.from_json(self.found.body["plan"])
-        return plan.with_widths(self.found.body["widths"])  # which may have been halved
+        with self._decoding():
+            if self._difference(self.found) is not None:
+                return None
+            here = plan_of(self._spec, Machine.here())
+            plan = here if self._new_seeds(self.found) else Plan.from_json(self.found.body["plan"])
+            return plan.with_widths(self.found.body["widths"])  # which may have been halved
+
+    def _decoding(self) -> AbstractContextManager[None]:
+        """Turn what the snapshot that was found raises into an error that names the directory."""
+        return decoding(
+            f"{WHERE}: directory must be one that a sweep wrote, got {self._directory.path} (name "
+            f"another one, or delete it), whose last snapshot"
+        )
 
     def _difference(self, found: Snapshot) -> str | None:
         """Return why configurations that have not finished must start again, or None."""
@@ -110,8 +121,9 @@ class Checkpointer:
         if self.found is None:
             self._write(scheduler, is_waited_for=True)
             return
-        self._check(self.found)
-        self._restore(scheduler, self.found, [weights for _, weights in templates])
+        with self._decoding():
+            self._check(self.found)
+            self._restore(scheduler, self.found, [weights for _, weights in templates])
 
     def at_boundary(self, scheduler: Scheduler, is_ending: bool) -> None:
         """Write a snapshot, if one is due."""
