@@ -1,6 +1,11 @@
 """What is saved comes back, and what is not whole is refused."""
 
+import os
+import socket
+
 import chex
+import fuzzing
+import h5netcdf
 import h5py
 import jax
 import jax.numpy as jnp
@@ -135,6 +140,57 @@ def test_a_file_without_an_attribute_is_refused(tmp_path, capsys, name):
         jf.load(path)
     assert main(["show", str(path)]) == 1
     assert f"lacks the attributes ['{name}']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", fuzzing.HOSTILE)
+def test_what_leads_out_of_a_file_or_declares_more_than_it_holds_is_refused(tmp_path, make):
+    """The digest is right: whoever made it could compute it."""
+    other = with_weights({}).save(tmp_path / "other.nc")
+    path = tmp_path / "sweep.nc"
+    content = other.read_bytes()
+    path.write_bytes(fuzzing.edited(content, lambda file: make(file, "secret", str(other))))
+    with h5netcdf.File(path) as anyone_s:
+        assert "secret" in anyone_s.variables
+    with pytest.raises(jf.JefficientError, match=r"which is damaged \(ValueError\)") as raised:
+        jf.load(path)
+    reasons = ("links to elsewhere", "not in one piece in the file", "declares more than it holds")
+    assert any(reason in str(raised.value.__cause__) for reason in reasons)
+
+
+def test_attributes_are_bounded_as_texts_are(tmp_path):
+    """Each of many texts in an attribute may be one and the same in the file."""
+    result = with_weights({})
+    result.dataset.attrs["notes"] = ["a", "b"]
+    assert jf.load(result.save(tmp_path / "sweep.nc")).dataset.attrs["notes"] == ["a", "b"]
+    result.dataset.attrs["notes"] = ["a"] * 33
+    with pytest.raises(jf.JefficientError, match="an attribute has 33 texts, 32 at most"):
+        result.save(tmp_path / "sweep.nc")
+
+
+def test_large_weights_load(tmp_path):
+    """NetCDF declares a dimension as an array that is never written."""
+    weights = {(0, 0, 0): {"w": np.ones(10**5, np.float16)}}
+    loaded = jf.load(with_weights(weights).save(tmp_path / "sweep.nc"))
+    chex.assert_trees_all_equal(dict(loaded.weights), weights)
+
+
+@pytest.mark.parametrize("name", ["fifo", "socket", "/dev/zero", "/dev/full"])
+def test_what_is_no_file_is_neither_read_nor_written(tmp_path, name):
+    """Reading a FIFO waits for a writer, and /dev/zero has no end."""
+    path = tmp_path / name
+    if name == "fifo":
+        os.mkfifo(path)
+    elif name == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+    kind = path.lstat().st_mode
+    with pytest.raises(jf.JefficientError, match=r"path must be a file that result.save wrote"):
+        jf.load(path)
+    result = with_weights(PLAIN)
+    for write in (result.save, result.report, lambda path: result.save_params(path, config=0)):
+        with pytest.raises(jf.StorageError, match=r"path must be one that can be written, got .*"):
+            write(path)
+    assert path.lstat().st_mode == kind
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,12 @@ def peek(where: str, path: Path) -> tuple[Snapshot, bool]:
     """
     if not (path / "lock").is_file():
         raise JefficientError(f"{where}: path must be the directory of a sweep, got {path}.")
-    is_held = _is_locked(path / "lock")
+    try:
+        is_held = _is_locked(path / "lock")
+    except OSError as error:
+        raise JefficientError(
+            f"{where}: path must be a directory that can be read, got {path}: {error.strerror}."
+        ) from None
     reader = SnapshotReader(where, path)
     for _ in range(_TRIES):
         before = reader.numbers()

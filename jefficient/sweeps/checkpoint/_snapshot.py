@@ -55,13 +55,13 @@ def read(path: Path) -> Snapshot:
     with decoding(path.name):
         content = json.loads(text)
         body = dict(content["body"])
-        size = int(content["bytes"])
+        size, signature = int(content["bytes"]), content["sha256"]
         if content["format"] != FORMAT:
             raise DamagedError(f"{path.name} has format {content['format']!r:.20}, not {FORMAT}")
 
     arrays = path.with_suffix(".npz")
     data = read_whole(arrays, size)
-    if digest(data) != content["sha256"]:
+    if digest(data) != signature:
         raise DamagedError(
             f"{arrays.name} is damaged (its SHA-256 is not the one that was written)"
         )
