@@ -37,6 +37,9 @@ _LENGTH = " (a trial that is over cannot train on: its optimizer's state is not 
 _WHY_NOT = {"steps": _LENGTH, "epochs": _LENGTH}
 """Why another value of a setting is refused, where one might expect that it is not."""
 
+_WIDEST = 2**16
+"""Lanes in a block that a snapshot may ask for: memory is taken for all of them."""
+
 _COVERED_BY_DATA = ("folds",)
 """Settings that the digest of the data covers."""
 
@@ -79,7 +82,10 @@ class Checkpointer:
                 return None
             here = plan_of(self._spec, Machine.here())
             plan = here if self._new_seeds(self.found) else Plan.from_json(self.found.body["plan"])
-            return plan.with_widths(self.found.body["widths"])  # which may have been halved
+            widths = [range(_WIDEST + 1)[x] for x in self.found.body["widths"]]
+            if min(widths) < 1:
+                raise ValueError("widths")
+            return plan.with_widths(widths)  # which may have been halved
 
     def _decoding(self) -> AbstractContextManager[None]:
         """Turn what the snapshot that was found raises into an error that names the directory."""

@@ -3,12 +3,14 @@
 import io
 import json
 import pickle
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import tiny
 
 import jefficient as jf
 from jefficient._core.files import DamagedError, sealed
@@ -162,3 +164,58 @@ def test_a_warning_points_to_the_line_that_called_the_package(tmp_path):
         directory.latest()
     directory.close()
     assert caught[0].filename == __file__
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The directory of a sweep, interrupted before its first update."""
+    directory = tmp_path_factory.mktemp("swept") / "sweep"
+    with pytest.warns(jf.JefficientWarning, match="interrupted"):
+        resumed(directory, time_limit=1e-9)
+    return directory
+
+
+def resumed(directory, **changes):
+    space = jf.grid(learning_rate=[0.1, 0.2])
+    return tiny.sweep(
+        tiny.task(validation=0.2), space, steps=4, directory=directory, snapshot_every=0, **changes
+    )
+
+
+def without(name):
+    return lambda body, arrays: (body.pop(name, None), arrays.pop(name, None))
+
+
+def setting(name, value):
+    def change(body, arrays):
+        content = arrays if name in arrays else body
+        content[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(without, ("plan", "widths", "settings", "slots", "waiting/0", "record/status")),
+        setting("plan", {"devices": 1}),
+        setting("plan", []),
+        setting("widths", ["x"]),
+        setting("settings", None),
+        setting("widths", [10**9]),
+        setting("widths", [0]),
+        lambda body, arrays: body.update(slots=[7] * len(body["slots"])),
+        setting("configurations", np.zeros((2, 2), "S1")),
+        setting("record/status", np.zeros(3, int)),
+        setting("record/work", np.zeros(1)),
+    ],
+)
+def test_a_directory_that_vouches_for_itself_and_is_wrong_is_refused(swept, tmp_path, change):
+    directory = tmp_path / "sweep"
+    shutil.copytree(swept, directory)
+    for path in directory.glob("*.json"):
+        body, arrays = read(path)
+        change(body, arrays)
+        write(path, Snapshot(body, arrays))
+    with pytest.raises(jf.JefficientError, match=r"jf.sweep: directory must be .*, got .*sweep"):
+        resumed(directory)
