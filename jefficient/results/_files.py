@@ -186,6 +186,8 @@ def _sizes_of_attributes(node: h5py.Group | h5py.Dataset) -> Iterator[int]:
     """Yield the bytes of each attribute, texts included."""
     for name in node.attrs:
         about = node.attrs.get_id(name)
+        if not _is_known(node, name, about):
+            raise ValueError("an attribute is not what netCDF has")
         count = math.prod(about.shape or ())
         yield count * about.dtype.itemsize
         if h5py.check_string_dtype(about.dtype) or h5py.check_vlen_dtype(about.dtype):
@@ -194,6 +196,24 @@ def _sizes_of_attributes(node: h5py.Group | h5py.Dataset) -> Iterator[int]:
             content: Any = node.attrs[name]
             values = np.atleast_1d(content)
             yield sum(len(x) for x in values.ravel().tolist())
+
+
+def _is_known(node: h5py.Group | h5py.Dataset, name: str, about: Any) -> bool:
+    """Return whether an attribute has the type that its name promises.
+
+    HDF5 reads the attributes of its dimension scales without comparing their size with that of its
+    buffers: a wrong one overwrites memory.
+    """
+    text = h5py.check_string_dtype(about.dtype)
+    if name == "DIMENSION_LIST":
+        of = h5py.check_vlen_dtype(about.dtype)
+        is_list = of is not None and h5py.check_ref_dtype(of) is h5py.Reference
+        return is_list and isinstance(node, h5py.Dataset) and about.shape == (node.ndim,)
+    if name == "REFERENCE_LIST":
+        return about.dtype.names == ("dataset", "dimension")
+    if name in ("CLASS", "NAME"):
+        return text is not None and text.length is not None and about.shape == ()
+    return name != "DIMENSION_LABELS" and (text is not None or about.dtype.kind in "iuf")
 
 
 def _size_of_array(array: h5py.Dataset, data: bytes) -> int:

@@ -167,6 +167,21 @@ def test_attributes_are_bounded_as_texts_are(tmp_path):
         result.save(tmp_path / "sweep.nc")
 
 
+@pytest.mark.parametrize("name", ["DIMENSION_LIST", "CLASS", "NAME", "DIMENSION_LABELS"])
+def test_attributes_that_hdf5_trusts_are_checked(tmp_path, name):
+    """A DIMENSION_LIST that is longer than the array has dimensions overwrites memory."""
+    path = with_weights({}).save(tmp_path / "sweep.nc")
+
+    def change(file):
+        attributes = file["learning_rate"].attrs
+        attributes[name] = next(iter(file["valid_loss"].attrs["DIMENSION_LIST"]))[:1].repeat(100)
+
+    path.write_bytes(fuzzing.edited(path.read_bytes(), change))
+    with pytest.raises(jf.JefficientError, match="which is damaged") as raised:
+        jf.load(path)
+    assert "an attribute is not what netCDF has" in str(raised.value.__cause__)
+
+
 def test_large_weights_load(tmp_path):
     """NetCDF declares a dimension as an array that is never written."""
     weights = {(0, 0, 0): {"w": np.ones(10**5, np.float16)}}
