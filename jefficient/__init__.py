@@ -34,6 +34,7 @@ __all__ = [
     "Search",
     "Space",
     "StopRule",
+    "StorageError",
     "Task",
     "TrainState",
     "TrainStep",

@@ -7,6 +7,7 @@ from ._core.errors import ArgumentTypeError as ArgumentTypeError
 from ._core.errors import ExecutorError as ExecutorError
 from ._core.errors import JefficientError as JefficientError
 from ._core.errors import JefficientWarning as JefficientWarning
+from ._core.errors import StorageError as StorageError
 from ._core.reuse import clear_programs as clear_programs
 from .integrations import optuna as optuna
 from .schedules import constant_schedule as constant_schedule

@@ -44,7 +44,7 @@ class ExecutorError(JefficientError):
 
 
 class StorageError(JefficientError, OSError):
-    """A file cannot be written: the disk is full, or its directory is gone."""
+    """A file cannot be written: the disk is full, its directory is gone, or a device is there."""
 
 
 class MissingExtraError(JefficientError, ImportError):

@@ -2,6 +2,7 @@
 
 from ._best import Best as Best
 from ._compare import Comparison as Comparison
+from ._complete import check_complete as check_complete
 from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
 from ._dataset import by_fold as by_fold

@@ -259,14 +259,14 @@ class Result:
         `jf.load` reads it; xarray reads its dataset.
 
         Args:
-            path: the file; an existing one is replaced.
+            path: the file; an existing one is replaced, of a symlink the file that it points to.
 
         Returns:
             The path.
 
         Raises:
-            JefficientError: if it cannot be written, or has an attribute or a label that netCDF
-                cannot hold.
+            StorageError: if it cannot be written.
+            JefficientError: if it has an attribute or a label that netCDF cannot hold.
         """
         return save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
 
@@ -277,15 +277,15 @@ class Result:
         10 000 configurations the best 10 000 are in its table, which says so.
 
         Args:
-            path: the file; an existing one is replaced.
+            path: the file; an existing one is replaced, of a symlink the file that it points to.
             title: the page's title, by default "Results of a sweep".
 
         Returns:
             The path.
 
         Raises:
-            JefficientError: if it cannot be written, or Jinja2 or matplotlib are not installed
-                (extra `plot`).
+            StorageError: if it cannot be written.
+            JefficientError: if Jinja2 or matplotlib are not installed (extra `plot`).
         """
         return write_report("jf.Result.report", Path(path), self.dataset, self.space, title)
 
@@ -298,7 +298,7 @@ class Result:
         hyperparameters.
 
         Args:
-            path: the file; an existing one is replaced.
+            path: the file; an existing one is replaced, of a symlink the file that it points to.
             config: by default the best one.
             seed: which repetition.
             fold: which fold.
@@ -308,7 +308,8 @@ class Result:
 
         Raises:
             ArgumentError: if these weights were not checkpointed.
-            JefficientError: if it cannot be written, or safetensors is not installed.
+            StorageError: if it cannot be written.
+            JefficientError: if safetensors is not installed.
         """
         config = self._or_best(config)
         params = self.params(config, seed, fold)

@@ -19,7 +19,7 @@ Plain: TypeAlias = bool | int | float | str | None
 ATTRIBUTE = "values"
 """Of a hyperparameter's coordinate: the table as JSON; absent where labels are the values."""
 
-_PLAIN = frozenset((bool, int, float, str, type(None)))
+PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
 def as_column(labels: Sequence[Any]) -> np.ndarray:
@@ -47,7 +47,7 @@ def value_table(labels: Sequence[Any], values: Sequence[Any]) -> dict[str, Plain
     meant: dict[str, dict[str, Plain]] = {}
     itself: dict[str, str] = {}
     for (label, _), value in distinct.items():
-        plain = value if type(value) in _PLAIN else label
+        plain = value if type(value) in PLAIN else label
         meant.setdefault(str(label), {})[repr(plain)] = plain
         itself[str(label)] = repr(label)
     return {

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import JefficientError
-from .._core.files import write_whole
+from .._core.files import save_whole
 from .._core.typing import Tree
 from .._core.warn import warn
 from ._dataset import TRIAL
@@ -84,13 +84,7 @@ def save_safetensors(where: str, path: Path, params: Tree, metadata: Mapping[str
         raise JefficientError(
             f"{where}: parameters must have names of their own, got {len(named)} of {len(leaves)}."
         )
-    try:
-        write_whole(path, save(named, metadata=dict(metadata)))
-    except OSError as error:
-        raise JefficientError(
-            f"{where}: path must be one that can be written, got {path}: {error}."
-        ) from None
-    return path
+    return save_whole(where, path, save(named, metadata=dict(metadata)))
 
 
 def to_weights(

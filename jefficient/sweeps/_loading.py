@@ -13,10 +13,20 @@ import xarray as xr
 
 from .._core.debugging import tools_off
 from .._core.errors import ArgumentError
-from ..results import Curves, Result, Status, by_fold, concatenated, read, to_dataset
+from .._core.files import decoding
+from ..results import (
+    Curves,
+    Result,
+    Status,
+    by_fold,
+    check_complete,
+    concatenated,
+    read,
+    to_dataset,
+)
 from ._part_folders import folders_in
 from ._retrain import Retrainer
-from .checkpoint import EmptyError, labels_from, peek, programs_of
+from .checkpoint import EmptyError, Snapshot, labels_from, peek, programs_of
 from .planning import Settings, SweepSpec, prepare
 from .scheduler import timetable
 
@@ -64,7 +74,17 @@ def _from_directory(path: Path) -> Result:
 
 def _last_snapshot(path: Path) -> xr.Dataset:
     """Return the dataset of a directory's last snapshot."""
-    (body, arrays), is_running = peek(WHERE, path)
+    snapshot, is_running = peek(WHERE, path)
+    what = f"{WHERE}: path must be the directory of a sweep, got {path}, whose last snapshot"
+    with decoding(what):
+        dataset = _dataset_in(snapshot, is_running)
+        check_complete(what, dataset)
+    return dataset
+
+
+def _dataset_in(snapshot: Snapshot, is_running: bool) -> xr.Dataset:
+    """Return the dataset of a snapshot."""
+    body, arrays = snapshot
     begin = "record/"
     record = {k.removeprefix(begin): x for k, x in arrays.items() if k.startswith(begin)}
     status = record["status"].copy()
@@ -89,10 +109,14 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
     """Load a result that can train again, checked against the recorded data and programs."""
     stored = read(WHERE, path)
     recorded = stored.dataset.attrs
-    spec = prepare(task, optimizer, space, _settings(recorded, folds))
+    with decoding(f"{WHERE}: path must be a file that result.save wrote, got {path}, whose call"):
+        settings = _settings(recorded, folds)
+        versions, programs = (json.loads(recorded[name]) for name in ("versions", "programs"))
+        data = recorded["data"]
+    spec = prepare(task, optimizer, space, settings)
     if list(spec.space.hashes) != stored.dataset["hash"].values.tolist():
         raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {spec.space!r}.")
-    if spec.data_digest != recorded["data"]:
+    if spec.data_digest != data:
         raise ArgumentError(
             f"{WHERE}: the task's data (and folds) must be those of the sweep, got others."
         )
@@ -102,7 +126,7 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
             f"{WHERE}: the updates of every fold must be those of the sweep, got others in {path}, "
             f"which an earlier version of jefficient wrote. Load it without task=…, or sweep again."
         )
-    _check_programs(spec, recorded)
+    _check_programs(spec, versions, programs)
     weights = stored.weights(WHERE, spec.weights_like)
     columns = dict(spec.space.columns)
     return Result(stored.dataset, columns, weights, stored.test, Retrainer(spec))
@@ -133,13 +157,11 @@ def _settings(recorded: dict[str, Any], folds: Any) -> Settings:
     return Settings(**call)
 
 
-def _check_programs(spec: SweepSpec, recorded: dict[str, Any]) -> None:
+def _check_programs(spec: SweepSpec, versions: dict[str, str], programs: dict[str, str]) -> None:
     """Refuse other functions; programs of other versions cannot be compared."""
-    versions = json.loads(recorded["versions"])
-    if any(versions[name] != version(name) for name in ("jax", "optax")):
+    if any(versions.get(name) != version(name) for name in ("jax", "optax")):
         return
-    there = json.loads(recorded["programs"])
-    others = [key for key, digest in programs_of(spec).items() if there.get(key) != digest]
+    others = [key for key, digest in programs_of(spec).items() if programs.get(key) != digest]
     if others:
         raise ArgumentError(
             f"{WHERE}: the functions of task and optimizer must be those of the sweep, got others "

@@ -1,6 +1,11 @@
 """What is saved comes back, and what is not whole is refused."""
 
+import os
+import socket
+
 import chex
+import fuzzing
+import h5netcdf
 import h5py
 import jax
 import jax.numpy as jnp
@@ -12,11 +17,12 @@ from safetensors import safe_open
 from sweeps import small, tiny
 
 import jefficient as jf
+from jefficient.cli import main
 from jefficient.results import Result, _files
 
 
 def with_weights(weights):
-    result = made([[[0.1]], [[0.2]]], {"learning_rate": [0.1, 0.2], "name": ["a", "b"]})
+    result = made([[[0.1]], [[0.2]]], {"learning_rate": [0.1, 0.2], "name": ["λ", "b"]})
     return Result(
         result.dataset,
         weights=weights,
@@ -44,7 +50,7 @@ def test_all_of_a_result_comes_back(tmp_path):
     loaded = jf.load(str(path))
     xr.testing.assert_identical(loaded.dataset, result.dataset)
     xr.testing.assert_identical(loaded.test, result.test)
-    assert loaded.space == {"learning_rate": (0.1, 0.2), "name": ("a", "b")}
+    assert loaded.space == {"learning_rate": (0.1, 0.2), "name": ("λ", "b")}
     assert loaded.weights.keys() == PLAIN.keys()
     for place, tree in PLAIN.items():
         assert jax.tree.structure(loaded.weights[place]) == jax.tree.structure(tree)
@@ -84,9 +90,12 @@ def test_every_bit_is_checked(tmp_path):
 
 def test_a_number_that_was_changed_is_noticed(tmp_path):
     path = with_weights(PLAIN).save(tmp_path / "sweep.nc")
-    with h5py.File(path, "r+") as file:
-        file["valid_loss"][0, 0, 0, -1] = 0.0
-    with pytest.raises(jf.JefficientError, match="has been changed or damaged"):
+    with h5py.File(path) as file:
+        place = file["valid_loss"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(jf.JefficientError, match="SHA-256 is not the one that was written"):
         jf.load(path)
 
 
@@ -107,22 +116,96 @@ def test_what_is_no_result_is_refused(tmp_path):
 
 
 def test_a_file_of_an_earlier_version_is_refused(tmp_path):
-    """Evaluations were called looks, and examples rows."""
+    """Its digest was an attribute; evaluations were called looks, and examples rows."""
     result = with_weights({})
-    names = {"evaluation": "look", "training_examples": "training_rows"}
-    earlier = result.dataset.rename(names)
-    path = _files.save("here", tmp_path / "sweep.nc", earlier, None, {})
-    message = r"jf.load: a result must have the coordinates \['evaluation', 'training_examples'\]"
-    with pytest.raises(jf.JefficientError, match=f"{message}.*earlier version"):
+    path = tmp_path / "sweep.nc"
+    result.dataset.assign_attrs(sha256="0" * 64).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(jf.JefficientError, match=r"got .*sweep.nc.*earlier version.*sweep again"):
+        jf.load(path)
+    earlier = result.dataset.rename({"evaluation": "look", "training_examples": "training_rows"})
+    _files.save("here", path, earlier, None, {})
+    message = (
+        r"jf.load: .* lacks the variables \['evaluation', 'training_examples'\]: .*sweep again"
+    )
+    with pytest.raises(jf.JefficientError, match=message):
         jf.load(path)
 
 
-def test_a_file_that_declares_more_than_it_holds_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["metric", "mode", "select"])
+def test_a_file_without_an_attribute_is_refused(tmp_path, capsys, name):
+    result = with_weights({})
+    del result.dataset.attrs[name]
+    path = result.save(tmp_path / "sweep.nc")
+    with pytest.raises(jf.JefficientError, match=rf"lacks the attributes \['{name}'\]: "):
+        jf.load(path)
+    assert main(["show", str(path)]) == 1
+    assert f"lacks the attributes ['{name}']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", fuzzing.HOSTILE)
+def test_what_leads_out_of_a_file_or_declares_more_than_it_holds_is_refused(tmp_path, make):
+    """The digest is right: whoever made it could compute it."""
+    other = with_weights({}).save(tmp_path / "other.nc")
+    path = tmp_path / "sweep.nc"
+    content = other.read_bytes()
+    path.write_bytes(fuzzing.edited(content, lambda file: make(file, "secret", str(other))))
+    with h5netcdf.File(path) as anyone_s:
+        assert "secret" in anyone_s.variables
+    with pytest.raises(jf.JefficientError, match=r"which is damaged \(ValueError\)") as raised:
+        jf.load(path)
+    reasons = ("links to elsewhere", "not in one piece in the file", "declares more than it holds")
+    assert any(reason in str(raised.value.__cause__) for reason in reasons)
+
+
+def test_attributes_are_bounded_as_texts_are(tmp_path):
+    """Each of many texts in an attribute may be one and the same in the file."""
+    result = with_weights({})
+    result.dataset.attrs["notes"] = ["a", "b"]
+    assert jf.load(result.save(tmp_path / "sweep.nc")).dataset.attrs["notes"] == ["a", "b"]
+    result.dataset.attrs["notes"] = ["a"] * 33
+    with pytest.raises(jf.JefficientError, match="an attribute has 33 texts, 32 at most"):
+        result.save(tmp_path / "sweep.nc")
+
+
+@pytest.mark.parametrize("name", ["DIMENSION_LIST", "CLASS", "NAME", "DIMENSION_LABELS"])
+def test_attributes_that_hdf5_trusts_are_checked(tmp_path, name):
+    """A DIMENSION_LIST that is longer than the array has dimensions overwrites memory."""
     path = with_weights({}).save(tmp_path / "sweep.nc")
-    with h5py.File(path, "r+") as file:
-        file.create_dataset("bomb", (10**12,), "f8", chunks=(10**6,))
+
+    def change(file):
+        attributes = file["learning_rate"].attrs
+        attributes[name] = next(iter(file["valid_loss"].attrs["DIMENSION_LIST"]))[:1].repeat(100)
+
+    path.write_bytes(fuzzing.edited(path.read_bytes(), change))
+    with pytest.raises(jf.JefficientError, match="which is damaged") as raised:
+        jf.load(path)
+    assert "an attribute is not what netCDF has" in str(raised.value.__cause__)
+
+
+def test_large_weights_load(tmp_path):
+    """NetCDF declares a dimension as an array that is never written."""
+    weights = {(0, 0, 0): {"w": np.ones(10**5, np.float16)}}
+    loaded = jf.load(with_weights(weights).save(tmp_path / "sweep.nc"))
+    chex.assert_trees_all_equal(dict(loaded.weights), weights)
+
+
+@pytest.mark.parametrize("name", ["fifo", "socket", "/dev/zero", "/dev/full"])
+def test_what_is_no_file_is_neither_read_nor_written(tmp_path, name):
+    """Reading a FIFO waits for a writer, and /dev/zero has no end."""
+    path = tmp_path / name
+    if name == "fifo":
+        os.mkfifo(path)
+    elif name == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+    kind = path.lstat().st_mode
     with pytest.raises(jf.JefficientError, match=r"path must be a file that result.save wrote"):
         jf.load(path)
+    result = with_weights(PLAIN)
+    for write in (result.save, result.report, lambda path: result.save_params(path, config=0)):
+        with pytest.raises(jf.StorageError, match=r"path must be one that can be written, got .*"):
+            write(path)
+    assert path.lstat().st_mode == kind
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,9 @@ def test_thousands_of_configurations_are_a_page_that_can_be_sent(tmp_path):
 
 
 def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
-    with pytest.raises(jf.JefficientError, match=r"jf\.Result\.report: .*must be writable"):
+    with pytest.raises(
+        jf.JefficientError, match=r"jf\.Result\.report: .*must be one that can be written"
+    ):
         result_of([[[0.5]]]).report(tmp_path / "no" / "report.html")
     assert not list(tmp_path.iterdir())
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ..._core.errors import JefficientError
-from ..._core.files import write_whole
+from ..._core.files import save_whole
 from ..._core.text import displayed
 from .._best import choose, ties
 from .._dataset import score_of
@@ -35,13 +35,7 @@ def write_report(
     """See `Result.report`."""
     _check_installed(where)
     text = _page(_content(dataset, space), title or "Results of a sweep")
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise JefficientError(
-            f"{where}: {path} must be writable, got {error}. Choose another path."
-        ) from error
-    return path
+    return save_whole(where, path, text.encode())
 
 
 def _page(content: Mapping[str, Any], title: str) -> str:

@@ -7,3 +7,4 @@ from ._labels import attributes as attributes
 from ._labels import dataset_of as dataset_of
 from ._labels import labels_from as labels_from
 from ._labels import programs_of as programs_of
+from ._snapshot import Snapshot as Snapshot

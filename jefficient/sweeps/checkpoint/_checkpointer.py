@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from ..._core.arithmetic import arithmetic, difference
 from ..._core.debugging import Workers
 from ..._core.devices import Machine
 from ..._core.errors import JefficientError
+from ..._core.files import decoding
 from ..._core.reuse import once, shapes_of
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
@@ -38,6 +40,9 @@ from ._snapshot import Snapshot
 _LENGTH = " (a trial that is over cannot train on: its optimizer's state is not stored)"
 _WHY_NOT = {"steps": _LENGTH, "epochs": _LENGTH}
 """Why another value of a setting is refused, where one might expect that it is not."""
+
+_WIDEST = 2**16
+"""Lanes in a block that a snapshot may ask for: memory is taken for all of them."""
 
 _COVERED_BY_DATA = ("folds",)
 """Settings that the digest of the data covers."""
@@ -74,12 +79,24 @@ class Checkpointer:
 
     def plan(self) -> Plan | None:
         """Return the plan of the directory's sweep; None where it cannot go on exactly."""
-        if self.found is None or self._difference(self.found) is not None:
+        if self.found is None:
             return None
-        if self._new_seeds(self.found):
-            return plan_of(self._spec, Machine.here()).with_widths(self.found.body["widths"])
-        plan = Plan.from_json(self.found.body["plan"])
-        return plan.with_widths(self.found.body["widths"])  # which may have been halved
+        with self._decoding():
+            if self._difference(self.found) is not None:
+                return None
+            here = plan_of(self._spec, Machine.here())
+            plan = here if self._new_seeds(self.found) else Plan.from_json(self.found.body["plan"])
+            widths = [range(_WIDEST + 1)[x] for x in self.found.body["widths"]]
+            if min(widths) < 1:
+                raise ValueError("widths")
+            return plan.with_widths(widths)  # which may have been halved
+
+    def _decoding(self) -> AbstractContextManager[None]:
+        """Turn what the snapshot that was found raises into an error that names the directory."""
+        return decoding(
+            f"{WHERE}: directory must be one that a sweep wrote, got {self._directory.path} (name "
+            f"another one, or delete it), whose last snapshot"
+        )
 
     def _difference(self, found: Snapshot) -> str | None:
         """Return why configurations that have not finished must start again, or None."""
@@ -116,8 +133,9 @@ class Checkpointer:
         if self.found is None:
             self._write(scheduler, is_waited_for=True)
             return
-        self._check(self.found)
-        self._restore(scheduler, self.found, [weights for _, weights in templates])
+        with self._decoding():
+            self._check(self.found)
+            self._restore(scheduler, self.found, [weights for _, weights in templates])
 
     def at_boundary(self, scheduler: Scheduler) -> None:
         """Write a snapshot, if one is due."""

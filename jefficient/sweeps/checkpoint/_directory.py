@@ -2,17 +2,21 @@
 
 import os
 import platform
+import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from ..._core.errors import JefficientError, StorageError
-from ..._core.files import UNFINISHED
+from ..._core.files import DamagedError, remove_unfinished, try_lock
 from ..._core.warn import warn
-from ._snapshot import DamagedError, Snapshot, read, write
+from ._snapshot import Snapshot, read, write
 
 _KEPT = 2
 """Snapshots in a directory: the last one, and the one before it should the last be damaged."""
+
+_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,15})\.json")
+"""Of a snapshot: what `_name` returns."""
 
 _TRIES = 5
 _MOMENT = 0.05  # seconds
@@ -58,7 +62,8 @@ class SnapshotReader:
 
     def numbers(self) -> list[int]:
         """Return the numbers of the snapshots that there are."""
-        return [int(file.stem) for file in self.path.glob("*.json") if file.stem.isdigit()]
+        names = (_NAME.fullmatch(file.name) for file in self.path.glob("*.json"))
+        return [int(name[1]) for name in names if name]
 
 
 class Directory(SnapshotReader):
@@ -73,10 +78,10 @@ class Directory(SnapshotReader):
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _locked_soon(self.path / "lock")
-            for left_behind in self.path.glob(f".*{UNFINISHED}"):
-                left_behind.unlink(missing_ok=True)
+            _sign(self._lock)
+            remove_unfinished(self.path)
         except BlockingIOError:
-            holder = (self.path / "lock").read_text() or "a process"
+            holder = _signature(self.path / "lock") or "a process"
             raise JefficientError(
                 f"{where}: directory must be free, got {path}, which a running sweep holds "
                 f"({holder})."
@@ -124,7 +129,12 @@ def peek(where: str, path: Path) -> tuple[Snapshot, bool]:
     """
     if not (path / "lock").is_file():
         raise JefficientError(f"{where}: path must be the directory of a sweep, got {path}.")
-    is_held = _is_locked(path / "lock")
+    try:
+        is_held = _is_locked(path / "lock")
+    except OSError as error:
+        raise JefficientError(
+            f"{where}: path must be a directory that can be read, got {path}: {error.strerror}."
+        ) from None
     reader = SnapshotReader(where, path)
     for _ in range(_TRIES):
         before = reader.numbers()
@@ -141,48 +151,33 @@ def peek(where: str, path: Path) -> tuple[Snapshot, bool]:
     )
 
 
-def _locked_soon(path: Path) -> Any:
+def _locked_soon(path: Path) -> BinaryIO:
     """Lock a file, trying again for a moment: `peek` holds the lock for an instant."""
     for _ in range(_TRIES):
         try:
-            return _locked(path)
+            return try_lock(path)
         except BlockingIOError:
             time.sleep(_MOMENT)
-    return _locked(path)
+    return try_lock(path)
 
 
-def _locked(path: Path) -> Any:
-    """Return an open file that no other process has locked; the lock ends with the process.
+def _sign(lock: BinaryIO) -> None:
+    """Write into the lock which process has it, for those whom it refuses."""
+    os.ftruncate(lock.fileno(), 0)
+    os.write(lock.fileno(), f"process {os.getpid()} on {platform.node()}".encode())
 
-    It says which process that is, for whom it refuses.
-    """
-    file = open(path, "a")  # noqa: SIM115
-    try:
-        import fcntl
-    except ImportError:  # no such locks on Windows
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {platform.node()}")
-    file.flush()
-    return file
+
+def _signature(lock: Path) -> str:
+    with open(lock, "rb") as file:
+        return file.read(200).decode(errors="replace")
 
 
 def _is_locked(path: Path) -> bool:
     """Return whether a process has locked the file."""
     try:
-        import fcntl
-    except ImportError:
-        return False
-    with open(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        try_lock(path, shared=True).close()
+    except BlockingIOError:
+        return True
     return False
 
 

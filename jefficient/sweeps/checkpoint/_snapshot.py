@@ -1,26 +1,28 @@
 """Snapshot files: named arrays and a JSON body, whole or absent whenever the process is killed.
 
-``000012.npz`` holds the arrays, uncompressed and without pickles; ``000012.json`` the body, and the
-size and SHA-256 of both. The JSON is renamed into place last: a snapshot without it does not exist.
+``000012.npz`` holds the arrays, uncompressed and without pickles; ``000012.json`` the body, the
+size and SHA-256 of the arrays, and its own SHA-256 at the end. The JSON is renamed into place last:
+a snapshot without it does not exist. Bytes are compared with their digest before they are parsed.
 Nothing that is read is executed, and no array is allocated before its size has been compared with
 that of its part of the file.
 """
 
-import hashlib
 import io
 import json
+import math
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._core.errors import JefficientError
-from ..._core.files import write_whole
+from ..._core.files import DamagedError, decoding, read_sealed, read_whole, sealed, write_whole
+from ..._core.serialization import digest
 
-FORMAT = 3
+FORMAT = 4
 _LARGEST_BODY = 64 * 2**20  # bytes
+_KINDS = "biufcSU"
+"""Of the dtypes that arrays have: numbers and texts, no objects."""
 
 
 class Snapshot(NamedTuple):
@@ -28,10 +30,6 @@ class Snapshot(NamedTuple):
 
     body: dict[str, Any]  # what JSON can hold
     arrays: dict[str, np.ndarray]
-
-
-class DamagedError(JefficientError):
-    """A file is not what was written."""
 
 
 def write(path: Path, snapshot: Snapshot) -> None:
@@ -42,10 +40,9 @@ def write(path: Path, snapshot: Snapshot) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     data = buffer.getvalue()
-    content = {"format": FORMAT, "bytes": len(data), "sha256": _digest(data), "body": snapshot.body}
-    text = json.dumps({"sha256": _digest(_canonical(content)), "content": content}).encode()
+    content = {"format": FORMAT, "bytes": len(data), "sha256": digest(data), "body": snapshot.body}
     write_whole(path.with_suffix(".npz"), data)
-    write_whole(path, text)
+    write_whole(path, sealed(json.dumps(content).encode()))
 
 
 def read(path: Path) -> Snapshot:
@@ -54,75 +51,48 @@ def read(path: Path) -> Snapshot:
     Raises:
         DamagedError: where it is not there, truncated, changed, or something else.
     """
-    content = _content(path)
+    text = read_sealed(path, _LARGEST_BODY)
+    with decoding(path.name):
+        content = json.loads(text)
+        body = dict(content["body"])
+        size, signature = int(content["bytes"]), content["sha256"]
+        if content["format"] != FORMAT:
+            raise DamagedError(f"{path.name} has format {content['format']!r:.20}, not {FORMAT}")
+
     arrays = path.with_suffix(".npz")
-    data = _bytes(arrays, content["bytes"])
-    if _digest(data) != content["sha256"]:
+    data = read_whole(arrays, size)
+    if digest(data) != signature:
         raise DamagedError(
             f"{arrays.name} is damaged (its SHA-256 is not the one that was written)"
         )
-    return Snapshot(content["body"], _arrays(arrays.name, data))
-
-
-def _content(path: Path) -> dict[str, Any]:
-    """Return the JSON, checked against its own digest."""
-    try:
-        signed = json.loads(_bytes(path))
-        content = signed["content"]
-        if signed["sha256"] != _digest(_canonical(content)):
-            raise DamagedError(
-                f"{path.name} is damaged (its SHA-256 is not the one that was written)"
-            )
-        if content["format"] != FORMAT:
-            raise DamagedError(f"{path.name} has format {content['format']}, not {FORMAT}")
-    except (ValueError, KeyError, TypeError):  # UnicodeDecodeError is a ValueError
-        raise DamagedError(f"{path.name} is damaged (not what a sweep writes)") from None
-    return content
-
-
-def _bytes(path: Path, size: int | None = None) -> bytes:
-    try:
-        actual = path.stat().st_size
-        if size is None and actual > _LARGEST_BODY:
-            raise DamagedError(
-                f"{path.name} is damaged ({actual:,} bytes, {_LARGEST_BODY:,} at most)"
-            )
-        if size is not None and actual != size:
-            raise DamagedError(f"{path.name} is damaged ({actual:,} bytes instead of {size:,})")
-        return path.read_bytes()
-    except OSError as error:
-        raise DamagedError(f"{path.name} cannot be read ({error.strerror})") from None
+    with decoding(arrays.name):
+        return Snapshot(body, _arrays(arrays.name, data))
 
 
 def _arrays(name: str, data: bytes) -> dict[str, np.ndarray]:
     """Return the arrays of an uncompressed npz, none larger than its part of the file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            return {x.filename.removesuffix(".npy"): _array(archive, x) for x in members}
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        raise DamagedError(f"{name} is damaged ({error})") from None
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > len(data):
+            raise DamagedError(f"{name} is damaged (its members declare more than it holds)")
+        return {x.filename.removesuffix(".npy"): _array(name, archive, x) for x in members}
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _array(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{member.filename} is compressed")
-    stream = io.BytesIO(archive.read(member))
-    is_first = np.lib.format.read_magic(stream) == (1, 0)
+        raise DamagedError(f"{name} is damaged (a member is compressed)")
+    content = archive.read(member)
+    stream = io.BytesIO(content)
     lib = np.lib.format
+    is_first = lib.read_magic(stream) == (1, 0)
     header = lib.read_array_header_1_0 if is_first else lib.read_array_header_2_0
-    shape, _, dtype = header(stream)
+    shape, is_fortran, dtype = header(stream)
 
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if dtype.hasobject or size != member.file_size - stream.tell():
-        raise ValueError(f"{member.filename} is not the array that its header describes")
-    stream.seek(0)
-    return lib.read_array(stream, allow_pickle=False)
-
-
-def _canonical(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    size = math.prod(shape) * dtype.itemsize
+    is_known = dtype.kind in _KINDS and dtype.itemsize > 0 and min(shape, default=0) >= 0
+    if not is_known or size != len(content) - stream.tell():
+        raise DamagedError(
+            f"{name} is damaged (a member is not the array that its header describes)"
+        )
+    array = np.frombuffer(content, dtype, offset=stream.tell())
+    return array.reshape(shape, order="F" if is_fortran else "C").copy(order="K")
