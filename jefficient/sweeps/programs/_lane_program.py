@@ -18,7 +18,7 @@ import numpy as np
 
 from ..._core import trees
 from ..._core.reuse import program, same
-from ..._core.typing import Tree
+from ..._core.typing import Device, Tree
 from ...results import Score, Status
 from ..tasks import Trial
 from ._convolutions import canonical
@@ -60,6 +60,9 @@ class LaneProgram:
     has_convolution: bool = False
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
+    _weights_of: dict[Device, jax.stages.Compiled] = dataclasses.field(
+        default_factory=dict, init=False
+    )
 
     def with_width(self, width: int) -> "LaneProgram":
         """Return the same program for blocks of another width."""
@@ -102,9 +105,12 @@ class LaneProgram:
                 lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
             return jax.tree.map(lambda x: x[i], self.weights(lanes))
 
-        key = "weights of a lane", self.reuse_key
         (device,) = lanes.step.devices()
-        return program(key, weights_of, device, lanes, i, has_improved)(lanes, i, has_improved)
+        if device not in self._weights_of:
+            key = "weights of a lane", self.reuse_key
+            compiled = program(key, weights_of, device, lanes, i, has_improved)
+            self._weights_of[device] = compiled
+        return self._weights_of[device](lanes, i, has_improved)
 
     def _take_improved(self, lanes: Lane, has_improved: jax.Array) -> Lane:
         """Keep the weights of lanes whose last evaluation, scored on the host, was the best."""

@@ -1,5 +1,6 @@
 """Programs are lowered one after another and compiled in threads, ahead of the blocks' need."""
 
+import math
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -55,6 +56,8 @@ class Compiler:
 
     def _check_memory(self, segment: Segment) -> None:
         """Refuse blocks that are predicted not to fit."""
+        if self._device_memory == math.inf:
+            return
         blocks = self._ahead // len(self._shared)
         needed = self._data_bytes + blocks * block_bytes(segment, self._data_bytes)
         if needed > self._device_memory:
