@@ -86,7 +86,8 @@ def test_a_segment_has_no_callback_no_double_and_no_copy_of_the_data_for_each_la
     for size in {EXAMPLES, *spec.problem.sizes.training}:
         assert_harmless(text, size)
     donated = len(re.findall(r"tf\.aliasing_output|jax\.buffer_donor", text))
-    assert donated == len(jax.tree.leaves(lanes)) - 1  # all but the keys, which never change
+    unchanged = lanes._replace(accumulators={}, key=None)  # neither is read and written
+    assert donated >= len(jax.tree.leaves(unchanged))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
