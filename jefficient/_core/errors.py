@@ -44,7 +44,11 @@ class ExecutorError(JefficientError):
 
 
 class StorageError(JefficientError, OSError):
-    """A file cannot be written: the disk is full, its directory is gone, or a device is there."""
+    """A file cannot be written: the disk is full, a directory is gone …; `errno` says why."""
+
+    def __init__(self, message: str, errno: int | None = None):
+        super().__init__(message)
+        self.errno = errno
 
 
 class MissingExtraError(JefficientError, ImportError):
@@ -52,4 +56,4 @@ class MissingExtraError(JefficientError, ImportError):
 
 
 class JefficientWarning(UserWarning):
-    """Something was done without being asked for: configurations merged, a width halved."""
+    """Something is not as asked for: a width halved, a sweep interrupted, data not finite."""

@@ -40,7 +40,8 @@ def save_whole(where: str, path: Path, data: bytes) -> Path:
     except OSError as error:
         raise StorageError(
             f"{where}: path must be one that can be written, got {path}: {error.strerror}. "
-            f"Choose another path, or make room."
+            f"Choose another path, or make room.",
+            error.errno,
         ) from error
     return path
 
@@ -56,12 +57,17 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: where it cannot be written, or something else than a regular file is there.
     """
     path = Path(os.path.realpath(path))
+    mode = None
     with contextlib.suppress(FileNotFoundError):
-        _check_regular(os.stat(path), path)
+        before = os.stat(path)
+        _check_regular(before, path)
+        mode = stat.S_IMODE(before.st_mode)
     remove_unfinished(path.parent, re.escape(path.name))
     file = _begun(path)
     try:
         with file:
+            if mode is not None:  # that of the file which is replaced
+                os.chmod(file.name, mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

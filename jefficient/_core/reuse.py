@@ -5,9 +5,11 @@ the same shapes and the same settings, are not traced again: so it is with `jax.
 holds here, too, that a function must be pure. Functions that are new objects (a lambda written
 again) are traced and lowered, and where that gives the same program as before, it is not compiled.
 
-What is kept holds neither data nor functions: programs, shapes, and functions by weak references.
+What is kept holds no arrays and no functions: programs, shapes, and functions by weak references.
+(The structure of a tree holds what its classes keep beside the leaves.)
 """
 
+import enum
 import functools
 import hashlib
 import os
@@ -15,7 +17,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -33,10 +35,11 @@ _CALLS = ("callback", "stablehlo.send")
 """What the text of a program has that calls Python; which function it calls, the text does not say.
 """
 
-_VALUES = (type(None), bool, int, float, complex, str, bytes)
+_VALUES = (type(None), bool, int, float, complex, str, bytes, range)
 
 
 MOST_PROGRAMS = 128
+"""Entries with compiled code that are kept."""
 
 
 class _Recent(Generic[T]):
@@ -80,9 +83,9 @@ def clear_programs() -> None:
 
     `jf.sweep`, `jf.plan`, `replay`, `refit`, the test set and searches reuse the programs of calls
     before them. Where the functions of task and optimizer are the same objects, and shapes, static
-    values and settings are the same, nothing is traced: as with `jax.jit`, a function must be pure,
+    values and settings are the same, nothing is traced: a function must be pure, as for `jax.jit`,
     and a global or an attribute that it reads and that has changed since is not noticed. Functions
-    that are new objects are traced, and what has changed is noticed; the same program is not
+    that are new objects are traced, so what they close over is noticed; the same program is not
     compiled again. The 128 programs that were used last are kept, some megabytes each; they hold no
     data.
 
@@ -107,16 +110,26 @@ def once(key: Hashable, find: Callable[[], T]) -> T:
     return found
 
 
-def once_compiled(
-    key: Hashable, compile: Callable[[], T], is_valid: Callable[[T], bool] = lambda _: True
-) -> T:
-    """Do the same for what holds compiled programs; what is not valid any more is made again."""
-    key = (key, settings_key())
-    found = _programs.get(key)
-    if found is None or not is_valid(found):
+def once_compiled(key: Hashable, compile: Callable[[], T]) -> T:
+    """Return the compiled program for this key, or compile it; as `once`, but fewer are kept."""
+    found = recall_compiled(key)
+    if found is None:
         found = compile()
-        _programs.put(key, found)
+        remember_compiled(key, found)
     return found
+
+
+def recall_compiled(key: Hashable) -> Any:
+    """Return what was compiled for this key under the present settings of JAX, or None."""
+    return _programs.get((key, settings_key()))
+
+
+def remember_compiled(key: Hashable, found: Any, settings: Hashable = None) -> None:
+    """Remember what was compiled for this key under these settings of JAX, else the present ones.
+
+    A thread has settings of its own: those are meant under which a program was lowered.
+    """
+    _programs.put((key, settings or settings_key()), found)
 
 
 def recall(key: Hashable) -> Any:
@@ -130,21 +143,28 @@ def remember(key: Hashable, found: Any) -> None:
 
 
 def settings_key() -> Hashable:
-    """Return what programs depend on beside functions and shapes."""
-    return tuple(sorted(arithmetic().items()))
+    """Return what programs depend on beside functions and shapes: all settings of JAX and XLA."""
+    settings = tuple(str(getattr(jax.config, name, None)) for name in sorted(jax.config.values))
+    return settings, tuple(sorted(arithmetic().items()))
+
+
+def jitted(function: Callable[..., Any], **options: Any) -> Any:
+    """Jit a function whose text shall tell programs apart: unused arguments are in it, too.
+
+    Without them two programs that read different arguments of one shape have the same text.
+    """
+    return jax.jit(function, keep_unused=True, **options)
 
 
 def compiled(lowered: Any, device: Device) -> jax.stages.Compiled:
-    """Compile a lowered program for a device, unless there is the same.
+    """Compile what a `jitted` function was lowered to for a device, unless there is the same.
 
     On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
     takes half the time, and the programs are as fast.
     """
     text = lowered.as_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
-    # The text does not have the arguments that the program does not use.
-    taken = shapes_of(lowered.args_info)
-    key = (digest, taken, lowered.out_tree, device, settings_key())
+    key = (digest, lowered.in_tree, lowered.out_tree, device, settings_key())
     calls_host = any(name in text for name in _CALLS)
     found = None if calls_host else _by_text.get(key)
     if found is None:
@@ -166,42 +186,52 @@ def program(
     key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree
 ) -> jax.stages.Compiled:
     """Return a function compiled for arguments like these on a device; `key` names it."""
+    where = tuple(getattr(x, "sharding", None) for x in jax.tree.leaves(arguments))
     return once_compiled(
-        ("program", key, device, shapes_of(arguments)),
-        lambda: compiled(jax.jit(function).lower(*arguments), device),
+        ("program", key, device, shapes_of(arguments), where),
+        lambda: compiled(jitted(function).lower(*arguments), device),
     )
 
 
 def shapes_of(tree: Tree) -> Hashable:
     """Return structure, shapes and dtypes of a tree, as a part of a key."""
     leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple((_shape(x), str(trees.dtype_of(x))) for x in leaves)
+    return structure, tuple((*_shape(x), str(trees.dtype_of(x))) for x in leaves)
 
 
-def _shape(x: Any) -> tuple[int, ...]:
-    return x.shape if hasattr(x, "shape") else np.shape(x)
+def _shape(x: Any) -> tuple[tuple[int, ...], bool]:
+    """Return the shape of an array or number, and whether its dtype gives way to others."""
+    if hasattr(x, "shape"):
+        return x.shape, getattr(x, "weak_type", False)
+    return np.shape(x), True
 
 
 def same(x: Any) -> Hashable:
     """Return what is equal for the same function, or the same value, as a part of a key.
 
     Plain values count by value; tuples, lists, dicts, partial functions and bound methods by what
-    they hold; an object with a method `_reuse_key` by what that returns; all else is the same if it
-    is the same object.
+    they hold; an object of a class with a method `_reuse_key` by what that returns; all else is the
+    same if it is the same object, a function with the same code and defaults (tools that reload
+    modules replace these).
     """
     if type(x) in _VALUES:
         return type(x).__name__, repr(x)
+    if isinstance(x, enum.Enum):
+        return _Same(type(x)), x.name
     if isinstance(x, np.generic | np.dtype):
         return type(x).__name__, str(x)
-    if isinstance(x, tuple | list):
+    kind = type(x)
+    if kind in (tuple, list) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
         return _Same(type(x)), tuple(map(same, x))
-    if isinstance(x, Mapping):
+    if type(x) in (dict, OrderedDict, types.MappingProxyType):
         return tuple((same(name), same(value)) for name, value in x.items())
-    if isinstance(x, functools.partial):
+    if type(x) is functools.partial:
         return "partial", same(x.func), same(x.args), same(x.keywords)
+    if isinstance(x, types.FunctionType):
+        return _Same(x), _Same(x.__code__), same(x.__defaults__), same(x.__kwdefaults__)
     if isinstance(x, types.MethodType):
         return same(x.__self__), same(x.__func__)
-    if not isinstance(x, type) and hasattr(x, "_reuse_key"):
+    if hasattr(type(x), "_reuse_key"):
         return _Same(type(x)), x._reuse_key()
     try:
         return _Same(x)

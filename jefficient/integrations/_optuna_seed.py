@@ -94,5 +94,6 @@ def _generators(x: object, seen: set[int]) -> Iterator[np.random.RandomState]:
     if isinstance(x, np.random.RandomState):
         yield x
         return
-    for value in getattr(x, "__dict__", {}).values():
+    inside = x.values() if isinstance(x, dict) else x if isinstance(x, list | tuple) else ()
+    for value in (*inside, *getattr(x, "__dict__", {}).values()):
         yield from _generators(value, seen)

@@ -60,7 +60,7 @@ class EndRequest:
 
     @contextmanager
     def on_interrupt(self) -> Iterator[None]:
-        """Let the first Ctrl-C or SIGTERM inside be a request; the second one does what it did.
+        """Let the first Ctrl-C or SIGTERM inside be a request; the second one ends at once.
 
         Signals are left alone where they cannot be handled: in other threads than the main one, and
         where the program handles them itself.

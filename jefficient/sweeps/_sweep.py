@@ -127,8 +127,7 @@ def sweep(
             for a configuration is raised before anything is compiled, with a note that names the
             configuration: the optimizer is built for every configuration; `init`, the loss and the
             metrics are traced for 16 distinct sets of their hyperparameters and for the smallest
-            and the largest value of each (in later calls with the same functions for new smallest
-            and largest ones alone).
+            and the largest value of each (what an earlier call has traced is not traced again).
         ArgumentTypeError: if an argument is of another kind.
         JefficientError: if the directory is held by a running sweep, is of another sweep, or is
             damaged.

@@ -264,9 +264,9 @@ def _updates(
         if refused is None or refused[1] not in extra:
             raise
         raise ArgumentTypeError(
-            f"{WHERE}: every transform inside tx must accept extra arguments, got one that "
-            f"refuses {refused[1]!r} ({error}). optax.chain and its like hand all of them to each; "
-            f"jf.chain hands each what it takes."
+            f"{WHERE}: what tx calls must accept extra arguments, got a function that refuses "
+            f"{refused[1]!r} ({error}). optax.chain and its like hand all of them to each "
+            f"transform; jf.chain hands each what it takes."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """What a second call traces, lowers and compiles: nothing, or no more than what is new to it."""
 
+import enum
 import functools
 import gc
 import threading
@@ -227,6 +228,146 @@ def test_settings_of_jax_are_told_apart():
     assert counted(lambda: sweep(task))[0] == NOTHING
 
 
+def columns(n=40):
+    rng = np.random.default_rng(5)
+    return {name: rng.normal(size=n).astype(np.float32) for name in ("x", "a", "b")}
+
+
+@pytest.mark.parametrize("where", ["loss", "metrics", "test", "prepare"])
+def test_which_of_two_like_arrays_a_new_function_reads_is_noticed(where):
+    """What a program does not read is no part of its text unless it is kept there."""
+
+    def score(column, is_reused):
+        def read(params, batch, here="a"):
+            return jnp.mean((batch["x"] * params - batch[here]) ** 2)
+
+        other = functools.partial(read, here=column)
+        of_task = {"loss": read, "validation": columns(10)}
+        if where == "loss":
+            of_task["loss"] = lambda params, batch: other(params, batch)
+        elif where == "metrics":
+            of_task["metrics"] = {"other": lambda params, batch: other(params, batch)}
+        elif where == "test":
+            of_task |= {"test": columns(7), "metrics": {"other": lambda p, batch: other(p, batch)}}
+        else:
+            apply = lambda fitted, batch: {**batch, "a": batch[column]}  # noqa: E731
+            of_task["prepare"] = (lambda data: data["x"].mean(), apply)
+        if not is_reused:
+            jf.clear_programs()
+        task = jf.Task(init=lambda key: jnp.ones(()), data=columns(), **of_task)
+        result = jf.sweep(task, jf.sgd, CLOSE, batch_size=8, progress=False, **SETTINGS)
+        values = dict(result.dataset.data_vars)
+        tests = {} if result.test is None else dict(result.test.data_vars)
+        return {name: x.values for name, x in {**values, **tests}.items() if name != "seconds"}
+
+    score("a", False)
+    reused, fresh = score("b", True), score("b", False)
+    for name, x in fresh.items():
+        np.testing.assert_array_equal(reused[name], x, err_msg=name)
+
+
+@pytest.mark.parametrize("where", ["step", "evaluate", "weights"])
+def test_which_of_two_like_arrays_a_trial_reads_is_noticed(where):
+    def run(name, is_reused):
+        at = {"step": "a", "evaluate": "a", "weights": "a", where: name}
+
+        def step(state, data, t, key, rate):
+            return {**state, "a": state["a"] + rate * data[at["step"]]}, {"loss": state["a"]}
+
+        trial = jf.Trial(
+            init=lambda key: {"a": jnp.zeros(()), "b": jnp.ones(())},
+            step=step,
+            evaluate=lambda state, data: {"score": state["a"] + data[at["evaluate"]]},
+            data={"a": jnp.float32(2), "b": jnp.float32(3)},
+            weights=lambda state: state[at["weights"]],
+        )
+        if not is_reused:
+            jf.clear_programs()
+        settings = {"metric": "score", "mode": "min", "steps": 3, "progress": False}
+        result = jf.sweep(trial, space=jf.grid(rate=[0.5, 1.0]), **settings)
+        return result.best().score, float(result.params())
+
+    run("a", False)
+    assert run("b", True) == run("b", False)
+
+
+def test_a_directory_s_functions_are_told_apart_by_what_they_read(tmp_path):
+    def task(column):
+        return jf.Task(
+            init=lambda key: jnp.ones(()),
+            loss=lambda params, batch: jnp.mean((batch["x"] * params - batch[column]) ** 2),
+            data=columns(),
+            validation=0.2,
+        )
+
+    sweep(task("a"), directory=tmp_path)
+    with pytest.raises(jf.JefficientError, match="functions of the task or optimizer are others"):
+        sweep(task("b"), directory=tmp_path)
+
+
+def test_a_function_that_is_patched_in_place_is_another_one():
+    """As tools that reload modules do."""
+
+    def loss(params, batch, *, scale=1.0):
+        return scale * tiny.loss(params, batch)
+
+    rate = jf.grid(learning_rate=[0.0])
+    run = lambda: sweep(tiny.task(loss=loss, validation=0.2), rate).best().score  # noqa: E731
+    first = run()
+    loss.__kwdefaults__["scale"] = 2.0
+    assert run() == 2 * first
+    loss.__code__ = (lambda params, batch, *, scale=1.0: 3 * jnp.sum(params * 0) + scale).__code__
+    assert run() == 2.0
+
+
+def test_a_wrapped_loss_without_data_is_another_one():
+    def loss(params, key):
+        return jnp.mean((params - jax.random.normal(key, (3,))) ** 2)
+
+    first = jf.Task(init=tiny.init, loss=loss, data=None)
+    scaled = functools.wraps(first.loss)(lambda *args, **given: 5 * first.loss(*args, **given))
+    second = jf.Task(init=tiny.init, loss=scaled, data=None)
+    settings = {"steps": 2, "metric": "train_loss", "progress": False}
+    space = jf.grid(learning_rate=[0.0])
+    one, five = (jf.sweep(task, jf.sgd, space, **settings).best().score for task in (first, second))
+    np.testing.assert_allclose(five, 5 * one, rtol=1e-6)
+
+
+def test_dtypes_that_give_way_are_told_apart():
+    def run(data):
+        trial = jf.Trial(
+            init=lambda key: jnp.zeros((), jnp.bfloat16),
+            step=lambda x, data, t, key, rate: (x + jnp.bfloat16(rate), {}),
+            evaluate=evaluate_kind,
+            data=data,
+        )
+        settings = {"metric": "is_wide", "mode": "min", "steps": 2, "progress": False}
+        return jf.sweep(trial, space=jf.grid(rate=[1.0]), **settings).best().score
+
+    with jax.numpy_dtype_promotion("standard"):
+        assert run(jnp.full((4,), 2.0)) == 0
+        assert run(jnp.full((4,), 2.0, jnp.float32)) == 1
+
+
+def evaluate_kind(x, data):
+    return {"is_wide": jnp.float32((x * data).dtype == jnp.float32)}
+
+
+def test_settings_that_only_tracing_reads_are_told_apart():
+    task = tiny.task(validation=0.2)
+    sweep(task)
+    with jax.numpy_rank_promotion("raise"):
+        assert counted(lambda: sweep(task))[0]["traced"] > 0
+
+
+def test_one_sweep_that_ends_does_not_cancel_another_s_programs():
+    """Programs are shared once they are compiled, not while somebody compiles them."""
+    task = tiny.task(validation=0.2)
+    with pytest.warns(jf.JefficientWarning, match="interrupted"):
+        sweep(task, time_limit=1e-9)
+    assert (sweep(task).dataset["status"] == "finished").all()
+
+
 def test_a_wider_look_checks_its_numbers():
     """Programs are reused, checks of numbers are not left out."""
 
@@ -294,6 +435,14 @@ def test_a_transform_that_is_built_already_is_the_same_while_it_is_the_same_obje
     assert sweep(task, space, optax.sgd(0.2), steps=None).best().score != first
 
 
+class Kind(enum.IntEnum):
+    ONE, TWO = 1, 2
+
+
+class Named(dict):
+    """A dict with attributes, which its items do not tell."""
+
+
 @pytest.mark.parametrize(
     ("one", "other", "is_same"),
     [
@@ -312,6 +461,10 @@ def test_a_transform_that_is_built_already_is_the_same_while_it_is_the_same_obje
         (functools.partial(double, 1), functools.partial(double, 1), True),
         (functools.partial(double, 1), functools.partial(double, 2), False),
         (jf.regularized(error, l2=1), jf.regularized(error, l2=1), True),
+        (range(3), range(3), True),
+        (Kind.ONE, Kind.ONE, True),
+        (Kind.ONE, Kind.TWO, False),
+        (Named({"a": 1}), {"a": 1}, False),
         (jf.regularized(error, l2=1), jf.regularized(error, l2=2), False),
         (np.zeros(2), np.zeros(2), False),
         (object(), object(), False),
@@ -332,4 +485,4 @@ def test_a_dead_object_is_like_no_other():
     dead = key()
     gc.collect()
     assert dead != key()
-    assert dead != dead
+    assert {dead: 1}.get(key()) is None

@@ -86,8 +86,8 @@ class Checkpointer:
                 return None
             here = plan_of(self._spec, Machine.here())
             plan = here if self._new_seeds(self.found) else Plan.from_json(self.found.body["plan"])
-            widths = [range(_WIDEST + 1)[x] for x in self.found.body["widths"]]
-            if min(widths) < 1:
+            widths = [int(x) for x in self.found.body["widths"]]
+            if not all(1 <= x <= _WIDEST for x in widths):
                 raise ValueError("widths")
             return plan.with_widths(widths)  # which may have been halved
 

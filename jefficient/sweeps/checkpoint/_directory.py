@@ -111,7 +111,8 @@ class Directory(SnapshotReader):
                 then = "It is gone, and with it what it held: the same call starts again."
             raise StorageError(
                 f"{self._where}: directory must be one that can be written, got {self.path}: "
-                f"{error.strerror}. {then}"
+                f"{error.strerror}. {then}",
+                error.errno,
             ) from error
         for old in sorted(numbers)[: 1 - _KEPT]:
             for suffix in ("json", "npz"):  # the JSON first: without it the rest is no snapshot
@@ -168,8 +169,11 @@ def _sign(lock: BinaryIO) -> None:
 
 
 def _signature(lock: Path) -> str:
-    with open(lock, "rb") as file:
-        return file.read(200).decode(errors="replace")
+    try:
+        with open(lock, "rb") as file:
+            return file.read(200).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _is_locked(path: Path) -> bool:

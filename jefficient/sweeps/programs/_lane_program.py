@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core import trees
-from ..._core.reuse import program, same
+from ..._core.reuse import jitted, program, same
 from ..._core.typing import Device, Tree
 from ...results import Score, Status
 from ..tasks import Trial
@@ -79,7 +79,7 @@ class LaneProgram:
     def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> Any:
         """Lower the segment for the device that the arguments are on; its lanes are donated."""
         segment = self.for_this_backend(self._segment)
-        return jax.jit(segment, donate_argnums=0).lower(lanes, commands, shared)
+        return jitted(segment, donate_argnums=0).lower(lanes, commands, shared)
 
     def weights(self, lanes: Lane) -> Tree:
         """Return the weights that lanes keep, with the lane axis."""

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
-from ..._core.reuse import shapes_of
+from ..._core.reuse import jitted, shapes_of
 from ..._core.typing import Device, Tree
 from ..data import EvaluationBatch, PrefetchChunk
 from ..tasks import Sums
@@ -94,10 +94,10 @@ class StreamedProgram(LaneProgram):
         scores = _on(device, dict.fromkeys(self.scored, one))
         is_due = _on(device, jax.ShapeDtypeStruct((self.width,), bool))
 
-        train = jax.jit(self.for_this_backend(self._train), donate_argnums=0)
-        evaluate = jax.jit(self._evaluate_due, donate_argnums=0)
+        train = jitted(self.for_this_backend(self._train), donate_argnums=0)
+        evaluate = jitted(self._evaluate_due, donate_argnums=0)
         return StreamedCalls(
-            jax.jit(self._begin).lower(commands, shared),
+            jitted(self._begin).lower(commands, shared),
             train.lower(lanes, commands.until, chunk, shared),
             self._lower_accumulate(accumulators, lanes, chunk.fold, shared),
             evaluate.lower(lanes, is_due, commands.until, accumulators, scores, shared),
@@ -109,7 +109,7 @@ class StreamedProgram(LaneProgram):
         if self.evaluation_batch is None:
             return None
         batch = _on(shared.key.device, self.evaluation_batch)
-        accumulate = jax.jit(self._accumulate, donate_argnums=0)
+        accumulate = jitted(self._accumulate, donate_argnums=0)
         return accumulate.lower(accumulators, lanes, batch, fold, shared)
 
     def _begin(self, commands: Commands, shared: Shared) -> Lane:

@@ -1,6 +1,7 @@
 """Programs are lowered one after another and compiled in threads, ahead of the blocks' need."""
 
 import math
+from collections.abc import Hashable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import jax
 
 from ..._core.debugging import Workers
-from ..._core.reuse import compiled, once_compiled, shapes_of
+from ..._core.reuse import compiled, recall_compiled, remember_compiled, settings_key, shapes_of
 from ..._core.typing import Device
 from ..programs import Commands, Lane, LaneProgram, Segment, Shared, StreamedCalls
 from ..tasks import WHERE, annotate_compilation_errors
@@ -71,25 +72,30 @@ class Compiler:
             return
         commands = jax.device_put(queue.idle_commands(), device)
         arguments = shapes_of((commands, self._shared[device]))
-        self._segments[key] = once_compiled(
-            ("segment", queue.program.reuse_key, device, arguments),
-            lambda: self._compile(queue, device, commands),
-            is_valid=lambda found: not found[0].cancelled() and not _has_failed(found[0]),
-        )
+        reuse_key = "segment", queue.program.reuse_key, device, arguments
+        known = recall_compiled(reuse_key)
+        if known is None:
+            self._segments[key] = self._compile(queue, device, commands, reuse_key)
+        else:
+            segment, lanes = known
+            self._segments[key] = Future(), lanes
+            self._segments[key][0].set_result(segment)
 
     def _compile(
-        self, queue: Queue, device: Device, commands: Commands
+        self, queue: Queue, device: Device, commands: Commands, reuse_key: Hashable
     ) -> tuple[Future[Segment], Lane]:
         shared = self._shared[device]
         with annotate_compilation_errors(queue.group.static):
             lanes = queue.program.empty(commands, shared)
             lowered = queue.program.lower(lanes, commands, shared)
-        compile_all = partial(jax.tree.map, partial(compiled, device=device))
-        return self._pool.submit(compile_all, lowered), lanes
+        remember = partial(remember_compiled, settings=settings_key())
 
+        def compile_all() -> Any:
+            segment = jax.tree.map(partial(compiled, device=device), lowered)
+            remember(reuse_key, (segment, lanes))
+            return segment
 
-def _has_failed(future: Future[Segment]) -> bool:
-    return future.done() and future.exception() is not None
+        return self._pool.submit(compile_all), lanes
 
 
 def block_bytes(segment: Segment | StreamedCalls, data_bytes: int) -> int:

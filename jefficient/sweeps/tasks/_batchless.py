@@ -1,8 +1,7 @@
 """Losses without a batch, ``(params, key, …)``, of tasks without data."""
 
-import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from ..._core.reuse import same
@@ -25,14 +24,24 @@ def with_batch(loss: Callable[..., Any], place: int) -> Callable[..., Any]:
     if len(parameters) <= place or parameters[place].name != "key":
         return loss
 
-    @functools.wraps(loss)
-    def of_batch(*arguments: Any, **given: Any) -> Any:
-        return loss(*arguments[:place], **given)
-
     batch = inspect.Parameter("batch", inspect.Parameter.POSITIONAL_ONLY)
     before = [p.replace(kind=inspect.Parameter.POSITIONAL_ONLY) for p in parameters[:place]]
-    of_batch.__signature__ = signature.replace(  # pyright: ignore[reportAttributeAccessIssue]
-        parameters=[*before, batch, *parameters[place:]]
+    return _OfBatch(
+        loss, place, signature.replace(parameters=[*before, batch, *parameters[place:]])
     )
-    of_batch._reuse_key = functools.partial(same, (loss, place))  # pyright: ignore
-    return of_batch
+
+
+class _OfBatch:
+    """A loss that ignores the argument at `place`, its batch."""
+
+    def __init__(self, loss: Callable[..., Any], place: int, signature: inspect.Signature):
+        self.loss = loss
+        self.place = place
+        self.__signature__ = signature
+        self.__name__ = getattr(loss, "__name__", type(loss).__name__)
+
+    def __call__(self, *arguments: Any, **given: Any) -> Any:
+        return self.loss(*arguments[: self.place], **given)
+
+    def _reuse_key(self) -> Hashable:
+        return same((self.loss, self.place))

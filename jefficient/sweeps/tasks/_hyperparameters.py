@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -45,16 +45,6 @@ class HyperparameterTable(Sequence[dict[str, Any]]):
         return np.unique([0, *(int(row) for x in columns for row in (x.argmin(), x.argmax()))])
 
 
-class _Ranges(NamedTuple):
-    """The smallest and the largest number for which a function was traced, by name."""
-
-    lows: dict[str, float]
-    highs: dict[str, float]
-
-    def have(self, name: str, x: float) -> bool:
-        return self.lows[name] <= x <= self.highs[name]
-
-
 def check_traced(
     key: Hashable,
     check: Callable[[dict[str, Any]], object],
@@ -64,32 +54,20 @@ def check_traced(
 ) -> None:
     """Call ``check(hyperparameters)``, which traces a function, for some configurations.
 
-    For at most `MOST_CHECKED` of them and the extremes of each hyperparameter. Where that was done
-    for the same function before, `key` being what it depends on, it is done only for new extremes.
+    For at most `MOST_CHECKED` distinct sets of `names` and the extremes of each; `key` is what the
+    function depends on. What was checked before for the same function is not checked again.
     """
-    names = [name for name in names if name in table.columns]
-    key = ("checked", key, tuple(names))
-    known: _Ranges | None = recall(key)
+    names = tuple(name for name in names if name in table.columns)
+    key = ("checked", key, names)
+    known: frozenset[bytes] = recall(key) or frozenset()
     rows = table.distinct(names)
-    extremes = table.extremes(names)
-    if known is not None:
-        rows = [
-            row
-            for row in extremes
-            if not all(known.have(name, float(table.columns[name][row])) for name in names)
-        ]
-    elif len(rows) > MOST_CHECKED:
+    if len(rows) > MOST_CHECKED:
         spread = rows[np.linspace(0, len(rows) - 1, MOST_CHECKED).astype(int)]
-        rows = np.union1d(spread, extremes)
-    check_rows(check, rows, table, static)
+        rows = np.union1d(spread, table.extremes(names))
 
-    columns = {name: table.columns[name] for name in names}  # a NaN is always new
-    lows = {name: float(np.fmin.reduce(x)) for name, x in columns.items()}
-    highs = {name: float(np.fmax.reduce(x)) for name, x in columns.items()}
-    if known is not None:
-        lows = {name: float(np.fmin(x, known.lows[name])) for name, x in lows.items()}
-        highs = {name: float(np.fmax(x, known.highs[name])) for name, x in highs.items()}
-    remember(key, _Ranges(lows, highs))
+    numbers = {row: b"".join(table.columns[name][row].tobytes() for name in names) for row in rows}
+    check_rows(check, [row for row in rows if numbers[row] not in known], table, static)
+    remember(key, known | set(numbers.values()))
 
 
 def check_configurations(

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from ..._core import signatures
 from ..._core.checks import check_flag
 from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.reuse import same
 from ..._core.typing import Tree
 from ..._core.warn import warn
 from ...transforms import evaluation_params
@@ -23,6 +24,9 @@ from ._keys import permutation
 from ._metric import Metric
 
 WHERE = "jf.Task"
+
+_EXAMPLES = ("data", "validation", "test", "categories", "check_finite", "nonfinite")
+"""What no function sees but as arrays, whose shapes count by themselves."""
 
 _FEW = 256
 """Examples from which the shapes of what `prepare` makes are seen."""
@@ -206,6 +210,11 @@ class Task:
                 f"is None in evaluation."
             )
         object.__setattr__(self, "loss", loss)
+
+    def _reuse_key(self) -> Hashable:
+        """Return what traced functions depend on, shapes of the examples apart."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in _EXAMPLES]
+        return same([getattr(self, name) for name in names])
 
     @property
     def positional(self) -> int:

@@ -35,8 +35,8 @@ def check_functions(
 
     Tracing takes milliseconds, so a function with many distinct sets of hyperparameters is traced
     for `MOST_CHECKED` of them and the extremes of each hyperparameter. Each function is traced
-    alone, with concrete hyperparameters: what checks them in Python raises here. In later calls
-    with the same functions (`reuse_key` is what they depend on) only new extremes are traced.
+    alone, with concrete hyperparameters: what checks them in Python raises here. What was traced in
+    an earlier call with the same functions (`reuse_key` is what they depend on) is not again.
     """
     key = key_like()
     first = table[0]
@@ -148,7 +148,7 @@ def _check_shapes(
         leaves = jax.tree_util.tree_leaves_with_path(made)
         return {trees.name_of(path): text for path, text in leaves}
 
-    expected = once(("shapes", reuse_key), lambda: shapes(first))
+    first, expected = once(("shapes", reuse_key), lambda: (first, shapes(first)))
 
     def check(name: str, hyperparameters: dict[str, Any]) -> None:
         x = hyperparameters[name]

@@ -71,23 +71,14 @@ class TaskProblem(Problem):
         )
 
     def reuse_key(self) -> Hashable:
-        task, stream = self.task, self.stream
-        functions = (
-            task.init,
-            task.loss,
-            task.metrics,
-            task.prepare,
-            task.augment,
-            task.evaluation_params,
-            self.injection.optimizer.function,
-        )
+        stream = self.stream
         read = None
         if stream is not None:
             batch = shapes_of(stream.source.batch(1))
             read = batch, stream.has_whole_batches, stream.evaluation_batch_size
         return (
-            same(functions),
-            (task.model_state, task.order, self.eval_batch_size, self.layers),
+            same((self.task, self.injection.optimizer.function)),
+            (self.eval_batch_size, self.layers),
             (shapes_of(self.data), tuple(self.sizes.training), tuple(self.sizes.validation), read),
         )
 

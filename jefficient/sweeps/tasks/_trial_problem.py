@@ -91,7 +91,8 @@ class TrialProblem(Problem):
         def traced(hyperparameters: dict[str, Any]) -> None:
             jax.eval_shape(lambda key: trial.init(key, **hyperparameters, fold=0), key_like())
 
-        check_traced(("init", key), traced, table.columns, table, static)
+        names = table.columns if self.init.takes_any else self.init.requested
+        check_traced(("init", key), traced, names, table, static)
 
     def metric_names(
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]

@@ -61,14 +61,15 @@ def test_a_function_is_traced_for_some_and_the_extremes_of_each_hyperparameter()
     assert len(traced(object(), ("a",), columns(a=range(10)))) == 10
 
 
-def test_the_same_function_is_traced_again_for_new_extremes_alone():
+def test_the_same_function_is_traced_again_for_other_numbers_alone():
     key = object()
     assert len(traced(key, ("a", "b"), columns(a=[1, 2, 3], b=[0, 1, 2]))) == 3
-    assert traced(key, ("a", "b"), columns(a=[1.5, 2.5], b=[0.5, 0.6])) == []
-    assert traced(key, ("a", "b"), columns(a=[2, 4, 3.5], b=[1, 1, 1])) == [(4, 1)]
-    assert traced(key, ("a", "b"), columns(a=[4, 3.5], b=[1, -1])) == [(3.5, -1)]
-    assert traced(key, ("a", "b"), columns(a=[4, 3.5], b=[-1, np.nan]))[0][0] == 3.5
-    assert traced(key, ("a", "b"), columns(a=[4, 1], b=[2, -1])) == []
+    assert traced(key, ("a", "b"), columns(a=[3, 1], b=[2, 0])) == []
+    assert traced(key, ("a", "b"), columns(a=[1, 2, 3], b=[0, 1.5, 2])) == [(2, 1.5)]
+    assert traced(key, ("a", "b"), columns(a=[2, 3], b=[1.5, 2])) == []
+    assert traced(object(), (), columns(a=[1], b=[1])) == [()]
+    assert traced(key, (), columns(a=[1], b=[1])) == [()]
+    assert traced(key, (), columns(a=[2], b=[2])) == []
 
 
 def test_what_was_refused_is_refused_again():
