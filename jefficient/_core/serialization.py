@@ -34,7 +34,7 @@ def digest_of(tree: Tree) -> str:
 
 
 def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def encoded(name: str, tree: Tree) -> dict[str, np.ndarray]:

@@ -497,3 +497,15 @@ def test_an_error_while_tracing_names_its_hyperparameters():
     with pytest.raises(jf.JefficientError, match="got learning_rate=-1") as caught:
         sweep(shrink(init=init), jf.grid(rate=[0.1, -1.0]))
     assert "raised for the hyperparameters {'rate': -1.0" in caught.value.__notes__[-1]
+
+
+def test_a_number_of_python_s_may_be_among_the_data():
+    trial = jf.Trial(
+        init=lambda key: jnp.zeros(()),
+        step=lambda x, data, t, key, rate: (x + rate * data["slope"], {"loss": x}),
+        evaluate=lambda x, data: {"score": x},
+        data={"slope": 2.0},
+    )
+    settings = {"metric": "score", "mode": "max", "steps": 3, "progress": False}
+    result = jf.sweep(trial, space=jf.grid(rate=[1.0, 2.0]), **settings)
+    assert result.best().score == 12
