@@ -25,6 +25,7 @@ class ProgramPlan:
         width: lanes in a block.
         block_bytes: memory of one block, lanes and temporaries; None if it was not compiled.
         seconds: predicted for all its trials, None if it was not tried out.
+        is_estimated: whether these two are judged by other programs, since there are very many.
     """
 
     static: str
@@ -34,6 +35,7 @@ class ProgramPlan:
     width: int
     block_bytes: int | None = None
     seconds: float | None = None
+    is_estimated: bool = False
 
     def __str__(self) -> str:
         text = f"{self.static}: {self.trials:,} trials, {self.steps:,} lane-steps"
@@ -56,7 +58,8 @@ class Plan:
         programs: in the order in which they run.
         data_bytes: memory of the data on each device; of data that are read while lanes train, of
             the chunks in use.
-        compile_seconds: that compiling took; None if nothing was compiled.
+        compile_seconds: that compiling took, or will take where some of very many programs were
+            compiled; None if nothing was.
         in_step: blocks that are kept in step at most, on all devices, where data are read while
             lanes train; None elsewhere.
     """
@@ -110,6 +113,9 @@ class Plan:
             lines.append(f"memory: {_bytes(self.bytes)} a device, {data} of it the data")
         if self.seconds is not None:
             line = f"time: about {_duration(self.seconds)}"
+            tried = sum(not program.is_estimated for program in self.programs)
+            if tried < count:
+                line += f" (judging by {tried} of the programs)"
             if self.compile_seconds is not None:
                 line += f", and {_duration(self.compile_seconds)} to compile"
             lines.append(line)

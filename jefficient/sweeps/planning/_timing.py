@@ -15,8 +15,11 @@ from ..programs import Segment
 from ..scheduler import MEMORY_ERRORS, Queue, Scheduler, block_bytes, is_out_of_memory
 from ._assemble import assemble
 from ._plan import Plan, ProgramPlan, plan_of
-from ._spec import SweepSpec
+from ._spec import MANY_PROGRAMS, SweepSpec
 from ._widths import width_candidates
+
+_MOST_TRIED = 8
+"""Programs that are compiled and timed where there are very many; the others are estimated."""
 
 _LONG_ENOUGH = 0.2
 """Seconds of a segment that is timed, at least."""
@@ -52,13 +55,36 @@ def tried(spec: SweepSpec, plan: Plan, machine: Machine) -> Plan:
     """Return the plan with memory and seconds; programs that do not fit have neither."""
     with ExitStack() as stack:
         scheduler = assemble(spec, plan, machine, lambda _: None, stack)
+        programs = list(plan.programs)
+        some = _tried_ones(len(programs))
         begun = time.perf_counter()
-        for queue in scheduler.queues:
-            _compiled(scheduler, queue)
-        compile_seconds = time.perf_counter() - begun
-        pairs = zip(plan.programs, scheduler.queues, strict=True)
-        programs = [_tried(program, scheduler, queue, spec.data_bytes) for program, queue in pairs]
+        for i in some:
+            _compiled(scheduler, scheduler.queues[i])
+        compile_seconds = (time.perf_counter() - begun) * len(programs) / len(some)
+        for i in some:
+            programs[i] = _tried(programs[i], scheduler, scheduler.queues[i], spec.data_bytes)
+        known = [programs[i] for i in some]
+        programs = [x if i in some else _estimated(x, known) for i, x in enumerate(programs)]
     return dataclasses.replace(plan, programs=tuple(programs), compile_seconds=compile_seconds)
+
+
+def _tried_ones(count: int) -> list[int]:
+    """Return which of the programs are tried: all, or of very many some that are spread evenly."""
+    if count < MANY_PROGRAMS:
+        return list(range(count))
+    return np.linspace(0, count - 1, _MOST_TRIED).astype(int).tolist()
+
+
+def _estimated(program: ProgramPlan, known: list[ProgramPlan]) -> ProgramPlan:
+    """Return what a program will take, judging by others that were tried."""
+    seconds = [x.seconds / x.steps for x in known if x.seconds is not None]
+    held = [x.block_bytes for x in known if x.block_bytes is not None]
+    if len(seconds) < len(known) or len(held) < len(known):
+        return program
+    mean = math.fsum(seconds) / len(seconds)
+    return dataclasses.replace(
+        program, seconds=mean * program.steps, block_bytes=max(held), is_estimated=True
+    )
 
 
 def _compiled(scheduler: Scheduler, queue: Queue) -> Segment | None:

@@ -14,7 +14,7 @@ from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient._core.devices import Machine
-from jefficient.sweeps.planning import _plan, _widths
+from jefficient.sweeps.planning import _plan, _timing, _widths
 from jefficient.sweeps.planning._settings import Settings
 from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.scheduler import _compiler
@@ -312,3 +312,18 @@ def test_many_programs_are_said_before_one_is_compiled():
     ):
         prepare(*given, space * rates, Settings(steps=2))
     prepare(*given, space.subset(range(30)) * rates, Settings(steps=2))
+
+
+def test_a_plan_of_many_programs_tries_some_of_them(monkeypatch):
+    monkeypatch.setattr(_timing, "MANY_PROGRAMS", 12)
+
+    def loss(params, batch, scale):
+        return scale * tiny.loss(params, batch)
+
+    space = jf.grid(scale=jf.static([float(i) for i in range(12)])) * jf.grid(learning_rate=[0.1])
+    plan = jf.plan(tiny.task(loss=loss, validation=0.2), jf.sgd, space, steps=2, batch_size=8)
+    assert sum(not program.is_estimated for program in plan.programs) == 8
+    assert all(program.seconds > 0 for program in plan.programs)
+    assert plan.bytes is not None
+    assert "judging by 8 of the programs" in str(plan)
+    assert _plan.Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
