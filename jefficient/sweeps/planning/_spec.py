@@ -223,16 +223,9 @@ class SweepSpec:
         if stream.valid:
             valid = stream.valid[0].source.batch(stream.evaluation_batch_size)
             evaluation_batch = EvaluationBatch(valid, whole)
+        fields = [field.name for field in dataclasses.fields(program) if field.init]
         return StreamedProgram(
-            key=program.key,
-            trial=program.trial,
-            score=program.score,
-            divergence_threshold=program.divergence_threshold,
-            keep=program.keep,
-            width=program.width,
-            step_metrics=program.step_metrics,
-            are_weights_finite=program.are_weights_finite,
-            has_convolution=program.has_convolution,
+            **{name: getattr(program, name) for name in fields},
             accumulate=accumulate,
             accumulated=tuple(name for name in validated if name not in scored),
             scored=scored,
