@@ -9,6 +9,7 @@ import processes
 import pytest
 
 import jefficient as jf
+from jefficient import _api
 
 ROOT = Path(__file__).parents[1]
 TRAINS_LONG = {"docs/tutorial.md"}
@@ -87,25 +88,16 @@ def test_files_that_are_named_exist(page):
 
 
 def test_the_door_is_what_it_says():
-    """`__all__` and the namespace agree; everything has a docstring."""
-    rooms = {
-        "cli",
-        "integrations",
-        "results",
-        "schedules",
-        "spaces",
-        "sweeps",
-        "testing",
-        "training",
-        "transforms",
-    }
-    later = {name: getattr(jf, name) for name in jf._LATER}
-    public = {name for name in vars(jf) if not name.startswith("_")} - rooms - {"version"} | set(
-        later
-    )
-    assert public == set(jf.__all__) - {"__version__"}
-    assert all(getattr(jf, name).__doc__ for name in public)
+    """`__all__` and the homes of the names agree; everything has a docstring."""
+    homes = {name for name in vars(_api) if not name.startswith("_")} | set(jf._LATER)
+    assert homes == set(jf.__all__) - {"__version__"}
+    assert all(getattr(jf, name).__doc__ for name in homes)
     assert jf.__all__ == sorted(jf.__all__)
+    assert set(jf.__all__) <= set(dir(jf))
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        getattr(jf, "no_such_name")  # noqa: B009
+    loaded = {name for name in vars(jf) if not name.startswith("_")}
+    assert loaded <= {*jf.__all__, *jf._ROOMS, "cli"}
 
 
 def test_importing_for_transforms_alone_is_light():
