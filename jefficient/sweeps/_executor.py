@@ -195,37 +195,32 @@ def _gathered(
     """
     tries = [0] * len(calls)
     waiting: dict[Future[bytes], int] = {}
-    failure: ExecutorError | None = None
-    cause: BaseException | None = None
 
-    def fail(how: str, error: BaseException | None = None) -> None:
-        """Hand no part out any more; those under way are waited for."""
-        nonlocal failure, cause
-        if failure is not None:
-            return
-        cause = error
-        failure = ExecutorError(
+    def ended(how: str, cause: BaseException | None = None) -> ExecutorError:
+        error = ExecutorError(
             f"{WHERE}: executor must run {len(calls)} parts, got {executor!r}: {how}. The error's "
             f"attribute `result` has what was finished; with directory=… the same call goes on "
             f"where each part was."
         )
+        error.__cause__ = cause
+        return error
 
-    def submit(index: int) -> None:
-        if failure is not None:
-            return
+    def submit(index: int) -> ExecutorError | None:
+        """Hand a part out; return why that cannot be."""
         tries[index] += 1
         try:
             future = executor.submit(run_part, *calls[index])
         except (BrokenExecutor, RuntimeError) as error:
-            fail(f"it takes no work any more ({error})", error)
-            return
-        if isinstance(future, Future):
-            waiting[future] = index
-        else:
-            fail(f"its submit returned {future!r}, which is no Future")
+            return ended(f"it takes no work any more ({error})", error)
+        if not isinstance(future, Future):
+            return ended(f"its submit returned {future!r}, which is no Future")
+        waiting[future] = index
+        return None
 
+    # After a failure no part is handed out any more, and those under way are waited for.
+    failure: ExecutorError | None = None
     for index in range(len(calls)):
-        submit(index)
+        failure = failure or submit(index)
     try:
         while waiting:
             wait(waiting, timeout=_MOMENT, return_when=FIRST_COMPLETED)
@@ -243,14 +238,15 @@ def _gathered(
                 elif is_ending:
                     yield index, None
                 elif tries[index] < TRIES:
-                    submit(index)
+                    failure = failure or submit(index)
                 else:
-                    fail(f"part {index} was lost {TRIES} times, last by {outcome!r}", outcome)
+                    how = f"part {index} was lost {TRIES} times, last by {outcome!r}"
+                    failure = failure or ended(how, outcome)
     finally:
         for future in waiting:
             future.cancel()
     if failure is not None:
-        raise failure from cause
+        raise failure
 
 
 def _outcome(future: Future[bytes]) -> PartResult | BaseException:
