@@ -198,7 +198,7 @@ def normalised(text):
     return SYMBOL.sub(lambda found: f"@f{numbers.setdefault(found[0], len(numbers))}", text)
 
 
-BESIDE = ("weights_of", "tried", "of_batch", "score")
+BESIDE = ("_weights_at", "tried", "of_batch", "score")
 """Programs that are compiled ahead of time, too, and train nothing."""
 
 

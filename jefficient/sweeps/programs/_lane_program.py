@@ -99,18 +99,17 @@ class LaneProgram:
 
     def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Tree:
         """Return the weights of lane i, on the device."""
-
-        def weights_of(lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
-            if self.is_ranked_on_host:
-                lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
-            return jax.tree.map(lambda x: x[i], self.weights(lanes))
-
         (device,) = lanes.step.devices()
         if device not in self._weights_of:
             key = "weights of a lane", self.reuse_key
-            compiled = program(key, weights_of, device, lanes, i, has_improved)
+            compiled = program(key, self._weights_at, device, lanes, i, has_improved)
             self._weights_of[device] = compiled
         return self._weights_of[device](lanes, i, has_improved)
+
+    def _weights_at(self, lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
+        if self.is_ranked_on_host:
+            lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
+        return jax.tree.map(lambda x: x[i], self.weights(lanes))
 
     def _take_improved(self, lanes: Lane, has_improved: jax.Array) -> Lane:
         """Keep the weights of lanes whose last evaluation, scored on the host, was the best."""

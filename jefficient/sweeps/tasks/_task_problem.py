@@ -224,8 +224,9 @@ class TaskProblem(Problem):
         if isinstance(layers, tuple):
             names = dict.fromkeys(layers)
         elif layers:
+            own = self.reuse_key()
             for static, numbers in groups:
-                key = "layers", self.reuse_key(), same(static), shapes_of(numbers)
+                key = "layers", own, same(static), shapes_of(numbers)
                 found = once(key, functools.partial(self._layers_of, static, numbers))
                 names |= dict.fromkeys(found)
         return dataclasses.replace(self, layers=tuple(names))
