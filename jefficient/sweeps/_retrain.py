@@ -47,7 +47,7 @@ class Retrainer:
         again = dataset_of(spec, record, dataset.attrs)
         again = again.isel({name: [i] for name, i in trial.items()})
         about = attributes(spec, plan, record.seconds, record.utilization)
-        if all(about[name] == dataset.attrs.get(name) for name in ("versions", "device")):
+        if all(about[name] == dataset.attrs.get(name) for name in ("versions", "arithmetic")):
             _warn_of_others(trial, recorded, again.squeeze(tuple(trial)), spec.measured)
         if was_cut_short:
             again["status"] = again["status"].copy(data=recorded["status"].values.reshape(1, 1, 1))
