@@ -74,10 +74,22 @@ def test_the_gate_calls_the_readme_s_test_command():
     assert len(commands) == 2
 
 
+def anchors(page):
+    """The headings of a page as MkDocs names them, and the names that an API page documents."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ +(.+)$", text, flags=re.MULTILINE)
+    words = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    documented = re.findall(r"^::: ([\w.]+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", word) for word in words} | set(documented)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
-        assert ((ROOT / page).parent / target).exists(), target
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / page).read_text()):
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/changelog.md"])
