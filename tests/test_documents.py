@@ -79,8 +79,8 @@ def anchors(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ +(.+)$", text, flags=re.MULTILINE)
     words = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
-    documented = re.findall(r"^::: ([\w.]+)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[-\s]+", "-", word) for word in words} | set(documented)
+    named = re.findall(r"^::: ([\w.]+)$|\{ *#([\w.-]+)", text, flags=re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", word) for word in words}.union(*named)
 
 
 @pytest.mark.parametrize("page", PAGES)
