@@ -183,13 +183,16 @@ def key_like() -> Any:
 
 
 def program(
-    key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree
+    key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree, **options: Any
 ) -> jax.stages.Compiled:
-    """Return a function compiled for arguments like these on a device; `key` names it."""
+    """Return a function compiled for arguments like these on a device; `key` names it.
+
+    `options` are those of `jax.jit`.
+    """
     where = tuple(getattr(x, "sharding", None) for x in jax.tree.leaves(arguments))
     return once_compiled(
         ("program", key, device, shapes_of(arguments), where),
-        lambda: compiled(jitted(function).lower(*arguments), device),
+        lambda: compiled(jitted(function, **options).lower(*arguments), device),
     )
 
 

@@ -21,6 +21,9 @@ from ._score import Score as Score
 from ._score import Status as Status
 from ._score import at_evaluations as at_evaluations
 from ._score import over_trials as over_trials
+from ._states import NO_CHECKPOINTS as NO_CHECKPOINTS
+from ._states import Checkpoints as Checkpoints
+from ._states import TrialState as TrialState
 from ._values import value_table as value_table
 from .checks import Check as Check
 from .checks import Checks as Checks

@@ -22,6 +22,7 @@ _VARIABLES = {
     "epoch": (("config", "evaluation"), "f"),
     "seconds": (EVALUATIONS, "f"),
     "status": (TRIAL, _TEXTS),
+    "started_at": (TRIAL, _INTEGERS),
     "steps_taken": (TRIAL, _INTEGERS),
     "diverged_at": (TRIAL, _INTEGERS),
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from ._replay import Trainer
-from ._weights import Weights
+from ._states import States, Weights
 
 
 class Content(NamedTuple):
@@ -15,4 +15,5 @@ class Content(NamedTuple):
     dataset: xr.Dataset
     space: Mapping[str, tuple]
     weights: Weights
+    states: States
     programs: Trainer | None

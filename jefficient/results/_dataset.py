@@ -27,7 +27,8 @@ class Curves:
             nothing.
         seconds: float array (configs, seeds, folds, evaluations), since the sweep began.
         status: int array (configs, seeds, folds) of `Status`.
-        steps_taken: int array (configs, seeds, folds): updates made.
+        started_at: int array (configs, seeds, folds): updates that were made before this sweep.
+        steps_taken: int array (configs, seeds, folds): updates made, those before it included.
         diverged_at: int array (configs, seeds, folds): the step of divergence, -1 for none.
         step: int array (configs, folds, evaluations), or with one in place of the folds if all are
             alike: updates made at each evaluation, -1 past a configuration's last.
@@ -39,6 +40,7 @@ class Curves:
     diagnostics: Mapping[str, np.ndarray]
     seconds: np.ndarray
     status: np.ndarray
+    started_at: np.ndarray
     steps_taken: np.ndarray
     diverged_at: np.ndarray
     step: np.ndarray
@@ -90,6 +92,7 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
             },
             "seconds": (EVALUATIONS, curves.seconds),
             "status": (TRIAL, status.astype(object)),
+            "started_at": (TRIAL, curves.started_at),
             "steps_taken": (TRIAL, curves.steps_taken),
             "diverged_at": (TRIAL, curves.diverged_at),
         },
@@ -147,7 +150,8 @@ _DESCRIPTIONS = {
     "weight_norm": "norm of a layer's parameters, at this evaluation",
     "seconds": "wall time from the sweep's beginning to this evaluation",
     "status": "how the trial ended",
-    "steps_taken": "updates made",
+    "started_at": "updates made before the sweep, in the state that the trial started from",
+    "steps_taken": "updates made, those before the sweep included",
     "diverged_at": "step whose loss was not finite or beyond the divergence threshold, -1 for none",
     "hash": "digest of the configuration, the same in every sweep and process",
     "step": "updates made at this evaluation, -1 past the last one",
@@ -159,6 +163,7 @@ _DESCRIPTIONS = {
 
 _UNITS = {
     "step": "updates",
+    "started_at": "updates",
     "steps_taken": "updates",
     "epoch": "passes over the training set",
     "seconds": "s",

@@ -1,9 +1,9 @@
 """A result as a netCDF file, and back. Nothing in a file is ever executed.
 
 The root group is the dataset, ``test`` the scores of the best configuration on the test set,
-``weights/0`` … the checkpointed weights: trials whose trees are alike share a group, a leaf is a
-variable. The SHA-256 of all that follows the last byte that netCDF reads; it is compared before
-HDF5 sees any of it.
+``weights/0`` … the checkpointed weights, ``states/0`` … the states: trials whose trees are alike
+share a group, a leaf is a variable. The SHA-256 of all that follows the last byte that netCDF
+reads; it is compared before HDF5 sees any of it.
 
 A file may have the right digest and be hostile: before an array or a text is read, its declared
 size is compared with that of the file, and whatever leads out of the file is refused.
@@ -27,9 +27,13 @@ from .._core.errors import JefficientError
 from .._core.files import DamagedError, decoding, read_sealed, save_whole, sealed
 from .._core.typing import Tree
 from ._complete import check_complete
-from ._weights import Trial, Weights, to_datasets, to_weights
+from ._dataset import TRIAL
+from ._states import Checkpoints, Trial, TrialState
+from ._weights import Place, to_datasets, to_trees
 
-_WEIGHTS = "weights"
+_NAMES = {"weights": TRIAL, "states": (*TRIAL, "evaluation", "step")}
+"""What groups of trees hold, and what a tree belongs to."""
+
 _TEST = "test"
 _DEPTH = 2
 """Of groups below the root: ``weights/0``."""
@@ -48,33 +52,53 @@ class Stored(NamedTuple):
         path: of the file.
         dataset: of the result.
         test: of the test set, None where there is none.
-        trees: the weights, those with the same tree in one dataset.
+        trees: weights and states, those with the same tree in one dataset, by name of the group.
     """
 
     path: Path
     dataset: xr.Dataset
     test: xr.Dataset | None
-    trees: list[xr.Dataset]
+    trees: dict[str, xr.Dataset]
 
-    def weights(
-        self, where: str, template: Callable[[int], Tree] | None = None
-    ) -> dict[Trial, Tree]:
-        """Return the weights as trees; see `to_weights`."""
-        with decoding(f"{_RULE.format(where, self.path)}, whose part with the weights"):
-            return to_weights(where, self.trees, template)
+    def checkpoints(
+        self,
+        where: str,
+        weights_like: Callable[[int], Tree] | None = None,
+        state_like: Callable[[int], Tree] | None = None,
+    ) -> Checkpoints:
+        """Return weights and states as trees; see `to_trees` for the templates."""
+        weights = self._restored(where, "weights", weights_like)
+        states: dict[Trial, dict[int, TrialState]] = {}
+        for (*trial, evaluation, step), tree in self._restored(where, "states", state_like).items():
+            states.setdefault(tuple(trial), {})[evaluation] = TrialState(step, tree)
+        return Checkpoints(weights, states)
+
+    def _restored(
+        self, where: str, what: str, template: Callable[[int], Tree] | None
+    ) -> dict[Any, Tree]:
+        own = [x for name, x in self.trees.items() if name.startswith(what)]
+        with decoding(f"{_RULE.format(where, self.path)}, whose part with the {what}"):
+            return to_trees(where, what, own, _NAMES[what], template)
 
 
 _RULE = "{}: path must be a file that result.save wrote, got {}"
 
 
 def save(
-    where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, weights: Weights
+    where: str, path: Path, dataset: xr.Dataset, test: xr.Dataset | None, held: Checkpoints
 ) -> Path:
     """Write a result, whole or not at all; see `Result.save`."""
     groups = {"/": dataset}
     if test is not None:
         groups[_TEST] = test
-    groups |= {f"{_WEIGHTS}/{i}": x for i, x in enumerate(to_datasets(weights))}
+    states: dict[Place, Tree] = {
+        (*trial, evaluation, kept.step): kept.state
+        for trial, by_evaluation in held.states.items()
+        for evaluation, kept in by_evaluation.items()
+    }
+    for what, trees in {"weights": held.weights, "states": states}.items():
+        datasets = to_datasets(trees, _NAMES[what])
+        groups |= {f"{what}/{i}": x for i, x in enumerate(datasets)}
     try:
         data = _encoded(groups)
         _check_bounds(data)  # what is written can be read
@@ -122,7 +146,7 @@ def read(where: str, path: Path) -> Stored:
         test = groups.get(_TEST)
         if test is not None:
             int(test.attrs["config"])
-    trees = [x for name, x in groups.items() if name.startswith(_WEIGHTS)]
+    trees = {name: x for name, x in groups.items() if name.startswith(tuple(_NAMES))}
     return Stored(path, dataset, test, trees)
 
 

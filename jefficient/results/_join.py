@@ -14,6 +14,7 @@ from ._content import Content
 from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._optimizers import with_optimizers
 from ._replay import Replay, Trainer
+from ._states import Checkpoints
 from ._values import ATTRIBUTE, table_attributes, value_table, values_of
 
 WHERE = "jf.Result + jf.Result"
@@ -40,11 +41,8 @@ def joined(first: Content, second: Content) -> Content:
 
     new_of = {int(old): one.sizes["config"] + i for i, old in enumerate(np.flatnonzero(is_new))}
     dataset = concatenated([one, two.isel(config=is_new)]).assign_attrs(_attributes(one, two))
-    new_weights = {
-        (new_of[config], seed, fold): tree
-        for (config, seed, fold), tree in second.weights.items()
-        if config in new_of
-    }
+    of_second = Checkpoints(second.weights, second.states).of(new_of)
+    held = Checkpoints(first.weights, first.states) | of_second
     space = {
         name: (*values, *(second.space[name][old] for old in new_of))
         for name, values in first.space.items()
@@ -52,7 +50,7 @@ def joined(first: Content, second: Content) -> Content:
     programs = None
     if first.programs is not None or second.programs is not None:
         programs = _Both(first, second, {new: old for old, new in new_of.items()})
-    return Content(dataset, space, {**first.weights, **new_weights}, programs)
+    return Content(dataset, space, *held, programs)
 
 
 def concatenated(datasets: Sequence[xr.Dataset], order: np.ndarray | None = None) -> xr.Dataset:

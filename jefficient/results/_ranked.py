@@ -9,7 +9,7 @@ import xarray as xr
 from .._core.warn import warn
 from ._dataset import counted_evaluations, measured
 from ._score import Score
-from ._weights import Weights
+from ._states import Weights
 
 WHERE = "jf.Result.ranked_by"
 

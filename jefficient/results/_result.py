@@ -24,9 +24,10 @@ from ._plots import Plots
 from ._ranked import ranked
 from ._replay import Replay, Trainer, hyperparameter_texts
 from ._score import Score
+from ._states import Checkpoints, States, TrialState, Weights
 from ._table import table
 from ._values import values_of
-from ._weights import Weights, save_safetensors
+from ._weights import save_safetensors
 from .checks import Checks, checks
 from .report import write_report
 
@@ -41,6 +42,7 @@ class Result:
         space: name to the values of every configuration, as they were given; where the result was
             loaded without its task, functions and other objects are their labels.
         weights: (config, seed, fold) to the parameters that were checkpointed.
+        states: (config, seed, fold) to the `TrialState` of each evaluation that was kept.
         test: the best configuration evaluated on the test set: dimensions seed and fold, variables
             ``test_loss`` and ``test_<metric>``, its `config` among the attributes; None without a
             test set or a best configuration, or where the sweep was interrupted.
@@ -50,6 +52,7 @@ class Result:
     dataset: xr.Dataset
     space: Mapping[str, tuple] = dataclasses.field(repr=False, default_factory=dict)
     weights: Weights = dataclasses.field(repr=False, default_factory=dict)
+    states: States = dataclasses.field(repr=False, default_factory=dict)
     test: xr.Dataset | None = dataclasses.field(repr=False, default=None)
     programs: Trainer | None = dataclasses.field(repr=False, default=None)
 
@@ -246,7 +249,9 @@ class Result:
         """
         if not isinstance(other, Result):
             return NotImplemented
-        contents = [Content(x.dataset, x.space, x.weights, x.programs) for x in (self, other)]
+        contents = [
+            Content(x.dataset, x.space, x.weights, x.states, x.programs) for x in (self, other)
+        ]
         return Result(**joined(*contents)._asdict())
 
     def __radd__(self, other: object) -> "Result":
@@ -268,7 +273,8 @@ class Result:
             StorageError: if it cannot be written.
             JefficientError: if it has an attribute or a label that netCDF cannot hold.
         """
-        return save("jf.Result.save", Path(path), self.dataset, self.test, self.weights)
+        held = Checkpoints(self.weights, self.states)
+        return save("jf.Result.save", Path(path), self.dataset, self.test, held)
 
     def report(self, path: str | os.PathLike, *, title: str | None = None) -> Path:
         """Write an HTML page: the answer, what could be as good, checks, plots, the table.
@@ -336,6 +342,41 @@ class Result:
             f"jf.Result.params: weights must have been checkpointed, got config={config}, "
             f"seed={seed}, fold={fold}; there are those of the configurations {there}. "
             f"Ask jf.sweep {advice}."
+        )
+
+    def state(
+        self,
+        config: int | None = None,
+        seed: int = 0,
+        fold: int = 0,
+        evaluation: int | None = None,
+    ) -> TrialState:
+        """Return a trial as it was at an evaluation, for ``jf.sweep(start=…)`` to go on from.
+
+        Args:
+            config: by default the best one.
+            seed: which repetition.
+            fold: which fold.
+            evaluation: its number in the dataset; by default the last one that was kept.
+
+        Raises:
+            ArgumentError: if this state was not kept. A trial that diverged has none.
+        """
+        config = self._or_best(config)
+        kept = self.states.get((config, seed, fold), {})
+        chosen = max(kept, default=None) if evaluation is None else evaluation
+        if chosen in kept:
+            return kept[chosen]
+        there = {
+            "evaluations": sorted(kept),
+            "configurations": sorted({place[0] for place in self.states}),
+        }
+        what, found = next((x for x in there.items() if x[1]), ("configurations", []))
+        raise ArgumentError(
+            f"jf.Result.state: the state must have been kept, got config={config}, seed={seed}, "
+            f"fold={fold}, evaluation={evaluation}; there are those of the {what} {found}. Ask "
+            f"jf.sweep for it with keep_states='last', 'best' or evaluations, and for more "
+            f"configurations with keep_configs=…"
         )
 
     def replay(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Replay:

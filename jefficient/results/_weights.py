@@ -1,4 +1,4 @@
-"""Weights as arrays that netCDF can hold, and back; and as safetensors."""
+"""Trees of trials as arrays that netCDF can hold, and back; parameters as safetensors."""
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -15,38 +15,39 @@ from .._core.errors import JefficientError
 from .._core.files import save_whole
 from .._core.typing import Tree
 from .._core.warn import warn
-from ._dataset import TRIAL
 
 _NETCDF = frozenset(map(np.dtype, ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
 
-Trial = tuple[int, int, int]
-"""(config, seed, fold)."""
-
-Weights = Mapping[Trial, Tree]
-"""The parameters of trials."""
+Place = tuple[int, ...]
+"""What a tree belongs to: numbers, one for each of some names, the configuration first."""
 
 
-def to_datasets(weights: Weights) -> list[xr.Dataset]:
-    """Put trials whose trees are alike into one dataset each, with the dimension `trial`."""
-    alike: dict[Hashable, list[Trial]] = {}
-    for trial, tree in weights.items():
+def to_datasets(trees: Mapping[Place, Tree], names: tuple[str, ...]) -> list[xr.Dataset]:
+    """Put trees that are alike into one dataset each, with the dimension `trial`.
+
+    Args:
+        trees: what they belong to, numbers named by `names`, to trees of arrays.
+        names: coordinates along `trial`.
+    """
+    alike: dict[Hashable, list[Place]] = {}
+    for place, tree in trees.items():
         leaves, structure = jax.tree.flatten(tree)
-        alike.setdefault((structure, *((x.shape, x.dtype) for x in leaves)), []).append(trial)
-    return [_dataset(trials, [weights[trial] for trial in trials]) for trials in alike.values()]
+        alike.setdefault((structure, *((x.shape, x.dtype) for x in leaves)), []).append(place)
+    return [_dataset(places, names, [trees[x] for x in places]) for places in alike.values()]
 
 
-def _dataset(trials: list[Trial], trees: list[Tree]) -> xr.Dataset:
+def _dataset(places: list[Place], names: tuple[str, ...], trees: list[Tree]) -> xr.Dataset:
     columns = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True)
     paths = [
         jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(trees[0])
     ]
-    numbers = np.array(trials).T
+    numbers = np.array(places).T
     return xr.Dataset(
         {
             f"leaf{i}": _variable(f"leaf{i}", path, x)
             for i, (path, x) in enumerate(zip(paths, columns, strict=True))
         },
-        coords={name: ("trial", x) for name, x in zip(TRIAL, numbers, strict=True)},
+        coords={name: ("trial", x) for name, x in zip(names, numbers, strict=True)},
         attrs={"structure": json.dumps(_described(trees[0], iter(range(len(paths)))))},
     )
 
@@ -87,34 +88,40 @@ def save_safetensors(where: str, path: Path, params: Tree, metadata: Mapping[str
     return save_whole(where, path, save(named, metadata=dict(metadata)))
 
 
-def to_weights(
-    where: str, datasets: Iterable[xr.Dataset], template: Callable[[int], Tree] | None
-) -> dict[Trial, Tree]:
+def to_trees(
+    where: str,
+    what: str,
+    datasets: Iterable[xr.Dataset],
+    names: tuple[str, ...],
+    template: Callable[[int], Tree] | None,
+) -> dict[Place, Tree]:
     """Restore what `to_datasets` was given.
 
     Args:
         where: the public name that messages begin with.
+        what: the trees are called in messages.
         datasets: as from `to_datasets`.
-        template: from a configuration to its weights as shapes and dtypes. Trees of dicts, lists
+        names: as then.
+        template: from a configuration to its tree as shapes and dtypes. Trees of dicts, lists
             and tuples do not need it; other trees are left out without it, with a warning.
     """
-    weights: dict[Trial, Tree] = {}
+    trees: dict[Place, Tree] = {}
     for dataset in datasets:
         columns = [_leaves(dataset[f"leaf{i}"]) for i in range(len(dataset.data_vars))]
         described = json.loads(dataset.attrs["structure"])
         if template is None and _has_class(described):
             warn(
-                f"{where}: the weights are in trees of classes, which a file does not describe: "
+                f"{where}: the {what} are in trees of classes, which a file does not describe: "
                 "they are left out. jf.load(path, task=…) gives them back."
             )
             continue
-        trials = zip(*(dataset[name].values.tolist() for name in TRIAL), strict=True)
-        for trial, *leaves in zip(trials, *columns, strict=True):
+        places = zip(*(dataset[name].values.tolist() for name in names), strict=True)
+        for place, *leaves in zip(places, *columns, strict=True):
             if template is None:
-                weights[trial] = _rebuilt(described, leaves)
+                trees[place] = _rebuilt(described, leaves)
             else:
-                weights[trial] = _like(where, template(trial[0]), leaves)
-    return weights
+                trees[place] = _like(where, what, template(place[0]), leaves)
+    return trees
 
 
 def _leaves(x: xr.DataArray) -> list[Any]:
@@ -127,10 +134,10 @@ def _leaves(x: xr.DataArray) -> list[Any]:
     return list(array)
 
 
-def _like(where: str, template: Tree, leaves: list[Any]) -> Tree:
+def _like(where: str, what: str, template: Tree, leaves: list[Any]) -> Tree:
     expected, structure = jax.tree.flatten(template)
     if [(x.shape, str(x.dtype)) for x in expected] != [(x.shape, str(x.dtype)) for x in leaves]:
-        raise JefficientError(f"{where}: the weights must be like those of the task, got others.")
+        raise JefficientError(f"{where}: the {what} must be like those of the task, got others.")
     return structure.unflatten(leaves)
 
 

@@ -23,26 +23,26 @@ from .._core.arithmetic import difference
 from .._core.debugging import DebugTools, tools_off
 from .._core.devices import Machine
 from .._core.errors import ArgumentTypeError, ExecutorError, JefficientError
-from .._core.typing import Tree
 from .._core.warn import warn
-from ..results import Result, Status, by_fold, concatenated, ranking, status_of
+from ..results import (
+    NO_CHECKPOINTS,
+    Checkpoints,
+    Result,
+    Status,
+    by_fold,
+    concatenated,
+    ranking,
+    status_of,
+)
 from ..spaces import Space
 from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from ._local import run_locally, warn_interrupted
 from ._part_folders import part_folders
-from ._portable import (
-    jax_settings,
-    packed,
-    portable_error,
-    portable_settings,
-    settings_from,
-    unpacked,
-    use_jax_settings,
-)
+from ._portable import jax_settings, packed, portable_error, unpacked, use_jax_settings
 from .checkpoint import attributes
-from .planning import Plan, RunOptions, Settings, SweepSpec, prepare
+from .planning import Plan, RunOptions, Settings, Starts, SweepSpec, prepare
 from .scheduler import Progress
 from .tasks import WHERE, Task
 
@@ -57,10 +57,10 @@ _MOMENT = 0.5
 
 
 class PartResult(NamedTuple):
-    """What a part returns: its dataset and weights; or the error that its code raised."""
+    """What a part returns: its dataset, weights and states; or the error that its code raised."""
 
     dataset: xr.Dataset | None
-    weights: dict[tuple[int, int, int], Tree]
+    held: Checkpoints = NO_CHECKPOINTS
     error: Exception | None = None
 
 
@@ -95,12 +95,14 @@ def run_in_parts(
     settings = spec.settings
     if settings.layers:  # the layers of all parts, in one order
         settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))
-    portable = portable_settings(settings)
+    settings = dataclasses.replace(settings, start=None)  # each part has its own
     deadline = time.time() + end.seconds_left
-    of_all = (task, optimizer, portable, plan, options.snapshot_every, deadline, jax_settings())
+    of_all = (task, optimizer, settings, plan, options.snapshot_every, deadline, jax_settings())
     common = packed(of_all)
     folders = part_folders(options.directory, len(configs))
-    each = [(spec.space.subset(own), folder) for own, folder in zip(configs, folders, strict=True)]
+    starts = [None if spec.starts is None else spec.starts.subset(own) for own in configs]
+    spaces = [spec.space.subset(own) for own in configs]
+    each = list(zip(spaces, starts, folders, strict=True))
 
     debugger = Debugger(spec, machine.tools)
     debugger.begin()
@@ -113,7 +115,8 @@ def run_in_parts(
         """Take the result of a part; of one that did not run, what its folder has."""
         if part is None:
             own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
-            part = _run_part((task, optimizer), settings, each[index][0], own, end)
+            space, start, _ = each[index]
+            part = _run_part((task, optimizer), settings, space, start, own, end)
         assert part.dataset is not None
         _check_diverged(debugger, spec, configs[index], part.dataset)
         results[index] = part
@@ -163,27 +166,32 @@ def run_part(common: bytes, own: bytes) -> bytes:
         task, optimizer, settings, plan, snapshot_every, deadline, of_jax = unpacked(common)
         end = EndRequest(None if deadline == math.inf else deadline - time.time(), is_part=True)
         use_jax_settings(of_jax)
-        space, folder = unpacked(own)
+        space, start, folder = unpacked(own)
         options = RunOptions(plan, folder, snapshot_every, progress=False)
-        part = _run_part((task, optimizer), settings_from(settings), space, options, end)
+        part = _run_part((task, optimizer), settings, space, start, options, end)
         if end.is_orphan:  # nobody takes the part or ends this worker
             os._exit(1)
         return packed(part)
     except Exception as error:
-        return packed(PartResult(None, {}, portable_error(error)))
+        return packed(PartResult(None, error=portable_error(error)))
 
 
 @tools_off()
 def _run_part(
-    given: tuple[Any, Any], settings: Settings, space: Space, options: RunOptions, end: EndRequest
+    given: tuple[Any, Any],
+    settings: Settings,
+    space: Space,
+    start: Starts | None,
+    options: RunOptions,
+    end: EndRequest,
 ) -> PartResult:
     """Run one part on this machine; one that is asked to end at once has what its folder has."""
     machine = dataclasses.replace(Machine.here(), tools=DebugTools())  # the whole checks its parts
     plan = dataclasses.replace(options.plan, device=machine.device_kind, devices=machine.devices)
-    spec = prepare(*given, space, settings)
+    spec = prepare(*given, space, dataclasses.replace(settings, start=start))
     options = dataclasses.replace(options, plan=plan, executor=None, parts=None)
     result = run_locally(spec, options, machine, end, is_part=True)
-    return PartResult(result.dataset, dict(result.weights))
+    return PartResult(result.dataset, Checkpoints(result.weights, result.states))
 
 
 def _gathered(
@@ -281,12 +289,10 @@ def _put_together(
     dataset = concatenated(datasets, order).assign_attrs(about)
 
     best = set(ranking(dataset, spec.score)[: spec.settings.keep_configs].tolist())
-    weights = {}
+    held = NO_CHECKPOINTS
     for own, part in zip(configs, parts, strict=True):
-        for (config, seed, fold), tree in part.weights.items():
-            if int(own[config]) in best:
-                weights[int(own[config]), seed, fold] = tree
-    return finish(spec, dataset, weights)
+        held |= part.held.of({i: int(c) for i, c in enumerate(own) if int(c) in best})
+    return finish(spec, dataset, held)
 
 
 class _Tally(NamedTuple):
@@ -308,11 +314,12 @@ class _Tally(NamedTuple):
         sizes = dataset.sizes
         steps = by_fold(dataset, "step").max(axis=-1)
         whole = np.broadcast_to(steps, (sizes["config"], sizes["fold"])).sum()
+        before = int(dataset["started_at"].sum())
         return cls(
             configs=sizes["config"],
             trials=int((status != Status.INTERRUPTED).sum()),
-            steps_made=int(dataset["steps_taken"].sum()),
-            steps_whole=int(whole) * sizes["seed"],
+            steps_made=int(dataset["steps_taken"].sum()) - before,
+            steps_whole=int(whole) * sizes["seed"] - before,
             diverged=int((status == Status.DIVERGED).sum()),
             stopped=int((status == Status.STOPPED).sum()),
             utilization=float(dataset.attrs["utilization"]),

@@ -1,20 +1,16 @@
 """The end of every sweep, however it ran."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import xarray as xr
 
-from .._core.typing import Tree
-from ..results import Result
+from ..results import Checkpoints, Result
 from ._retrain import Retrainer
 from ._test_set import tested
 from .planning import SweepSpec
 
 
-def finish(
-    spec: SweepSpec, dataset: xr.Dataset, weights: Mapping[tuple[int, int, int], Tree]
-) -> Result:
+def finish(spec: SweepSpec, dataset: xr.Dataset, held: Checkpoints) -> Result:
     """Make the result of a sweep, its best configuration evaluated on the test set."""
-    result = Result(dataset, dict(spec.space.columns), weights, programs=Retrainer(spec))
+    result = Result(dataset, dict(spec.space.columns), *held, programs=Retrainer(spec))
     return dataclasses.replace(result, test=tested(spec, result))

@@ -14,6 +14,7 @@ def load(
     optimizer: Any = None,
     space: Any = None,
     folds: Any = None,
+    start: Any = None,
 ) -> "Result":
     """Load a result from a file that `Result.save` wrote, or from the directory of a sweep.
 
@@ -26,11 +27,12 @@ def load(
     Args:
         path: the file or directory.
         task: needed to train again (`Result.replay`, `Result.refit`), and to restore weights that
-            are in classes of your own: what `jf.sweep` was given, with `optimizer`, `space` and,
-            unless it was a number, `folds`.
+            are in classes of your own, as whole states are: what `jf.sweep` was given, with
+            `optimizer`, `space` and, unless it was a number, `folds`.
         optimizer: see `task`.
         space: see `task`.
         folds: see `task`.
+        start: see `task`; needed where trials started from states.
 
     Returns:
         A `Result`. Its hyperparameters have the types they had (bool, None, int, float, str);
@@ -39,7 +41,8 @@ def load(
     Raises:
         JefficientError: if the file or directory is missing, damaged or something else.
         ArgumentError: if the task's data, its functions or the space are not those of the sweep;
-            if a task is given with a directory, or `optimizer`, `space` or `folds` without one.
+            if a task is given with a directory, or `optimizer`, `space`, `folds` or `start` without
+            one.
 
     Examples:
         >>> import tempfile
@@ -60,4 +63,4 @@ def load(
     """
     from ._loading import load as load_now  # xarray is imported with the first result
 
-    return load_now(path, task, optimizer, space, folds)
+    return load_now(path, task, optimizer, space, folds, start)

@@ -1,5 +1,6 @@
 """Results from files and directories."""
 
+import dataclasses
 import json
 import os
 from importlib.metadata import version
@@ -33,14 +34,16 @@ from .scheduler import timetable
 WHERE = "jf.load"
 
 
-def load(path: str | os.PathLike, task: Any, optimizer: Any, space: Any, folds: Any) -> Result:
+def load(
+    path: str | os.PathLike, task: Any, optimizer: Any, space: Any, folds: Any, start: Any
+) -> Result:
     """Load a result; see `jf.load`."""
     path = Path(path)
-    with_task = {"optimizer": optimizer, "space": space, "folds": folds}
+    with_task = {"optimizer": optimizer, "space": space, "folds": folds, "start": start}
     given = [name for name, x in with_task.items() if x is not None]
     if given and task is None:
         raise ArgumentError(
-            f"{WHERE}: optimizer, space and folds go with a task, got {given} without one."
+            f"{WHERE}: optimizer, space, folds and start go with a task, got {given} without one."
         )
     if path.is_dir():
         if task is not None:
@@ -50,9 +53,10 @@ def load(path: str | os.PathLike, task: Any, optimizer: Any, space: Any, folds: 
             )
         return _from_directory(path)
     if task is not None:
-        return _with_task(path, task, optimizer, space, folds)
+        return _with_task(path, task, optimizer, space, folds, start)
     stored = read(WHERE, path)
-    return Result(stored.dataset, weights=stored.weights(WHERE), test=stored.test)
+    weights, states = stored.checkpoints(WHERE)
+    return Result(stored.dataset, weights=weights, states=states, test=stored.test)
 
 
 def _from_directory(path: Path) -> Result:
@@ -95,6 +99,7 @@ def _dataset_in(snapshot: Snapshot, is_running: bool) -> xr.Dataset:
         diagnostics={name: record[f"evaluations/{name}"] for name in body["diagnostics"]},
         seconds=record["evaluations/seconds"],
         status=status,
+        started_at=record["started_at"],
         steps_taken=record["steps_taken"],
         diverged_at=record["diverged_at"],
         step=arrays["step"],
@@ -105,7 +110,7 @@ def _dataset_in(snapshot: Snapshot, is_running: bool) -> xr.Dataset:
 
 
 @tools_off()
-def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) -> Result:
+def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any, start: Any) -> Result:
     """Load a result that can train again, checked against the recorded data and programs."""
     stored = read(WHERE, path)
     recorded = stored.dataset.attrs
@@ -113,7 +118,12 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
         settings = _settings(recorded, folds)
         versions, programs = (json.loads(recorded[name]) for name in ("versions", "programs"))
         data = recorded["data"]
-    spec = prepare(task, optimizer, space, settings)
+    if start is None and stored.dataset["started_at"].values.any():
+        raise ArgumentError(
+            f"{WHERE}: start must be given as to jf.sweep, got None where trials started from "
+            f"states."
+        )
+    spec = prepare(task, optimizer, space, dataclasses.replace(settings, start=start))
     if list(spec.space.hashes) != stored.dataset["hash"].values.tolist():
         raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {spec.space!r}.")
     if spec.data_digest != data:
@@ -127,9 +137,9 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any) ->
             f"which an earlier version of jefficient wrote. Load it without task=…, or sweep again."
         )
     _check_programs(spec, versions, programs)
-    weights = stored.weights(WHERE, spec.weights_like)
+    held = stored.checkpoints(WHERE, spec.weights_like, spec.state_like)
     columns = dict(spec.space.columns)
-    return Result(stored.dataset, columns, weights, stored.test, Retrainer(spec))
+    return Result(stored.dataset, columns, *held, test=stored.test, programs=Retrainer(spec))
 
 
 def _settings(recorded: dict[str, Any], folds: Any) -> Settings:

@@ -52,7 +52,7 @@ def run_locally(
         warn(f"{WHERE}: interrupted too late: every trial is over.")
     record = scheduler.record
     about = attributes(spec, plan, record.seconds, record.utilization)
-    return finish(spec, dataset_of(spec, record, about), record.weights)
+    return finish(spec, dataset_of(spec, record, about), record.checkpoints)
 
 
 def choose_plan(

@@ -3,7 +3,7 @@
 So functions of a notebook or a script get there.
 """
 
-import dataclasses
+import io
 from typing import Any
 
 import jax
@@ -12,13 +12,27 @@ import numpy as np
 
 from .._core.arithmetic import JAX_SETTINGS
 from .._core.errors import JefficientError
-from .planning import Settings
 from .tasks import WHERE
 
 
 def packed(content: Any) -> bytes:
-    """Return the content as bytes."""
-    return _cloudpickle().dumps(content)
+    """Return the content as bytes; typed keys, which have no pickle of their own, as arrays."""
+    cloudpickle = _cloudpickle()
+
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, jax.Array) and jnp.issubdtype(obj.dtype, jax.dtypes.prng_key):
+                impl = str(jax.random.key_impl(obj))
+                return _key_from, (np.asarray(jax.random.key_data(obj)), impl)
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(content)
+    return buffer.getvalue()
+
+
+def _key_from(data: np.ndarray, impl: str) -> jax.Array:
+    return jax.random.wrap_key_data(jnp.asarray(data), impl=impl)
 
 
 def unpacked(data: bytes) -> Any:
@@ -35,19 +49,6 @@ def use_jax_settings(settings: dict[str, Any]) -> None:
     """Set what `jax_settings` returned in another process."""
     for name, value in settings.items():
         jax.config.update(name, value)
-
-
-def portable_settings(settings: Settings) -> dict[str, Any]:
-    """Return settings with the key as arrays: a typed key cannot be pickled."""
-    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    impl = str(jax.random.key_impl(settings.key))
-    return {**fields, "key": (impl, np.asarray(jax.random.key_data(settings.key)))}
-
-
-def settings_from(fields: dict[str, Any]) -> Settings:
-    """Return the settings that `portable_settings` was given."""
-    impl, data = fields["key"]
-    return Settings(**{**fields, "key": jax.random.wrap_key_data(jnp.asarray(data), impl=impl)})
 
 
 def portable_error(error: Exception) -> Exception:

@@ -13,9 +13,8 @@ import xarray as xr
 from .._core.checks import check_count
 from .._core.devices import Machine
 from .._core.errors import ArgumentError, JefficientError
-from .._core.typing import Tree
 from .._core.warn import warn
-from ..results import Result, Score, concatenated, ranking
+from ..results import NO_CHECKPOINTS, Checkpoints, Result, Score, concatenated, ranking
 from ..spaces import Space
 from ._debugging import Debugger
 from ._finish import finish
@@ -26,9 +25,6 @@ from .checkpoint import attributes, dataset_of
 from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
 from .scheduler import Progress, reporter
 from .tasks import WHERE, Task, Trial
-
-Weights = dict[tuple[int, int, int], Tree]
-"""Weights of a trial by its configuration, seed and fold."""
 
 _ATTRIBUTES = ("metric", "mode", "select", "data", "optimizer")
 _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
@@ -68,11 +64,11 @@ def run_search(
 
 
 class _Best(NamedTuple):
-    """The configurations whose weights are kept: results, numbers in the whole sweep, weights."""
+    """The best configurations: their results, numbers in the whole sweep, weights and states."""
 
     dataset: xr.Dataset
     configs: list[int]
-    weights: Weights
+    held: Checkpoints
 
 
 class _Batches:
@@ -140,7 +136,7 @@ class _Batches:
         dataset["seconds"] = dataset["seconds"].copy(data=dataset["seconds"].values + begun)
 
         self._progress = total(record.progress())
-        self._best = self._best_with(dataset, record.weights, spec.score)
+        self._best = self._best_with(dataset, record.checkpoints, spec.score)
         self._spaces.append(space)
         self._hashes |= set(space.hashes)
         self.datasets.append(dataset)
@@ -171,8 +167,7 @@ class _Batches:
         about["proposal_batches"] = len(self.datasets)
         dataset = self._search.annotate(concatenated(self.datasets).assign_attrs(about))
 
-        weights = {} if self._best is None else self._best.weights
-        return finish(spec, dataset, weights)
+        return finish(spec, dataset, NO_CHECKPOINTS if self._best is None else self._best.held)
 
     def _check(self, space: Space) -> None:
         """Refuse a proposal that does not fit those before it."""
@@ -208,20 +203,19 @@ class _Batches:
         """Return how many trials may come, those of the batch under way included; 0 if unknown."""
         return (self._search.remaining or 0) * self._trials_per_config
 
-    def _best_with(self, dataset: xr.Dataset, weights: Weights, score: Score) -> _Best:
-        """Return the best configurations of all batches, with their weights."""
+    def _best_with(self, dataset: xr.Dataset, held: Checkpoints, score: Score) -> _Best:
+        """Return the best configurations of all batches, with what is held of them."""
         first = sum(x.sizes["config"] for x in self.datasets)
         configs = list(range(first, first + dataset.sizes["config"]))
-        weights = {(first + c, seed, fold): tree for (c, seed, fold), tree in weights.items()}
+        held = held.of(dict(enumerate(configs)))
         if self._best is not None:
             dataset = concatenated([self._best.dataset, dataset])
             configs = self._best.configs + configs
-            weights = self._best.weights | weights
+            held = self._best.held | held
 
         best = np.sort(ranking(dataset, score)[: self._settings.keep_configs])
         kept = [configs[i] for i in best]
-        kept_weights = {trial: tree for trial, tree in weights.items() if trial[0] in kept}
-        return _Best(dataset.isel(config=best), kept, kept_weights)
+        return _Best(dataset.isel(config=best), kept, held.of({i: i for i in kept}))
 
 
 def _total(

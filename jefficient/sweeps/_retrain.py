@@ -41,7 +41,8 @@ class Retrainer:
         machine = Machine.here()
         plan = plan_of(spec, machine).with_widths(widths)
         number = int((row * group.seeds + seed) * group.folds + fold)
-        trials = [number] if taken or not was_cut_short else []
+        has_trained = taken > int(recorded["started_at"])
+        trials = [number] if has_trained or not was_cut_short else []
         record = _train_alone(spec, plan, machine, index, group, trials)
 
         again = dataset_of(spec, record, dataset.attrs)

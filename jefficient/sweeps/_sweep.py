@@ -1,7 +1,7 @@
 """`jf.sweep` and `jf.plan`."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -37,6 +37,8 @@ def sweep(
     diverged_above: float | None = None,
     keep: str | None = "last",
     keep_configs: int = 10,
+    keep_states: str | Iterable[int] | None = None,
+    start: Any = None,
     layers: bool = False,
     key: jax.Array | None = None,
     plan: Any = None,
@@ -90,6 +92,17 @@ def sweep(
             always is.
         keep: which weights to keep: those of the ``"last"`` or the ``"best"`` evaluation, or None.
         keep_configs: of how many of the best configurations.
+        keep_states: of which evaluations to keep whole states, of as many configurations, for
+            `Result.state`: the ``"last"`` of each trial, its ``"best"``, or those with these
+            numbers; by default none. A state is copied from the device when it is kept.
+        start: what trials start from instead of what `init` returns. A `TrialState` from
+            `Result.state`: the trial goes on after its updates, which count towards `steps`, and is
+            bit for bit what it would be without a break, at equal width. A `Result`: each
+            configuration goes on from the one that has the same hyperparameters there, as far as
+            both have them, each seed and fold from its own. Weights as from `Result.params`: the
+            optimizer begins anew. Or a function ``(config, seed, fold)``, numbers of the trial,
+            that returns a state, weights, or None for `init`. The evaluations of a trial are those
+            after its start. Keys, data and hyperparameters are those of this call.
         layers: whether to record the norms of every layer's gradients, updates and weights: the
             variables `grad_norm`, `update_norm` and `weight_norm`, for `result.plot.layers`. It
             takes time, and since the program is another one, numbers may differ in their last bits.
@@ -167,6 +180,8 @@ def sweep(
         diverged_above=diverged_above,
         keep=keep,
         keep_configs=keep_configs,
+        keep_states=keep_states,  # pyright: ignore[reportArgumentType]
+        start=start,
         layers=layers,
         key=key,  # pyright: ignore[reportArgumentType]
     )

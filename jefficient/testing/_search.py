@@ -131,6 +131,7 @@ def _results(
         diagnostics={},
         seconds=np.broadcast_to(time * np.arange(1.0, EVALUATIONS + 1), curves.shape),
         status=status,
+        started_at=np.zeros(is_cut.shape, int),
         steps_taken=np.where(is_cut, 10, 30),
         diverged_at=np.where(status == Status.DIVERGED, 5, -1),
         step=step,

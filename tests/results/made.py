@@ -62,6 +62,7 @@ def made(
         },
         seconds=np.broadcast_to(np.arange(1.0, count + 1), (*shape, count)),
         status=np.asarray(status),
+        started_at=np.zeros(is_diverged.shape, int),
         steps_taken=np.where(is_diverged, step[0] // 2, step[-1]),
         diverged_at=np.where(is_diverged, step[0] // 2, -1),
         step=np.broadcast_to(step, (shape[0], 1, count)),

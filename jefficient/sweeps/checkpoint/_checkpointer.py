@@ -28,6 +28,7 @@ from ..._core.reuse import once, shapes_of
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
 from ..._core.warn import warn
+from ...results import Checkpoints, TrialState
 from ..planning import Plan, SweepSpec, group_key, plan_of
 from ..programs import Shared
 from ..scheduler import Queue, Scheduler
@@ -44,8 +45,8 @@ _WHY_NOT = {"steps": _LENGTH, "epochs": _LENGTH}
 _WIDEST = 2**16
 """Lanes in a block that a snapshot may ask for: memory is taken for all of them."""
 
-_COVERED_BY_DATA = ("folds",)
-"""Settings that the digest of the data covers."""
+_COVERED = ("folds", "start")
+"""Settings that digests cover, of the data and of what configurations start from."""
 
 
 class Checkpointer:
@@ -130,12 +131,13 @@ class Checkpointer:
         self._identity["plan"] = plan.to_json()
         self._plan = plan
         self._labels = labels_as_arrays(self._spec)
+        self._labels["starts"] = self._starts()
         if self.found is None:
             self._write(scheduler, is_waited_for=True)
             return
         with self._decoding():
             self._check(self.found)
-            self._restore(scheduler, self.found, [weights for _, weights in templates])
+            self._restore(scheduler, self.found, [like for _, like in templates])
 
     def at_boundary(self, scheduler: Scheduler) -> None:
         """Write a snapshot, if one is due."""
@@ -171,7 +173,7 @@ class Checkpointer:
         arrays = {f"record/{name}": np.array(x) for name, x in record.arrays().items()}
         arrays |= self._labels
         arrays |= {"step": curves.step, "steps_per_epoch": curves.steps_per_epoch}
-        arrays |= _weights_as_arrays(record.weights)
+        arrays |= _checkpoints_as_arrays(record.checkpoints)
         for i, queue in enumerate(scheduler.queues):
             arrays[f"waiting/{i}"] = np.array(queue.waiting, int)
         if scheduler.pruner is not None:
@@ -187,6 +189,12 @@ class Checkpointer:
             "diagnostics": list(self._spec.diagnostics),
         }
         return Snapshot(body, arrays | blocks)
+
+    def _starts(self) -> np.ndarray:
+        """Return a text for each configuration, equal if its trials start from the same."""
+        count = len(self._spec.space)
+        starts = self._spec.starts
+        return np.array([""] * count if starts is None else starts.digests(count), "S")
 
     def _check(self, found: Snapshot) -> None:
         """Check that the directory's sweep is this one, but for its configurations.
@@ -220,6 +228,12 @@ class Checkpointer:
                 if body["programs"].get(key, program_digest) != program_digest:
                     reasons.append(f"the functions of the task or optimizer are others (for {key})")
 
+        starts = self._starts()
+        there = dict(zip(hashes_in(found.arrays), found.arrays["starts"], strict=True))
+        here = zip(self._spec.space.hashes, starts, strict=True)
+        if any(there.get(text, start) != start for text, start in here):
+            reasons.append("what the trials start from (start) is other")
+
         lost = len(set(hashes_in(found.arrays)) - set(self._spec.space.hashes))
         if lost:
             reasons.append(
@@ -231,7 +245,9 @@ class Checkpointer:
                 f"{'; '.join(reasons)}. Name another directory."
             )
 
-    def _restore(self, scheduler: Scheduler, found: Snapshot, templates: list[Tree]) -> None:
+    def _restore(
+        self, scheduler: Scheduler, found: Snapshot, templates: list[tuple[Tree, Tree]]
+    ) -> None:
         body, arrays = found
         hashes = list(self._spec.space.hashes)
         stored = {x: i for i, x in enumerate(hashes_in(arrays))}
@@ -244,7 +260,7 @@ class Checkpointer:
         scheduler.record.restore(of_record, old, new)
         if scheduler.pruner is not None:
             scheduler.pruner = _pruner_log(scheduler.pruner.rule, arrays, new_of)
-        self._restore_weights(scheduler, arrays, new_of, templates)
+        self._restore_checkpoints(scheduler, arrays, new_of, templates)
 
         reason = self._difference(found)
         has_same_widths = body["widths"] == [queue.width for queue in scheduler.queues]
@@ -261,12 +277,12 @@ class Checkpointer:
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
         scheduler.restore(body["slots"], arrays)
 
-    def _restore_weights(
+    def _restore_checkpoints(
         self,
         scheduler: Scheduler,
         arrays: Mapping[str, np.ndarray],
         new_of: Mapping[int, int],
-        templates: list[Tree],
+        templates: list[tuple[Tree, Tree]],
     ) -> None:
         template_of = {
             int(config): template
@@ -276,8 +292,14 @@ class Checkpointer:
         for i, (config, seed, fold) in enumerate(arrays["weights"].tolist()):
             if config in new_of:
                 here = new_of[config]
-                weights = decoded(f"weights/{i}", arrays, template_of[here])
+                weights = decoded(f"weights/{i}", arrays, template_of[here][0])
                 scheduler.record.weights[here, seed, fold] = weights
+        for i, (config, seed, fold, evaluation, step) in enumerate(arrays["states"].tolist()):
+            if config in new_of:
+                here = new_of[config]
+                state = TrialState(step, decoded(f"states/{i}", arrays, template_of[here][1]))
+                kept = scheduler.record.states.setdefault((here, seed, fold), {})
+                kept[evaluation] = state
 
     def _add_trials(self, scheduler: Scheduler) -> None:
         """Train the trials that are not over, those of added seeds among them, and no others."""
@@ -322,7 +344,7 @@ def _identity(spec: SweepSpec, queues: list[Queue], digests: list[str]) -> dict[
     keys = [group_key(queue.group) for queue in queues]
     numbers = (item for group in spec.groups for item in group.numbers.items())
     return {
-        "settings": {k: repr(x) for k, x in settings.items() if k not in _COVERED_BY_DATA},
+        "settings": {k: repr(x) for k, x in settings.items() if k not in _COVERED},
         "traced": {name: str(x.dtype) for name, x in numbers},
         "measured": list(spec.measured),
         "data": spec.data_digest,
@@ -330,26 +352,34 @@ def _identity(spec: SweepSpec, queues: list[Queue], digests: list[str]) -> dict[
     }
 
 
-def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, Tree]:
-    """Return a digest of one lane's program, constants included, and one trial's weights' shapes.
+def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, tuple[Tree, Tree]]:
+    """Return a digest of one lane's program, constants included, and what a trial's trees are like.
 
-    One lane, since the digest must not depend on the width.
+    These are shapes and dtypes of its weights and of its state. One lane, since the digest must not
+    depend on the width.
     """
     single = replace(queue, program=queue.program.single())
     commands = jax.device_put(single.idle_commands(), device)
     lanes = single.program.empty(commands, shared)
     lowered = single.program.lower(lanes, commands, shared)
     text = "".join(x.as_text() for x in jax.tree.leaves(lowered))
-    weights = jax.eval_shape(single.program.weights, lanes)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
+    of_lanes = jax.eval_shape(single.program.weights, lanes), lanes.state
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_lanes)
     return digest(text.encode()), shapes
 
 
-def _weights_as_arrays(weights: Mapping[tuple[int, int, int], Tree]) -> dict[str, np.ndarray]:
-    places = sorted(weights)
-    arrays = {"weights": np.array(places, int).reshape(-1, 3)}
-    for i, place in enumerate(places):
-        arrays |= encoded(f"weights/{i}", weights[place])
+def _checkpoints_as_arrays(held: Checkpoints) -> dict[str, np.ndarray]:
+    states = {
+        (*trial, evaluation, kept.step): kept.state
+        for trial, by_evaluation in held.states.items()
+        for evaluation, kept in by_evaluation.items()
+    }
+    arrays = {}
+    for name, trees, size in (("weights", held.weights, 3), ("states", states, 5)):
+        places = sorted(trees)
+        arrays[name] = np.array(places, int).reshape(-1, size)
+        for i, place in enumerate(places):
+            arrays |= encoded(f"{name}/{i}", trees[place])
     return arrays
 
 

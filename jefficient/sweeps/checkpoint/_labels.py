@@ -28,6 +28,7 @@ _CALL = (
     "stop",
     "keep",
     "keep_configs",
+    "keep_states",
     "layers",
 )
 """Arguments of `jf.sweep` that a dataset records."""

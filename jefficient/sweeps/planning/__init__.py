@@ -11,4 +11,5 @@ from ._settings import RunOptions as RunOptions
 from ._settings import Settings as Settings
 from ._spec import SweepSpec as SweepSpec
 from ._spec import prepare as prepare
+from ._starting import Starts as Starts
 from ._timing import timed_plan as timed_plan

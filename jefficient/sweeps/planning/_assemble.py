@@ -84,6 +84,8 @@ def assemble(
         scorer=spec.problem.scorer,
         pruner=None if settings.stop is None else PrunerLog(settings.stop),
         keeps_weights=settings.keep is not None,
+        keep_states=settings.keep_states,
+        starts={} if spec.starts is None else spec.starts.of,
         on_segment=lambda: on_progress(record.progress()),
         at_boundary=lambda _: None,
         is_ending=lambda: False,

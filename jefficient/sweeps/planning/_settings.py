@@ -1,7 +1,7 @@
 """How a sweep is made: what `jf.sweep` takes beside the task, the optimizer and the space."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -35,6 +35,8 @@ class Settings:
     diverged_above: float | None = None
     keep: str | None = "last"
     keep_configs: int = 10
+    keep_states: str | tuple[int, ...] | None = None
+    start: Any = None
     layers: bool | tuple[str, ...] = False  # their names, where another process has found them
     key: jax.Array = None  # pyright: ignore[reportAssignmentType]
 
@@ -57,6 +59,7 @@ class Settings:
             raise ArgumentError(
                 f"{WHERE}: keep must be 'last', 'best' or None, got keep={self.keep!r}."
             )
+        self._check_keep_states()
 
     def _check_numbers(self) -> None:
         checks.check_count(WHERE, seeds=self.seeds, keep_configs=self.keep_configs)
@@ -70,6 +73,20 @@ class Settings:
             checks.check_positive_finite(WHERE, epochs=self.epochs)
         if self.diverged_above is not None:
             checks.check_positive(WHERE, diverged_above=self.diverged_above)
+
+    def _check_keep_states(self) -> None:
+        """Check which states are kept; evaluations become a tuple in rising order."""
+        asked = self.keep_states
+        if asked in ("last", "best", None):
+            return
+        if isinstance(asked, str) or not isinstance(asked, Iterable):
+            raise ArgumentError(
+                f"{WHERE}: keep_states must be 'last', 'best', None or numbers of evaluations, got "
+                f"keep_states={asked!r}."
+            )
+        for evaluation in asked:
+            checks.check_whole(WHERE, 0, keep_states=evaluation)
+        object.__setattr__(self, "keep_states", tuple(sorted({int(x) for x in asked})))
 
     def _check_key(self) -> None:
         key = self.key

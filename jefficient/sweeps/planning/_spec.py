@@ -38,6 +38,7 @@ from ..tasks import (
     traced_program,
 )
 from ._settings import Settings
+from ._starting import Starts, check_starts, started_groups, starts_of
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 """Addresses of functions in the text of a program: they differ in the next process."""
@@ -63,6 +64,7 @@ class SweepSpec:
         groups: configurations that share a program.
         trials: what a lane of each group runs.
         keys: what the traced functions of each group depend on, its numbers apart.
+        starts: what trials start from, where not all begin by `init`.
     """
 
     problem: Problem
@@ -73,6 +75,7 @@ class SweepSpec:
     groups: list[Group]
     trials: list[Trial]
     keys: list[Hashable]
+    starts: Starts | None = None
 
     @functools.cached_property
     def costs(self) -> list["LaneCosts"]:
@@ -180,6 +183,7 @@ class SweepSpec:
             step_metrics=step_metrics,
             are_weights_finite=self.problem.has_finite_weights,
             has_convolution=costs.has_convolution,
+            restart=self.problem.restart(self.groups[index].static),
         )
         scorer = self.problem.scorer
         if self.stream is None and scorer is not None:
@@ -260,16 +264,41 @@ class SweepSpec:
         every = self.settings.seeds * self.problem.folds * len(sizes)
         return every if self.settings.stop is not None else min(slots, every)
 
-    def weights_like(self, config: int) -> Tree:
-        """Return shapes and dtypes of the weights of a configuration."""
+    def state_like(self, config: int) -> Tree:
+        """Return shapes and dtypes of the state of a configuration."""
         index, _ = self.find(config)
         trial = self.trials[index]
         numbers = self.groups[index].table()[0]
         return once(
+            ("state", self.keys[index]),
+            lambda: jax.eval_shape(lambda key: trial.init(key, **numbers, fold=0), self._key),
+        )
+
+    def weights_like(self, config: int) -> Tree:
+        """Return shapes and dtypes of the weights of a configuration."""
+        index, _ = self.find(config)
+        return once(
             ("weights", self.keys[index]),
-            lambda: jax.eval_shape(
-                lambda key: trial.weights(trial.init(key, **numbers, fold=0)), self._key
-            ),
+            lambda: jax.eval_shape(self.trials[index].weights, self.state_like(config)),
+        )
+
+    def check_states(self) -> None:
+        """Check which states are kept, and those that trials start from."""
+        asked = self.settings.keep_states
+        if isinstance(asked, tuple) and asked[-1] >= self.most_evaluations:
+            raise ArgumentError(
+                f"{WHERE}: keep_states must be among the {self.most_evaluations} evaluations of a "
+                f"trial, numbered from 0, got keep_states={list(asked)}."
+            )
+        if self.starts is None:
+            return
+        can_restart = self.problem.restart(self.groups[0].static) is not None
+        check_starts(
+            self.starts,
+            self.state_like,
+            self.weights_like if can_restart else None,
+            self.problem.steps_made,
+            lambda config: self.find(config)[0],
         )
 
     def _lane_costs(self, trial: Trial, group: Group) -> "LaneCosts":
@@ -339,6 +368,9 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
 
     length = TrialLength(settings.steps, settings.epochs, settings.eval_every)
     groups = groups_of(space, problem, length, settings.batch_size, settings.seeds)
+    starts = starts_of(settings.start, space, settings.seeds, problem.folds)
+    if starts is not None:
+        groups = started_groups(groups, starts)
     _warn_of_many(groups)
     tables = [group.table() for group in groups]
     firsts = ((group.static, table[0]) for group, table in zip(groups, tables, strict=True))
@@ -351,7 +383,9 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
     measured = _measured(problem, groups, tables, trials, keys)
     _check_measured(measured, space, settings)
     score = Score.checked(WHERE, settings.metric, settings.mode, settings.select, measured)
-    return SweepSpec(problem, space, settings, score, measured, groups, trials, keys)
+    spec = SweepSpec(problem, space, settings, score, measured, groups, trials, keys, starts)
+    spec.check_states()
+    return spec
 
 
 def _reuse_keys(

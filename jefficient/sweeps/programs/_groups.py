@@ -109,6 +109,8 @@ class Group:
         seeds: repetitions.
         folds: folds, 1 without cross-validation.
         requests_seed: whether the number of the repetition is one of the traced hyperparameters.
+        started_at: updates that each trial has behind it when it begins, int32 (rows, seeds,
+            folds); None for no trial any.
     """
 
     configs: np.ndarray
@@ -122,6 +124,7 @@ class Group:
     seeds: int
     folds: int
     requests_seed: bool = False
+    started_at: np.ndarray | None = None
 
     @property
     def trials(self) -> int:
@@ -136,8 +139,9 @@ class Group:
 
     @property
     def lane_steps(self) -> int:
-        """Updates of all trials, if none is stopped."""
-        return int(self.steps.sum()) * self.seeds
+        """Updates that all trials make, if none is stopped."""
+        before = 0 if self.started_at is None else int(self.started_at.sum())
+        return int(self.steps.sum()) * self.seeds - before
 
     @property
     def largest_fold(self) -> int:
@@ -153,6 +157,12 @@ class Group:
         """Return the updates made at these evaluations, int32 array; 0 past the last one."""
         kind, steps, _ = self._timetable
         return steps[kind[rows], folds, evaluations]
+
+    def begin(self, rows: np.ndarray, seeds: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """Return the updates that trials have behind them when they begin, int32 array."""
+        if self.started_at is None:
+            return np.zeros(len(rows), np.int32)
+        return self.started_at[rows, seeds, folds]
 
     def evaluation_count(self, rows: np.ndarray) -> np.ndarray:
         """Return how many evaluations the trials of these configurations have, int array."""
@@ -191,6 +201,21 @@ class Group:
         rows, fold = (x.ravel() for x in np.indices((len(self.configs), folds)))
         traced = self.traced(rows, np.zeros_like(rows), fold)
         return HyperparameterTable({**traced, "steps": self.steps[rows, fold]})
+
+    def started(self, started_at: np.ndarray) -> "Group":
+        """Return the group with trials that have made so many updates, (rows, seeds, folds).
+
+        What they were evaluated at before is left out.
+        """
+        distinct: dict[tuple[int, bytes], np.ndarray] = {}
+        evaluations = []
+        for steps, of_seeds in zip(self.evaluations, started_at, strict=True):
+            before = of_seeds[0]  # they are alike
+            key = id(steps), before.tobytes()
+            if key not in distinct:
+                distinct[key] = steps[:, (steps > before[:, None]).all(axis=0)]
+            evaluations.append(distinct[key])
+        return dataclasses.replace(self, evaluations=tuple(evaluations), started_at=started_at)
 
     def shortened(self, row: int, fold: int, steps: int) -> "Group":
         """Return the group with the trials of one configuration and fold ending after `steps`.

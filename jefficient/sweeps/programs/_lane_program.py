@@ -22,7 +22,7 @@ from ..._core.typing import Device, Tree
 from ...results import Score, Status
 from ..tasks import Trial
 from ._convolutions import canonical
-from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared
+from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
 Segment = jax.stages.Compiled
 """``(lanes, commands, shared) -> (lanes, evaluation)``."""
@@ -47,6 +47,8 @@ class LaneProgram:
         predict: ``(state, data, **hyperparameters) -> predictions`` that the host scores, or None.
         is_ranked_on_host: whether `score` is of such a metric. Then the host says whether the last
             evaluation was the best one.
+        restart: ``(key, weights, **hyperparameters) -> state``, where a trial can begin with
+            weights; or None.
     """
 
     key: Hashable
@@ -60,6 +62,7 @@ class LaneProgram:
     has_convolution: bool = False
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
+    restart: Callable[..., Any] | None = None
     _weights_of: dict[Device, jax.stages.Compiled] = dataclasses.field(
         default_factory=dict, init=False
     )
@@ -106,6 +109,32 @@ class LaneProgram:
             self._weights_of[device] = compiled
         return self._weights_of[device](lanes, i, has_improved)
 
+    def state_of_lane(self, lanes: Lane, i: np.int32) -> Any:
+        """Return the state of lane i, on the device."""
+        (device,) = lanes.step.devices()
+        key = "state of a lane", self.reuse_key
+        return program(key, _state_at, device, lanes, i)(lanes, i)
+
+    def starter(
+        self, lanes: Lane, commands: Commands, shared: Shared, start: Start
+    ) -> Callable[[Lane, Commands, np.int32, Start], Lane]:
+        """Return ``(lanes, commands, i, start) -> lanes``, which begins the trial of lane i.
+
+        The arguments are those of a call, or shapes and dtypes; lanes are donated.
+        """
+        device = shared.key.device
+        key = "start of a lane", self.reuse_key
+        arguments = lanes, commands, np.int32(0), start, shared
+        begin = program(key, self._begin_at, device, *arguments, donate_argnums=0)
+        return lambda lanes, commands, i, start: begin(lanes, commands, i, start, shared)
+
+    def _begin_at(
+        self, lanes: Lane, commands: Commands, i: jax.Array, start: Start, shared: Shared
+    ) -> Lane:
+        own = jax.tree.map(lambda x: x[i], commands)
+        lane = self.begin_lane(own, shared, start)
+        return jax.tree.map(lambda of_all, x: of_all.at[i].set(x), lanes, lane)
+
     def _weights_at(self, lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
         if self.is_ranked_on_host:
             lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
@@ -149,31 +178,39 @@ class LaneProgram:
 
         return self.one_by_one(begin)(lanes, commands)
 
-    def begin_lane(self, commands: Commands, shared: Shared) -> Lane:
-        """Begin the trial that one lane's commands describe."""
+    def begin_lane(self, commands: Commands, shared: Shared, start: Start | None = None) -> Lane:
+        """Begin the trial that one lane's commands describe, with `init` or from elsewhere."""
         key = jax.random.fold_in(jax.random.fold_in(shared.key, commands.seed), commands.fold)
         given = {**commands.hyperparameters, "steps": commands.steps, "fold": commands.fold}
-        state = self.trial.init(key, **given)
+        if start is None:
+            state = self.trial.init(key, **given)
+        elif start.weights is None:
+            state = start.state
+        else:
+            assert self.restart is not None
+            state = self.restart(key, start.weights, **given)
         nothing = {name: jnp.zeros(shape, jnp.float32) for name, shape in self._shapes().items()}
         return Lane(
             hyperparameters=commands.hyperparameters,
             fold=commands.fold,
             key=key,
             steps=commands.steps,
-            step=jnp.zeros((), jnp.int32),
+            step=jnp.zeros((), jnp.int32) if start is None else start.step,
             status=jnp.full((), Status.RUNNING, jnp.int32),
             diverged_at=jnp.full((), -1, jnp.int32),
             accumulators=nothing,
             state=state,
-            checkpoint=self._first_checkpoint(state),
+            checkpoint=self._first_checkpoint(state, start),
         )
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: shape for name, (_, shape) in self.step_metrics.items()}
 
-    def _first_checkpoint(self, state: Any) -> Checkpointed | None:
+    def _first_checkpoint(self, state: Any, start: Start | None) -> Checkpointed | None:
         if self.keep != "best":
             return None
+        if start is not None and start.best is not None:
+            return start.best
         return Checkpointed(jnp.full((), jnp.inf, jnp.float32), self.trial.weights(state))
 
     def update_lane(self, lane: Lane, until: jax.Array, data: Tree) -> Lane:
@@ -280,6 +317,10 @@ def is_any_training(lanes: Lane, until: jax.Array) -> jax.Array:
 def hyperparameters_of(lane: Lane) -> dict[str, jax.Array]:
     """Return what functions are called with, whether they request it or not."""
     return {**lane.hyperparameters, "steps": lane.steps, "fold": lane.fold}
+
+
+def _state_at(lanes: Lane, i: jax.Array) -> Any:
+    return jax.tree.map(lambda x: x[i], lanes.state)
 
 
 def _float32(values: Mapping[str, Any]) -> dict[str, jax.Array]:

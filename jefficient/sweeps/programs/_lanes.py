@@ -55,6 +55,18 @@ class Lane(NamedTuple):
     checkpoint: Checkpointed | None
 
 
+class Start(NamedTuple):
+    """What a trial begins with instead of what `init` returns: a state, or weights to begin with.
+
+    NumPy arrays on the host, jax arrays in the program; what is not given is None.
+    """
+
+    step: Any  # int32: updates made
+    state: Any = None
+    weights: Tree = None
+    best: Checkpointed | None = None  # the best weights so far
+
+
 class Evaluation(NamedTuple):
     """What the host reads after a segment; the lane axis comes first."""
 

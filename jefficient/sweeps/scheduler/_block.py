@@ -53,9 +53,10 @@ class Block:
 
     @property
     def begun_at(self) -> np.ndarray:
-        """Updates made at each lane's last evaluation, int32; 0 before the first."""
+        """Updates made at each lane's last evaluation, or before the first, int32."""
         last = self.queue.until(self.trials, np.maximum(self.evaluations - 1, 0))
-        return np.where(self.evaluations > 0, last, 0).astype(np.int32)
+        begin = self.queue.begin(self.trials)
+        return np.where(self.evaluations > 0, last, begin).astype(np.int32)
 
     def due(self, step: int) -> np.ndarray:
         """Return the lanes that are evaluated after so many updates, int array."""
@@ -65,9 +66,9 @@ class Block:
         """Give idle lanes the next trials of the queue; return which lanes have a new one, bool."""
         fresh = np.zeros(self.width, bool)
         for lane in np.flatnonzero(self.trials == IDLE):
-            self.trials[lane] = self.queue.take()
-            self.evaluations[lane] = 0
-            fresh[lane] = self.trials[lane] != IDLE
+            self.trials[lane] = trial = self.queue.take()
+            fresh[lane] = trial != IDLE
+            self.evaluations[lane] = self.queue.first_evaluation(trial) if fresh[lane] else 0
         return fresh
 
     def commands(self, fresh: np.ndarray) -> Commands:

@@ -14,6 +14,7 @@ class CohortKey(NamedTuple):
     batch_size: int
     seed: int
     fold: int
+    begin: int = 0  # updates that they have behind them
 
 
 WaitingBlock = tuple[CohortKey, Queue, np.ndarray]
@@ -48,7 +49,7 @@ def _units_by_cohort(queues: list[Queue]) -> Iterator[list[WaitingBlock]]:
         for key, trials in _cohorts(queue):
             blocks = np.split(trials, range(queue.width, len(trials), queue.width))
             cohorts.setdefault(key, []).extend((key, queue, block) for block in blocks)
-    yield from (cohorts[key] for key in sorted(cohorts, key=lambda key: (key.seed, key.fold)))
+    yield from (cohorts[key] for key in sorted(cohorts, key=lambda key: key[1:]))
 
 
 def _units_by_configuration(queues: list[Queue]) -> Iterator[list[WaitingBlock]]:
@@ -68,8 +69,8 @@ def _cohorts(queue: Queue) -> list[tuple[CohortKey, np.ndarray]]:
     waiting = np.array(queue.waiting, int)
     _, seeds, folds = queue.group.place(waiting)
     batch_size = queue.group.static["batch_size"]
-    pairs = sorted(set(zip(seeds.tolist(), folds.tolist(), strict=True)))
+    columns = np.column_stack([seeds, folds, queue.begin(waiting)])
     return [
-        (CohortKey(batch_size, seed, fold), waiting[(seeds == seed) & (folds == fold)])
-        for seed, fold in pairs
+        (CohortKey(batch_size, *own.tolist()), waiting[(columns == own).all(axis=1)])
+        for own in np.unique(columns, axis=0)
     ]

@@ -84,9 +84,11 @@ class ContinuousScheduler(Scheduler):
             return False
         commands = self._commands(block, fresh)
         lanes, occupied = block.lanes, block.occupied
+        begun = self._start(block, fresh, commands)
 
         def compute() -> tuple[Lane, Evaluation]:
-            after, evaluation = block.program(lanes, commands, self.shared[block.device])
+            shared = self.shared[block.device]
+            after, evaluation = block.program(begun(lanes), commands, shared)
             evaluation = jax.tree.map(np.array, evaluation)
             if self.scorer is not None:
                 evaluation = scored(self.scorer, evaluation, occupied, commands.fold)

@@ -1,4 +1,4 @@
-"""The best configurations so far, and the weights that are worth keeping."""
+"""The best configurations so far, and the weights and states that are worth keeping."""
 
 import bisect
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from ..._core.typing import Tree
-from ...results import Rank, Score
+from ...results import Rank, Score, TrialState
 
 
 class Leaderboard:
@@ -15,11 +15,13 @@ class Leaderboard:
     Attributes:
         weights: (config, seed, fold) to weights, of the configurations on the board and of
             incomplete ones.
+        states: the same of states, by evaluation.
         best_score: the best mean score, None before the first configuration has one.
     """
 
     def __init__(self, score: Score, size: int, seeds: int, folds: int):
         self.weights: dict[tuple[int, int, int], Tree] = {}
+        self.states: dict[tuple[int, int, int], dict[int, TrialState]] = {}
         self.best_score: float | None = None
         self._sign = score.sign
         self._size = size
@@ -46,18 +48,20 @@ class Leaderboard:
 
     def _drop(self, config: int) -> None:
         self._on_board.remove(config)
-        if self.weights:
-            for seed, fold in self._trials:
-                self.weights.pop((config, seed, fold), None)
+        for held in (self.weights, self.states):
+            if held:
+                for seed, fold in self._trials:
+                    held.pop((config, seed, fold), None)
 
     def wants(self, config: int) -> bool:
         """Return whether the weights of a configuration may be among those that are kept."""
         return config not in self._complete or config in self._on_board
 
     def clear(self, forgotten: set[int]) -> None:
-        """Forget every rank, and the weights of these configurations."""
+        """Forget every rank, and the weights and states of these configurations."""
         self.best_score = None
         self._ranked.clear()
         self._complete.clear()
         self._on_board.clear()
         self.weights = {key: x for key, x in self.weights.items() if key[0] not in forgotten}
+        self.states = {key: x for key, x in self.states.items() if key[0] not in forgotten}

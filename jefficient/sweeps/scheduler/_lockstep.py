@@ -83,12 +83,13 @@ class LockstepScheduler(Scheduler):
         slot = 0
         for key, queue, trials in chosen:
             if key not in cohorts:
-                cohorts[key] = self._new_cohort(key)
+                cohorts[key] = self._new_cohort(key, key.begin)
                 self.cohorts.append(cohorts[key])
             if queue in failed:
                 continue
             try:
                 block = self._begin_block(queue, self.devices[slot % slots], trials)
+                self._start_block(block)
                 cohorts[key].blocks.append(block)
             except MEMORY_ERRORS as error:
                 failed.add(queue)
@@ -120,10 +121,17 @@ class LockstepScheduler(Scheduler):
         idle = np.full(queue.width - len(trials), IDLE)
         padded = np.concatenate([trials, idle])
         first = np.zeros(queue.width, int)
+        first[: len(trials)] = [queue.first_evaluation(trial) for trial in trials.tolist()]
         program, _ = self.compiler(queue, device)
         commands = queue.commands(padded, padded != IDLE, first)
         lanes = program.begin(commands, self.shared[device])
         return Block(queue, device, program, lanes, padded, first)
+
+    def _start_block(self, block: Block) -> None:
+        """Begin the trials of a new block that start from elsewhere."""
+        is_new = block.trials != IDLE
+        commands = block.commands(is_new)
+        block.lanes = self._start(block, is_new, commands)(block.lanes)
 
     def _advance(self, pool: Workers) -> None:
         """Train every cohort on a chunk, then evaluate the lanes that are due."""

@@ -71,6 +71,20 @@ class Queue:
         until = self.group.until(rows, folds, np.where(is_occupied, evaluations, 0))
         return np.where(is_occupied, until, 0)
 
+    def begin(self, trials: np.ndarray) -> np.ndarray:
+        """Return the updates that trials have behind them when they begin, int32; 0 if `IDLE`."""
+        is_occupied = trials != IDLE
+        begin = self.group.begin(*self.group.place(np.where(is_occupied, trials, 0)))
+        return np.where(is_occupied, begin, 0)
+
+    def first_evaluation(self, trial: int) -> int:
+        """Return the first evaluation after a trial has begun."""
+        if self.group.started_at is None:
+            return 0
+        row, _, fold = self.group.place(np.array(trial))
+        (begin,) = self.begin(np.array([trial]))
+        return int((self.group.evaluations[row][fold] <= begin).sum())
+
     def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return whether each trial ends with this evaluation, bool."""
         return evaluations + 1 == self.group.evaluation_count(self.group.place(trials)[0])
@@ -84,6 +98,10 @@ class Queue:
         """Return the trials of the configurations in these rows of the group."""
         each = self.group.seeds * self.group.folds
         return (rows[:, None] * each + np.arange(each)).ravel()
+
+    def state_of(self, lanes: Lane, lane: int) -> Any:
+        """Return the state of the trial in one lane, on the host."""
+        return jax.tree.map(_on_host, self.program.state_of_lane(lanes, np.int32(lane)))
 
     def weights_of(self, lanes: Lane, lane: int, has_improved: bool) -> Tree:
         """Return the weights that one lane keeps, on the host; no other's leave the device.

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._core.typing import Tree
-from ...results import Curves, Score, Status, at_evaluations, last_evaluation, over_trials
+from ...results import (
+    Checkpoints,
+    Curves,
+    Score,
+    Status,
+    TrialState,
+    at_evaluations,
+    last_evaluation,
+    over_trials,
+)
 from ..programs import Evaluation, Group
 from ._leaderboard import Leaderboard
 from ._progress import Progress
@@ -20,7 +29,7 @@ _STOPPED = int(Status.STOPPED)
 _AT_ONCE = 2**16
 """Configurations that are ranked together, so that little memory is taken beside the arrays."""
 
-_STATE = ("status", "steps_taken", "diverged_at", "block_width")
+_STATE = ("status", "started_at", "steps_taken", "diverged_at", "block_width")
 """The arrays of `Curves`, beside what was measured, that a checkpoint holds."""
 
 
@@ -65,20 +74,33 @@ class Record:
         self._steps = np.zeros((configs, folds), int)
         for group, width in zip(groups, widths, strict=True):
             self._steps[group.configs] = group.steps
+            if group.started_at is not None:
+                self.curves.started_at[group.configs] = group.started_at
             self.curves.block_width[group.configs] = width
 
+        self.curves.steps_taken[:] = self.curves.started_at
         self._observed = np.zeros(configs, int)  # evaluations that the pruner has been told of
         self._missing = np.full(configs, seeds * folds)  # trials that are not over
         self._counts: Counter[int] = Counter()  # trials that are over, by status
         self._steps_made = 0
         self._steps_offered = 0  # those that lanes computed, idle ones included
-        self._steps_left = int(self._steps.sum()) * seeds
+        self._steps_left = int(self._steps.sum()) * seeds - int(self.curves.started_at.sum())
         self._begun = time.monotonic()
 
     @property
     def weights(self) -> dict[tuple[int, int, int], Tree]:
         """(config, seed, fold) to the weights that are kept."""
         return self.leaderboard.weights
+
+    @property
+    def states(self) -> dict[tuple[int, int, int], dict[int, TrialState]]:
+        """(config, seed, fold) to the states that are kept, by evaluation."""
+        return self.leaderboard.states
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What is kept of trials beside their numbers."""
+        return Checkpoints(self.weights, self.states)
 
     @property
     def seconds(self) -> float:
@@ -150,7 +172,7 @@ class Record:
         for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
             values[configs] = np.nan
         curves.status[configs] = Status.RUNNING
-        curves.steps_taken[configs] = 0
+        curves.steps_taken[configs] = curves.started_at[configs]
         curves.diverged_at[configs] = -1
         curves.block_width[configs] = width
         self._observed[configs] = 0
@@ -161,7 +183,7 @@ class Record:
         curves = self.curves
         for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
             values[place] = np.nan
-        curves.steps_taken[place] = 0
+        curves.steps_taken[place] = curves.started_at[place]
         self._recount(set())
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -329,6 +351,7 @@ def _empty_curves(
         diagnostics={name: nothing(*more) for name, more in diagnostics.items()},
         seconds=np.full((*shape, evaluations), np.nan),
         status=np.full(shape, _RUNNING, int),
+        started_at=np.zeros(shape, int),
         steps_taken=np.zeros(shape, int),
         diverged_at=np.full(shape, -1),
         step=step,

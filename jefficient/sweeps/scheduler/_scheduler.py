@@ -14,7 +14,8 @@ import numpy as np
 
 from ..._core.typing import Device
 from ..._core.warn import warn
-from ..programs import Evaluation, Shared
+from ...results import Status, TrialState
+from ..programs import Commands, Evaluation, Lane, Shared, Start
 from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE, HostScorer
 from ._block import Block
@@ -45,6 +46,9 @@ class Scheduler(abc.ABC):
         scorer: scores the validation set on the host; None where nothing is scored there.
         pruner: which configurations are stopped, and all that it has observed; or None.
         keeps_weights: whether weights are kept.
+        keep_states: of which evaluations states are kept: the "last" one, the "best" one so far, or
+            those with these numbers; None for none.
+        starts: what trials begin with instead of `init`, by configuration, seed and fold.
         on_segment: called after every segment.
         at_boundary: called with the scheduler where it can be checkpointed.
         is_ending: whether no further segment may begin; then `at_boundary` raises.
@@ -58,6 +62,8 @@ class Scheduler(abc.ABC):
     scorer: HostScorer | None
     pruner: PrunerLog | None
     keeps_weights: bool
+    keep_states: str | tuple[int, ...] | None
+    starts: Mapping[tuple[int, int, int], Start]
     on_segment: Callable[[], None]
     at_boundary: "Callable[[Scheduler], None]"
     is_ending: Callable[[], bool]
@@ -142,21 +148,73 @@ class Scheduler(abc.ABC):
         """
         queue = block.queue
         trials = block.trials[lanes]
-        place = queue.place(trials)
         is_last = queue.is_last(trials, block.evaluations[lanes])
-        is_over = ~self.record.is_running(place) | is_last
+        is_over = ~self.record.is_running(queue.place(trials)) | is_last
 
         if self.keeps_weights:
-            ended = np.flatnonzero(is_over & was_running)
-            has_improved = self._has_improved(block, lanes[ended], block.evaluations[lanes[ended]])
-            each = zip(lanes[ended], has_improved, *place.take(ended), strict=True)
-            for lane, is_best, config, seed, fold in each:
-                if self.record.leaderboard.wants(config):
-                    weights = queue.weights_of(block.lanes, lane, is_best)
-                    self.record.weights[int(config), int(seed), int(fold)] = weights
-
+            self._keep_weights(block, lanes[is_over & was_running])
+        if self.keep_states is not None:
+            self._keep_states(block, lanes[was_running], is_over[was_running])
         block.evaluations[lanes] += 1
         block.trials[lanes[is_over]] = IDLE
+
+    def _keep_weights(self, block: Block, lanes: np.ndarray) -> None:
+        """Keep the weights of lanes whose configurations may be among the best."""
+        place = block.queue.place(block.trials[lanes])
+        has_improved = self._has_improved(block, lanes, block.evaluations[lanes])
+        for lane, is_best, *trial in zip(lanes, has_improved, *place, strict=True):
+            config, seed, fold = map(int, trial)
+            if self.record.leaderboard.wants(config):
+                weights = block.queue.weights_of(block.lanes, lane, is_best)
+                self.record.weights[config, seed, fold] = weights
+
+    def _keep_states(self, block: Block, lanes: np.ndarray, is_over: np.ndarray) -> None:
+        """Keep the states of lanes that have just been evaluated, where they are asked for.
+
+        A trial that has diverged has no state that another could go on from.
+        """
+        queue = block.queue
+        place = queue.place(block.trials[lanes])
+        evaluations = block.evaluations[lanes]
+        if self.keep_states == "last":
+            is_asked = is_over
+        elif self.keep_states == "best":
+            is_asked = self.record.has_improved(place, evaluations)
+        else:
+            is_asked = np.isin(evaluations, self.keep_states)
+        is_sound = self.record.curves.status[place] != Status.DIVERGED
+        for i in np.flatnonzero(is_asked & is_sound):
+            config, seed, fold = (int(x[i]) for x in place)
+            if not self.record.leaderboard.wants(config):
+                continue
+            step = int(self.record.curves.steps_taken[config, seed, fold])
+            state = TrialState(step, queue.state_of(block.lanes, lanes[i]))
+            kept = self.record.states.setdefault((config, seed, fold), {})
+            if self.keep_states in ("last", "best"):
+                kept.clear()
+            kept[int(evaluations[i])] = state
+
+    def _start(self, block: Block, fresh: np.ndarray, commands: Commands) -> Callable[[Lane], Lane]:
+        """Return what begins those new trials of a block that start from elsewhere.
+
+        They are no longer `fresh`: the program has nothing to begin.
+        """
+        calls = []
+        place = block.queue.place(np.where(fresh, block.trials, 0))
+        for lane in np.flatnonzero(fresh):
+            start = self.starts.get((*(int(x[lane]) for x in place),))
+            if start is not None:
+                fresh[lane] = False
+                shared = self.shared[block.device]
+                begin = block.queue.program.starter(block.lanes, commands, shared, start)
+                calls.append((begin, np.int32(lane), start))
+
+        def begun(lanes: Lane) -> Lane:
+            for begin, lane, start in calls:
+                lanes = begin(lanes, commands, lane, start)
+            return lanes
+
+        return begun
 
     def _has_improved(self, block: Block, lanes: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return whether these evaluations are the best so far, where the host ranks; bool."""

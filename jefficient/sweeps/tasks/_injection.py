@@ -20,7 +20,10 @@ INJECTED = ("steps", "steps_per_epoch", "batch_size")
 """Values of the sweep that any function may request, whether or not the space names them."""
 
 DIMENSIONS = ("config", "seed", "fold", "evaluation", "step", "epoch")
-VARIABLES = ("status", "steps_taken", "diverged_at", "seconds", "block_width", "hash", "layer")
+VARIABLES = (
+    *("status", "started_at", "steps_taken", "diverged_at"),
+    *("seconds", "block_width", "hash", "layer"),
+)
 COLUMNS = ("trials", "stopped", "diverged", "difference", "standard_error", "p_value")
 COORDINATES = ("training_examples", "validation_examples")
 DIAGNOSTICS = ("zeros", "clipped", "grad_norm", "update_norm", "weight_norm")

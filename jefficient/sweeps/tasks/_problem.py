@@ -96,6 +96,16 @@ class Problem(abc.ABC):
     def trial(self, static: Mapping[str, Any]) -> Trial:
         """Return what a lane runs; its functions take all hyperparameters by keyword."""
 
+    def restart(self, static: Mapping[str, Any]) -> Callable[..., Any] | None:
+        """Return ``(key, weights, **hyperparameters) -> state``; None where it takes a state."""
+        del static
+        return None
+
+    def steps_made(self, state: Tree) -> int | None:
+        """Return the updates that a state says were made, None if it does not say."""
+        del state
+        return None
+
     @abc.abstractmethod
     def step_data(self, static: Mapping[str, Any]) -> Tree:
         """Return what a step reads, as arrays or as shapes and dtypes."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -135,9 +135,16 @@ class TaskProblem(Problem):
         return {"steps_per_epoch": np.ceil(self.steps_per_epoch(static)).astype(np.int32)}
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
-        return TaskTrial(
-            self.task, self.injection, static, self.layers, self.eval_batch_size
-        ).trial(self.data)
+        return self._trial(static).trial(self.data)
+
+    def restart(self, static: Mapping[str, Any]) -> Callable[..., Any]:
+        return self._trial(static).restart
+
+    def steps_made(self, state: Tree) -> int:
+        return int(state.step)
+
+    def _trial(self, static: Mapping[str, Any]) -> TaskTrial:
+        return TaskTrial(self.task, self.injection, static, self.layers, self.eval_batch_size)
 
     def step_data(self, static: Mapping[str, Any]) -> Tree:
         if self.stream is None:

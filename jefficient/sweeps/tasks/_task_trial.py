@@ -38,16 +38,20 @@ class TaskTrial:
     def init(self, key: jax.Array, /, **traced: Any) -> TrainState:
         init, hyperparameters = self.injection.init, {**self.static, **traced}
         made = init.function(jax.random.fold_in(key, INIT), **init.choose(hyperparameters))
-        params, model_state = made, None
-        if self.task.model_state:
-            if not (isinstance(made, tuple | list) and len(made) == 2):
-                raise ArgumentTypeError(
-                    f"{WHERE}: with model_state, init must return a pair (params, model_state), "
-                    f"got {type(made).__name__}."
-                )
-            params, model_state = made
+        is_pair = isinstance(made, tuple | list) and len(made) == 2
+        if self.task.model_state and not is_pair:
+            raise ArgumentTypeError(
+                f"{WHERE}: with model_state, init must return a pair (params, model_state), "
+                f"got {type(made).__name__}."
+            )
+        return self.restart(key, made, **traced)
+
+    def restart(self, key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
+        """Begin with these weights: parameters, or a pair of them and the model's state."""
+        params, model_state = weights if self.task.model_state else (weights, None)
         noise = jax.random.fold_in(key, NOISE)
-        return self._train_step(hyperparameters).init(params, key=noise, model_state=model_state)
+        train = self._train_step({**self.static, **traced})
+        return train.init(params, key=noise, model_state=model_state)
 
     def step(
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
