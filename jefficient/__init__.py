@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from ._api import *
-    from .results import Result
+    from .results import Result, TrialState
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
 
@@ -39,6 +39,7 @@ __all__ = [
     "TrainState",
     "TrainStep",
     "Trial",
+    "TrialState",
     "Uniform",
     "__version__",
     "accumulate",
@@ -107,7 +108,12 @@ __all__ = [
 ]
 
 
-_LATER = {"Plan": ".sweeps.planning", "Progress": ".sweeps.scheduler", "Result": ".results"}
+_LATER = {
+    "Plan": ".sweeps.planning",
+    "Progress": ".sweeps.scheduler",
+    "Result": ".results",
+    "TrialState": ".results",
+}
 """Names that need xarray and pandas, which composing transforms does not."""
 
 _ROOMS = (

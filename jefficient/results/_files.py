@@ -28,8 +28,8 @@ from .._core.files import DamagedError, decoding, read_sealed, save_whole, seale
 from .._core.typing import Tree
 from ._complete import check_complete
 from ._dataset import TRIAL
-from ._states import Checkpoints, Trial, TrialState
-from ._weights import Place, to_datasets, to_trees
+from ._states import Checkpoints, Place
+from ._weights import to_datasets, to_trees
 
 _NAMES = {"weights": TRIAL, "states": (*TRIAL, "evaluation", "step")}
 """What groups of trees hold, and what a tree belongs to."""
@@ -68,14 +68,11 @@ class Stored(NamedTuple):
     ) -> Checkpoints:
         """Return weights and states as trees; see `to_trees` for the templates."""
         weights = self._restored(where, "weights", weights_like)
-        states: dict[Trial, dict[int, TrialState]] = {}
-        for (*trial, evaluation, step), tree in self._restored(where, "states", state_like).items():
-            states.setdefault(tuple(trial), {})[evaluation] = TrialState(step, tree)
-        return Checkpoints(weights, states)
+        return Checkpoints.from_flat(weights, self._restored(where, "states", state_like))
 
     def _restored(
         self, where: str, what: str, template: Callable[[int], Tree] | None
-    ) -> dict[Any, Tree]:
+    ) -> dict[Place, Tree]:
         own = [x for name, x in self.trees.items() if name.startswith(what)]
         with decoding(f"{_RULE.format(where, self.path)}, whose part with the {what}"):
             return to_trees(where, what, own, _NAMES[what], template)
@@ -91,12 +88,7 @@ def save(
     groups = {"/": dataset}
     if test is not None:
         groups[_TEST] = test
-    states: dict[Place, Tree] = {
-        (*trial, evaluation, kept.step): kept.state
-        for trial, by_evaluation in held.states.items()
-        for evaluation, kept in by_evaluation.items()
-    }
-    for what, trees in {"weights": held.weights, "states": states}.items():
+    for what, trees in {"weights": held.weights, "states": held.flat_states}.items():
         datasets = to_datasets(trees, _NAMES[what])
         groups |= {f"{what}/{i}": x for i, x in enumerate(datasets)}
     try:

@@ -364,7 +364,7 @@ class Result:
         """
         config = self._or_best(config)
         kept = self.states.get((config, seed, fold), {})
-        chosen = max(kept, default=None) if evaluation is None else evaluation
+        chosen = max(kept, default=-1) if evaluation is None else evaluation
         if chosen in kept:
             return kept[chosen]
         there = {

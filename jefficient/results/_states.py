@@ -1,7 +1,7 @@
 """What is held of trials beside their numbers: weights, and whole states to go on from."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from .._core.typing import Tree
 
@@ -30,21 +30,43 @@ States = Mapping[Trial, Mapping[int, TrialState]]
 """The states of trials, by the evaluation at which they were kept."""
 
 
+Place = tuple[int, ...]
+"""What a tree belongs to: a trial; of a state also the evaluation and the step."""
+
+
 class Checkpoints(NamedTuple):
     """What is held of some trials."""
 
     weights: Weights
     states: States
 
+    @property
+    def flat_states(self) -> dict[Place, Tree]:
+        """(config, seed, fold, evaluation, step) to the tree of each state."""
+        return {
+            (*trial, evaluation, kept.step): kept.state
+            for trial, by_evaluation in self.states.items()
+            for evaluation, kept in by_evaluation.items()
+        }
+
+    @classmethod
+    def from_flat(cls, weights: Mapping[Place, Tree], states: Mapping[Place, Tree]) -> Self:
+        """Undo `flat_states`."""
+        by_trial: dict[Trial, dict[int, TrialState]] = {}
+        for (config, seed, fold, evaluation, step), tree in states.items():
+            kept = by_trial.setdefault((config, seed, fold), {})
+            kept[evaluation] = TrialState(step, tree)
+        return cls({(c, s, f): tree for (c, s, f), tree in weights.items()}, by_trial)
+
     def of(self, new_of: Mapping[int, int]) -> "Checkpoints":
         """Return those of the configurations in `new_of`, each under its new number."""
 
-        def renumbered(held: Mapping) -> dict:
-            return {(new_of[c], *at): x for (c, *at), x in held.items() if c in new_of}
+        def renumbered(held: Mapping[Trial, Any]) -> dict[Trial, Any]:
+            return {(new_of[c], s, f): x for (c, s, f), x in held.items() if c in new_of}
 
         return Checkpoints(renumbered(self.weights), renumbered(self.states))
 
-    def __or__(self, other: "Checkpoints") -> "Checkpoints":  # pyright: ignore
+    def __or__(self, other: "Checkpoints") -> "Checkpoints":
         """Return those of both, which have no trial in common."""
         return Checkpoints({**self.weights, **other.weights}, {**self.states, **other.states})
 

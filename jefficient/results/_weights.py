@@ -15,11 +15,9 @@ from .._core.errors import JefficientError
 from .._core.files import save_whole
 from .._core.typing import Tree
 from .._core.warn import warn
+from ._states import Place
 
 _NETCDF = frozenset(map(np.dtype, ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
-
-Place = tuple[int, ...]
-"""What a tree belongs to: numbers, one for each of some names, the configuration first."""
 
 
 def to_datasets(trees: Mapping[Place, Tree], names: tuple[str, ...]) -> list[xr.Dataset]:

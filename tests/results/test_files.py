@@ -18,7 +18,7 @@ from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient.cli import main
-from jefficient.results import Result, _files
+from jefficient.results import NO_CHECKPOINTS, Result, _files
 
 
 def with_weights(weights):
@@ -123,7 +123,7 @@ def test_a_file_of_an_earlier_version_is_refused(tmp_path):
     with pytest.raises(jf.JefficientError, match=r"got .*sweep.nc.*earlier version.*sweep again"):
         jf.load(path)
     earlier = result.dataset.rename({"evaluation": "look", "training_examples": "training_rows"})
-    _files.save("here", path, earlier, None, {})
+    _files.save("here", path, earlier, None, NO_CHECKPOINTS)
     message = (
         r"jf.load: .* lacks the variables \['evaluation', 'training_examples'\]: .*sweep again"
     )

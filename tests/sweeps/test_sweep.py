@@ -496,6 +496,7 @@ def test_without_validation_training_numbers_must_be_asked_for():
         "zeros",
         "seconds",
         "status",
+        "started_at",
         "steps_taken",
         "diverged_at",
     ]

@@ -28,19 +28,16 @@ from ..._core.reuse import once, shapes_of
 from ..._core.serialization import decoded, digest, encoded
 from ..._core.typing import Device, Tree
 from ..._core.warn import warn
-from ...results import Checkpoints, TrialState
+from ...results import Checkpoints, Status
 from ..planning import Plan, SweepSpec, group_key, plan_of
 from ..programs import Shared
 from ..scheduler import Queue, Scheduler
 from ..stopping import Observation, PrunerLog, StopRule
 from ..tasks import WHERE
 from ._directory import Directory
+from ._growth import LENGTHS, is_longer, why_no_longer
 from ._labels import attributes, hashes_in, labels_as_arrays
 from ._snapshot import Snapshot
-
-_LENGTH = " (a trial that is over cannot train on: its optimizer's state is not stored)"
-_WHY_NOT = {"steps": _LENGTH, "epochs": _LENGTH}
-"""Why another value of a setting is refused, where one might expect that it is not."""
 
 _WIDEST = 2**16
 """Lanes in a block that a snapshot may ask for: memory is taken for all of them."""
@@ -86,7 +83,8 @@ class Checkpointer:
             if self._difference(self.found) is not None:
                 return None
             here = plan_of(self._spec, Machine.here())
-            plan = here if self._new_seeds(self.found) else Plan.from_json(self.found.body["plan"])
+            grows = self._new_seeds(self.found) or is_longer(self._spec, self.found)
+            plan = here if grows else Plan.from_json(self.found.body["plan"])
             widths = [int(x) for x in self.found.body["widths"]]
             if not all(1 <= x <= _WIDEST for x in widths):
                 raise ValueError("widths")
@@ -215,7 +213,9 @@ class Checkpointer:
                     f"decided by those that were"
                 )
             elif there != here and not is_added:
-                reasons.append(f"{name} was {there}, is {here}{_WHY_NOT.get(name, '')}")
+                why = why_no_longer(self._spec, found) if name in LENGTHS else ""
+                if why is not None:
+                    reasons.append(f"{name} was {there}, is {here}{f' ({why})' if why else ''}")
 
         described = {"traced": "the traced names and their dtypes", "measured": "what is measured"}
         for name, what in described.items():
@@ -264,14 +264,15 @@ class Checkpointer:
 
         reason = self._difference(found)
         has_same_widths = body["widths"] == [queue.width for queue in scheduler.queues]
-        has_slots = scheduler.fits(body["slots"]) or self._new_seeds(found) > 0
+        grows = self._new_seeds(found) > 0 or is_longer(self._spec, found)
+        has_slots = scheduler.fits(body["slots"]) or grows
         if reason is None and not (has_same_widths and has_slots):
             reason = "the plan is another"
         if reason is not None:
             self._start_again(scheduler, reason, new)
             return
-        if self._new_seeds(found):
-            self._add_trials(scheduler)
+        if grows:
+            self._grow(scheduler, found)
             return
         for i, queue in enumerate(scheduler.queues):
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
@@ -289,26 +290,27 @@ class Checkpointer:
             for queue, template in zip(scheduler.queues, templates, strict=True)
             for config in queue.group.configs
         }
-        for i, (config, seed, fold) in enumerate(arrays["weights"].tolist()):
-            if config in new_of:
-                here = new_of[config]
-                weights = decoded(f"weights/{i}", arrays, template_of[here][0])
-                scheduler.record.weights[here, seed, fold] = weights
-        for i, (config, seed, fold, evaluation, step) in enumerate(arrays["states"].tolist()):
-            if config in new_of:
-                here = new_of[config]
-                state = TrialState(step, decoded(f"states/{i}", arrays, template_of[here][1]))
-                kept = scheduler.record.states.setdefault((here, seed, fold), {})
-                kept[evaluation] = state
+        trees: dict[str, dict[tuple[int, ...], Tree]] = {"weights": {}, "states": {}}
+        for kind, (name, found) in enumerate(trees.items()):
+            for i, (config, *at) in enumerate(arrays[name].tolist()):
+                if config in new_of:
+                    here = new_of[config]
+                    found[here, *at] = decoded(f"{name}/{i}", arrays, template_of[here][kind])
+        scheduler.record.keep(Checkpoints.from_flat(**trees))
 
-    def _add_trials(self, scheduler: Scheduler) -> None:
-        """Train the trials that are not over, those of added seeds among them, and no others."""
+    def _grow(self, scheduler: Scheduler, found: Snapshot) -> None:
+        """Train the trials that are not over, those of added seeds among them, and no others.
+
+        Where trials get longer, those that had finished go on.
+        """
+        record = scheduler.record
         for queue in scheduler.queues:
             trials = np.arange(queue.group.trials)
             place = queue.place(trials)
-            is_running = scheduler.record.is_running(place)
-            queue.waiting = deque(trials[is_running].tolist())
-            scheduler.record.restart_trials(place.take(is_running))
+            record.restart_trials(place.take(record.is_running(place)))
+            if is_longer(self._spec, found):
+                record.go_on(place.take(record.curves.status[place] == Status.FINISHED))
+            queue.waiting = deque(trials[record.is_running(place)].tolist())
 
     def _start_again(self, scheduler: Scheduler, reason: str, known: np.ndarray) -> None:
         """Start the configurations again that have not finished."""
@@ -369,13 +371,12 @@ def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, tuple[
 
 
 def _checkpoints_as_arrays(held: Checkpoints) -> dict[str, np.ndarray]:
-    states = {
-        (*trial, evaluation, kept.step): kept.state
-        for trial, by_evaluation in held.states.items()
-        for evaluation, kept in by_evaluation.items()
-    }
     arrays = {}
-    for name, trees, size in (("weights", held.weights, 3), ("states", states, 5)):
+    of_all: dict[str, tuple[Mapping[Any, Tree], int]] = {
+        "weights": (held.weights, 3),
+        "states": (held.flat_states, 5),
+    }
+    for name, (trees, size) in of_all.items():
         places = sorted(trees)
         arrays[name] = np.array(places, int).reshape(-1, size)
         for i, place in enumerate(places):

@@ -51,12 +51,6 @@ def assemble(
     shared = {
         device: jax.device_put(Shared(spec.data, settings.key), device) for device in set(slots)
     }
-    queues = [
-        Queue.of(group, spec.lane_program(i, width))
-        for i, (group, width) in enumerate(zip(spec.groups, plan.widths, strict=True))
-    ]
-    compiler = Compiler(queues, shared, len(slots), machine.device_memory)
-    stack.callback(compiler.close)
     record = Record(
         len(spec.space),
         spec.groups,
@@ -66,6 +60,12 @@ def assemble(
         spec.diagnostics,
         settings.keep_configs,
     )
+    queues = [
+        Queue.of(group, spec.lane_program(i, width), record.begin_at)
+        for i, (group, width) in enumerate(zip(spec.groups, plan.widths, strict=True))
+    ]
+    compiler = Compiler(queues, shared, len(slots), machine.device_memory)
+    stack.callback(compiler.close)
     policy = ContinuousScheduler
     if spec.stream is not None:
         in_step = plan.in_step or blocks_in_step(spec, machine, plan.widths)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..._core import trees
@@ -21,6 +22,10 @@ Place = tuple[int, int, int]
 """(config, seed, fold)."""
 
 
+_NUMBERS = "biufcV"
+"""Kinds of dtypes that arrays of jax have; V are bfloat16 and the like."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Starts:
     """What trials start from, by configuration, seed and fold; those that are not here by `init`.
@@ -33,7 +38,7 @@ class Starts:
     def subset(self, configs: Iterable[int]) -> "Starts":
         """Return those of some configurations, numbered anew in this order."""
         new_of = {int(config): i for i, config in enumerate(configs)}
-        return Starts({(new_of[c], *at): x for (c, *at), x in self.of.items() if c in new_of})
+        return Starts({(new_of[c], s, f): x for (c, s, f), x in self.of.items() if c in new_of})
 
     def digests(self, count: int) -> list[str]:
         """Return a text for each configuration, equal if its trials start from the same numbers."""
@@ -119,16 +124,15 @@ def _as_start(given: Any) -> Start:
 
 
 def _array(x: Any) -> Any:
-    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         return x
-    try:
-        host = np.asarray(x)
-        return host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
-    except TypeError:
+    host = np.asarray(x)
+    if host.dtype.kind not in _NUMBERS:
         raise ArgumentTypeError(
             f"{WHERE}: start must be a jf.TrialState, a jf.Result, weights as arrays, or a "
             f"function of (config, seed, fold) that returns one of them, got {x!r}."
-        ) from None
+        )
+    return host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
 
 
 def started_groups(groups: list[Group], starts: Starts) -> list[Group]:

@@ -158,12 +158,6 @@ class Group:
         kind, steps, _ = self._timetable
         return steps[kind[rows], folds, evaluations]
 
-    def begin(self, rows: np.ndarray, seeds: np.ndarray, folds: np.ndarray) -> np.ndarray:
-        """Return the updates that trials have behind them when they begin, int32 array."""
-        if self.started_at is None:
-            return np.zeros(len(rows), np.int32)
-        return self.started_at[rows, seeds, folds]
-
     def evaluation_count(self, rows: np.ndarray) -> np.ndarray:
         """Return how many evaluations the trials of these configurations have, int array."""
         kind, _, counts = self._timetable

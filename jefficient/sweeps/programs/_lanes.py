@@ -34,7 +34,7 @@ class Shared(NamedTuple):
 class Checkpointed(NamedTuple):
     """The best weights of a trial so far, and their score (smaller is better)."""
 
-    score: jax.Array  # float32
+    score: Any  # float32
     weights: Tree
 
 

@@ -21,16 +21,24 @@ class Queue:
     """The trials of a group that have not begun, in order, and the program that trains them.
 
     Trials are numbered as in the group, evaluations of a trial from 0.
+
+    Attributes:
+        group: the configurations.
+        program: the program.
+        waiting: the trials.
+        begin_at: updates that each trial has behind it when it begins, int array (configs, seeds,
+            folds) of the whole sweep; None for no trial any.
     """
 
     group: Group
     program: LaneProgram
     waiting: deque[int]
+    begin_at: np.ndarray | None = None
 
     @classmethod
-    def of(cls, group: Group, program: LaneProgram) -> "Queue":
+    def of(cls, group: Group, program: LaneProgram, begin_at: np.ndarray | None = None) -> "Queue":
         """Queue all trials of a group."""
-        return cls(group, program, deque(range(group.trials)))
+        return cls(group, program, deque(range(group.trials)), begin_at)
 
     @property
     def width(self) -> int:
@@ -73,16 +81,18 @@ class Queue:
 
     def begin(self, trials: np.ndarray) -> np.ndarray:
         """Return the updates that trials have behind them when they begin, int32; 0 if `IDLE`."""
+        if self.begin_at is None:
+            return np.zeros(len(trials), np.int32)
         is_occupied = trials != IDLE
-        begin = self.group.begin(*self.group.place(np.where(is_occupied, trials, 0)))
-        return np.where(is_occupied, begin, 0)
+        begin = self.begin_at[self.place(np.where(is_occupied, trials, 0))]
+        return np.where(is_occupied, begin, 0).astype(np.int32)
 
     def first_evaluation(self, trial: int) -> int:
         """Return the first evaluation after a trial has begun."""
-        if self.group.started_at is None:
+        (begin,) = self.begin(np.array([trial]))
+        if begin == 0:
             return 0
         row, _, fold = self.group.place(np.array(trial))
-        (begin,) = self.begin(np.array([trial]))
         return int((self.group.evaluations[row][fold] <= begin).sum())
 
     def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from ...results import (
     last_evaluation,
     over_trials,
 )
-from ..programs import Evaluation, Group
+from ..programs import Checkpointed, Evaluation, Group, Start
 from ._leaderboard import Leaderboard
 from ._progress import Progress
 
@@ -53,6 +53,8 @@ class Record:
 
     Attributes:
         curves: all arrays, NaN where nothing has been evaluated yet.
+        begin_at: updates that a trial has behind it when a lane begins it, int array (configs,
+            seeds, folds): `started_at`, or more where it is to go on from a state that is kept.
         leaderboard: the best configurations and their weights.
     """
 
@@ -79,6 +81,7 @@ class Record:
             self.curves.block_width[group.configs] = width
 
         self.curves.steps_taken[:] = self.curves.started_at
+        self.begin_at = self.curves.started_at.copy()
         self._observed = np.zeros(configs, int)  # evaluations that the pruner has been told of
         self._missing = np.full(configs, seeds * folds)  # trials that are not over
         self._counts: Counter[int] = Counter()  # trials that are over, by status
@@ -96,6 +99,11 @@ class Record:
     def states(self) -> dict[tuple[int, int, int], dict[int, TrialState]]:
         """(config, seed, fold) to the states that are kept, by evaluation."""
         return self.leaderboard.states
+
+    def keep(self, held: Checkpoints) -> None:
+        """Take over what another record had kept."""
+        self.leaderboard.weights = dict(held.weights)
+        self.leaderboard.states = {trial: dict(kept) for trial, kept in held.states.items()}
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -172,6 +180,7 @@ class Record:
         for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
             values[configs] = np.nan
         curves.status[configs] = Status.RUNNING
+        self.begin_at[configs] = curves.started_at[configs]
         curves.steps_taken[configs] = curves.started_at[configs]
         curves.diverged_at[configs] = -1
         curves.block_width[configs] = width
@@ -183,8 +192,29 @@ class Record:
         curves = self.curves
         for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
             values[place] = np.nan
+        self.begin_at[place] = curves.started_at[place]
         curves.steps_taken[place] = curves.started_at[place]
         self._recount(set())
+
+    def go_on(self, place: Place) -> None:
+        """Let trials that are over train on from their last states, which are kept."""
+        self.begin_at[place] = self.curves.steps_taken[place]
+        self.curves.status[place] = _RUNNING
+        self._recount(set())
+
+    def start_of(self, config: int, seed: int, fold: int) -> Start | None:
+        """Return what a trial goes on from, None where it begins as the sweep says."""
+        trial = config, seed, fold
+        step = int(self.begin_at[trial])
+        if step == self.curves.started_at[trial]:
+            return None
+        state = next(x for x in self.states[trial].values() if x.step == step)
+        signed = self._score.sign * self.curves.measured[self._score.metric][trial]
+        best = None
+        if trial in self.weights:
+            score = np.min(signed, where=np.isfinite(signed), initial=np.inf)
+            best = Checkpointed(np.float32(score), self.weights[trial])
+        return Start(np.int32(step), state.state, best=best)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what `restore` needs, but for the weights."""
@@ -193,6 +223,7 @@ class Record:
         return {
             **{name: getattr(curves, name) for name in _STATE},
             **{f"evaluations/{name}": x for name, x in by_evaluation.items()},
+            "begin_at": self.begin_at,
             "observed": self._observed,
             "work": np.array([self._steps_made, self._steps_offered, self.seconds]),
         }
@@ -203,9 +234,9 @@ class Record:
         The other may have fewer seeds.
         """
         curves = self.curves
-        for name in _STATE:
+        for name in (*_STATE, "begin_at"):
             stored = arrays[name][old]
-            here = getattr(curves, name)
+            here = self.begin_at if name == "begin_at" else getattr(curves, name)
             here[(new, *map(slice, stored.shape[1:2]))] = stored
         self._observed[new] = arrays["observed"][old]
 

@@ -181,7 +181,7 @@ class Scheduler(abc.ABC):
         elif self.keep_states == "best":
             is_asked = self.record.has_improved(place, evaluations)
         else:
-            is_asked = np.isin(evaluations, self.keep_states)
+            is_asked = np.isin(evaluations, list(self.keep_states or ()))
         is_sound = self.record.curves.status[place] != Status.DIVERGED
         for i in np.flatnonzero(is_asked & is_sound):
             config, seed, fold = (int(x[i]) for x in place)
@@ -202,7 +202,9 @@ class Scheduler(abc.ABC):
         calls = []
         place = block.queue.place(np.where(fresh, block.trials, 0))
         for lane in np.flatnonzero(fresh):
-            start = self.starts.get((*(int(x[lane]) for x in place),))
+            config, seed, fold = (int(x[lane]) for x in place)
+            start = self.record.start_of(config, seed, fold)
+            start = self.starts.get((config, seed, fold)) if start is None else start
             if start is not None:
                 fresh[lane] = False
                 shared = self.shared[block.device]

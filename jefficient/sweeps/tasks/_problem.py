@@ -13,6 +13,7 @@ from ...spaces import Space
 from ..data import EvaluationBatch, Stream
 from ._evaluation import Sums
 from ._hyperparameters import HyperparameterTable
+from ._injection import Requester
 from ._scoring import HostScorer
 from ._splits import SplitSizes
 from ._task import Task
@@ -69,6 +70,15 @@ class Problem(abc.ABC):
     def requests_seed(self) -> bool:
         """Whether a function requests the number of the repetition."""
         return False
+
+    @property
+    @abc.abstractmethod
+    def requesters(self) -> tuple[Requester, ...]:
+        """The functions that may request hyperparameters."""
+
+    def requesters_of(self, name: str) -> list[str]:
+        """Return what messages call the functions that request a hyperparameter."""
+        return [x.name for x in self.requesters if name in x.requested]
 
     @property
     @abc.abstractmethod

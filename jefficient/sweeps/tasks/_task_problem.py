@@ -20,7 +20,7 @@ from ._drawn_data import DrawnData, drawn_data, points_as_examples
 from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
-from ._injection import INJECTED, Injection
+from ._injection import INJECTED, Injection, Requester
 from ._keys import SPLIT, TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
@@ -87,8 +87,12 @@ class TaskProblem(Problem):
         return self.task.is_sequential
 
     @property
+    def requesters(self) -> tuple[Requester, ...]:
+        return self.injection.requesters
+
+    @property
     def requests_seed(self) -> bool:
-        return any("seed" in x.requested for x in self.injection.requesters)
+        return bool(self.requesters_of("seed"))
 
     @property
     def has_data(self) -> bool:

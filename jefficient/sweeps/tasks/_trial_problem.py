@@ -52,11 +52,14 @@ class TrialProblem(Problem):
     def optimizer_name(self) -> str:
         return function_name(self.given.step)
 
+    @property
+    def requesters(self) -> tuple[Requester, ...]:
+        return self.init, self.step, self.evaluate
+
     def check_names(self, space: Space) -> None:
-        requesters = (self.init, self.step, self.evaluate)
         check_not_reserved(space)
-        check_requested(space, requesters, ("steps",))
-        for requester in requesters:
+        check_requested(space, self.requesters, ("steps",))
+        for requester in self.requesters:
             check_required(space, requester, {*space.names, "steps", "fold"})
 
     def with_defaults(self, static: dict[str, Any], batch_size: int | None) -> dict[str, Any]:

@@ -1,10 +1,22 @@
-"""A sweep in a directory grows: seeds are added; what was trained is not trained again."""
+"""A sweep in a directory grows: seeds, updates; what was trained is not trained again."""
 
+import chex
 import numpy as np
 import pytest
 from sweeps import tiny
 
 import jefficient as jf
+
+SPACE = jf.grid(learning_rate=np.geomspace(1e-3, 0.3, 4).tolist())
+LONGER = {"batch_size": 8, "eval_every": 4, "seeds": 2, "keep_configs": 9, "keep_states": "last"}
+
+
+def lengthened(path, steps=None, optimizer=jf.adam, space=SPACE, the_task=None, **changes):
+    """Of a sweep in blocks of two lanes."""
+    task = tiny.task(validation=0.2) if the_task is None else the_task
+    settings = {**LONGER, "steps": steps, "directory": path, **changes}
+    with tiny.lanes(2):
+        return tiny.sweep(task, space, optimizer, **settings)
 
 
 def test_seeds_are_added_and_no_trial_is_trained_again(tmp_path):
@@ -41,7 +53,6 @@ def test_seeds_are_added_and_no_trial_is_trained_again(tmp_path):
     ("changes", "message"),
     [
         ({"seeds": 1}, "seeds was 2, is 1"),
-        ({"steps": 9}, r"steps was 6, is 9 \(a trial that is over cannot train on"),
         ({"seeds": 3, "stop": jf.successive_halving(min_steps=2)}, "none can be added under stop="),
     ],
 )
@@ -52,3 +63,82 @@ def test_what_cannot_grow_is_refused_by_name(tmp_path, changes, message):
     tiny.sweep(tiny.task(validation=0.2), space, **settings)
     with pytest.raises(jf.JefficientError, match=message):
         tiny.sweep(tiny.task(validation=0.2), space, **{**settings, **changes})
+
+
+@pytest.mark.parametrize("changes", [{}, {"keep": "best", "select": "best"}])
+def test_trials_that_had_finished_train_on(tmp_path, changes):
+    """Bit for bit those of a sweep that was as long from the start, at the same width."""
+    path = tmp_path / "s"
+    seen = []
+    whole = lengthened(None, 16, **changes)
+    first = lengthened(path, 8, **changes)
+    longer = lengthened(path, 16, progress=seen.append, **changes)
+    assert seen[0].steps_done == first.dataset["steps_taken"].sum()
+    assert seen[-1].steps_done == seen[-1].steps == whole.dataset["steps_taken"].sum()
+    for name in ("valid_loss", "train_loss", "status", "steps_taken", "started_at", "step"):
+        np.testing.assert_array_equal(longer.dataset[name], whole.dataset[name], err_msg=name)
+    np.testing.assert_array_equal(longer.dataset["seconds"][..., :2], first.dataset["seconds"])
+    chex.assert_trees_all_equal(dict(longer.weights), dict(whole.weights))
+    chex.assert_trees_all_equal(dict(longer.states), dict(whole.states))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("segments", [1, 3, 5])
+def test_a_longer_sweep_survives_its_process(tmp_path, segments):
+    path = tmp_path / "s"
+    left = iter(range(segments))
+
+    def kill(_):
+        if next(left, None) is None:
+            raise Killed
+
+    lengthened(path, 8)
+    with pytest.raises(Killed):
+        lengthened(path, 16, progress=kill, snapshot_every=0)
+    longer = lengthened(path, 16)
+    whole = lengthened(None, 16)
+    for name in ("valid_loss", "train_loss", "status", "steps_taken"):
+        np.testing.assert_array_equal(longer.dataset[name], whole.dataset[name], err_msg=name)
+
+
+def test_epochs_seeds_and_configurations_grow_at_once(tmp_path):
+    path = tmp_path / "s"
+    settings = {"eval_every": None}
+    lengthened(path, epochs=2, **settings)
+    more = {**settings, "epochs": 4, "seeds": 3, "space": SPACE + jf.grid(learning_rate=[0.2])}
+    longer = lengthened(path, **more)
+    whole = lengthened(None, **more)
+    for name in ("valid_loss", "train_loss", "status", "steps_taken"):
+        np.testing.assert_array_equal(longer.dataset[name], whole.dataset[name], err_msg=name)
+
+
+def test_a_diverged_trial_stays_diverged(tmp_path):
+    changes = {"optimizer": jf.sgd, "space": jf.grid(learning_rate=[0.1, 1e9])}
+    lengthened(tmp_path, 8, **changes)
+    longer = lengthened(tmp_path, 16, **changes)
+    assert longer.dataset["status"].values[:, 0, 0].tolist() == ["finished", "diverged"]
+    assert longer.dataset["steps_taken"].values[:, 0, 0].tolist()[0] == 16
+
+
+def decaying(learning_rate, steps):
+    return jf.sgd(jf.linear_schedule(learning_rate, 0.0, steps))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ({}, {"steps": 4}, "steps was 8, is 4 .*longer trials must be evaluated where they were"),
+        ({"eval_every": 3}, {}, "the last time after 8 updates: choose steps"),
+        ({"optimizer": decaying}, {}, "optimizer requests `steps`: what was trained"),
+        ({"keep_states": None}, {}, "8 trials have no state to go on from: begin with keep_states"),
+        ({"keep_configs": 3}, {}, "2 trials have no state to go on from"),
+        ({"stop": jf.successive_halving(min_steps=4)}, {}, "under stop=, which has decided"),
+    ],
+)
+def test_what_cannot_train_on_is_refused_by_name(tmp_path, before, after, message):
+    lengthened(tmp_path, 8, **before)
+    with pytest.raises(jf.JefficientError, match=message):
+        lengthened(tmp_path, **{"steps": 16, **before, **after})

@@ -1,0 +1,289 @@
+"""States that are kept, and sweeps that start from them: bit for bit what an unbroken trial is."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sweeps import sources, tiny
+
+import jefficient as jf
+
+SPACE = jf.grid(learning_rate=[0.01, 0.03, 0.1])
+SETTINGS = {"eval_every": 4, "seeds": 2, "keep_configs": 9}
+CURVES = ("train_loss", "valid_loss", "zeros")
+
+
+def sweep(the_task=None, space=SPACE, optimizer=jf.adam, **changes):
+    """In blocks of two lanes, so that lanes are refilled and trials wait."""
+    with tiny.lanes(2):
+        task = tiny.task(validation=0.2) if the_task is None else the_task
+        return tiny.sweep(task, space, optimizer, **{"steps": 16, **SETTINGS, **changes})
+
+
+def noisy(params, batch, key):
+    x, y = batch
+    kept = True if key is None else jax.random.bernoulli(key, 0.9, x.shape)
+    return jnp.mean((jnp.where(kept, x, 0.0) @ params - y) ** 2)
+
+
+def assert_goes_on(branch, whole, first):
+    """The branch is the whole from evaluation `first` on."""
+    for name in CURVES:
+        there = whole.dataset[name].values[..., first:]
+        np.testing.assert_array_equal(branch.dataset[name].values, there, err_msg=name)
+    for name in ("status", "steps_taken", "diverged_at"):
+        np.testing.assert_array_equal(branch.dataset[name], whole.dataset[name], err_msg=name)
+    assert branch.weights.keys() == whole.weights.keys()
+    chex.assert_trees_all_equal(dict(branch.weights), dict(whole.weights))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return sweep(keep_states=[0, 1, 3])
+
+
+@pytest.fixture(scope="module")
+def half():
+    return sweep(steps=8, keep_states="last")
+
+
+@pytest.mark.parametrize(
+    ("about", "settings"),
+    [
+        ({"loss": noisy, "validation": 0.2}, {}),
+        ({}, {"folds": 3, "keep": None}),
+        ({"validation": 0.2}, {"optimizer": jf.sgd, "space": SPACE * jf.grid(batch_size=[4, 8])}),
+    ],
+)
+def test_a_trial_that_goes_on_is_the_unbroken_one(about, settings):
+    settings = {"batch_size": None if "space" in settings else 8, **settings}
+    task = tiny.task(**about)
+    half = sweep(task, steps=8, keep_states="last", **settings)
+    branch = sweep(task, start=half, **settings)
+    assert_goes_on(branch, sweep(task, **settings), first=2)
+    assert (branch.dataset["started_at"] == 8).all()
+    assert branch.dataset["step"].values[0].ravel().tolist() == [12, 16]
+
+
+def test_a_streamed_trial_that_goes_on_is_the_unbroken_one(tmp_path):
+    task = sources.task(tmp_path, validation=0.3)
+    half = sweep(task, steps=8, keep_states="last")
+    assert_goes_on(sweep(task, start=half), sweep(task), first=2)
+
+
+def test_streamed_trials_that_start_at_different_steps_read_their_own_batches(tmp_path):
+    task = sources.task(tmp_path, validation=0.3)
+    whole = sweep(task, keep_states=[0, 1])
+    branch = sweep(
+        task, start=lambda config, seed, fold: whole.state(config, seed, fold, config % 2)
+    )
+    for config in range(3):
+        now, before = (x.dataset["valid_loss"].values[config] for x in (branch, whole))
+        np.testing.assert_array_equal(now[..., : 3 - config % 2], before[..., 1 + config % 2 :])
+
+
+def test_the_best_weights_of_a_branch_are_its_own(whole):
+    """`keep="best"` starts anew with the branch: what it keeps is the best that it evaluated."""
+    branch = sweep(start=whole.state(2, evaluation=1), keep="best", select="best", seeds=1)
+    counted = branch.dataset["valid_loss"].values[:, 0, 0].argmin(axis=-1)
+    again = sweep(start=whole.state(2, evaluation=1), keep_states="best", select="best", seeds=1)
+    for config, evaluation in enumerate(counted.tolist()):
+        assert list(again.states[config, 0, 0]) == [evaluation]
+        np.testing.assert_array_equal(again.state(config).state.params, branch.params(config))
+
+
+def test_states_say_what_they_are(whole, half):
+    assert sorted(whole.states[0, 1, 0]) == [0, 1, 3]
+    assert whole.state(0, evaluation=1).step == 8
+    assert whole.state(0).step == 16
+    chex.assert_trees_all_equal(whole.state(1, 1, evaluation=1), half.state(1, 1))
+    np.testing.assert_array_equal(whole.state(0, 1).state.params, whole.params(0, 1))
+    assert half.state().state.opt_state is not None
+
+
+def test_trials_start_where_a_function_says():
+    """Cooldowns: a schedule that requests where it begins, branched off one stable run."""
+
+    def optimizer(cooldown):
+        constant = jf.constant_schedule(0.1)
+        return jf.sgd(jf.join_schedules([constant, jf.linear_schedule(0.1, 0.0, 4)], [cooldown]))
+
+    space = jf.grid(cooldown=[4, 8, 12])
+    stable = sweep(space=jf.grid(cooldown=[99]), optimizer=optimizer, keep_states=[0, 1, 2])
+    unbroken = sweep(space=space, optimizer=optimizer)
+    branches = sweep(
+        space=space,
+        optimizer=optimizer,
+        start=lambda config, seed, fold: stable.state(0, seed, fold, evaluation=config),
+    )
+    for config in range(3):
+        there = unbroken.dataset["valid_loss"].values[config, ..., config + 1 :]
+        here = branches.dataset["valid_loss"].values[config, ..., : 3 - config]
+        np.testing.assert_array_equal(here, there)
+    assert branches.dataset["step"].values.tolist() == [[8, 12, 16], [12, 16, -1], [16, -1, -1]]
+
+
+def test_weights_from_elsewhere_begin_anew(half):
+    """As a task whose `init` returns them; the optimizer's state is that of a beginning."""
+    weights = half.params(0)
+    branch = sweep(start=weights)
+    other = sweep(tiny.task(validation=0.2, init=lambda key: jnp.asarray(weights)))
+    np.testing.assert_allclose(
+        branch.dataset["valid_loss"], other.dataset["valid_loss"], rtol=1e-5, atol=1e-6
+    )
+    assert (branch.dataset["started_at"] == 0).all()
+
+
+def test_weights_of_a_model_with_state_come_in_a_pair():
+    def loss(params, model_state, batch):
+        x, y = batch
+        return jnp.mean((x @ params - y) ** 2) + 0 * model_state, model_state + 1
+
+    task = tiny.task(
+        init=lambda key: (jax.random.normal(key, (3,)), jnp.zeros(())),
+        loss=loss,
+        model_state=True,
+        validation=0.2,
+    )
+    first = sweep(task, steps=4)
+    again = sweep(task, steps=4, start=first.params(0))
+    assert again.params(0)[1] == 8
+
+
+def test_a_trial_of_one_s_own_goes_on():
+    trial = jf.Trial(
+        init=lambda key: jax.random.normal(key),
+        step=lambda x, data, t, key, rate: (x - rate * x + 0.01 * t.astype(float), {"loss": x**2}),
+        evaluate=lambda x, data: {"distance": abs(x)},
+    )
+    settings = {"metric": "distance", "mode": "min", "eval_every": 5, "progress": False}
+    space = jf.grid(rate=[0.1, 0.2])
+    half = jf.sweep(trial, space=space, steps=10, keep_states="last", **settings)
+    branch = jf.sweep(trial, space=space, steps=20, start=half, **settings)
+    whole = jf.sweep(trial, space=space, steps=20, **settings)
+    np.testing.assert_array_equal(branch.dataset["distance"], whole.dataset["distance"][..., 2:])
+    with pytest.raises(jf.ArgumentTypeError, match=r"a jf.Trial must start from a jf.TrialState"):
+        jf.sweep(trial, space=space, steps=20, start=np.float32(1.0), **settings)
+
+
+def test_another_space_starts_from_what_it_has_in_common(half):
+    branch = sweep(space=jf.grid(learning_rate=[0.1, 0.01]) * jf.grid(b1=[0.9, 0.8]), start=half)
+    whole = sweep().dataset["valid_loss"].values[[2, 0], ..., 2:]  # by another program
+    here = branch.dataset["valid_loss"].values
+    np.testing.assert_allclose(here[[0, 2]], whole, rtol=1e-5)
+    assert not np.allclose(here[[1, 3]], whole, rtol=1e-5)
+
+
+def test_a_started_trial_is_replayed_from_its_start(half, tmp_path):
+    branch = sweep(start=half, keep_configs=1)
+    again = branch.replay(0, seed=1)
+    np.testing.assert_array_equal(
+        again.dataset["valid_loss"][0, 0], branch.dataset["valid_loss"][0, 1]
+    )
+    given = {"task": tiny.task(validation=0.2), "optimizer": jf.adam, "space": SPACE}
+    path = branch.save(tmp_path / "branch.nc")
+    with pytest.raises(jf.ArgumentError, match=r"start must be given as to jf.sweep, got None"):
+        jf.load(path, **given)
+    loaded = jf.load(path, start=half, **given)
+    np.testing.assert_array_equal(
+        loaded.replay(0, seed=1).dataset["valid_loss"], again.dataset["valid_loss"]
+    )
+
+
+def test_states_survive_a_file_and_a_sum(half, tmp_path):
+    path = half.save(tmp_path / "half.nc")
+    with pytest.warns(jf.JefficientWarning, match="the states are in trees of classes"):
+        assert not jf.load(path).states
+    task = tiny.task(validation=0.2)
+    loaded = jf.load(path, task=task, optimizer=jf.adam, space=SPACE)
+    chex.assert_trees_all_equal(dict(loaded.states), dict(half.states))
+    others = sweep(space=jf.grid(learning_rate=[0.3]), steps=8, keep_states="last")
+    both = loaded + others
+    chex.assert_trees_all_equal(both.state(3, 1), others.state(0, 1))
+    branch = sweep(space=jf.grid(learning_rate=[0.3, 0.01]), start=both)
+    whole = sweep(space=jf.grid(learning_rate=[0.3, 0.01]))
+    np.testing.assert_array_equal(
+        branch.dataset["valid_loss"], whole.dataset["valid_loss"][..., 2:]
+    )
+
+
+def test_a_kept_state_is_dropped_with_its_configuration():
+    result = sweep(keep_states=[0, 1], keep_configs=1)
+    best = result.best().config
+    assert {trial[0] for trial in result.states} == {best}
+    with pytest.raises(jf.ArgumentError, match=rf"the configurations \[{best}\]. Ask jf.sweep"):
+        result.state((best + 1) % 3)
+    with pytest.raises(jf.ArgumentError, match=r"evaluation=3; .* evaluations \[0, 1\]"):
+        result.state(evaluation=3)
+
+
+def test_a_diverged_trial_has_no_state():
+    result = sweep(space=jf.grid(learning_rate=[0.01, 1e9]), optimizer=jf.sgd, keep_states="last")
+    assert str(result.dataset["status"].values[1, 0, 0]) == "diverged"
+    assert {trial[0] for trial in result.states} == {0}
+
+
+def reshaped(state):
+    return state._replace(state=state.state._replace(params=np.zeros(4, np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": jf.sgd}, r"must have the leaves that task and optimizer give it.*\.mu is"),
+        ({"change": reshaped}, r"\.params is float32\[4\], must be float32\[3\]"),
+        ({"change": lambda x: x._replace(step=3)}, r"must be that of its state, got step=3 and 8"),
+        ({"change": lambda x: x._replace(step="8")}, r"whole number from 0, got '8'"),
+        ({"steps": 8}, r"more updates than the state .* got steps=8 .* has made 8"),
+        ({"start": lambda c, s, f: "x"}, r"start must be a jf.TrialState, a jf.Result"),
+        ({"start": np.zeros(4, np.float32)}, r"the root is float32\[4\], must be float32\[3\]"),
+        (
+            {"space": jf.grid(learning_rate=[0.2])},
+            r"from one configuration of start, got \{'learning_rate': 0.2\}",
+        ),
+        ({"keep_states": "all"}, r"'last', 'best', None or numbers .*got keep_states='all'"),
+        ({"keep_states": [-1]}, r"keep_states"),
+        ({"keep_states": [4]}, r"among the 2 evaluations .* got keep_states=\[4\]"),
+    ],
+)
+def test_what_is_no_start_is_refused_by_name(half, changes, message):
+    changes = dict(changes)
+    change = changes.pop("change", None)
+    start = half if change is None else change(half.state(0))
+    with pytest.raises((jf.ArgumentError, jf.ArgumentTypeError), match=message):
+        sweep(**{"start": start, **changes})
+
+
+def test_seeds_that_start_at_different_updates_are_refused(whole):
+    with pytest.raises(jf.ArgumentError, match=r"got 4 \(seed 0\) and 8 \(seed 1\)"):
+        sweep(start=lambda config, seed, fold: whole.state(config, seed, fold, evaluation=seed))
+
+
+class Killed(BaseException):
+    pass
+
+
+def kills_after(segments):
+    left = iter(range(segments))
+
+    def progress(_):
+        if next(left, None) is None:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("segments", [1, 3, 5])
+def test_a_branch_survives_its_process(half, tmp_path, segments):
+    settings = {"start": half, "directory": tmp_path / "s", "snapshot_every": 0}
+    settings |= {"keep_states": "last"}
+    with pytest.raises(Killed):
+        sweep(progress=kills_after(segments), **settings)
+    again = sweep(**settings)
+    assert_goes_on(again, sweep(), first=2)
+    whole = sweep(keep_states="last")
+    for trial in whole.states:
+        chex.assert_trees_all_equal(again.state(*trial), whole.state(*trial))
+    with pytest.raises(jf.JefficientError, match=r"what the trials start from \(start\) is other"):
+        sweep(**{**settings, "start": half.state(0)})
