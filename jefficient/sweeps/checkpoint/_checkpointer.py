@@ -80,15 +80,18 @@ class Checkpointer:
         if self.found is None:
             return None
         with self._decoding():
-            if self._difference(self.found) is not None:
+            if self._other_bits(self.found) is not None:
                 return None
-            here = plan_of(self._spec, Machine.here())
-            grows = self._new_seeds(self.found) or is_longer(self._spec, self.found)
-            plan = here if grows else Plan.from_json(self.found.body["plan"])
-            widths = [int(x) for x in self.found.body["widths"]]
+            widths = [int(x) for x in self.found.body["widths"]]  # which may have been halved
             if not all(1 <= x <= _WIDEST for x in widths):
                 raise ValueError("widths")
-            return plan.with_widths(widths)  # which may have been halved
+            if self._grows(self.found):
+                here = plan_of(self._spec, Machine.here())
+                known = dict(zip(self.found.body["programs"], widths, strict=True))
+                return here.with_widths([known.get(x.static, x.width) for x in here.programs])
+            if self._other_layout(self.found) is not None:
+                return None
+            return Plan.from_json(self.found.body["plan"]).with_widths(widths)
 
     def _decoding(self) -> AbstractContextManager[None]:
         """Turn what the snapshot that was found raises into an error that names the directory."""
@@ -97,12 +100,15 @@ class Checkpointer:
             f"another one, or delete it), whose last snapshot"
         )
 
-    def _difference(self, found: Snapshot) -> str | None:
-        """Return why configurations that have not finished must start again, or None."""
+    def _other_bits(self, found: Snapshot) -> str | None:
+        """Return why trials would not have the bits that they had, or None."""
+        reason = difference(found.body["versions"], versions())
+        return reason and f"{reason} (whose numbers cannot be compared)"
+
+    def _other_layout(self, found: Snapshot) -> str | None:
+        """Return why trials cannot go on in the lanes where they were, or None."""
         body = found.body
         devices = len(jax.local_devices())
-        if reason := difference(body["versions"], versions()):
-            return f"{reason} (whose numbers cannot be compared)"
         if hashes_in(found.arrays) != list(self._spec.space.hashes):
             return "the space is another"
         if body["plan"]["devices"] != devices:
@@ -112,6 +118,10 @@ class Checkpointer:
     def _new_seeds(self, found: Snapshot) -> int:
         """Return how many seeds the sweep in the directory does not have."""
         return self._spec.settings.seeds - found.arrays["record/status"].shape[1]
+
+    def _grows(self, found: Snapshot) -> bool:
+        """Return whether the trials that the directory has get seeds or updates."""
+        return self._new_seeds(found) > 0 or is_longer(self._spec, found)
 
     def begin(self, scheduler: Scheduler, plan: Plan) -> None:
         """Check that the directory is of this sweep, and restore what can be restored."""
@@ -262,11 +272,13 @@ class Checkpointer:
             scheduler.pruner = _pruner_log(scheduler.pruner.rule, arrays, new_of)
         self._restore_checkpoints(scheduler, arrays, new_of, templates)
 
-        reason = self._difference(found)
-        has_same_widths = body["widths"] == [queue.width for queue in scheduler.queues]
-        grows = self._new_seeds(found) > 0 or is_longer(self._spec, found)
-        has_slots = scheduler.fits(body["slots"]) or grows
-        if reason is None and not (has_same_widths and has_slots):
+        grows = self._grows(found)
+        reason = self._other_bits(found) or (None if grows else self._other_layout(found))
+        trained_on = new
+        if not is_longer(self._spec, found):
+            trained_on = np.intersect1d(new, scheduler.record.unfinished())
+        has_slots = grows or scheduler.fits(body["slots"])
+        if reason is None and not (has_slots and _has_widths_of(scheduler, trained_on)):
             reason = "the plan is another"
         if reason is not None:
             self._start_again(scheduler, reason, new)
@@ -352,6 +364,15 @@ def _identity(spec: SweepSpec, queues: list[Queue], digests: list[str]) -> dict[
         "data": spec.data_digest,
         "programs": dict(zip(keys, digests, strict=True)),
     }
+
+
+def _has_widths_of(scheduler: Scheduler, configs: np.ndarray) -> bool:
+    """Return whether these configurations were trained in blocks as wide as those to come."""
+    width = scheduler.record.curves.block_width
+    return all(
+        (width[np.intersect1d(queue.group.configs, configs)] == queue.width).all()
+        for queue in scheduler.queues
+    )
 
 
 def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, tuple[Tree, Tree]]:
