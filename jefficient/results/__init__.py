@@ -14,6 +14,7 @@ from ._dataset import status_of as status_of
 from ._dataset import to_dataset as to_dataset
 from ._files import read as read
 from ._join import concatenated as concatenated
+from ._replay import Length as Length
 from ._result import Replay as Replay
 from ._result import Result as Result
 from ._score import Rank as Rank
@@ -23,6 +24,7 @@ from ._score import at_evaluations as at_evaluations
 from ._score import over_trials as over_trials
 from ._states import NO_CHECKPOINTS as NO_CHECKPOINTS
 from ._states import Checkpoints as Checkpoints
+from ._states import States as States
 from ._states import TrialState as TrialState
 from ._values import value_table as value_table
 from .checks import Check as Check

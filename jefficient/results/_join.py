@@ -13,7 +13,7 @@ from .._core.warn import warn
 from ._content import Content
 from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._optimizers import with_optimizers
-from ._replay import Replay, Trainer
+from ._replay import Length, Replay, Trainer
 from ._states import Checkpoints
 from ._values import ATTRIBUTE, table_attributes, value_table, values_of
 
@@ -146,11 +146,11 @@ class _Both:
         trainer, own, place = self._of(config)
         return _renumbered(trainer.replay(own, place, seed, fold), config)
 
-    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+    def refit(self, dataset: xr.Dataset, config: int, seed: int, length: Length) -> Replay:
         """See `Result.refit`."""
         del dataset
         trainer, own, place = self._of(config)
-        return _renumbered(trainer.refit(own, place, seed), config)
+        return _renumbered(trainer.refit(own, place, seed, length), config)
 
     def _of(self, config: int) -> tuple[Trainer, xr.Dataset, int]:
         """What trains a configuration, the dataset of its sweep, and its number there."""

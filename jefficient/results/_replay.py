@@ -28,6 +28,13 @@ class Replay(NamedTuple):
         return save_safetensors("jf.Replay.save_params", Path(path), self.params, texts)
 
 
+class Length(NamedTuple):
+    """How long to train instead of as long as the sweep did: updates or epochs, or neither."""
+
+    steps: int | None = None
+    epochs: float | None = None
+
+
 class Trainer(Protocol):
     """What can train: the task, the optimizer and the settings of a sweep."""
 
@@ -35,7 +42,7 @@ class Trainer(Protocol):
         """See `Result.replay`."""
         ...
 
-    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+    def refit(self, dataset: xr.Dataset, config: int, seed: int, length: Length) -> Replay:
         """See `Result.refit`."""
         ...
 

@@ -22,7 +22,7 @@ from ._grid import unstacked
 from ._join import joined
 from ._plots import Plots
 from ._ranked import ranked
-from ._replay import Replay, Trainer, hyperparameter_texts
+from ._replay import Length, Replay, Trainer, hyperparameter_texts
 from ._score import Score
 from ._states import Checkpoints, States, TrialState, Weights
 from ._table import table
@@ -401,29 +401,41 @@ class Result:
         trainer = self._trainer("jf.Result.replay", config=config, seed=seed, fold=fold)
         return trainer.replay(self.dataset, config, seed, fold)
 
-    def refit(self, config: int | None = None, seed: int = 0) -> Replay:
+    def refit(
+        self,
+        config: int | None = None,
+        seed: int = 0,
+        *,
+        steps: int | None = None,
+        epochs: float | None = None,
+    ) -> Replay:
         """Train one configuration on all examples, those of the validation set among them.
 
         For as many updates or epochs as in the sweep; with ``select="best"`` as far as the
         evaluation that counts, on average over the configuration's trials. The seed draws the
-        initial parameters and the order of examples.
+        initial parameters and the order of examples. In a sweep that began from states
+        (``start=``) it begins from that of the trial.
 
         Args:
             config: by default the best one.
             seed: which repetition.
+            steps: updates, to train longer or shorter than in the sweep; give this or `epochs`.
+                Only where no function requests `steps`: a schedule that ends with the training
+                would be another one.
+            epochs: passes over all examples.
 
         Returns:
             A `Replay`: training curves and weights.
 
         Raises:
-            ArgumentError: if there is no such configuration, or the sweep was of a `jf.Trial`,
-                which has no examples.
+            ArgumentError: if there is no such configuration, the sweep was of a `jf.Trial`, which
+                has no examples, or a length is given twice, or where a function requests `steps`.
             ArgumentTypeError: if a number is not whole.
             JefficientError: if the task is not at hand (`jf.load` without it).
         """
         config = self._or_best(config)
         trainer = self._trainer("jf.Result.refit", config=config, seed=seed)
-        return trainer.refit(self.dataset, config, seed)
+        return trainer.refit(self.dataset, config, seed, Length(steps, epochs))
 
     def _or_best(self, config: int | None) -> int:
         return self.best().config if config is None else config

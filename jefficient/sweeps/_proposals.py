@@ -14,7 +14,16 @@ from .._core.checks import check_count
 from .._core.devices import Machine
 from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
-from ..results import NO_CHECKPOINTS, Checkpoints, Result, Score, concatenated, ranking
+from ..results import (
+    NO_CHECKPOINTS,
+    Checkpoints,
+    Result,
+    Score,
+    States,
+    TrialState,
+    concatenated,
+    ranking,
+)
 from ..spaces import Space
 from ._debugging import Debugger
 from ._finish import finish
@@ -22,7 +31,18 @@ from ._interrupt import EndRequest
 from ._local import train, warn_interrupted
 from ._search import Goal, Search, kinds
 from .checkpoint import attributes, dataset_of
-from .planning import Plan, RunOptions, Settings, SweepSpec, assemble, group_key, plan_of, prepare
+from .planning import (
+    Plan,
+    RunOptions,
+    Settings,
+    Starts,
+    SweepSpec,
+    assemble,
+    group_key,
+    plan_of,
+    prepare,
+)
+from .programs import Start
 from .scheduler import Progress, reporter
 from .tasks import WHERE, Task, Trial
 
@@ -101,6 +121,9 @@ class _Batches:
         self._widths: dict[str, int] = {}
         self._spaces: list[Space] = []
         self._hashes: set[str] = set()
+        self._goes_on = type(search).start is not Search.start
+        self._last: States = {}
+        self._starts: dict[tuple[int, int, int], Start] = {}
         self._progress: Progress | None = None
         self._best: _Best | None = None
         self.datasets: list[xr.Dataset] = []
@@ -109,7 +132,7 @@ class _Batches:
         """Train a proposal and return its results."""
         self._check(space)
         begun = time.monotonic() - self._begun
-        spec = prepare(*self._without_test_set(), space, self._settings)
+        spec = prepare(*self._without_test_set(), space, self._settings_of(space))
         plan = self._plan(spec)
         before = self._progress
 
@@ -136,7 +159,9 @@ class _Batches:
         dataset["seconds"] = dataset["seconds"].copy(data=dataset["seconds"].values + begun)
 
         self._progress = total(record.progress())
+        self._last = record.states
         self._best = self._best_with(dataset, record.checkpoints, spec.score)
+        self._note_starts(spec.starts)
         self._spaces.append(space)
         self._hashes |= set(space.hashes)
         self.datasets.append(dataset)
@@ -157,7 +182,8 @@ class _Batches:
         """Return one result of all batches."""
         if not self.datasets:
             raise JefficientError(f"{WHERE}: the search ended before anything was trained.")
-        spec = prepare(*self._given, _joined(self._spaces), self._settings)
+        settings = dataclasses.replace(self._settings, start=Starts(self._starts))
+        spec = prepare(*self._given, _joined(self._spaces), settings)
         utilization = np.average(
             [x.attrs["utilization"] for x in self.datasets],
             weights=[x.sizes["config"] for x in self.datasets],
@@ -168,6 +194,33 @@ class _Batches:
         dataset = self._search.annotate(concatenated(self.datasets).assign_attrs(about))
 
         return finish(spec, dataset, NO_CHECKPOINTS if self._best is None else self._best.held)
+
+    def _settings_of(self, space: Space) -> Settings:
+        """Return the settings of a batch, whose states are kept if the next one may need them."""
+        if not self._goes_on:
+            return self._settings
+        start = self._search.start(self._last_state) if self.datasets else self._settings.start
+        return dataclasses.replace(
+            self._settings,
+            start=start,
+            keep_states="last",
+            keep_configs=max(self._settings.keep_configs, len(space)),
+        )
+
+    def _last_state(self, config: int, seed: int, fold: int) -> TrialState | None:
+        """Return how a trial of the last batch ended, None where it diverged."""
+        kept = self._last.get((config, seed, fold), {})
+        return kept[max(kept)] if kept else None
+
+    def _note_starts(self, starts: Starts | None) -> None:
+        """Remember what the last batch started from; states only of what is among the best."""
+        assert self._best is not None
+        first = sum(x.sizes["config"] for x in self.datasets)
+        for (config, seed, fold), start in ({} if starts is None else starts.of).items():
+            self._starts[first + config, seed, fold] = start
+        for trial, start in self._starts.items():
+            if trial[0] not in self._best.configs:
+                self._starts[trial] = Start(start.step)
 
     def _check(self, space: Space) -> None:
         """Refuse a proposal that does not fit those before it."""
@@ -215,7 +268,10 @@ class _Batches:
 
         best = np.sort(ranking(dataset, score)[: self._settings.keep_configs])
         kept = [configs[i] for i in best]
-        return _Best(dataset.isel(config=best), kept, held.of({i: i for i in kept}))
+        held = held.of({i: i for i in kept})
+        if self._settings.keep_states is None:
+            held = held._replace(states={})
+        return _Best(dataset.isel(config=best), kept, held)
 
 
 def _total(

@@ -8,12 +8,15 @@ import xarray as xr
 
 from .._core.debugging import tools_off
 from .._core.devices import Machine
+from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
-from ..results import Replay, at_evaluations, by_fold, counted_evaluations
+from ..results import Length, Replay, at_evaluations, by_fold, counted_evaluations
 from .checkpoint import attributes, dataset_of
-from .planning import Plan, SweepSpec, assemble, plan_of, prepare
+from .planning import Plan, Starts, SweepSpec, assemble, plan_of, prepare
 from .programs import Group
 from .scheduler import Record
+
+REFIT = "jf.Result.refit"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Retrainer:
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """Train one trial again; see `Result.replay`."""
         spec = self.spec
+        self._check_start("jf.Result.replay", (config, seed, fold))
         index, row = spec.find(config)
         group = spec.groups[index]
         trial = {"config": config, "seed": seed, "fold": fold}
@@ -55,26 +59,32 @@ class Retrainer:
         return Replay(again, record.weights.get((config, seed, fold)))
 
     @tools_off()
-    def refit(self, dataset: xr.Dataset, config: int, seed: int) -> Replay:
+    def refit(self, dataset: xr.Dataset, config: int, seed: int, length: Length) -> Replay:
         """Train a configuration on all examples; see `Result.refit`."""
         task, optimizer = self.spec.problem.with_all_examples()
         group = self.spec.groups[self.spec.find(config)[0]]
         space = self.spec.space.subset([config])
+        is_given = length != Length()
+        if is_given:
+            self._check_length(length)
         settings = dataclasses.replace(
             self.spec.settings,
             batch_size=None if "batch_size" in space.names else group.static.get("batch_size"),
             seeds=seed + 1,
             folds=None,
+            start=self._start(config),
+            keep_states=None,
             metric="train_loss",
             mode="min",
             select="last",
             stop=None,
             keep="last",
             keep_configs=1,
+            **(length._asdict() if is_given else {}),
         )
         whole = prepare(task, optimizer, space, settings)
         (group,) = whole.groups
-        share = _share_trained(dataset, config)
+        share = 1.0 if is_given else _share_trained(dataset, config)
         if share < 1:
             group = group.shortened(0, 0, max(1, round(share * int(group.steps[0, 0]))))
 
@@ -84,6 +94,46 @@ class Retrainer:
         about = attributes(whole, plan, record.seconds, record.utilization)
         again = dataset_of(whole, record, about).isel(seed=[seed]).assign_coords(config=[config])
         return Replay(again, record.weights.get((0, seed, 0)))
+
+    def _check_length(self, length: Length) -> None:
+        """Refuse another length where it would make another schedule."""
+        if None not in length:
+            raise ArgumentError(
+                f"{REFIT}: steps or epochs must be given, not both, got steps={length.steps}, "
+                f"epochs={length.epochs}."
+            )
+        names = self.spec.problem.requesters_of("steps")
+        if "steps" in self.spec.space.names:
+            names = ["the space"]
+        if names:
+            raise ArgumentError(
+                f"{REFIT}: steps and epochs must be those of the sweep where a function requests "
+                f"`steps` or the space names it, got {', '.join(names)}: another length would be "
+                f"another schedule. Sweep with that length."
+            )
+
+    def _check_start(self, where: str, trial: tuple[int, int, int]) -> None:
+        """Refuse a trial that started from something that is not held any more."""
+        starts = self.spec.starts
+        start = None if starts is None else starts.of.get(trial)
+        if start is not None and not start.is_held:
+            raise JefficientError(
+                f"{where}: what a trial started from must be held, got configuration {trial[0]}. A "
+                f"search holds it of its best configurations: ask for more with keep_configs."
+            )
+
+    def _start(self, config: int) -> Starts | None:
+        """Return what the trial of one configuration on all examples starts from."""
+        starts = self.spec.starts
+        if starts is None:
+            return None
+        if self.spec.problem.folds > 1:
+            raise ArgumentError(
+                f"{REFIT}: trials must not start from states of several folds, got "
+                f"{self.spec.problem.folds} of them. Sweep on all examples with start=…"
+            )
+        self._check_start(REFIT, (config, 0, 0))
+        return starts.subset([config])
 
 
 def _warn_of_others(

@@ -1,13 +1,15 @@
 """What a search is: it proposes configurations while a sweep runs, and is told their results."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..spaces import Space
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..results import TrialState
 
 
 class Goal(NamedTuple):
@@ -85,6 +87,19 @@ class Search(abc.ABC):
                 shape (config, seed, fold, evaluation), NaN where nothing was evaluated; `status`
                 says how each trial ended.
         """
+
+    def start(self, state: Callable[[int, int, int], "TrialState | None"]) -> Any:
+        """Return what the trials of the last proposal start from, as `start` of `jf.sweep`.
+
+        It is called after every proposal but the first. By default all trials begin with `init`,
+        and no states are kept.
+
+        Args:
+            state: ``(config, seed, fold) -> TrialState``: how a trial of the proposal before ended;
+                None where it diverged. Its updates count towards `steps`, so proposals that go on
+                have the hyperparameter `steps`.
+        """
+        del state
 
     def begin(self, goal: Goal) -> None:
         """Prepare for the first `ask` of a sweep; by default do nothing."""

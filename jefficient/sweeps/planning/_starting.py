@@ -194,7 +194,7 @@ def check_starts(
     checked = set()
     for (config, _, _), start in starts.of.items():
         key = id(start), program_of(config)
-        if key in checked:
+        if key in checked or not start.is_held:
             continue
         checked.add(key)
         if start.weights is None:

@@ -58,13 +58,19 @@ class Lane(NamedTuple):
 class Start(NamedTuple):
     """What a trial begins with instead of what `init` returns: a state, or weights to begin with.
 
-    NumPy arrays on the host, jax arrays in the program; what is not given is None.
+    NumPy arrays on the host, jax arrays in the program; what is not given is None. Where neither
+    is, the trial started from something that is not held any more.
     """
 
     step: Any  # int32: updates made
     state: Any = None
     weights: Tree = None
     best: Checkpointed | None = None  # the best weights so far
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a trial can begin with it."""
+        return self.state is not None or self.weights is not None
 
 
 class Evaluation(NamedTuple):
