@@ -116,3 +116,11 @@ def test_examples_on_disk_are_written_once_and_read_while_training(tmp_path):
     assert again == first
     assert stderr.count("16/16 trials") == 1  # nothing was trained again
     assert (tmp_path / "out" / "examples.h5").stat().st_mtime_ns == written
+
+
+def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
+    stdout, _ = run("09_cooldowns.py", "--output", "out", cwd=tmp_path)
+    made, branched = re.search(r"scratch: ([\d,]+) .*Branched: ([\d,]+) ", stdout, re.S).groups()
+    assert (made, branched) == ("64,000", "32,000")
+    assert "the same, bit for bit" in stdout
+    assert (tmp_path / "out" / "cooldowns.png").read_bytes().startswith(b"\x89PNG")

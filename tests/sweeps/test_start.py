@@ -1,5 +1,7 @@
 """States that are kept, and sweeps that start from them: bit for bit what an unbroken trial is."""
 
+from concurrent.futures import Executor, Future
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -287,3 +289,120 @@ def test_a_branch_survives_its_process(half, tmp_path, segments):
         chex.assert_trees_all_equal(again.state(*trial), whole.state(*trial))
     with pytest.raises(jf.JefficientError, match=r"what the trials start from \(start\) is other"):
         sweep(**{**settings, "start": half.state(0)})
+
+
+class Generations(jf.Search):
+    """Two proposals: rates, and the same in reverse order, each from the first's parents."""
+
+    batch = 3
+
+    def __init__(self, parents=(2, 1, 0)):
+        self.parents = parents
+
+    def example(self):
+        return SPACE * jf.grid(steps=[8])
+
+    def begin(self, goal):
+        self.told = 0
+
+    def ask(self):
+        later = jf.grid(learning_rate=[0.1, 0.03, 0.01]) * jf.grid(steps=[16])
+        return (self.example(), later, None)[self.told]
+
+    def tell(self, dataset):
+        self.told += 1
+
+    def start(self, state):
+        return lambda config, seed, fold: state(self.parents[config], seed, fold)
+
+
+def test_a_search_goes_on_from_its_last_proposal():
+    result = sweep(space=Generations(), steps=None, seeds=2, keep_configs=1)
+    whole = sweep()
+    assert result.dataset["started_at"].values[:, 0, 0].tolist() == [0, 0, 0, 8, 8, 8]
+    np.testing.assert_array_equal(
+        result.dataset["valid_loss"][3:, ..., :2], whole.dataset["valid_loss"][::-1, ..., 2:]
+    )
+    assert not result.states
+    best = result.best().config
+    assert best >= 3
+    again = result.replay(best, seed=1).dataset["valid_loss"].values[0, 0]
+    np.testing.assert_array_equal(again, result.dataset["valid_loss"].values[best, 1])
+    with pytest.raises(jf.JefficientError, match=r"must be held, got configuration \d\. A search"):
+        result.replay(3 if best != 3 else 4)
+
+
+def test_a_search_whose_last_trial_diverged_begins_it_anew():
+    class Wild(Generations):
+        def example(self):
+            return jf.grid(learning_rate=[0.01, 1e9]) * jf.grid(steps=[8])
+
+        def ask(self):
+            later = jf.grid(learning_rate=[0.01, 0.02]) * jf.grid(steps=[16])
+            return (self.example(), later, None)[self.told]
+
+    result = sweep(space=Wild((0, 1)), optimizer=jf.sgd, steps=None)
+    assert result.dataset["started_at"].values[:, 0, 0].tolist() == [0, 0, 8, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 3, "epochs": 2}, r"steps or epochs must be given, not both"),
+        ({"epochs": 0}, r"epochs"),
+    ],
+)
+def test_a_length_to_refit_that_is_none_is_refused(whole, settings, message):
+    with pytest.raises(jf.ArgumentError, match=message):
+        whole.refit(**settings)
+
+
+def test_the_best_configuration_is_refitted_for_longer(whole):
+    again = whole.refit(0, steps=24)
+    assert again.dataset["steps_taken"].item() == 24
+    assert whole.refit(0, epochs=2).dataset["steps_taken"].item() == 8  # ⌈2 · 30 / 8⌉
+
+    def linear(learning_rate, steps):
+        return jf.sgd(jf.linear_schedule(learning_rate, 0.0, steps))
+
+    decaying = sweep(optimizer=linear, steps=4)
+    with pytest.raises(jf.ArgumentError, match=r"got optimizer: another length would be another"):
+        decaying.refit(0, steps=8)
+
+
+def test_a_refit_of_a_branch_begins_from_its_state(half):
+    branch = sweep(start=half)
+    assert branch.refit(0).dataset["started_at"].item() == 8
+    task = tiny.task(data=(tiny.X, tiny.Y))
+    folded = sweep(task, folds=2, steps=4, keep_states="last")
+    with pytest.raises(jf.ArgumentError, match=r"several folds, got 2 of them"):
+        sweep(task, folds=2, steps=8, start=folded).refit(0)
+
+
+def test_parts_start_from_their_own(half, tmp_path):
+    class Here(Executor):
+        def submit(self, function, *arguments):
+            future = Future()
+            future.set_result(function(*arguments))
+            return future
+
+    def noise(params, batch, key):
+        return noisy(params, batch, key)
+
+    task = tiny.task(loss=noise, validation=0.2)
+    begun = sweep(task, steps=8, keep_states="last")  # states with keys
+    settings = {"start": begun, "keep_states": "last", "plan": None}
+    whole = sweep(task, **settings)
+    parts = sweep(task, executor=Here(), parts=2, **settings)
+    np.testing.assert_array_equal(parts.dataset["valid_loss"], whole.dataset["valid_loss"])
+    assert parts.states.keys() == whole.states.keys()
+    for trial in whole.states:
+        for one, two in zip(
+            *map(jax.tree.leaves, (parts.state(*trial), whole.state(*trial))), strict=True
+        ):
+            np.testing.assert_array_equal(*map(as_numbers, (one, two)))
+
+
+def as_numbers(x):
+    is_key = jnp.issubdtype(jnp.asarray(x).dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(x) if is_key else x

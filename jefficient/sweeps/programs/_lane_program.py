@@ -63,7 +63,7 @@ class LaneProgram:
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
     restart: Callable[..., Any] | None = None
-    _weights_of: dict[Device, jax.stages.Compiled] = dataclasses.field(
+    _small: dict[tuple[Hashable, Device], jax.stages.Compiled] = dataclasses.field(
         default_factory=dict, init=False
     )
 
@@ -102,34 +102,37 @@ class LaneProgram:
 
     def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Tree:
         """Return the weights of lane i, on the device."""
-        (device,) = lanes.step.devices()
-        if device not in self._weights_of:
-            key = "weights of a lane", self.reuse_key
-            compiled = program(key, self._weights_at, device, lanes, i, has_improved)
-            self._weights_of[device] = compiled
-        return self._weights_of[device](lanes, i, has_improved)
+        return self._call("weights of a lane", self._weights_at, lanes, i, has_improved)
 
     def state_of_lane(self, lanes: Lane, i: np.int32) -> Any:
         """Return the state of lane i, on the device."""
+        return self._call("state of a lane", _state_at, lanes, i)
+
+    def start_lane(
+        self, lanes: Lane, i: np.int32, commands: Commands, start: Start, shared: Shared
+    ) -> Lane:
+        """Begin the trial of lane i from elsewhere; lanes are donated."""
+        kind = "start of a lane", jax.tree.structure(start)
+        return self._call(kind, self._begin_at, lanes, i, commands, start, shared, donate_argnums=0)
+
+    def _call(
+        self,
+        kind: Hashable,
+        function: Callable[..., Any],
+        lanes: Lane,
+        *others: Any,
+        **options: Any,
+    ) -> Any:
+        """Call a small program of a block's lanes, compiled the first time, where they are."""
         (device,) = lanes.step.devices()
-        key = "state of a lane", self.reuse_key
-        return program(key, _state_at, device, lanes, i)(lanes, i)
-
-    def starter(
-        self, lanes: Lane, commands: Commands, shared: Shared, start: Start
-    ) -> Callable[[Lane, Commands, np.int32, Start], Lane]:
-        """Return ``(lanes, commands, i, start) -> lanes``, which begins the trial of lane i.
-
-        The arguments are those of a call, or shapes and dtypes; lanes are donated.
-        """
-        device = shared.key.device
-        key = "start of a lane", self.reuse_key
-        arguments = lanes, commands, np.int32(0), start, shared
-        begin = program(key, self._begin_at, device, *arguments, donate_argnums=0)
-        return lambda lanes, commands, i, start: begin(lanes, commands, i, start, shared)
+        if (kind, device) not in self._small:
+            key = kind, self.reuse_key
+            compiled = program(key, function, device, lanes, *others, **options)
+            self._small[kind, device] = compiled
+        return self._small[kind, device](lanes, *others)
 
     def _begin_at(
-        self, lanes: Lane, commands: Commands, i: jax.Array, start: Start, shared: Shared
+        self, lanes: Lane, i: jax.Array, commands: Commands, start: Start, shared: Shared
     ) -> Lane:
         own = jax.tree.map(lambda x: x[i], commands)
         lane = self.begin_lane(own, shared, start)

@@ -83,12 +83,11 @@ class ContinuousScheduler(Scheduler):
         if not len(block.occupied):
             return False
         commands = self._commands(block, fresh)
+        self._start(block, fresh, commands)
         lanes, occupied = block.lanes, block.occupied
-        begun = self._start(block, fresh, commands)
 
         def compute() -> tuple[Lane, Evaluation]:
-            shared = self.shared[block.device]
-            after, evaluation = block.program(begun(lanes), commands, shared)
+            after, evaluation = block.program(lanes, commands, self.shared[block.device])
             evaluation = jax.tree.map(np.array, evaluation)
             if self.scorer is not None:
                 evaluation = scored(self.scorer, evaluation, occupied, commands.fold)

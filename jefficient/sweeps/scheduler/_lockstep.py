@@ -130,8 +130,7 @@ class LockstepScheduler(Scheduler):
     def _start_block(self, block: Block) -> None:
         """Begin the trials of a new block that start from elsewhere."""
         is_new = block.trials != IDLE
-        commands = block.commands(is_new)
-        block.lanes = self._start(block, is_new, commands)(block.lanes)
+        self._start(block, is_new, block.commands(is_new))
 
     def _advance(self, pool: Workers) -> None:
         """Train every cohort on a chunk, then evaluate the lanes that are due."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..._core.typing import Device
 from ..._core.warn import warn
 from ...results import Status, TrialState
-from ..programs import Commands, Evaluation, Lane, Shared, Start
+from ..programs import Commands, Evaluation, Shared, Start
 from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE, HostScorer
 from ._block import Block
@@ -194,12 +194,11 @@ class Scheduler(abc.ABC):
                 kept.clear()
             kept[int(evaluations[i])] = state
 
-    def _start(self, block: Block, fresh: np.ndarray, commands: Commands) -> Callable[[Lane], Lane]:
-        """Return what begins those new trials of a block that start from elsewhere.
+    def _start(self, block: Block, fresh: np.ndarray, commands: Commands) -> None:
+        """Begin those new trials of a block that start from elsewhere.
 
         They are no longer `fresh`: the program has nothing to begin.
         """
-        calls = []
         place = block.queue.place(np.where(fresh, block.trials, 0))
         for lane in np.flatnonzero(fresh):
             config, seed, fold = (int(x[lane]) for x in place)
@@ -208,15 +207,8 @@ class Scheduler(abc.ABC):
             if start is not None:
                 fresh[lane] = False
                 shared = self.shared[block.device]
-                begin = block.queue.program.starter(block.lanes, commands, shared, start)
-                calls.append((begin, np.int32(lane), start))
-
-        def begun(lanes: Lane) -> Lane:
-            for begin, lane, start in calls:
-                lanes = begin(lanes, commands, lane, start)
-            return lanes
-
-        return begun
+                begin = block.queue.program.start_lane
+                block.lanes = begin(block.lanes, np.int32(lane), commands, start, shared)
 
     def _has_improved(self, block: Block, lanes: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return whether these evaluations are the best so far, where the host ranks; bool."""
