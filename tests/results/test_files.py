@@ -252,6 +252,14 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
             )
 
 
+def test_under_another_precision_programs_are_not_compared(swept, tmp_path):
+    """Their texts differ; they are other only by how products are rounded."""
+    path = swept.save(tmp_path / "sweep.nc")
+    with jax.default_matmul_precision("highest"):
+        loaded = jf.load(path, task=small.task(), optimizer=jf.adam, space=small.space(4))
+    assert loaded.programs is not None
+
+
 def test_folds_that_were_no_number_must_be_given_again(tmp_path):
     indices = np.arange(30)
     pairs = [(indices[10:], indices[:10]), (indices[:10], indices[10:])]
