@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from .._core.arithmetic import JAX_SETTINGS, arithmetic
+from .._core.arithmetic import JAX_SETTINGS, arithmetic, difference
 from .._core.debugging import tools_off
 from .._core.errors import ArgumentError
 from .._core.files import decoding
@@ -138,7 +138,7 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any, st
             f"{WHERE}: the updates of every fold must be those of the sweep, got others in {path}, "
             f"which an earlier version of jefficient wrote. Load it without task=…, or sweep again."
         )
-    _check_programs(spec, versions | of_jax, programs)
+    _check_programs(spec, versions, of_jax, programs)
     held = stored.checkpoints(WHERE, spec.weights_like, spec.state_like)
     columns = dict(spec.space.columns)
     return Result(stored.dataset, columns, *held, test=stored.test, programs=Retrainer(spec))
@@ -169,14 +169,19 @@ def _settings(recorded: dict[str, Any], folds: Any) -> Settings:
     return Settings(**call)
 
 
-def _check_programs(spec: SweepSpec, made_by: dict[str, str], programs: dict[str, str]) -> None:
-    """Refuse other functions; programs of other versions or settings cannot be compared."""
-    here = {name: version(name) for name in ("jax", "optax")} | arithmetic()
-    if any(made_by.get(name) != here[name] for name in ("jax", "optax", *JAX_SETTINGS)):
+def _check_programs(
+    spec: SweepSpec, versions: dict[str, str], of_jax: dict[str, str], programs: dict[str, str]
+) -> None:
+    """Refuse other functions; programs of other versions cannot be compared."""
+    if any(versions.get(name) != version(name) for name in ("jax", "optax")):
         return
     others = [key for key, digest in programs_of(spec).items() if programs.get(key) != digest]
     if others:
+        there, here = (
+            {name: x.get(name, "") for name in JAX_SETTINGS} for x in (of_jax, arithmetic())
+        )
+        settings = difference(there, here)
         raise ArgumentError(
             f"{WHERE}: the functions of task and optimizer must be those of the sweep, got others "
-            f"for {others[0]}."
+            f"for {others[0]}{f' ({settings})' if settings else ''}."
         )

@@ -252,12 +252,13 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
             )
 
 
-def test_under_another_precision_programs_are_not_compared(swept, tmp_path):
-    """Their texts differ; they are other only by how products are rounded."""
+def test_functions_that_are_others_by_a_setting_of_jax_say_so(swept, tmp_path):
     path = swept.save(tmp_path / "sweep.nc")
-    with jax.default_matmul_precision("highest"):
-        loaded = jf.load(path, task=small.task(), optimizer=jf.adam, space=small.space(4))
-    assert loaded.programs is not None
+    given = {"task": small.task(), "optimizer": jf.adam, "space": small.space(4)}
+    message = r"got others for .* \(jax_enable_x64 was False, is True, jax_numpy_dtype_promotion"
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        with pytest.raises(jf.ArgumentError, match=message):
+            jf.load(path, **given)
 
 
 def test_folds_that_were_no_number_must_be_given_again(tmp_path):
