@@ -397,7 +397,7 @@ def _reuse_keys(
         (
             of_all,
             same(group.static),
-            same({name: str(x.dtype) for name, x in table.columns.items()}),
+            same({name: (str(x.dtype), x.shape[1:]) for name, x in table.columns.items()}),
         )
         for group, table in zip(groups, tables, strict=True)
     ]
