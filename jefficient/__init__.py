@@ -62,6 +62,7 @@ __all__ = [
     "host_metric",
     "hyperparameters",
     "identity",
+    "interpolated_schedule",
     "inverse_time_decay",
     "join_schedules",
     "l1_decay",

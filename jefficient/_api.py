@@ -14,6 +14,7 @@ from .schedules import constant_schedule as constant_schedule
 from .schedules import cosine_decay_schedule as cosine_decay_schedule
 from .schedules import cosine_onecycle_schedule as cosine_onecycle_schedule
 from .schedules import exponential_decay as exponential_decay
+from .schedules import interpolated_schedule as interpolated_schedule
 from .schedules import inverse_time_decay as inverse_time_decay
 from .schedules import join_schedules as join_schedules
 from .schedules import linear_schedule as linear_schedule

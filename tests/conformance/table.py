@@ -336,6 +336,21 @@ SCHEDULES = [
         {"peak": (1.0, 0.3, None), "boundaries": (7, 12, -1)},
     ),
     Row(
+        "interpolated_schedule",
+        lambda knots, values: jf.interpolated_schedule([3, knots, 31], [0.1, values, 0.02]),
+        {"knots": (7, 12, -1), "values": (0.5, 0.01, 0.0)},
+    ),
+    Row(
+        "interpolated_schedule_linear",
+        lambda knots, values: jf.interpolated_schedule(
+            [0, knots, 31], [0.1, values, 0.02], log=False
+        ),
+        {"knots": (7, 12, -1), "values": (0.5, -0.01, NAN)},
+        twin=lambda knots, values: optax.piecewise_interpolate_schedule(
+            "linear", 0.1, {knots: values / 0.1, 31: 0.02 / values}
+        ),
+    ),
+    Row(
         "warmup_constant_schedule",
         jf.warmup_constant_schedule,
         {"init_value": (0.1, 0.0, NAN), "peak_value": (1.0, 0.3, NAN), "warmup_steps": (5, 8, -1)},
