@@ -89,6 +89,7 @@ __all__ = [
     "scale",
     "scale_by_adam",
     "scale_by_learning_rate",
+    "scale_by_name",
     "scale_by_schedule",
     "sgd",
     "sgdr_schedule",

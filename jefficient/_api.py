@@ -81,6 +81,7 @@ from .transforms import reduce_on_plateau as reduce_on_plateau
 from .transforms import scale as scale
 from .transforms import scale_by_adam as scale_by_adam
 from .transforms import scale_by_learning_rate as scale_by_learning_rate
+from .transforms import scale_by_name as scale_by_name
 from .transforms import scale_by_schedule as scale_by_schedule
 from .transforms import sgd as sgd
 from .transforms import trace as trace

@@ -177,6 +177,12 @@ TRANSFORMS = [
         twin=lambda learning_rate: optax.masked(optax.sgd(learning_rate, momentum=0.9), matrices),
     ),
     Row(
+        "scale_by_name",
+        lambda step_sizes: jf.scale_by_name([""], [step_sizes]),
+        {"step_sizes": (0.5, -2.0, NAN)},
+        twin=lambda step_sizes: optax.scale(step_sizes),
+    ),
+    Row(
         "partition",
         lambda fast, slow: jf.partition({"matrix": jf.adam(fast), "vector": jf.scale(slow)}, kinds),
         {"fast": (0.1, 0.02, None), "slow": (-0.1, -0.02, None)},
