@@ -124,3 +124,15 @@ def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
     assert (made, branched) == ("64,000", "32,000")
     assert "the same, bit for bit" in stdout
     assert (tmp_path / "out" / "cooldowns.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_of_rates_beats_the_best_constant_one(tmp_path):
+    stdout, stderr = run("08_schedule_knots.py", "--output", "out", cwd=tmp_path)
+    assert "288/288 trials" in stderr
+    found = re.findall(r"Best (curve|constant): valid_loss ([\d.]+), rates (.*)", stdout)
+    losses = {name: float(loss) for name, loss, _ in found}
+    rates = {name: [float(x) for x in texts.split()] for name, _, texts in found}
+    assert losses["curve"] < losses["constant"] < 0.2
+    assert len(set(rates["constant"])) == 1 < len(set(rates["curve"]))
+    assert len(rates["curve"]) == len(rates["constant"]) == 8
+    assert (tmp_path / "out" / "schedule_knots.png").read_bytes().startswith(b"\x89PNG")

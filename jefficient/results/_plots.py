@@ -167,7 +167,14 @@ class Plots:
         """
         return self._drawn("spread", ax, best)
 
-    def knots(self, hyperparameter: str, at: Any = None, *, ax: "Axes | None" = None) -> "Axes":
+    def knots(
+        self,
+        hyperparameter: str,
+        at: Any = None,
+        *,
+        best: int | None = None,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
         """Plot a hyperparameter that is an array as curves; the brighter, the better the score.
 
         Each configuration is a line through its numbers, the best one black. Dotted lines are
@@ -179,6 +186,7 @@ class Plots:
                 schedule.
             at: where the numbers are along x: an array (k,), or the name of another hyperparameter
                 of this shape; by default 0, 1, …, k - 1.
+            best: how many are coloured, the others being grey; by default all.
             ax: where to draw, by default a new figure.
 
         Returns:
@@ -186,9 +194,9 @@ class Plots:
 
         Raises:
             ArgumentError: if there is no such hyperparameter, it is not an array of one dimension,
-                or `at` has another shape.
+                `at` has another shape, or `best` is not positive.
         """
-        return self._drawn("knots", ax, hyperparameter, at)
+        return self._drawn("knots", ax, hyperparameter, at, best=best)
 
     def layers(
         self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None

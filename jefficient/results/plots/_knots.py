@@ -11,8 +11,17 @@ from .._axes import labelled, measured_scale, sentence, shown
 from .._dataset import hyperparameters
 from .._score import Score, Status, one_of
 from .._values import arrays
-from ._reading import best_of, cut_short, cut_words, diverged_words, has, means, short_words
-from ._style import MANY, Style, norm_of, set_scale
+from ._reading import (
+    best_of,
+    cut_short,
+    cut_words,
+    diverged_words,
+    has,
+    means,
+    scored,
+    short_words,
+)
+from ._style import GREY, MANY, Style, norm_of, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +40,7 @@ class KnotsPlot:
         is_low_good: whether the lowest is the best.
         means: float array (configs,).
         best: the best configuration, None if none has a score.
+        leaders: int array: the configurations that have the colour of their score, best first.
         diverged: bool array (configs,).
         is_short: bool array (configs,): whether a trial of it neither finished nor diverged.
         short_words: what those are called in the legend.
@@ -44,13 +54,24 @@ class KnotsPlot:
     is_low_good: bool
     means: np.ndarray
     best: int | None
+    leaders: np.ndarray
     diverged: np.ndarray
     is_short: np.ndarray
     short_words: str
 
     @classmethod
-    def of(cls, where: str, dataset: xr.Dataset, score: Score, hyperparameter: str, at: Any = None):
+    def of(
+        cls,
+        where: str,
+        dataset: xr.Dataset,
+        score: Score,
+        hyperparameter: str,
+        at: Any = None,
+        best: int | None = None,
+    ):
         """Read from a dataset."""
+        if best is not None and best < 1:
+            raise ArgumentError(f"{where}: best must be positive, got best={best}.")
         y = _rows(where, dataset, "hyperparameter", hyperparameter)
         x = _positions(where, dataset, at, y.shape)
         order = np.argsort(x, axis=1, kind="stable")
@@ -63,6 +84,7 @@ class KnotsPlot:
             is_low_good=score.mode == "min",
             means=means(dataset, score, score.metric),
             best=best_of(dataset, score),
+            leaders=scored(dataset, score)[:best],
             diverged=has(dataset, Status.DIVERGED),
             is_short=cut_short(dataset),
             short_words=cut_words(dataset),
@@ -70,7 +92,12 @@ class KnotsPlot:
 
     def draw(self, ax: "Axes") -> str:
         """Draw. No title for the legend."""
-        self._draw_scored(ax)
+        done = np.isfinite(self.means) & ~self.is_short
+        others = np.setdiff1d(np.flatnonzero(done), self.leaders)
+        if others.size:
+            grey: Style = {"color": GREY, "linewidth": 0.5, "label": "others"}
+            self._draw_lines(ax, others, **grey)
+        self._draw_leaders(ax, self.leaders[done[self.leaders]])
         for config, style in (
             (np.flatnonzero(self.diverged), {"color": "red", "label": "diverged"}),
             (np.flatnonzero(self.is_short), {"color": "0.4", "label": self.short_words}),
@@ -87,23 +114,22 @@ class KnotsPlot:
         ax.set(xlabel=xlabel, ylabel=labelled(self.hyperparameter))
         return ""
 
-    def _draw_scored(self, ax: "Axes") -> None:
+    def _draw_leaders(self, ax: "Axes", best_first: np.ndarray) -> None:
         """Draw what finished in the colours of the scores, the better ones on top."""
-        done = np.flatnonzero(np.isfinite(self.means) & ~self.is_short)
-        if not done.size:
+        if not best_first.size:
             return
-        sign = 1 if self.is_low_good else -1
-        worst_first = done[np.argsort(-sign * self.means[done], kind="stable")]
-        scale = measured_scale(self.means[done]) if self.is_low_good else "linear"
+        worst_first = best_first[::-1]
+        scores = self.means[worst_first]
+        scale = measured_scale(scores) if self.is_low_good else "linear"
         colors: Style = {
             "cmap": "viridis_r" if self.is_low_good else "viridis",
-            "norm": norm_of(scale, self.means[done]),
-            "array": self.means[worst_first],
+            "norm": norm_of(scale, scores),
+            "array": scores,
         }
         lines = self._draw_lines(ax, worst_first, linewidth=1, alpha=0.7, **colors)
         figure: Any = ax.figure
         bar = figure.colorbar(lines, ax=ax, label=labelled(self.metric))
-        set_scale(bar.ax, "y", scale, self.means[done])
+        set_scale(bar.ax, "y", scale, scores)
 
     def _draw_lines(self, ax: "Axes", configs: np.ndarray, **style: Any) -> Any:
         from matplotlib.collections import LineCollection
