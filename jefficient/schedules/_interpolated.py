@@ -1,6 +1,7 @@
 """A schedule through knots: any curve that a few numbers describe."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -69,8 +70,10 @@ def interpolated_schedule(knots: Numbers, values: Numbers, log: bool = True) -> 
             f"and {counts[1]}."
         )
 
+    given: Any = list(values) if isinstance(values, Sequence) else [values]
+
     def schedule(step: Step) -> jax.Array:
-        dtype = _base.value_dtype(step, *(values if isinstance(values, list | tuple) else [values]))
+        dtype = _base.value_dtype(step, *given)
         k = _base.row(knots, dtype)
         v = _base.row(values, dtype).astype(dtype)
 

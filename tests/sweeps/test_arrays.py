@@ -173,6 +173,18 @@ def test_curves_of_knots_are_the_arrays_in_the_colours_of_the_scores(result):
         result.plot.heatmap("rates")
 
 
+def test_functions_are_checked_again_for_another_shape():
+    def optimizer(rates):
+        if rates.shape != (3,):
+            raise ValueError("three rates")
+        return jf.sgd(rates[0])
+
+    settings = {"steps": 4, "batch_size": 8, "metric": "train_loss"}
+    jf.plan(task(), optimizer, jf.grid(rates=[LENGTHS[0]]), **settings)
+    with pytest.raises(ValueError, match="three rates"):
+        jf.plan(task(), optimizer, jf.grid(rates=[LENGTHS[0][:2]]), **settings)
+
+
 class Halves(jf.Search):
     """Proposes all rates of the best so far, halved."""
 
