@@ -10,6 +10,8 @@ import pytest
 from sweeps.tiny import X, Y, sweep, task
 
 import jefficient as jf
+from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
 
 LENGTHS = np.array([[0.3, 0.1, 0.02], [0.1, 0.1, 0.1], [0.01, 0.1, 0.4], [0.05, 0.05, 0.01]])
 STEPS = 12
@@ -173,16 +175,13 @@ def test_curves_of_knots_are_the_arrays_in_the_colours_of_the_scores(result):
         result.plot.heatmap("rates")
 
 
-def test_functions_are_checked_again_for_another_shape():
-    def optimizer(rates):
-        if rates.shape != (3,):
-            raise ValueError("three rates")
-        return jf.sgd(rates[0])
-
-    settings = {"steps": 4, "batch_size": 8, "metric": "train_loss"}
-    jf.plan(task(), optimizer, jf.grid(rates=[LENGTHS[0]]), **settings)
-    with pytest.raises(ValueError, match="three rates"):
-        jf.plan(task(), optimizer, jf.grid(rates=[LENGTHS[0][:2]]), **settings)
+def test_another_shape_is_another_program():
+    settings = Settings(steps=STEPS, batch_size=8, metric="train_loss")
+    three, two = (
+        prepare(task(), sgd_in_thirds, jf.grid(rates=[LENGTHS[0][:n]]), settings).costs[0].digest
+        for n in (3, 2)
+    )
+    assert three != two
 
 
 class Halves(jf.Search):
