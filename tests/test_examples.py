@@ -118,14 +118,6 @@ def test_examples_on_disk_are_written_once_and_read_while_training(tmp_path):
     assert (tmp_path / "out" / "examples.h5").stat().st_mtime_ns == written
 
 
-def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
-    stdout, _ = run("09_cooldowns.py", "--output", "out", cwd=tmp_path)
-    made, branched = re.search(r"scratch: ([\d,]+) .*Branched: ([\d,]+) ", stdout, re.S).groups()
-    assert (made, branched) == ("64,000", "32,000")
-    assert "the same, bit for bit" in stdout
-    assert (tmp_path / "out" / "cooldowns.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_a_curve_of_rates_beats_the_best_constant_one(tmp_path):
     stdout, stderr = run("08_schedule_knots.py", "--output", "out", cwd=tmp_path)
     assert "288/288 trials" in stderr
@@ -136,3 +128,11 @@ def test_a_curve_of_rates_beats_the_best_constant_one(tmp_path):
     assert len(set(rates["constant"])) == 1 < len(set(rates["curve"]))
     assert len(rates["curve"]) == len(rates["constant"]) == 8
     assert (tmp_path / "out" / "schedule_knots.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
+    stdout, _ = run("09_cooldowns.py", "--output", "out", cwd=tmp_path)
+    made, branched = re.search(r"scratch: ([\d,]+) .*Branched: ([\d,]+) ", stdout, re.S).groups()
+    assert (made, branched) == ("64,000", "32,000")
+    assert "the same, bit for bit" in stdout
+    assert (tmp_path / "out" / "cooldowns.png").read_bytes().startswith(b"\x89PNG")

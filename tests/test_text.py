@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import jefficient as jf
-from jefficient._core.text import array_texts, displayed, displayed_lines, escaped
+from jefficient._core.array_text import array_texts
+from jefficient._core.text import displayed, displayed_lines, escaped
 from jefficient._core.warn import warn
 from jefficient.results import Best
 from jefficient.results.checks import Check, Checks

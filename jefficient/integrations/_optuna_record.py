@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from .._core.text import array_texts
+from .._core.array_text import array_texts
 from ..spaces import Choice, LogUniform, Range, Space, from_points, positions_shape
 
 FAILED = "failed"

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from .._core.array_text import array_texts
 from .._core.checks import is_number
-from .._core.text import array_texts
 
 Plain: TypeAlias = bool | int | float | str | None
 """What JSON has."""

@@ -184,6 +184,17 @@ def test_another_shape_is_another_program():
     assert three != two
 
 
+def test_trials_go_on_from_the_states_of_their_arrays(result):
+    short = swept(steps=8, keep_states="last")
+    states = {"start": short, "space": jf.grid(rates=list(LENGTHS[::-1]))}
+    went_on = swept(**states)
+    np.testing.assert_array_equal(
+        went_on.dataset["valid_loss"][::-1, ..., -1], result.dataset["valid_loss"][..., -1]
+    )
+    with pytest.raises(jf.ArgumentError, match="must start from one configuration of start"):
+        swept(start=short, space=jf.grid(rates=[LENGTHS[0] / 2]))
+
+
 class Halves(jf.Search):
     """Proposes all rates of the best so far, halved."""
 
