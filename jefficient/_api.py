@@ -14,6 +14,7 @@ from .schedules import constant_schedule as constant_schedule
 from .schedules import cosine_decay_schedule as cosine_decay_schedule
 from .schedules import cosine_onecycle_schedule as cosine_onecycle_schedule
 from .schedules import exponential_decay as exponential_decay
+from .schedules import interpolated_schedule as interpolated_schedule
 from .schedules import inverse_time_decay as inverse_time_decay
 from .schedules import join_schedules as join_schedules
 from .schedules import linear_schedule as linear_schedule
@@ -80,6 +81,7 @@ from .transforms import reduce_on_plateau as reduce_on_plateau
 from .transforms import scale as scale
 from .transforms import scale_by_adam as scale_by_adam
 from .transforms import scale_by_learning_rate as scale_by_learning_rate
+from .transforms import scale_by_name as scale_by_name
 from .transforms import scale_by_schedule as scale_by_schedule
 from .transforms import sgd as sgd
 from .transforms import trace as trace

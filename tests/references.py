@@ -116,6 +116,12 @@ def piecewise_constant(t, init, boundaries, scales):
     return init
 
 
+def interpolated(t, knots, values, log=True):
+    values = np.asarray(values, float)
+    at_t = np.interp(t, knots, np.log(values) if log else values)
+    return np.exp(at_t) if log else at_t
+
+
 def warmup_constant(t, init, peak, warmup):
     return init + (peak - init) * t / warmup if t < warmup else peak
 

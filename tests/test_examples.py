@@ -118,6 +118,18 @@ def test_examples_on_disk_are_written_once_and_read_while_training(tmp_path):
     assert (tmp_path / "out" / "examples.h5").stat().st_mtime_ns == written
 
 
+def test_a_curve_of_rates_beats_the_best_constant_one(tmp_path):
+    stdout, stderr = run("08_schedule_knots.py", "--output", "out", cwd=tmp_path)
+    assert "288/288 trials" in stderr
+    found = re.findall(r"Best (curve|constant): valid_loss ([\d.]+), rates (.*)", stdout)
+    losses = {name: float(loss) for name, loss, _ in found}
+    rates = {name: [float(x) for x in texts.split()] for name, _, texts in found}
+    assert losses["curve"] < losses["constant"] < 0.2
+    assert len(set(rates["constant"])) == 1 < len(set(rates["curve"]))
+    assert len(rates["curve"]) == len(rates["constant"]) == 8
+    assert (tmp_path / "out" / "schedule_knots.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
     stdout, _ = run("09_cooldowns.py", "--output", "out", cwd=tmp_path)
     made, branched = re.search(r"scratch: ([\d,]+) .*Branched: ([\d,]+) ", stdout, re.S).groups()

@@ -3,9 +3,11 @@
 import unicodedata
 
 import jax
+import numpy as np
 import pytest
 
 import jefficient as jf
+from jefficient._core.array_text import array_texts
 from jefficient._core.text import displayed, displayed_lines, escaped
 from jefficient._core.warn import warn
 from jefficient.results import Best
@@ -71,3 +73,15 @@ def test_the_errors_of_a_sweep_quote_without_orders():
         jf.sweep(task, jf.sgd, jf.grid(**{"\x1b[2J": [1.0]}), steps=1, key=jax.random.key(0))
     assert r"\x1b[2J" in str(raised.value)
     assert "\x1b" not in str(raised.value)
+
+
+def test_arrays_are_short_texts_that_tell_them_apart():
+    few = np.array([[0.1, 1e-7], [2.0, 0.3]])
+    assert array_texts(few) == ["[0.1, 1e-07]", "[2, 0.3]"]
+    many = np.arange(12.0).reshape(1, 3, 4) / 7
+    assert array_texts(many) == ["[0, 0.1429, …, 1.571]"]
+    alike = np.array([[1, 2, 3, 4, 5], [1, 2, 0, 4, 5], [9, 2, 3, 4, 5], [1, 2, 3, 4, 5]])
+    first, second, third, again = array_texts(alike)
+    assert first == again == "[1, 2, 3, 4, 5]"
+    assert second == "[1, 2, 0, 4, 5]"
+    assert third == "[9, 2, …, 5]"

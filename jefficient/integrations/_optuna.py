@@ -56,7 +56,8 @@ def optuna(
         study_name: with a sampler: the study to go on with, or to begin; by default a new one with
             a name of its own.
         **ranges: for each hyperparameter `jf.Uniform`, `jf.LogUniform`, `jf.Choice`, or what
-            `jf.static` returns. Optuna sees the labels of static values.
+            `jf.static` returns. Optuna sees the labels of static values, and an array with a
+            `shape` as a parameter for each of its numbers: ``rates[0]``, ``rates[1]``, ….
 
     Returns:
         A `jf.Search`, which `jf.sweep` takes as its space. Its `study` is Optuna's, once the sweep

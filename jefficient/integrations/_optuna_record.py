@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -13,7 +14,8 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from ..spaces import Choice, LogUniform, Range, Space, from_points
+from .._core.array_text import array_texts
+from ..spaces import Choice, LogUniform, Range, Space, from_points, positions_shape
 
 FAILED = "failed"
 """Attribute of a trial: why its configuration has no score. Trials that were lost lack it."""
@@ -39,13 +41,19 @@ class Points:
     """The points of some ranges, as Optuna has them and as configurations.
 
     Attributes:
-        distributions: Optuna's, by the names of the hyperparameters.
+        distributions: Optuna's, by the names of the hyperparameters; the entries of an array have
+            a name each, such as ``rates[0]`` or ``rates[1,2]``.
         size: how many there are, infinite if a range is continuous.
     """
 
     def __init__(self, ranges: Mapping[str, Range]):
         self._ranges = dict(ranges)
-        self.distributions = {name: distribution(each) for name, each in ranges.items()}
+        self._entries = {name: entries(name, each) for name, each in ranges.items()}
+        self.distributions = {
+            entry: distribution(ranges[name])
+            for name, own in self._entries.items()
+            for entry in own
+        }
         self.size = math.prod(map(_size, self.distributions.values()))
 
     def __contains__(self, params: Mapping[str, object]) -> bool:
@@ -55,12 +63,16 @@ class Points:
 
     def space(self, trials: Sequence[FrozenTrial | optuna.Trial]) -> tuple[Space, list[str]]:
         """Return the configurations of trials, and for each trial the hash of its own."""
-        columns = {name: [_number(x.params[name], d) for x in trials] for name, d in self._items()}
+        columns = {}
+        for name, own in self._entries.items():
+            numbers = [
+                [_number(x.params[entry], self.distributions[entry]) for entry in own]
+                for x in trials
+            ]
+            shape = positions_shape(self._ranges[name])
+            columns[name] = np.array(numbers).reshape(len(trials), *shape)
         space, places = from_points(self._ranges, columns)
         return space, [space.hashes[place] for place in places]
-
-    def _items(self) -> Sequence[tuple[str, BaseDistribution]]:
-        return list(self.distributions.items())
 
 
 class Record:
@@ -92,11 +104,24 @@ class Record:
         return len(self._told)
 
 
+def entries(name: str, given: Range) -> list[str]:
+    """Return the names that Optuna has for the numbers of a hyperparameter."""
+    shape = positions_shape(given)
+    if not shape:
+        return [name]
+    return [f"{name}[{','.join(map(str, place))}]" for place in np.ndindex(shape)]
+
+
 def distribution(given: Range) -> BaseDistribution:
-    """Return the distribution of a range; a static choice is one of its labels."""
+    """Return the distribution of a range, or of an entry of its arrays.
+
+    A static choice is one of its labels, a choice of arrays one of short texts.
+    """
     if isinstance(given, Choice):
-        values = given.values if given.labels is None else given.labels
-        return CategoricalDistribution(tuple(values))
+        values = tuple(given.values if given.labels is None else given.labels)
+        if isinstance(values[0], np.ndarray) and given.labels is None:
+            values = tuple(array_texts(np.array(values)))
+        return CategoricalDistribution(values)
     is_log = isinstance(given, LogUniform)
     if given.integer:
         return IntDistribution(int(given.low), int(given.high), log=is_log)

@@ -20,7 +20,7 @@ from ..results import (
     over_trials,
     status_of,
 )
-from ..spaces import Choice, Range, Space, from_points, static_combinations
+from ..spaces import Choice, Range, Space, from_points, positions_shape, static_combinations
 from ..sweeps import Goal, Search
 from ._optuna_record import FAILED, Outcome, Points, Record
 from ._optuna_seed import Reseeded
@@ -85,7 +85,10 @@ class OptunaSearch(Search):
 
     def example(self) -> Space:
         """Return the lowest number of each range and the first value of each choice."""
-        first = {name: [0 if isinstance(x, Choice) else x.low] for name, x in self._ranges.items()}
+        first = {
+            name: np.full((1, *positions_shape(x)), 0 if isinstance(x, Choice) else x.low)
+            for name, x in self._ranges.items()
+        }
         return from_points(self._ranges, first)[0]
 
     def begin(self, goal: Goal) -> None:

@@ -26,6 +26,8 @@ from ._states import NO_CHECKPOINTS as NO_CHECKPOINTS
 from ._states import Checkpoints as Checkpoints
 from ._states import States as States
 from ._states import TrialState as TrialState
+from ._values import as_column as as_column
+from ._values import dimensions as dimensions
 from ._values import value_table as value_table
 from .checks import Check as Check
 from .checks import Checks as Checks

@@ -15,6 +15,7 @@ from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_val
 from ._moderated import against
 from ._score import one_of, over_scored_trials
 from ._statistics import bonferroni, finished, standard_errors, units_of
+from ._values import column, is_array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Best:
 
     Attributes:
         config: its number in the dataset.
-        hyperparameters: name to value.
+        hyperparameters: name to value; an array is a list of numbers, which JSON can hold, and
+            which ``np.array`` takes back.
         labels: name to the value as tables show it.
         metric: name of the score.
         score: mean over the trials (seeds and folds) of the configuration.
@@ -57,7 +59,7 @@ def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:
     configs, means = _ranked("jf.Result.ties", dataset)
     units = units_of(dataset)
     test = against(units._replace(values=units.values[configs]), best=0)
-    frame = pd.DataFrame({name: dataset[name].values[configs] for name in hyperparameters(dataset)})
+    frame = pd.DataFrame({x: column(dataset, x)[configs] for x in hyperparameters(dataset)})
     frame.index = pd.Index(configs, name="config")
     frame[score_of(dataset).metric] = means
     frame["difference"] = test.difference
@@ -102,8 +104,8 @@ def choose(
     config = int(configs[chosen])
     return Best(
         config=config,
-        hyperparameters={name: column[config] for name, column in space.items()},
-        labels={name: dataset[name].values[[config]].tolist()[0] for name in space},
+        hyperparameters={name: _plain(values[config]) for name, values in space.items()},
+        labels={name: column(dataset, name)[[config]].tolist()[0] for name in space},
         metric=score.metric,
         score=float(means[chosen]),
         standard_error=float(errors[config]),
@@ -136,6 +138,11 @@ def _preference(
         raise ArgumentError(
             f"{where}: prefer must name hyperparameters of {list(space)}, got {name!r}."
         )
+    if is_array(dataset, name):
+        raise ArgumentError(
+            f"{where}: prefer must name hyperparameters that have an order, got {name!r}, whose "
+            f"values are arrays. Prefer by another one."
+        )
     labels = dataset[name].values
     has_numbers = np.issubdtype(labels.dtype, np.number)
     if has_numbers and isinstance(wish, str) and wish in ("high", "low"):
@@ -152,6 +159,10 @@ def _preference(
             f"{where}: prefer[{name!r}] must be one of {choices}, got {name}={wish!r}."
         )
     return 1 - is_wished.astype(int)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _shown(value: Any) -> str:

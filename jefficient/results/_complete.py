@@ -9,7 +9,7 @@ import xarray as xr
 from .._core.errors import JefficientError
 from ._dataset import EVALUATIONS, EXAMPLES, TRIAL, hyperparameters, measured, status_of
 from ._score import Score
-from ._values import PLAIN, values_of
+from ._values import PLAIN, dimensions, is_array, values_of
 
 _INTEGERS = "iu"
 _TEXTS = "O"
@@ -62,7 +62,8 @@ def check_complete(what: str, dataset: xr.Dataset) -> None:
     metric, mode, select = texts
     Score.checked(what, metric, mode, select, tuple(measured(dataset)))
     for name in hyperparameters(dataset):
-        _require(all(type(x) in PLAIN for x in values_of(dataset, name)), name)
+        is_plain = all(type(x) in PLAIN for x in values_of(dataset, name))
+        _require(is_plain or is_array(dataset, name), name)
     for name in _NUMBER_ATTRIBUTES:
         _require(np.ndim(float(dataset.attrs.get(name, 0.0))) == 0, name)
     for name in _JSON_ATTRIBUTES:
@@ -75,7 +76,9 @@ def _check_variables(dataset: xr.Dataset) -> None:
     _require(min(dataset.sizes.values()) > 0, "sizes")
     variables = dict(_VARIABLES)
     variables |= dict.fromkeys(measured(dataset), (EVALUATIONS, "f"))
-    variables |= dict.fromkeys(hyperparameters(dataset), (("config",), "iufO"))
+    for name in hyperparameters(dataset):
+        shape = dataset[name].shape[1:]
+        variables[name] = dimensions(name, shape), "iuf" if shape else "iufO"
     for name, (dims, kinds) in variables.items():
         x: Any = dataset[name]
         own = set(x.dims) - ({"fold"} if name in _MAY_HAVE_FOLDS else set())

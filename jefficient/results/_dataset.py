@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ._score import Score, Status, at_evaluations
-from ._values import Plain, as_column, table_attributes
+from ._values import Plain, as_column, dimensions, table_attributes
 
 TRIAL = ("config", "seed", "fold")
 EVALUATIONS = (*TRIAL, "evaluation")
@@ -78,8 +78,9 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         attributes: strings and numbers to store with the dataset.
 
     Returns:
-        A dataset with the dimensions config, seed, fold and evaluation, and layer where there are
-        layers. netCDF can hold it: numbers as they are, other labels as strings.
+        A dataset with the dimensions config, seed, fold and evaluation, layer where there are
+        layers, and ``<name>_dim_0``, … of a hyperparameter that is an array. netCDF can hold it:
+        numbers as they are, other labels as strings.
     """
     epoch = np.where(curves.step >= 0, curves.step / curves.steps_per_epoch[..., None], np.nan)
     status = np.array([s.name.lower() for s in Status])[curves.status]
@@ -99,7 +100,7 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
         coords={
             **{name: np.arange(n) for name, n in zip(TRIAL, curves.status.shape, strict=True)},
             "evaluation": np.arange(curves.step.shape[2]),
-            **{name: ("config", as_column(values)) for name, values in labels.columns.items()},
+            **{name: _column(name, values) for name, values in labels.columns.items()},
             "hash": ("config", np.array(labels.hashes, object)),
             "step": _timetable(curves.step),
             "epoch": _timetable(epoch),
@@ -112,6 +113,12 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
     )
     _describe(dataset, labels, curves)
     return dataset
+
+
+def _column(name: str, values: tuple) -> tuple[tuple[str, ...], np.ndarray]:
+    """Label the values of a hyperparameter; arrays have dimensions of their own."""
+    column = as_column(values)
+    return dimensions(name, column.shape[1:]), column
 
 
 def _timetable(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:

@@ -5,12 +5,13 @@ import xarray as xr
 
 from .._core.errors import ArgumentError
 from ._dataset import hyperparameters
+from ._values import arrays, column, dimensions, is_array
 
 
 def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
     """Replace the dimension `config` by one for each hyperparameter; see `Result.grid`."""
     names = hyperparameters(dataset)
-    columns = {name: dataset[name].values.tolist() for name in names}
+    columns = {name: column(dataset, name).tolist() for name in names}
     values = {name: list(dict.fromkeys(column)) for name, column in columns.items()}
     shape = tuple(len(x) for x in values.values())
     place_of = {name: {x: i for i, x in enumerate(each)} for name, each in values.items()}
@@ -35,8 +36,20 @@ def unstacked(where: str, dataset: xr.Dataset) -> xr.Dataset:
         {name: spread(x) for name, x in dataset.data_vars.items()},
         coords={
             **{name: (name, values[name], dataset[name].attrs) for name in names},
+            **{
+                f"{name}_values": _numbers(dataset, name)
+                for name in names
+                if is_array(dataset, name)
+            },
             "config": spread(dataset["config"]),
             **{name: spread(dataset[name]) for name in others},
         },
         attrs=dataset.attrs,
     )
+
+
+def _numbers(dataset: xr.Dataset, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the distinct arrays of a hyperparameter along the dimension of its texts."""
+    _, first = np.unique(column(dataset, name), return_index=True)
+    distinct = arrays(dataset, name)[np.sort(first)]
+    return (name, *dimensions(name, distinct.shape[1:])[1:]), distinct

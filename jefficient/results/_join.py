@@ -15,7 +15,7 @@ from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._optimizers import with_optimizers
 from ._replay import Length, Replay, Trainer
 from ._states import Checkpoints
-from ._values import ATTRIBUTE, table_attributes, value_table, values_of
+from ._values import ATTRIBUTE, arrays, is_array, table_attributes, value_table, values_of
 
 WHERE = "jf.Result + jf.Result"
 
@@ -114,7 +114,8 @@ def _with_values(dataset: xr.Dataset, datasets: Sequence[xr.Dataset]) -> xr.Data
         column = dataset[name]
         values = [value for each in datasets for value in values_of(each, name)]
         others = {key: x for key, x in column.attrs.items() if key != ATTRIBUTE}
-        attributes = others | table_attributes(value_table(column.values.tolist(), values))
+        labels = list(arrays(dataset, name)) if column.ndim > 1 else column.values.tolist()
+        attributes = others | table_attributes(value_table(labels, values))
         columns[name] = (column.dims, column.values, attributes)
     return dataset.assign_coords(columns)
 
@@ -173,6 +174,7 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
     calls = [x[0] if isinstance(x, list) else x for x in calls]
     pairs: dict[str, tuple[Any, Any]] = {
         "hyperparameters": (sorted(hyperparameters(one)), sorted(hyperparameters(two))),
+        "arrays of the shapes": (_shapes(one), _shapes(two)),
         "what is measured": (sorted(measured(one)), sorted(measured(two))),
         **{f"{name}s": (one.sizes[name], two.sizes[name]) for name in ("seed", "fold")},
         **{name: (one[name].values.tolist(), two[name].values.tolist()) for name in EXAMPLES},
@@ -192,6 +194,12 @@ def _check_alike(one: xr.Dataset, two: xr.Dataset) -> None:
             raise ArgumentError(
                 f"{WHERE}: both must be sweeps of one task, got {name} {here} and {there}."
             )
+
+
+def _shapes(dataset: xr.Dataset) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of those hyperparameters that are arrays."""
+    names = sorted(hyperparameters(dataset))
+    return {name: dataset[name].shape[1:] for name in names if is_array(dataset, name)}
 
 
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:

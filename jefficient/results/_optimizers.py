@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ._content import Content
 from ._dataset import hyperparameters
-from ._values import table_attributes, value_table
+from ._values import arrays, dimensions, table_attributes, value_table
 
 NAME = "optimizer"
 
@@ -27,7 +28,9 @@ def with_optimizers(first: Content, second: Content) -> tuple[Content, Content]:
     if not is_named and names & _named_by_user(one, two):
         return first, second
     both = [x if NAME in hyperparameters(x.dataset) else _labelled(x) for x in (first, second)]
-    columns = {name: x.dataset[name].dtype for x in both for name in hyperparameters(x.dataset)}
+    columns = {
+        name: arrays(x.dataset, name)[0] for x in both for name in hyperparameters(x.dataset)
+    }
     filled = [_filled(x, columns) for x in both]
     return filled[0], filled[1]
 
@@ -58,18 +61,22 @@ def _hash(optimizer: str, of_hyperparameters: str) -> str:
     return hashlib.sha256(text).hexdigest()[: len(of_hyperparameters)]
 
 
-def _filled(content: Content, columns: Mapping[str, np.dtype]) -> Content:
-    """Add the hyperparameters that the sweep does not have as None: NaN in a column of numbers."""
+def _filled(content: Content, columns: Mapping[str, Any]) -> Content:
+    """Add the hyperparameters that the sweep does not have as None: NaN in a column of numbers.
+
+    `columns` has a label of each, by which it is known what such a column holds.
+    """
     dataset = content.dataset
     values = (None,) * dataset.sizes["config"]
     space = dict(content.space)
-    for name, dtype in columns.items():
+    for name, example in columns.items():
         if name in hyperparameters(dataset):
             continue
-        is_number = np.issubdtype(dtype, np.number)
-        labels = [np.nan if is_number else "None" for _ in values]
+        is_text = isinstance(example, str)
+        labels = ["None" if is_text else np.full(np.shape(example), np.nan)[()] for _ in values]
         attributes = {"role": "hyperparameter", **table_attributes(value_table(labels, values))}
-        column = np.array(labels, float if is_number else object)
-        dataset = dataset.assign_coords({name: ("config", column, attributes)})
+        column = np.array(labels, object if is_text else float)
+        dims = dimensions(name, column.shape[1:])
+        dataset = dataset.assign_coords({name: (dims, column, attributes)})
         space[name] = values
     return content._replace(dataset=dataset, space={name: space[name] for name in columns})

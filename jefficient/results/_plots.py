@@ -18,6 +18,7 @@ _MAKERS: dict[str, Callable[..., plots.Plot]] = {
     "heatmap": plots.HeatmapPlot.of,
     "progress": plots.ProgressPlot.of,
     "spread": plots.SpreadPlot.of,
+    "knots": plots.KnotsPlot.of,
     "layers": plots.LayersPlot.of,
     "sparsity": plots.SparsityPlot.of,
 }
@@ -67,7 +68,8 @@ class Plots:
             The axes.
 
         Raises:
-            ArgumentError: if there is no such hyperparameter or variable.
+            ArgumentError: if there is no such hyperparameter or variable, or its values are arrays
+                (see `knots`).
         """
         return self._drawn("values", ax, hyperparameter, variable)
 
@@ -110,7 +112,8 @@ class Plots:
         as dots, one for each configuration, hollow if it did not finish.
 
         Args:
-            x: a hyperparameter; by default the one over whose values the best score spreads most.
+            x: a hyperparameter that is no array; by default the one over whose values the best
+                score spreads most.
             y: another; by default the next.
             variable: what to show, by default the score's metric.
             ax: where to draw, by default a new figure.
@@ -163,6 +166,37 @@ class Plots:
             ArgumentError: if `best` is not positive.
         """
         return self._drawn("spread", ax, best)
+
+    def knots(
+        self,
+        hyperparameter: str,
+        at: Any = None,
+        *,
+        best: int | None = None,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Plot a hyperparameter that is an array as curves; the brighter, the better the score.
+
+        Each configuration is a line through its numbers, the best one black. Dotted lines are
+        configurations with a diverged trial, which are red, or one that did not finish. The scale
+        is logarithmic if the numbers are positive and span more than a decade.
+
+        Args:
+            hyperparameter: one whose values are arrays of one dimension, such as the knots of a
+                schedule.
+            at: where the numbers are along x: an array (k,), or the name of another hyperparameter
+                of this shape; by default 0, 1, …, k - 1.
+            best: how many are coloured, the others being grey; by default all.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is no such hyperparameter, it is not an array of one dimension,
+                `at` has another shape, or `best` is not positive.
+        """
+        return self._drawn("knots", ax, hyperparameter, at, best=best)
 
     def layers(
         self, config: int | None = None, variable: str = "update_norm", *, ax: "Axes | None" = None

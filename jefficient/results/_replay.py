@@ -8,6 +8,7 @@ import xarray as xr
 
 from .._core.typing import Tree
 from ._dataset import hyperparameters
+from ._values import arrays
 from ._weights import save_safetensors
 
 
@@ -49,4 +50,4 @@ class Trainer(Protocol):
 
 def hyperparameter_texts(dataset: xr.Dataset, config: int) -> dict[str, str]:
     """Return the hyperparameters of a configuration as texts."""
-    return {name: str(dataset[name].values[config]) for name in hyperparameters(dataset)}
+    return {x: str(arrays(dataset, x)[[config]].tolist()[0]) for x in hyperparameters(dataset)}

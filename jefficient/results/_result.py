@@ -39,8 +39,9 @@ class Result:
     Attributes:
         dataset: dimensions config, seed, fold and evaluation; its variables are listed in the
             guide, under "The dataset".
-        space: name to the values of every configuration, as they were given; where the result was
-            loaded without its task, functions and other objects are their labels.
+        space: name to the values of every configuration, as they were given, arrays as NumPy's;
+            where the result was loaded without its task, functions and other objects are their
+            labels.
         weights: (config, seed, fold) to the parameters that were checkpointed.
         states: (config, seed, fold) to the `TrialState` of each evaluation that was kept.
         test: the best configuration evaluated on the test set: dimensions seed and fold, variables
@@ -224,6 +225,9 @@ class Result:
 
     def grid(self) -> xr.Dataset:
         """Reshape the dataset of a full product: a dimension for each hyperparameter, no `config`.
+
+        That of a hyperparameter that is an array is labelled by short texts; its numbers are the
+        coordinate ``<name>_values``.
 
         Raises:
             ArgumentError: if the configurations are not all combinations of their values.

@@ -16,6 +16,7 @@ from ._dataset import (
 )
 from ._score import Status, nan_std, over_scored_trials
 from ._statistics import standard_errors
+from ._values import column
 
 
 def table(dataset: xr.Dataset) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def table(dataset: xr.Dataset) -> pd.DataFrame:
     def trials(name: str) -> np.ndarray:
         return flat_trials(trial_values(dataset, score, name))
 
-    frame = pd.DataFrame({name: dataset[name].values for name in hyperparameters(dataset)})
+    frame = pd.DataFrame({name: column(dataset, name) for name in hyperparameters(dataset)})
     frame.index.name = "config"
     is_evaluated = flat_trials(reported_evaluations(dataset, score)) >= 0
 

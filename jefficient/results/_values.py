@@ -1,5 +1,7 @@
 """Hyperparameters with their types: a dataset has labels, and says which value each stands for.
 
+An array has dimensions of its own beside `config`; for tables it is a short text.
+
 netCDF has columns of numbers and columns of texts. So True is "True" there, None is "None", and 1
 among floats is 1.0. What a label does not say itself is in a table from label to value.
 """
@@ -11,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from .._core.array_text import array_texts
 from .._core.checks import is_number
 
 Plain: TypeAlias = bool | int | float | str | None
@@ -19,12 +22,20 @@ Plain: TypeAlias = bool | int | float | str | None
 ATTRIBUTE = "values"
 """Of a hyperparameter's coordinate: the table as JSON; absent where labels are the values."""
 
+_ABSENT = "nan"
+"""The text of a label that stands for no number or array."""
+
 PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
+def dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the dimensions of a hyperparameter: ``config``, then ``<name>_dim_0``, … of an array."""
+    return ("config", *(f"{name}_dim_{i}" for i in range(len(shape))))
 
 
 def as_column(labels: Sequence[Any]) -> np.ndarray:
     """Return labels as a dataset holds them: an array of numbers, or of texts."""
-    if all(map(is_number, labels)):
+    if isinstance(labels[0], np.ndarray) or all(map(is_number, labels)):
         return np.asarray(labels)
     return np.array([str(x) for x in labels], dtype=object)
 
@@ -39,6 +50,8 @@ def value_table(labels: Sequence[Any], values: Sequence[Any]) -> dict[str, Plain
         labels: of every configuration.
         values: of every configuration.
     """
+    if isinstance(labels[0], np.ndarray):  # a label itself, but where numbers stand for None
+        return {_ABSENT: None} if any(x is None for x in values) else {}
     column = as_column(labels).tolist()
     if isinstance(column[0], int | float) and set(map(type, values)) == {type(column[0])}:
         return {}  # so it is with nearly all of them, and there may be a million
@@ -63,8 +76,35 @@ def table_attributes(table: dict[str, Plain]) -> dict[str, str]:
     return {ATTRIBUTE: json.dumps(table)} if table else {}
 
 
-def values_of(dataset: xr.Dataset, name: str) -> tuple[Plain, ...]:
-    """Return the values of a hyperparameter; labels for what is neither number, bool nor text."""
-    labels = dataset[name].values.tolist()
+def is_array(dataset: xr.Dataset, name: str) -> bool:
+    """Return whether the values of a hyperparameter are arrays."""
+    return dataset[name].ndim > 1
+
+
+def column(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """Return what tables show of a hyperparameter, (configs,): numbers, or texts.
+
+    Arrays are short texts, equal only for equal arrays.
+    """
+    values = arrays(dataset, name)
+    return np.array(array_texts(values), object) if is_array(dataset, name) else values
+
+
+def arrays(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """Return the labels of a hyperparameter, (configs, *shape)."""
+    shape = dataset[name].shape[1:]
+    return dataset[name].transpose(*dimensions(name, shape)).values
+
+
+def values_of(dataset: xr.Dataset, name: str) -> tuple[Any, ...]:
+    """Return the values of a hyperparameter; labels for what is neither number, bool nor text.
+
+    Arrays are NumPy's. Where sweeps with different optimizers were joined, those that had no such
+    hyperparameter have None.
+    """
     table = json.loads(dataset[name].attrs.get(ATTRIBUTE, "{}"))
+    if is_array(dataset, name):
+        values = arrays(dataset, name)
+        return tuple(table[_ABSENT] if table and np.isnan(x).all() else x for x in values)
+    labels = dataset[name].values.tolist()
     return tuple(table.get(str(x), x) for x in labels) if table else tuple(labels)

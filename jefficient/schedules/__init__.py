@@ -7,6 +7,7 @@ from ._constant import constant_schedule as constant_schedule
 from ._cosine import cosine_decay_schedule as cosine_decay_schedule
 from ._decay import exponential_decay as exponential_decay
 from ._decay import inverse_time_decay as inverse_time_decay
+from ._interpolated import interpolated_schedule as interpolated_schedule
 from ._onecycle import cosine_onecycle_schedule as cosine_onecycle_schedule
 from ._piecewise import join_schedules as join_schedules
 from ._piecewise import piecewise_constant_schedule as piecewise_constant_schedule

@@ -89,6 +89,16 @@ def _integer_sum(a: Any, b: Any) -> Any:
     return jnp.asarray(a, jnp.int32) + jnp.asarray(b, jnp.int32)
 
 
+def row(numbers: Any, dtype: DType) -> jax.Array:
+    """Return an array or a sequence of numbers as an array: int32 if all are integers."""
+    is_array = isinstance(numbers, jax.Array | np.ndarray)
+    if _is_integer(numbers) if is_array else all(_is_integer(x) for x in numbers):
+        return _as_int32(numbers) if is_array else jnp.stack([_as_int32(x) for x in numbers])
+    if is_array:
+        return jnp.asarray(numbers, dtype)
+    return jnp.stack([jnp.asarray(x, dtype) for x in numbers])
+
+
 def share_of(length: Scalar, share: Scalar) -> Scalar:
     """Return share · length rounded down to a whole step, alike for static and traced numbers.
 

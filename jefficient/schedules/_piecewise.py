@@ -76,8 +76,8 @@ def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[S
             f"{where}: boundaries_and_scales must be a dict or a pair (boundaries, scales), got "
             f"{given!r}."
         )
-    boundaries = _numbers(where, "boundaries", given[0])
-    scales = _numbers(where, "scales", given[1])
+    boundaries = numbers_in(where, "boundaries", given[0])
+    scales = numbers_in(where, "scales", given[1])
     if len(boundaries) != len(scales):
         raise ArgumentError(
             f"{where}: boundaries and scales must be equally many, got {len(boundaries)} and "
@@ -86,7 +86,7 @@ def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[S
     return boundaries, scales
 
 
-def _numbers(where: str, name: str, values: Any) -> list[Scalar]:
+def numbers_in(where: str, name: str, values: Any) -> list[Scalar]:
     """Return the numbers of a sequence, or of an array of one dimension, as a list."""
     if isinstance(values, jax.Array | np.ndarray):
         if values.ndim != 1:
@@ -128,7 +128,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Numbers) -> Schedu
             f"{where}: schedules must be a sequence of functions of the step, got {schedules!r}."
         )
     schedules = list(schedules)
-    boundaries = _numbers(where, "boundaries", boundaries)
+    boundaries = numbers_in(where, "boundaries", boundaries)
     for schedule in schedules:
         if not callable(schedule):
             raise ArgumentTypeError(

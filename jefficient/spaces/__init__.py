@@ -10,5 +10,6 @@ from ._ranges import Choice as Choice
 from ._ranges import LogUniform as LogUniform
 from ._ranges import Range as Range
 from ._ranges import Uniform as Uniform
+from ._ranges import positions_shape as positions_shape
 from ._space import Space as Space
 from ._static import static as static

@@ -4,8 +4,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from .._core.checks import is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
+from ._arrays import is_array, traced_values
 from ._identity import identity, label, python_values
 
 UNLABELLED = identity(object(), label="")
@@ -17,9 +20,9 @@ class Axis:
     """The values of one hyperparameter.
 
     Attributes:
-        values: Python objects.
+        values: Python objects; arrays of one shape where the axis is one of traced arrays.
         labels: what tables and files show for each value of a static axis: numbers if all are
-            numbers, else strings. None for an axis of traced numbers.
+            numbers, else strings. None for an axis of traced numbers or arrays.
     """
 
     values: tuple
@@ -34,13 +37,23 @@ class Axis:
 
     @classmethod
     def of(cls, where: str, name: str, given: Any) -> "Axis":
-        """Make an axis of a list, a one-dimensional array, or what `jf.static` returns."""
+        """Make an axis of a list, an array, or what `jf.static` returns."""
         if isinstance(given, Axis):
             return given
         values = listed(where, name, given)
-        axis = cls(values) if all(map(is_number, values)) else cls.static(where, name, values)
+        traced = cls.traced(where, name, values)
+        axis = cls.static(where, name, values) if traced is None else traced
         axis.check_distinct(where, name)
         return axis
+
+    @classmethod
+    def traced(cls, where: str, name: str, values: tuple) -> "Axis | None":
+        """Make an axis of numbers, or of arrays of one shape; None if the values are neither."""
+        if all(map(is_number, values)):
+            return cls(values)
+        if all(is_number(x) or is_array(x) for x in values):
+            return cls(traced_values(where, name, values))
+        return None
 
     @classmethod
     def static(cls, where: str, name: str, values: tuple) -> "Axis":
@@ -59,6 +72,11 @@ class Axis:
     def identities(self) -> tuple[str, ...]:
         """A text for each value, equal for equal values."""
         return tuple(map(identity, self.values, self.labels or self.values))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a traced value, () for numbers."""
+        return np.shape(self.values[0])
 
     def check_labels(self, where: str, name: str) -> None:
         """Check that a label stands for one value, and that a value has one label."""
@@ -88,6 +106,14 @@ class Axis:
                 )
             seen.add(key)
 
+    def shaped(self, shape: tuple[int, ...]) -> "Axis":
+        """Return an axis whose values are arrays of this shape, filled with the numbers in turn."""
+        if not shape:
+            return self
+        values = np.array(self.values).reshape(-1, *shape)
+        values.flags.writeable = False
+        return Axis(tuple(values))
+
     def take(self, indices: Iterable[int]) -> "Axis":
         """Return the values at these indices."""
         indices = list(indices)
@@ -97,6 +123,11 @@ class Axis:
     def concatenate(self, where: str, name: str, other: "Axis") -> "Axis":
         """Return the values of this axis followed by those of another."""
         if self.labels is None and other.labels is None:
+            if self.shape != other.shape:
+                raise ArgumentError(
+                    f"{where}: {name} must have one shape in both spaces, got {self.shape} and "
+                    f"{other.shape}."
+                )
             return Axis(self.values + other.values)
         if self.labels is None or other.labels is None:
             static, traced = (other, self) if self.labels is None else (self, other)
@@ -112,6 +143,14 @@ class Axis:
 
     def summary(self, name: str, most: int = 5) -> str:
         """Return the axis in a few words, as the repr of a space shows it."""
+        if self.labels is None and self.shape:
+            count = len(set(self.identities))
+            low = min(x.min() for x in self.values)
+            high = max(x.max() for x in self.values)
+            return (
+                f"{name}: {count} array{'s' * (count > 1)} of shape {self.shape}, "
+                f"{_short(low.item())} to {_short(high.item())}"
+            )
         values = list(dict.fromkeys(self.labels or self.values))
         if self.labels is None and len(values) > 3:
             return f"{name}: {len(values)} numbers, {_short(min(values))} to {_short(max(values))}"
@@ -121,7 +160,7 @@ class Axis:
 
 
 def listed(where: str, name: str, given: Any) -> tuple:
-    """Return the values of a list or a one-dimensional array, at least one."""
+    """Return the values of a list, or those along the first axis of an array, at least one."""
     shape = getattr(given, "shape", (0,))
     if isinstance(given, Mapping):
         raise ArgumentTypeError(
@@ -133,11 +172,9 @@ def listed(where: str, name: str, given: Any) -> tuple:
         )
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or shape == ():
         raise ArgumentTypeError(
-            f"{where}: {name} must be a list or a one-dimensional array of values, got "
+            f"{where}: {name} must be a list or an array of values, got "
             f"{name}={given!r}. For a single value write {name}=[{given!r}]."
         )
-    if len(shape) > 1:
-        raise ArgumentError(f"{where}: {name} must be one-dimensional, got shape {shape}.")
     values = python_values(given)
     if not values:
         raise ArgumentError(f"{where}: {name} must have at least one value, got {name}={given!r}.")

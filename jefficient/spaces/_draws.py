@@ -1,5 +1,6 @@
 """Configurations drawn from ranges, as a Sobol' sequence or independently."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from .._core.checks import check_count, check_size, check_whole, is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
 from ._axis import Axis
-from ._ranges import Choice, Range
+from ._ranges import Choice, Range, positions_shape
 from ._space import Space, merged
 
 
@@ -19,7 +20,8 @@ def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
     has equally many of them, and so have such boxes of several ranges down to some size. With
     another n these counts may differ by one, and gaps are somewhat larger. A larger n appends
     points. Dimension i of the sequence is the i-th name in alphabetical order, so the order in
-    which the ranges are written makes no difference.
+    which the ranges are written makes no difference. An array takes a dimension for each of its
+    entries, the last axis varying fastest.
 
     Args:
         n: number of points. Whole numbers and choices may make some of them equal: these are
@@ -32,7 +34,8 @@ def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
         A `Space` of at most n configurations, in the order of the sequence.
 
     Raises:
-        ArgumentError: if there is no range, or if n or the seed is out of bounds.
+        ArgumentError: if there is no range, if n or the seed is out of bounds, or if there are more
+            dimensions than the 21201 of the sequence.
         ArgumentTypeError: if a hyperparameter has a value or a list of values in place of a range.
 
     References:
@@ -50,7 +53,13 @@ def sobol(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
     from scipy.stats import qmc  # imported here, since it takes most of a second
 
     log2_n = (n - 1).bit_length()
-    points = qmc.Sobol(len(checked), scramble=True, rng=int(seed)).random_base2(log2_n)
+    dimensions = _dimensions(checked)
+    if dimensions > qmc.Sobol.MAXDIM:
+        raise ArgumentError(
+            f"{where}: there must be at most {qmc.Sobol.MAXDIM} numbers in a configuration, got "
+            f"{dimensions}. jf.random has no such bound."
+        )
+    points = qmc.Sobol(dimensions, scramble=True, rng=int(seed)).random_base2(log2_n)
     return merged(where, _drawn(checked, points[:n], list(ranges)))
 
 
@@ -85,7 +94,7 @@ def random(n: int, /, *, seed: int = 0, **ranges: Range | Axis) -> Space:
     """
     where = "jf.random"
     checked = _checked(where, n, seed, ranges)
-    points = np.random.default_rng(int(seed)).random((n, len(checked)))
+    points = np.random.default_rng(int(seed)).random((n, _dimensions(checked)))
     return merged(where, _drawn(checked, points, list(ranges)))
 
 
@@ -94,7 +103,9 @@ def _checked(where: str, n: int, seed: int, ranges: Mapping[str, Range | Axis]) 
     check_count(where, n=n)
     check_size(where, "configurations", draws=n)
     check_whole(where, 0, seed=seed)
-    return checked_ranges(where, {name: ranges[name] for name in sorted(ranges)})
+    checked = checked_ranges(where, {name: ranges[name] for name in sorted(ranges)})
+    check_size(where, "numbers", draws=n, numbers_each=_dimensions(checked))
+    return checked
 
 
 def checked_ranges(where: str, ranges: Mapping[str, Any]) -> dict[str, Range]:
@@ -132,6 +143,17 @@ def _advice(name: str, given: Any) -> str:
 
 
 def _drawn(ranges: dict[str, Range], points: np.ndarray, order: list[str]) -> dict[str, Axis]:
-    """Map points of the unit cube, (n, len(ranges)), to columns in the given order of names."""
-    columns = {name: each.at(u) for (name, each), u in zip(ranges.items(), points.T, strict=True)}
+    """Map points of the unit cube, (n, dimensions), to columns in the given order of names."""
+    columns = {}
+    begin = 0
+    for name, each in ranges.items():
+        shape = positions_shape(each)
+        end = begin + math.prod(shape)
+        columns[name] = each.at(points[:, begin:end].reshape(-1, *shape))
+        begin = end
     return {name: columns[name] for name in order}
+
+
+def _dimensions(ranges: Mapping[str, Range]) -> int:
+    """Return how many numbers a configuration has."""
+    return sum(math.prod(positions_shape(each)) for each in ranges.values())

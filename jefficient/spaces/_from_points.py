@@ -1,15 +1,16 @@
-"""Configurations from points that a search proposes, one number for each range."""
+"""Configurations from points that a search proposes, one number or array for each range."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ._arrays import is_whole
 from ._ranges import Choice, Range
 from ._space import Space, deduplicated
 
 
 def from_points(
-    ranges: Mapping[str, Range], columns: Mapping[str, Sequence[float]]
+    ranges: Mapping[str, Range], columns: Mapping[str, Sequence[float] | np.ndarray]
 ) -> tuple[Space, np.ndarray]:
     """Return the configurations of proposed points.
 
@@ -18,8 +19,8 @@ def from_points(
 
     Args:
         ranges: the range of each hyperparameter.
-        columns: for each hyperparameter one number per point: a number within the bounds, or the
-            index of a choice's value.
+        columns: for each hyperparameter one number per point, or an array of the range's shape:
+            numbers within the bounds, or the index of a choice's value.
 
     Returns:
         The space, in which all configurations differ, and for each point the index of its
@@ -41,5 +42,5 @@ def static_combinations(ranges: Mapping[str, Range]) -> int:
 
 def _is_float(given: Range) -> bool:
     if isinstance(given, Choice):
-        return given.labels is None and not all(isinstance(x, int) for x in given.values)
+        return given.labels is None and not all(map(is_whole, given.values))
     return not given.integer

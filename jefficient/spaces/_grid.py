@@ -17,25 +17,31 @@ def grid(**axes: Iterable[Any]) -> Space:
     The last axis varies fastest.
 
     Args:
-        **axes: the values of each hyperparameter, all different: a list, a range, an array of
-            shape (n,) with n >= 1, or what `jf.static` returns. Numbers are traced (int32 or
-            float32): they share one program. Everything else (bools, None, strings, functions, an
-            axis that mixes types, what `jf.static` marks) is static: one program for each
-            combination.
+        **axes: the values of each hyperparameter, all different: a list, a range, an array whose
+            first axis counts the values, or what `jf.static` returns. Numbers and arrays (NumPy's
+            or JAX's, all of a name of one shape) are traced (int32 or float32): they share one
+            program. Everything else (bools, None, strings, functions, lists and tuples such as
+            ``(64, 64)``, an axis that mixes types, what `jf.static` marks) is static: one program
+            for each combination.
 
     Returns:
         A `Space` of ∏ nᵢ configurations.
 
     Raises:
-        ArgumentError: if there is no axis, or if an axis is empty, has a value twice, or has a
-            value that needs a label.
-        ArgumentTypeError: if an axis is a single value or a range such as `jf.Uniform`.
+        ArgumentError: if there is no axis, or if an axis is empty, has a value twice, has a value
+            that needs a label, or has arrays that differ in shape or are empty.
+        ArgumentTypeError: if an axis is a single value or a range such as `jf.Uniform`, or if an
+            array holds anything but real numbers.
 
     Examples:
         >>> import jefficient as jf
+        >>> import numpy as np
         >>> space = jf.grid(learning_rate=[0.1, 0.01], l2=[0.0, 1e-4, 1e-2])
         >>> len(space), space[1]
         (6, {'learning_rate': 0.1, 'l2': 0.0001})
+        >>> falling, constant = np.array([0.1, 0.05, 0.01]), np.full(3, 0.05)
+        >>> jf.grid(rates=[falling, constant])
+        Space(2 configurations; rates: 2 arrays of shape (3,), 0.01 to 0.1)
     """
     where = "jf.grid"
     if not axes:

@@ -17,10 +17,15 @@ ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
 def python_values(values: Iterable[Any]) -> tuple:
-    """Return the values as Python objects, a float32 as the shortest decimal that rounds to it."""
+    """Return the values as Python objects, a float32 as the shortest decimal that rounds to it.
+
+    Arrays among them stay as they are.
+    """
     if not hasattr(values, "shape"):
         return tuple(x.item() if isinstance(x, np.generic) else x for x in values)
     array = np.asarray(values)
+    if array.ndim > 1:
+        return tuple(array)  # the arrays along its first axis
     if array.dtype == np.float32:
         return tuple(float(str(x)) for x in array)  # 0.1, not 0.100000001…
     return tuple(array.tolist())
@@ -41,7 +46,8 @@ def label(value: Any) -> Any:
 def identity(value: object, label: object) -> str:
     """Return a text that is equal for equal values of one type.
 
-    Numbers, bools, None and strings are told apart exactly, everything else by its label.
+    Numbers, bools, None and strings are told apart exactly, and so are traced arrays, which are
+    their own labels. Everything else is told apart by its label.
     """
     if type(value) is float:  # the most frequent type first
         return f"float:{value.hex()}"
@@ -55,6 +61,10 @@ def identity(value: object, label: object) -> str:
         return f"float:{float(value).hex()}"
     if isinstance(value, str):
         return f"str:{str.__str__(value)}"
+    if value is label and isinstance(value, np.ndarray):
+        kind = "int" if np.issubdtype(value.dtype, np.integer) else "float"
+        numbers_of = (str(x) if kind == "int" else x.hex() for x in value.ravel().tolist())
+        return f"{kind}{list(value.shape)}:{','.join(numbers_of)}"
     return f"object:{label}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.checks import check_finite, check_flag, is_number
+from .._core.checks import check_count, check_finite, check_flag, check_size, is_number
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.numerics import device_numbers
 from ._axis import Axis
@@ -26,11 +26,13 @@ class Uniform:
         low: the lower bound.
         high: the upper bound.
         integer: whether to draw whole numbers, both bounds included.
+        shape: of the array that a value is; () for a number. Its entries are drawn independently
+            (by `jf.sobol` as dimensions of their own).
 
     Raises:
         ArgumentError: if low >= high, or if a bound does not fit float32, or with `integer` is not
-            a whole number that fits int32.
-        ArgumentTypeError: if a bound is not a number.
+            a whole number that fits int32; or if a size of the shape is below 1.
+        ArgumentTypeError: if a bound is not a number, or the shape is no tuple of whole numbers.
 
     Examples:
         >>> import jefficient as jf
@@ -39,11 +41,14 @@ class Uniform:
         (0.5, 0.6)
         >>> jf.Uniform(1, 6, integer=True).at(np.array([0.0, 0.25, 0.99])).values
         (1, 2, 6)
+        >>> jf.random(1, offsets=jf.Uniform(-1, 1, shape=(2, 3))).numbers("offsets").shape
+        (1, 2, 3)
     """
 
     low: float
     high: float
     integer: bool = dataclasses.field(default=False, kw_only=True)
+    shape: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
 
     def __post_init__(self):
         _check("jf.Uniform", self)
@@ -53,12 +58,12 @@ class Uniform:
             )
 
     def at(self, u: np.ndarray) -> Axis:
-        """Return the values at positions u, float array (n,) with 0 <= u < 1."""
+        """Return the values at positions u, float array (n, *shape) with 0 <= u < 1."""
         low, high = _bounds(self)
         return self.axis(low + u * (high - low))
 
     def axis(self, x: np.ndarray) -> Axis:
-        """Return numbers (n,) as programs get them, within the bounds."""
+        """Return numbers (n, *shape) as programs get them, within the bounds."""
         return _numbers(self, x)
 
 
@@ -75,11 +80,13 @@ class LogUniform:
         low: the lower bound, above 0.
         high: the upper bound.
         integer: whether to draw whole numbers, both bounds included.
+        shape: of the array that a value is; () for a number. Its entries are drawn independently
+            (by `jf.sobol` as dimensions of their own).
 
     Raises:
         ArgumentError: if 0 < low < high does not hold, or if a bound does not fit float32, or with
-            `integer` is not a whole number that fits int32.
-        ArgumentTypeError: if a bound is not a number.
+            `integer` is not a whole number that fits int32; or if a size of the shape is below 1.
+        ArgumentTypeError: if a bound is not a number, or the shape is no tuple of whole numbers.
 
     Examples:
         >>> import jefficient as jf
@@ -88,11 +95,14 @@ class LogUniform:
         (0.0001, 0.001, 0.01)
         >>> jf.LogUniform(16, 256, integer=True).at(np.array([0.0, 0.5, 0.999])).values
         (16, 63, 256)
+        >>> jf.sobol(4, rates=jf.LogUniform(1e-4, 1e-1, shape=(8,))).numbers("rates").shape
+        (4, 8)
     """
 
     low: float
     high: float
     integer: bool = dataclasses.field(default=False, kw_only=True)
+    shape: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
 
     def __post_init__(self):
         _check("jf.LogUniform", self)
@@ -104,12 +114,12 @@ class LogUniform:
             )
 
     def at(self, u: np.ndarray) -> Axis:
-        """Return the values at positions u, float array (n,) with 0 <= u < 1."""
+        """Return the values at positions u, float array (n, *shape) with 0 <= u < 1."""
         low, high = map(math.log, _bounds(self))
         return self.axis(np.exp(low + u * (high - low)))
 
     def axis(self, x: np.ndarray) -> Axis:
-        """Return numbers (n,) as programs get them, within the bounds."""
+        """Return numbers (n, *shape) as programs get them, within the bounds."""
         return _numbers(self, x)
 
 
@@ -118,8 +128,8 @@ class Choice:
     """One of k values, all equally likely: at position u, ``values[⌊u k⌋]``.
 
     Args:
-        values: different values: a list, an array of shape (k,), or what `jf.static` returns.
-            Numbers are traced, everything else is static, as in `jf.grid`.
+        values: different values: a list, an array whose first axis counts them, or what `jf.static`
+            returns. Numbers and arrays are traced, everything else is static, as in `jf.grid`.
 
     Raises:
         ArgumentError: if there is no value, or if a value is given twice or needs a label.
@@ -156,6 +166,7 @@ Range = Uniform | LogUniform | Choice
 def _check(where: str, bounds: Uniform | LogUniform) -> None:
     """Check that bounds are finite and fit float32; with `integer`, that they are whole."""
     check_flag(where, integer=bounds.integer)
+    _check_shape(where, bounds.shape)
     for name, x in (("low", bounds.low), ("high", bounds.high)):
         if not is_number(x):
             raise ArgumentTypeError(f"{where}: {name} must be a Python number, got {name}={x!r}.")
@@ -168,6 +179,23 @@ def _check(where: str, bounds: Uniform | LogUniform) -> None:
         device_numbers(where, name, float(x))
 
 
+def _check_shape(where: str, shape: Any) -> None:
+    """Check for a tuple of sizes of at least one."""
+    if not isinstance(shape, tuple):
+        raise ArgumentTypeError(
+            f"{where}: shape must be a tuple, got shape={shape!r}. For k numbers in a row write "
+            f"shape=(k,)."
+        )
+    for size in shape:
+        check_count(where, shape=size)
+    check_size(where, "numbers", **{f"shape[{i}]": size for i, size in enumerate(shape)})
+
+
+def positions_shape(given: Range) -> tuple[int, ...]:
+    """Return the shape of the positions of one value: that of the array; a choice takes one."""
+    return () if isinstance(given, Choice) else given.shape
+
+
 def _bounds(given: Uniform | LogUniform) -> tuple[float, float]:
     """Return the bounds before rounding, which are half a unit wider for whole numbers."""
     margin = 0.5 if given.integer else 0.0
@@ -175,8 +203,10 @@ def _bounds(given: Uniform | LogUniform) -> tuple[float, float]:
 
 
 def _numbers(given: Uniform | LogUniform, x: np.ndarray) -> Axis:
-    """Return `x` as Python numbers; rounding does not take them out of the bounds."""
+    """Return `x` as Python numbers or arrays; rounding does not take them out of the bounds."""
     if given.integer:
-        return Axis(tuple(np.clip(np.floor(x + 0.5), given.low, given.high).astype(int).tolist()))
+        whole = np.clip(np.floor(x + 0.5), given.low, given.high).astype(int)
+        return Axis(python_values(whole.ravel())).shaped(given.shape)
     low, high = float(given.low), float(given.high)
-    return Axis(tuple(min(max(value, low), high) for value in python_values(x.astype(np.float32))))
+    numbers = python_values(x.astype(np.float32).ravel())
+    return Axis(tuple(min(max(value, low), high) for value in numbers)).shaped(given.shape)

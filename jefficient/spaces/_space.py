@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core import numerics
-from .._core.checks import check_size, is_number
+from .._core.checks import check_size
 from .._core.errors import ArgumentError
 from .._core.warn import warn
 from ._axis import Axis
@@ -31,15 +31,19 @@ class Space:
 
     Attributes:
         columns: for each hyperparameter its value in every configuration; NumPy's numbers become
-            Python's.
+            Python's. Arrays are NumPy's, of float64 or int64 as Python's numbers, all of a
+            hyperparameter of one shape.
         static: for each static hyperparameter its label in every configuration: numbers if all
-            are numbers, else strings. Columns that hold anything but numbers are added here.
+            are numbers, else strings. Columns that hold anything but numbers or arrays are added
+            here.
 
     Raises:
         ArgumentError: if a name cannot be an argument of a function; if columns are empty, differ
-            in length or need labels; if two configurations are equal; by +, if names differ, or if
-            a hyperparameter is static in one space and traced in the other or has one label for two
-            values; by *, if a name is in both spaces.
+            in length or need labels; if arrays of a hyperparameter differ in shape or are empty; if
+            two configurations are equal; by +, if names or shapes differ, or if a hyperparameter
+            is static in one space and traced in the other or has one label for two values; by *,
+            if a name is in both spaces.
+        ArgumentTypeError: if arrays hold anything but real numbers.
 
     Examples:
         >>> import jefficient as jf
@@ -79,7 +83,7 @@ class Space:
                 )
         columns = {name: python_values(column) for name, column in self.columns.items()}
         object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "static", self._checked_labels())
+        self._check_columns()
 
         if _hashes is not None:  # given if they are known to differ
             self.__dict__["hashes"] = _hashes
@@ -89,16 +93,35 @@ class Space:
             twice = next(i for i, x in enumerate(self.hashes) if first[x] != i)
             raise ArgumentError(f"{WHERE}: configurations must differ, got {self[twice]} twice.")
 
-    def _checked_labels(self) -> dict[str, tuple]:
+    def _check_columns(self) -> None:
+        """Check values and labels; label what is static without a label."""
+        columns = {}
         static = {}
         for name, column in self.columns.items():
             if name in self.static:
                 axis = Axis(column, python_values(self.static[name]))
                 axis.check_labels(WHERE, name)
+            else:
+                traced = Axis.traced(WHERE, name, column)
+                axis = Axis.static(WHERE, name, column) if traced is None else traced
+            columns[name] = axis.values
+            if axis.labels is not None:
                 static[name] = axis.labels
-            elif not all(map(is_number, column)):
-                static[name] = Axis.static(WHERE, name, column).labels
-        return static
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "static", static)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Space):
+            return NotImplemented
+        return self._comparable == other._comparable and self.static == other.static
+
+    @property
+    def _comparable(self) -> dict[str, list]:
+        """The columns with lists for arrays, which == compares entry by entry."""
+        return {
+            name: [x.tolist() if isinstance(x, np.ndarray) else x for x in column]
+            for name, column in self.columns.items()
+        }
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -168,13 +191,14 @@ class Space:
         It depends on the configuration alone: not on the process, the version of Python, the order
         of the names, or the other configurations. It is BLAKE2b with 16 bytes of a JSON object
         without spaces, its names sorted, its values these texts: ``int:3``,
-        ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``, ``None:``, ``str:relu``, and
-        ``object:<label>`` for functions and other objects.
+        ``float:0x1.8000000000000p+0`` (`float.hex`), ``bool:True``, ``None:``, ``str:relu``,
+        ``object:<label>`` for functions and other objects, and for traced arrays their shape and
+        their numbers in the order of C: ``int[2, 2]:1,2,3,4``, ``float[1]:0x1.8000000000000p+0``.
         """
         return hashes_of({name: self.identities(name) for name in self.names})
 
     def is_number(self, name: str) -> bool:
-        """Return whether the hyperparameter is traced: all its values are numbers, not static."""
+        """Return whether the hyperparameter is traced: it has numbers or arrays, not static."""
         return name not in self.static
 
     def labels(self, name: str) -> tuple:
@@ -189,7 +213,10 @@ class Space:
         return self._axes[name].identities
 
     def numbers(self, name: str) -> np.ndarray:
-        """Return a column of numbers as programs get it: int32 if all are whole, else float32."""
+        """Return a traced column as programs get it: int32 if all are whole, else float32.
+
+        Its shape is (configurations,), followed by that of an array.
+        """
         if name not in self._numbers:
             column = self.columns[name]
             host = np.asarray(column, float) if name in self._floats else column

@@ -4,6 +4,8 @@ import abc
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..spaces import Space
 
 if TYPE_CHECKING:
@@ -121,8 +123,14 @@ class Search(abc.ABC):
 
 
 def kinds(space: Space) -> dict[str, str]:
-    """Return for each hyperparameter "static" or the dtype that programs get it in."""
+    """Return for each hyperparameter "static", or dtype and shape that programs get it in."""
     return {
-        name: str(space.numbers(name).dtype) if space.is_number(name) else "static"
+        name: _kind(space.numbers(name)) if space.is_number(name) else "static"
         for name in space.names
     }
+
+
+def _kind(column: np.ndarray) -> str:
+    """Return "float32", or of arrays "float32 of shape (8,)"."""
+    shape = column.shape[1:]
+    return f"{column.dtype} of shape {shape}" if shape else str(column.dtype)

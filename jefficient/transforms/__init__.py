@@ -35,6 +35,7 @@ from ._scale import scale as scale
 from ._scale import scale_by_learning_rate as scale_by_learning_rate
 from ._scale import scale_by_schedule as scale_by_schedule
 from ._scale_by_adam import scale_by_adam as scale_by_adam
+from ._scale_by_name import scale_by_name as scale_by_name
 from ._sgd import sgd as sgd
 from ._sgd import trace as trace
 from ._where_name import where_name as where_name

@@ -40,39 +40,51 @@ def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
         >>> tx = jf.adamw(0.1, weight_decay=0.01, mask=jf.where_name("kernel"))
     """
     patterns = [pattern] if isinstance(pattern, str) else pattern
-    if not isinstance(patterns, Sequence) or not all(isinstance(one, str) for one in patterns):
-        raise ArgumentTypeError(f"{WHERE}: pattern must be a string or strings, got {pattern!r}.")
+    expressions = compiled(WHERE, "pattern", patterns)
+    return lambda params: is_found(WHERE, expressions, params)
+
+
+def compiled(where: str, argument: str, patterns: Any) -> list[re.Pattern[str]]:
+    """Check for strings that are regular expressions, one at least."""
+    is_one = isinstance(patterns, str) or not isinstance(patterns, Sequence)
+    if is_one or not all(isinstance(one, str) for one in patterns):
+        what = "a string or strings" if argument == "pattern" else "strings"
+        raise ArgumentTypeError(f"{where}: {argument} must be {what}, got {patterns!r}.")
     if not patterns:
-        raise ArgumentError(f"{WHERE}: pattern must hold at least one string, got {pattern!r}.")
-    expressions = [_compiled(one) for one in patterns]
+        raise ArgumentError(f"{where}: {argument} must hold at least one string, got {patterns!r}.")
+    return [_compiled(where, argument, one) for one in patterns]
 
-    def mask(params: Tree) -> Tree:
-        # those that a mask or a partition leaves out have names, too
-        every = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_masked)
-        names = [_name(path) for path, _ in every]
-        for expression in expressions:
-            if not any(map(expression.search, names)):
-                raise ArgumentError(
-                    f"{WHERE}: pattern must be found in the name of a parameter, got "
-                    f"{expression.pattern!r} and the names {names}."
-                )
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: any(e.search(_name(path)) for e in expressions), params
-        )
 
-    return mask
+def is_found(where: str, expressions: list[re.Pattern[str]], params: Tree) -> Tree:
+    """Tell for each leaf whether one of these is found in its name; each must be in some name."""
+    names = names_in(params)
+    for expression in expressions:
+        if names and not any(map(expression.search, names)):
+            raise ArgumentError(
+                f"{where}: pattern must be found in the name of a parameter, got "
+                f"{expression.pattern!r} and the names {names}."
+            )
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: any(e.search(_name(path)) for e in expressions), params
+    )
+
+
+def names_in(params: Tree) -> list[str]:
+    """Return the names of all leaves; those that a mask or a partition leaves out have one, too."""
+    every = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_masked)
+    return [_name(path) for path, _ in every]
 
 
 def _is_masked(x: Any) -> bool:
     return isinstance(x, optax.MaskedNode)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(where: str, argument: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
         raise ArgumentError(
-            f"{WHERE}: pattern must be a regular expression, got {pattern!r}: {error}."
+            f"{where}: {argument} must be a regular expression, got {pattern!r}: {error}."
         ) from None
 
 

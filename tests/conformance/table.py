@@ -177,6 +177,12 @@ TRANSFORMS = [
         twin=lambda learning_rate: optax.masked(optax.sgd(learning_rate, momentum=0.9), matrices),
     ),
     Row(
+        "scale_by_name",
+        lambda step_sizes: jf.scale_by_name([""], [step_sizes]),
+        {"step_sizes": (0.5, -2.0, NAN)},
+        twin=lambda step_sizes: optax.scale(step_sizes),
+    ),
+    Row(
         "partition",
         lambda fast, slow: jf.partition({"matrix": jf.adam(fast), "vector": jf.scale(slow)}, kinds),
         {"fast": (0.1, 0.02, None), "slow": (-0.1, -0.02, None)},
@@ -334,6 +340,21 @@ SCHEDULES = [
             [boundaries, 20],
         ),
         {"peak": (1.0, 0.3, None), "boundaries": (7, 12, -1)},
+    ),
+    Row(
+        "interpolated_schedule",
+        lambda knots, values: jf.interpolated_schedule([3, knots, 31], [0.1, values, 0.02]),
+        {"knots": (7, 12, -1), "values": (0.5, 0.01, 0.0)},
+    ),
+    Row(
+        "interpolated_schedule_linear",
+        lambda knots, values: jf.interpolated_schedule(
+            [0, knots, 31], [0.1, values, 0.02], log=False
+        ),
+        {"knots": (7, 12, -1), "values": (0.5, -0.01, NAN)},
+        twin=lambda knots, values: optax.piecewise_interpolate_schedule(
+            "linear", 0.1, {knots: values / 0.1, 31: 0.02 / values}
+        ),
     ),
     Row(
         "warmup_constant_schedule",

@@ -16,12 +16,13 @@ from jefficient.results._plots import _MAKERS
 matplotlib.use("Agg")
 
 NAMES = tuple(_MAKERS)
-ARGUMENTS = {"values": ("learning_rate",)}
+ARGUMENTS = {"values": ("learning_rate",), "knots": ("schedule",)}
 LAYERS = ("w", "b")
+SCHEDULE = np.array([0.1, 0.2, 0.05])
 
 
 def planted(scores, columns, **changes):
-    """With what every plot needs."""
+    """With what every plot needs; the schedule is one everywhere, so that it labels nothing."""
     scores = np.asarray(scores, float)
     if scores.ndim == 1:
         scores = scores[:, None, None]
@@ -34,6 +35,7 @@ def planted(scores, columns, **changes):
         "zeros": zeros,
         **dict.fromkeys(("grad_norm", "update_norm", "weight_norm"), norms),
     }
+    columns = {**columns, "schedule": [SCHEDULE] * len(scores)}
     return made(scores, columns, diagnostics=diagnostics, layers=LAYERS, **changes)
 
 
@@ -71,9 +73,13 @@ EDGES = {
     "stopped": lambda: planted([1, 2, 3, 4, 5, 6], TWO, status=np.full((6, 1, 1), Status.STOPPED)),
     "texts": lambda: made(
         np.arange(1.0, 7)[:, None, None],
-        grid(
-            learning_rate=["a$HOME_$b", "$1^2^3$", "\ud800"], **{"l1$_$": ["_\x1b\t\n", "\u202e"]}
-        ),
+        {
+            **grid(
+                learning_rate=["a$HOME_$b", "$1^2^3$", "\ud800"],
+                **{"l1$_$": ["_\x1b\t\n", "\u202e"]},
+            ),
+            "schedule": [SCHEDULE] * 6,
+        },
         metric="valid_$x^2^3$\x07",
         mode="min",
         diagnostics={"zeros": np.ones((6, 1, 1, 10)), "update_norm": np.ones((6, 1, 1, 10, 2))},
@@ -81,7 +87,7 @@ EDGES = {
     ),
     "many layers": lambda: made(
         [[[1.0]], [[2.0]]],
-        {"learning_rate": [0.1, 0.2], "l1": [0, 1]},
+        {"learning_rate": [0.1, 0.2], "l1": [0, 1], "schedule": [SCHEDULE] * 2},
         diagnostics={"zeros": np.ones((2, 1, 1, 10)), "update_norm": np.ones((2, 1, 1, 10, 40))},
         layers=tuple(f"layer {i}" for i in range(40)),
     ),

@@ -100,6 +100,18 @@ SCHEDULES = {
         ),
         lambda t: r.sgdr(t, [(0.1, 1.0, 5, 30, 0.05), (0.0, 0.5, 0, 20), (0.2, 0.7, 9, 45, 0.1)]),
     ),
+    "interpolated": (
+        jf.interpolated_schedule([3, 10, 11, 60, 80], [1e-4, 0.5, 0.2, 0.2, 1e-3]),
+        lambda t: r.interpolated(t, [3, 10, 11, 60, 80], [1e-4, 0.5, 0.2, 0.2, 1e-3]),
+    ),
+    "interpolated_linear": (
+        jf.interpolated_schedule(np.array([0.5, 20.25, 99]), np.array([-1.0, 0.0, 3.0]), log=False),
+        lambda t: r.interpolated(t, [0.5, 20.25, 99], [-1.0, 0.0, 3.0], log=False),
+    ),
+    "interpolated_two": (
+        jf.interpolated_schedule((0, 50), (0.1, 0.001)),
+        lambda t: r.interpolated(t, [0, 50], [0.1, 0.001]),
+    ),
     "rsqrt": (jf.rsqrt_schedule(0.5, 12), lambda t: r.rsqrt(t, 0.5, 12)),
     "join": (
         jf.join_schedules(
@@ -142,6 +154,71 @@ def test_boundaries_are_exact(length):
     assert cosine[1:].tolist() == [0.0, 0.0]
     warmup = np.asarray(jf.warmup_cosine_decay_schedule(0.0, 1.0, length - 1, length)(t))
     assert warmup.tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("length", [7, 1000, 2**24 + 1, 2**31 - 2])
+def test_a_curve_is_exact_at_its_knots(length):
+    """Traced knots, too, and an array of values."""
+    t = np.array([0, 2, length - 1, length, length + 1], np.int64).astype(np.int32)
+
+    def at(knots, values):
+        return jf.interpolated_schedule(knots, values, log=length != 7)(t)
+
+    values = jnp.array([0.3, 0.1, 7e-4])
+    expected = r.interpolated(t.astype(float), [0, 2, length], values, length != 7)
+    for got in (at([0, 2, length], values), jax.jit(at)(jnp.array([0, 2, length]), values)):
+        assert got[:2].tolist() == values[:2].tolist()
+        assert got[3:].tolist() == [values[2]] * 2
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
+        assert length > 2**16 or got[2] != values[2]
+
+
+def test_a_curve_has_the_gradients_of_its_knots_and_values():
+    """Against central differences of NumPy, within segments and beyond the ends."""
+    knots, values = np.array([2.0, 8.0, 20.0]), np.array([0.1, 0.5, 0.02])
+    steps = np.array([0.5, 4.5, 11.0, 30.0])
+    with jax.enable_x64(True):
+        given = jnp.asarray(knots), jnp.asarray(values)
+        at = jnp.asarray(steps)
+        jacobians = jax.jacobian(lambda *x: jf.interpolated_schedule(*x)(at), (0, 1))(*given)
+    for which, jacobian in enumerate(jacobians):
+        for i in range(3):
+            shift = 1e-6 * np.eye(3)[i]
+            ends = [
+                r.interpolated(
+                    steps,
+                    *(
+                        (x + sign * shift) if j == which else x
+                        for j, x in enumerate((knots, values))
+                    ),
+                )
+                for sign in (1, -1)
+            ]
+            np.testing.assert_allclose(jacobian[:, i], (ends[0] - ends[1]) / 2e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("knots", "values", "error", "match"),
+    [
+        ([0, 5], [0.1], ValueError, "equally many, and two at least, got 2 and 1"),
+        ([5], [0.1], ValueError, "equally many, and two at least, got 1 and 1"),
+        (jnp.arange(3), jnp.ones(2), ValueError, "got 3 and 2"),
+        ([0, 5, 5], [0.1] * 3, ValueError, "knots must increase, got 5 after 5"),
+        ([0, 5], [0.1, 0.0], ValueError, "0 < values < inf must hold, got values=0.0"),
+        (np.array([0, -5]), np.ones(2), ValueError, "0 <= knots < inf must hold, got knots=-5"),
+        (
+            np.ones((2, 2)),
+            np.ones(2),
+            ValueError,
+            r"knots must have shape \(k,\), got shape \(2, 2\)",
+        ),
+        ([0, 5], 0.1, TypeError, "values must be a sequence of numbers, got values=0.1"),
+    ],
+)
+def test_what_is_no_curve_is_refused(knots, values, error, match):
+    with pytest.raises(error, match=match) as raised:
+        jf.interpolated_schedule(knots, values)
+    assert isinstance(raised.value, jf.JefficientError)
 
 
 @pytest.mark.parametrize("b", [7, 1000, 2**24 + 1, 2**31 - 2])

@@ -39,7 +39,7 @@ def test_float32_arrays_are_read_as_the_decimals_they_stand_for():
         ({"x": 0.1}, r"must be a list .* got x=0.1. For a single value write x=\[0.1\]"),
         ({"x": "relu"}, "must be a list"),
         ({"x": np.float32(0.1)}, "must be a list"),
-        ({"x": np.zeros((2, 2))}, r"must be one-dimensional, got shape \(2, 2\)"),
+        ({"x": np.zeros((2, 2))}, r"must not have a value twice, got array\(\[0., 0.\]\) twice"),
         ({"x": [1, 2, 1]}, "x must not have a value twice, got 1 twice"),
         ({"x": [jax.nn.relu, jax.nn.relu]}, "x must not have a value twice"),
         ({"x": [float("nan"), float("nan")]}, "x must not have a value twice, got nan twice"),

@@ -54,8 +54,6 @@ def test_labels_are_given_or_made_from_the_values():
         lambda x: x,
         functools.partial(jax.nn.gelu, approximate=True),
         object(),
-        np.zeros(3),
-        jnp.zeros(3),
         {1, 2},
         jf.sgd(0.1),
     ],

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from results.made import made
 from sweeps import sources, tiny
 
 import jefficient as jf
+from jefficient.sweeps.planning._starting import _partners
 
 SPACE = jf.grid(learning_rate=[0.01, 0.03, 0.1])
 SETTINGS = {"eval_every": 4, "seeds": 2, "keep_configs": 9}
@@ -406,3 +408,8 @@ def test_parts_start_from_their_own(half, tmp_path):
 def as_numbers(x):
     is_key = jnp.issubdtype(jnp.asarray(x).dtype, jax.dtypes.prng_key)
     return jax.random.key_data(x) if is_key else x
+
+
+def test_a_whole_number_and_the_equal_float_are_one_configuration():
+    earlier = made(np.zeros((2, 1, 1)), {"rate": [0.5, 1.0]})
+    assert _partners(jf.grid(rate=[1]), earlier) == [1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._axes import scale_of
 from .._dataset import hyperparameters
+from .._values import column
 from ._reading import LEVEL, Finding, Reading
 
 ENOUGH_VALUES = 3
@@ -52,7 +53,7 @@ def boundary(reading: Reading) -> Iterator[Finding]:
 def _is_drawn(reading: Reading, values: np.ndarray) -> bool:
     """Whether no value comes twice, though other axes vary."""
     dataset = reading.dataset
-    varied = [len(np.unique(dataset[name].values)) > 1 for name in hyperparameters(dataset)]
+    varied = [len(np.unique(column(dataset, x))) > 1 for x in hyperparameters(dataset)]
     return sum(varied) > 1 and len(values) == dataset.sizes["config"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._axes import shown
 from .._dataset import EVALUATIONS, EXAMPLES, TRIAL, hyperparameters, trial_values
+from .._values import column
 from ._reading import Finding, Reading
 
 FEW_EXAMPLES = 10
@@ -125,8 +126,8 @@ def unfinished(reading: Reading) -> Iterator[Finding]:
     if (status == "stopped").any():
         next_step = "Let some finish before you compare them: let the stopping rule begin later."
     for name in hyperparameters(reading.dataset):
-        column = reading.dataset[name].values
-        labels, place, count = np.unique(column, return_inverse=True, return_counts=True)
+        values = column(reading.dataset, name)
+        labels, place, count = np.unique(values, return_inverse=True, return_counts=True)
         finished, cut = (np.bincount(place, weights=x) for x in (reading.finished, is_cut))
         values = labels[(count > 1) & (finished == 0) & (cut > 0)].tolist()
         if values:

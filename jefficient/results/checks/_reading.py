@@ -30,6 +30,7 @@ from .._statistics import (
     units_of,
     variance_factor,
 )
+from .._values import column
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
@@ -162,7 +163,7 @@ class Reading:
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:
         """The hyperparameters with numbers, float arrays (configs,)."""
-        columns = {name: self.dataset[name].values for name in hyperparameters(self.dataset)}
+        columns = {name: column(self.dataset, name) for name in hyperparameters(self.dataset)}
         return {
             name: x.astype(float)
             for name, x in columns.items()
@@ -179,8 +180,8 @@ class Reading:
         is_like = np.ones(len(x), bool)
         for other in hyperparameters(self.dataset):
             if other != name:
-                column = self.dataset[other].values
-                is_like &= column == column[self.best]
+                others = column(self.dataset, other)
+                is_like &= others == others[self.best]
         distance = np.where(direction * (x - x[self.best]) > 0, np.abs(x - x[self.best]), np.inf)
         candidates = np.flatnonzero(is_like & (distance == distance.min()) & np.isfinite(distance))
         return int(candidates[0]) if len(candidates) else None

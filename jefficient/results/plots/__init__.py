@@ -2,6 +2,7 @@
 
 from ._curves import CurvesPlot as CurvesPlot
 from ._heatmap import HeatmapPlot as HeatmapPlot
+from ._knots import KnotsPlot as KnotsPlot
 from ._layers import LayersPlot as LayersPlot
 from ._progress import ProgressPlot as ProgressPlot
 from ._sparsity import SparsityPlot as SparsityPlot

@@ -8,10 +8,11 @@ import xarray as xr
 
 from ..._core.errors import ArgumentError
 from .._axes import counted, labelled, measured_scale, scale_of, sentence, shown
-from .._dataset import hyperparameters, ranking
-from .._score import Score, Status, one_of
+from .._dataset import ranking
+from .._score import Score, Status
 from ._reading import (
     best_of,
+    check_axis,
     cut_short,
     cut_words,
     has,
@@ -19,6 +20,7 @@ from ._reading import (
     means,
     measured_or_metric,
     short_words,
+    with_axes,
 )
 from ._style import MANY, Style, draw_crosses, draw_ring, norm_of, set_scale
 
@@ -197,10 +199,10 @@ def _two(
     where: str, dataset: xr.Dataset, score: Score, x: str | None, y: str | None
 ) -> tuple[str, str]:
     """Complete the given hyperparameters by those over whose values the best score spreads most."""
-    names = hyperparameters(dataset)
+    names = with_axes(dataset)
     for argument, name in (("x", x), ("y", y)):
         if name is not None:
-            one_of(where, argument, name, names)
+            check_axis(where, dataset, argument, name)
     is_same = x is not None and x == y
     if len(names) < 2 or is_same:
         raise ArgumentError(

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from ..._core.errors import ArgumentError
 from .._axes import counted, labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
 from .._score import Score, Status, one_of, over_trials
+from .._values import column, is_array
 
 
 def means(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray:
@@ -23,7 +25,7 @@ def short_names(dataset: xr.Dataset, configs: np.ndarray) -> tuple[str, list[str
     names = distinguishing(dataset, configs)
     if not names:
         return "configuration", [str(config) for config in configs]
-    columns = [dataset[name].values[configs].tolist() for name in names]
+    columns = [column(dataset, name)[configs].tolist() for name in names]
     values = [", ".join(map(shown, each)) for each in zip(*columns, strict=True)]
     return ", ".join(map(labelled, names)), values
 
@@ -70,7 +72,7 @@ def distinguishing(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> 
     return [
         name
         for name in hyperparameters(dataset)
-        if len(set(dataset[name].values[among].tolist())) > 1
+        if len(set(column(dataset, name)[among].tolist())) > 1
     ]
 
 
@@ -79,13 +81,28 @@ def named(dataset: xr.Dataset, configs: Sequence[int] | np.ndarray) -> list[str]
     names = distinguishing(dataset, configs)
     if not names:
         return [f"configuration {config}" for config in configs]
+    columns = {name: column(dataset, name) for name in names}
     return [
         ", ".join(
-            f"{labelled(name)}={shown(dataset[name].values[[config]].tolist()[0])}"
-            for name in names
+            f"{labelled(name)}={shown(x[[config]].tolist()[0])}" for name, x in columns.items()
         )
         for config in configs
     ]
+
+
+def with_axes(dataset: xr.Dataset) -> list[str]:
+    """Name the hyperparameters that an axis can show: those that are not arrays."""
+    return [name for name in hyperparameters(dataset) if not is_array(dataset, name)]
+
+
+def check_axis(where: str, dataset: xr.Dataset, argument: str, name: str) -> None:
+    """Check for a hyperparameter that an axis can show."""
+    if name in hyperparameters(dataset) and is_array(dataset, name):
+        raise ArgumentError(
+            f"{where}: {argument} must have numbers or labels for values, got {name!r}, which has "
+            f"arrays. result.plot.knots({name!r}) draws those as curves."
+        )
+    one_of(where, argument, name, with_axes(dataset))
 
 
 def is_low_good(score: Score, variable: str) -> bool:

@@ -8,9 +8,9 @@ import xarray as xr
 
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
-from .._dataset import flat_trials, hyperparameters, trial_values
-from .._score import Score, one_of
-from ._reading import best_of, means
+from .._dataset import flat_trials, trial_values
+from .._score import Score
+from ._reading import best_of, check_axis, means, with_axes
 from ._style import COLORS, MANY, Style, draw_nothing, draw_ring, norm_of, set_scale
 
 if TYPE_CHECKING:
@@ -98,12 +98,11 @@ class SparsityPlot:
 
 def _strength(where: str, dataset: xr.Dataset, hyperparameter: str | None) -> str | None:
     """Return the given hyperparameter, by default `l1` or the first with "l1" in its name."""
-    names = hyperparameters(dataset)
     if hyperparameter is None:
-        names = [name for name in names if len(np.unique(dataset[name].values)) > 1]
+        names = [x for x in with_axes(dataset) if len(np.unique(dataset[x].values)) > 1]
         numeric = [name for name in names if np.issubdtype(dataset[name].dtype, np.number)]
         return "l1" if "l1" in numeric else next((name for name in numeric if "l1" in name), None)
-    one_of(where, "hyperparameter", hyperparameter, names)
+    check_axis(where, dataset, "hyperparameter", hyperparameter)
     if not np.issubdtype(dataset[hyperparameter].dtype, np.number):
         raise ArgumentError(
             f"{where}: hyperparameter must have numbers for values, got "

@@ -7,11 +7,12 @@ import numpy as np
 import xarray as xr
 
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
-from .._dataset import flat_trials, hyperparameters, ranking, status_of, trial_values
-from .._score import Score, Status, one_of
+from .._dataset import flat_trials, ranking, status_of, trial_values
+from .._score import Score, Status
 from .._statistics import standard_errors
 from ._reading import (
     best_of,
+    check_axis,
     cut_short,
     cut_words,
     distinguishing,
@@ -83,7 +84,7 @@ class ValuesPlot:
         variable: str | None = None,
     ):
         """Read from a dataset."""
-        one_of(where, "hyperparameter", hyperparameter, hyperparameters(dataset))
+        check_axis(where, dataset, "hyperparameter", hyperparameter)
         variable = measured_or_metric(where, dataset, score, variable)
         x, categories = _positions(dataset[hyperparameter].values)
         order = ranking(dataset, score)

@@ -10,6 +10,7 @@ import xarray as xr
 from ..._core.errors import JefficientError
 from .._dataset import hyperparameters, score_of, trial_values
 from .._plots import plot_of
+from .._values import column, is_array
 from ..plots import Plot, draw
 
 DOTS = 1000
@@ -26,6 +27,7 @@ CAPTIONS = {
     "heatmap": "A cell has the best score over all other hyperparameters.",
     "progress": "The band has the best of 90 % of random draws.",
     "spread": "Each mark is a trial; lines join those that start alike.",
+    "knots": "Each line is a configuration, the best one black.",
     "layers": "Means over seeds and folds.",
     "sparsity": "Each dot is a configuration.",
 }
@@ -44,7 +46,7 @@ def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
     varied = [
         name
         for name in hyperparameters(dataset)
-        if len(np.unique(dataset[name].values.astype(str))) > 1
+        if len(np.unique(column(dataset, name).astype(str))) > 1
     ]
     left_out = []
     if varied[AXES:]:
@@ -66,9 +68,11 @@ def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[tuple[str, ...]]:
     score = score_of(dataset)
     sizes = dataset.sizes
     is_scored = np.isfinite(trial_values(dataset, score, score.metric)).all(axis=(1, 2)).any()
-    wanted: list[tuple[str, ...]] = [("values", name) for name in varied[:AXES]]
+    wanted: list[tuple[str, ...]] = [
+        ("knots" if is_array(dataset, name) else "values", name) for name in varied[:AXES]
+    ]
     wanted.append(("curves",))
-    if len(varied) > 1:
+    if sum(not is_array(dataset, name) for name in varied) > 1:
         wanted.append(("heatmap",))
     if is_scored and sizes["config"] > 1:
         wanted.append(("progress",))

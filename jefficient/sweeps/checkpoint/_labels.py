@@ -65,7 +65,7 @@ def labels_from(arrays: Mapping[str, np.ndarray]) -> Labels:
     """Return the labels that `labels_as_arrays` stored."""
     begin = "columns/"
     columns = {
-        name.removeprefix(begin): tuple(x.tolist())
+        name.removeprefix(begin): tuple(x if x.ndim > 1 else x.tolist())
         for name, x in arrays.items()
         if name.startswith(begin)
     }

@@ -397,7 +397,7 @@ def _reuse_keys(
         (
             of_all,
             same(group.static),
-            same({name: str(x.dtype) for name, x in table.columns.items()}),
+            same({name: (str(x.dtype), x.shape[1:]) for name, x in table.columns.items()}),
         )
         for group, table in zip(groups, tables, strict=True)
     ]
@@ -415,7 +415,8 @@ def _warn_of_many(groups: list[Group]) -> None:
     warn(
         f"{WHERE}: {len(groups)} combinations of static values are as many programs, and each "
         f"takes seconds to compile: {', '.join(f'{n} of {name}' for name, n in counts.items())}. "
-        f"Numbers that shape no array need no jf.static; jf.plan of a few of them says how long "
+        f"Numbers that shape no array need no jf.static, and lists of them are traced as arrays: "
+        f"np.array([…]). jf.plan of a few of them says how long "
         f"it takes."
     )
 

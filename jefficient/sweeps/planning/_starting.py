@@ -13,7 +13,7 @@ from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.serialization import digest_of
 from ..._core.typing import Tree
-from ...results import Result, TrialState
+from ...results import Result, TrialState, as_column
 from ...spaces import Space
 from ..programs import Group, Start
 from ..tasks import WHERE
@@ -86,8 +86,8 @@ def _partners(space: Space, result: Result) -> list[int]:
     """
     count = result.dataset.sizes["config"]
     names = [name for name in space.names if name in result.space and name != "steps"]
-    theirs = [_texts(result.dataset[name].values.tolist(), count) for name in names]
-    mine = [_texts(space.labels(name), len(space)) for name in names]
+    theirs = [_texts(result.dataset[name].values) for name in names]
+    mine = [_texts(as_column(space.labels(name))) for name in names]
     found: dict[tuple, list[int]] = {}
     for config in range(count):
         found.setdefault(tuple(x[config] for x in theirs), []).append(config)
@@ -105,10 +105,10 @@ def _partners(space: Space, result: Result) -> list[int]:
     return partners
 
 
-def _texts(labels: Iterable[Any], count: int) -> list[str]:
-    texts = [str(x) for x in labels]
-    assert len(texts) == count
-    return texts
+def _texts(column: np.ndarray) -> list[str]:
+    """Return a text for each label, one for 1 and 1.0: columns hold either."""
+    is_number = np.issubdtype(column.dtype, np.number)
+    return [str(x) for x in (column.astype(float) if is_number else column).tolist()]
 
 
 def _as_start(given: Any) -> Start:

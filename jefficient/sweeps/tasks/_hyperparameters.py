@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..._core.reuse import recall, remember
@@ -15,10 +16,12 @@ MOST_CHECKED = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HyperparameterTable(Sequence[dict[str, Any]]):
-    """The traced hyperparameters of configurations, each a dict of NumPy scalars, made on access.
+    """The traced hyperparameters of configurations, each a dict, made on access.
+
+    A number is a NumPy scalar there, an array one of JAX.
 
     Attributes:
-        columns: name to int32 or float32 array (configs,).
+        columns: name to int32 or float32 array (configs,), or (configs, *shape) of arrays.
     """
 
     columns: dict[str, np.ndarray]
@@ -27,22 +30,30 @@ class HyperparameterTable(Sequence[dict[str, Any]]):
         return len(self.columns["steps"])
 
     def __getitem__(self, row: Any) -> Any:
-        return {name: x[row] for name, x in self.columns.items()}
+        # a function may index an array by a traced step, as JAX's can be and NumPy's cannot
+        return {
+            name: x[row] if x.ndim == 1 else jax.device_put(x[row])
+            for name, x in self.columns.items()
+        }
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[row] for row in range(len(self)))
 
     def distinct(self, names: Iterable[str]) -> np.ndarray:
         """Return the first row of each distinct set of these, told apart bit for bit, in order."""
-        columns = [self.columns[name].view(np.int32) for name in names if name in self.columns]
+        columns = [x.view(np.int32) for x in self._flat(names)]
         if not columns:
             return np.array([0])
-        return np.sort(np.unique(np.stack(columns, axis=1), axis=0, return_index=True)[1])
+        return np.sort(np.unique(np.concatenate(columns, axis=1), axis=0, return_index=True)[1])
 
     def extremes(self, names: Iterable[str]) -> np.ndarray:
         """Return the first row, and rows with the smallest and largest of each; NaN is both."""
-        columns = [self.columns[name] for name in names if name in self.columns]
-        return np.unique([0, *(int(row) for x in columns for row in (x.argmin(), x.argmax()))])
+        ends = [(x.min(axis=1).argmin(), x.max(axis=1).argmax()) for x in self._flat(names)]
+        return np.unique([0, *(int(row) for rows in ends for row in rows)])
+
+    def _flat(self, names: Iterable[str]) -> list[np.ndarray]:
+        """Return those of the columns that are there, each (configs, numbers)."""
+        return [self.columns[name].reshape(len(self), -1) for name in names if name in self.columns]
 
 
 def check_traced(

@@ -10,6 +10,7 @@ import optax
 from ..._core import signatures
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import same
+from ...results import dimensions
 from ...spaces import Space
 from ...training import regularized
 from ._metric import Metric
@@ -173,14 +174,25 @@ class Injection:
 
 def check_not_reserved(space: Space, prefix: str | None = None) -> None:
     """Check that the space names nothing that the engine or the result names."""
+    of_arrays = {
+        reserved: f"a dimension or coordinate of the array {name!r} in the result"
+        for name in space.names
+        if space.is_number(name)
+        for reserved in _beside_array(name, space.numbers(name).shape[1:])
+    }
     for name in space.names:
-        why = RESERVED.get(name)
+        why = RESERVED.get(name) or of_arrays.get(name)
         if prefix is not None and name.startswith(prefix):
             why = f"{prefix}… are variables of the result"
         if why is not None:
             raise ArgumentError(
                 f"{WHERE}: the space must not name {name!r} ({why}), got {list(space.names)}."
             )
+
+
+def _beside_array(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the names in a result that belong to a hyperparameter that is an array."""
+    return (*dimensions(name, shape)[1:], f"{name}_values") if shape else ()
 
 
 def check_requested(

@@ -1,5 +1,6 @@
 """Checks of functions with the numbers of configurations: how many, and what an error tells."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -144,3 +145,11 @@ def test_numbers_of_init_and_loss_are_checked_at_their_extremes():
     task = jf.Task(init, lambda w, batch: ((batch * w) ** 2).mean(), np.ones(8, np.float32))
     with pytest.raises(AssertionError, match="width must be positive, got -1"):
         prepare(task, jf.sgd(0.1), jf.grid(width=values), Settings(steps=2, metric="train_loss"))
+
+
+def test_rows_of_arrays_are_told_apart_by_every_number():
+    arrays = np.array([[0, 5], [9, 1], [0, 5], [0, -3], [2, 2]], np.float32)
+    table = HyperparameterTable({"rates": arrays, "steps": np.ones(5, np.int32)})
+    assert table.distinct(["rates"]).tolist() == [0, 1, 3, 4]
+    assert table.extremes(["rates"]).tolist() == [0, 1, 3]  # 9 in row 1, -3 in row 3
+    assert isinstance(table[1]["rates"], jax.Array)
