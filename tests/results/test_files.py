@@ -256,9 +256,9 @@ def test_functions_that_are_others_by_a_setting_of_jax_say_so(swept, tmp_path):
     path = swept.save(tmp_path / "sweep.nc")
     given = {"task": small.task(), "optimizer": jf.adam, "space": small.space(4)}
     message = r"got others for .* \(jax_enable_x64 was False, is True, jax_numpy_dtype_promotion"
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        with pytest.raises(jf.ArgumentError, match=message):
-            jf.load(path, **given)
+    x64 = jax.enable_x64(True), jax.numpy_dtype_promotion("standard")
+    with x64[0], x64[1], pytest.raises(jf.ArgumentError, match=message):
+        jf.load(path, **given)
 
 
 def test_folds_that_were_no_number_must_be_given_again(tmp_path):
