@@ -10,6 +10,7 @@ from typing import Any as _Any
 if _TYPE_CHECKING:
     from ._api import *
     from .results import Result, TrialState
+    from .sweeps._gradient_run import Hypergradient
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
 
@@ -21,6 +22,7 @@ __all__ = [
     "Choice",
     "ExecutorError",
     "GradientTransformation",
+    "Hypergradient",
     "JefficientError",
     "JefficientWarning",
     "Lanes",
@@ -60,6 +62,7 @@ __all__ = [
     "flatten",
     "grid",
     "host_metric",
+    "hypergradient",
     "hyperparameters",
     "identity",
     "interpolated_schedule",
@@ -78,6 +81,7 @@ __all__ = [
     "partition",
     "piecewise_constant_schedule",
     "plan",
+    "plan_hypergradient",
     "polynomial_schedule",
     "proximal_adam",
     "proximal_elastic_net",
@@ -115,6 +119,7 @@ _LATER = {
     "Progress": ".sweeps.scheduler",
     "Result": ".results",
     "TrialState": ".results",
+    "Hypergradient": ".sweeps._gradient_run",
 }
 """Names that need xarray and pandas, which composing transforms does not."""
 

@@ -40,9 +40,11 @@ from .sweeps import StopRule as StopRule
 from .sweeps import Task as Task
 from .sweeps import Trial as Trial
 from .sweeps import host_metric as host_metric
+from .sweeps import hypergradient as hypergradient
 from .sweeps import load as load
 from .sweeps import median_stop as median_stop
 from .sweeps import plan as plan
+from .sweeps import plan_hypergradient as plan_hypergradient
 from .sweeps import successive_halving as successive_halving
 from .sweeps import sweep as sweep
 from .training import Lanes as Lanes

@@ -10,6 +10,7 @@ from ._dataset import counted_evaluations as counted_evaluations
 from ._dataset import in_largest_fold as in_largest_fold
 from ._dataset import last_evaluation as last_evaluation
 from ._dataset import ranking as ranking
+from ._dataset import score_of as score_of
 from ._dataset import status_of as status_of
 from ._dataset import to_dataset as to_dataset
 from ._files import read as read
@@ -21,11 +22,15 @@ from ._score import Rank as Rank
 from ._score import Score as Score
 from ._score import Status as Status
 from ._score import at_evaluations as at_evaluations
+from ._score import one_of as one_of
 from ._score import over_trials as over_trials
+from ._sensitivity import Derivatives as Derivatives
+from ._sensitivity import mean_and_error as mean_and_error
 from ._states import NO_CHECKPOINTS as NO_CHECKPOINTS
 from ._states import Checkpoints as Checkpoints
 from ._states import States as States
 from ._states import TrialState as TrialState
+from ._statistics import factor_of as factor_of
 from ._values import as_column as as_column
 from ._values import dimensions as dimensions
 from ._values import value_table as value_table

@@ -14,6 +14,7 @@ from ._content import Content
 from ._dataset import EXAMPLES, by_fold, hyperparameters, measured
 from ._optimizers import with_optimizers
 from ._replay import Length, Replay, Trainer
+from ._sensitivity import Derivatives
 from ._states import Checkpoints
 from ._values import ATTRIBUTE, arrays, is_array, table_attributes, value_table, values_of
 
@@ -152,6 +153,12 @@ class _Both:
         del dataset
         trainer, own, place = self._of(config)
         return _renumbered(trainer.refit(own, place, seed, length), config)
+
+    def derivatives(self, dataset: xr.Dataset, config: int) -> Derivatives:
+        """See `Result.sensitivity`."""
+        del dataset
+        trainer, own, place = self._of(config)
+        return trainer.derivatives(own, place)
 
     def _of(self, config: int) -> tuple[Trainer, xr.Dataset, int]:
         """What trains a configuration, the dataset of its sweep, and its number there."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import xarray as xr
 
 from . import plots
@@ -46,7 +47,12 @@ class Plots:
     score: Score
 
     def values(
-        self, hyperparameter: str, variable: str | None = None, *, ax: "Axes | None" = None
+        self,
+        hyperparameter: str,
+        variable: str | None = None,
+        *,
+        sensitivity: pd.DataFrame | None = None,
+        ax: "Axes | None" = None,
     ) -> "Axes":
         """Plot a measured value against one hyperparameter: a dot for each trial, and the means.
 
@@ -62,16 +68,18 @@ class Plots:
             hyperparameter: an axis of the space. Its scale is logarithmic if its values are evenly
                 spread there; static ones are categories.
             variable: what to show, by default the score's metric.
+            sensitivity: what `Result.sensitivity` returned: an arrow at its configuration shows
+                which way the score gets better, and how fast, as the derivative has it.
             ax: where to draw, by default a new figure.
 
         Returns:
             The axes.
 
         Raises:
-            ArgumentError: if there is no such hyperparameter or variable, or its values are arrays
-                (see `knots`).
+            ArgumentError: if there is no such hyperparameter or variable, its values are arrays (see
+                `knots`), or `sensitivity` has no derivative in it, or one of another metric.
         """
-        return self._drawn("values", ax, hyperparameter, variable)
+        return self._drawn("values", ax, hyperparameter, variable, sensitivity=sensitivity)
 
     def curves(
         self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None

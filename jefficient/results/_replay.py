@@ -8,6 +8,7 @@ import xarray as xr
 
 from .._core.typing import Tree
 from ._dataset import hyperparameters
+from ._sensitivity import Derivatives
 from ._values import arrays
 from ._weights import save_safetensors
 
@@ -45,6 +46,10 @@ class Trainer(Protocol):
 
     def refit(self, dataset: xr.Dataset, config: int, seed: int, length: Length) -> Replay:
         """See `Result.refit`."""
+        ...
+
+    def derivatives(self, dataset: xr.Dataset, config: int) -> Derivatives:
+        """See `Result.sensitivity`."""
         ...
 
 

@@ -24,6 +24,7 @@ from ._plots import Plots
 from ._ranked import ranked
 from ._replay import Length, Replay, Trainer, hyperparameter_texts
 from ._score import Score
+from ._sensitivity import sensitivity_table
 from ._states import Checkpoints, States, TrialState, Weights
 from ._table import table
 from ._values import values_of
@@ -280,7 +281,13 @@ class Result:
         held = Checkpoints(self.weights, self.states)
         return save("jf.Result.save", Path(path), self.dataset, self.test, held)
 
-    def report(self, path: str | os.PathLike, *, title: str | None = None) -> Path:
+    def report(
+        self,
+        path: str | os.PathLike,
+        *,
+        title: str | None = None,
+        sensitivity: pd.DataFrame | None = None,
+    ) -> Path:
         """Write an HTML page: the answer, what could be as good, checks, plots, the table.
 
         The page is one file that needs no network. It is written whole or not at all. Of more than
@@ -289,6 +296,8 @@ class Result:
         Args:
             path: the file; an existing one is replaced, of a symlink the file that it points to.
             title: the page's title, by default "Results of a sweep".
+            sensitivity: what `sensitivity` returned, for a section that shows it; a report trains
+                nothing by itself.
 
         Returns:
             The path.
@@ -297,7 +306,9 @@ class Result:
             StorageError: if it cannot be written.
             JefficientError: if Jinja2 or matplotlib are not installed (extra `plot`).
         """
-        return write_report("jf.Result.report", Path(path), self.dataset, self.space, title)
+        return write_report(
+            "jf.Result.report", Path(path), self.dataset, self.space, title, sensitivity
+        )
 
     def save_params(
         self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0
@@ -440,6 +451,43 @@ class Result:
         config = self._or_best(config)
         trainer = self._trainer("jf.Result.refit", config=config, seed=seed)
         return trainer.refit(self.dataset, config, seed, Length(steps, epochs))
+
+    def sensitivity(self, config: int | None = None) -> pd.DataFrame:
+        """Differentiate the score of a configuration in the logarithm of each hyperparameter.
+
+        x·∂score/∂x is how much the score changes if x grows by a factor of e, as far as it is
+        linear: an increase by 1 % changes it by a hundredth of that. The trials of the
+        configuration are trained again, as `replay` does, and differentiated (see
+        `jf.hypergradient`), each up to the evaluation that counts.
+
+        Args:
+            config: by default the best one.
+
+        Returns:
+            A DataFrame indexed by `hyperparameter` (an element of an array is ``name[i]``):
+            `value`; `derivative`, of the mean score over seeds and folds; its `standard_error`,
+            corrected for folds, NaN for one trial; `advice`: "raise" or "lower", which way the
+            score gets better; "unclear" if the derivative is within two standard errors of zero;
+            "does not matter" if it is zero, or with two standard errors less than the score's own
+            standard error; "explodes" (training is chaotic there, and the derivative says nothing
+            of changes that are not tiny). Whole numbers, static values and zeros are named and have
+            no derivative. ``plot.values(name, sensitivity=table)`` draws it as an arrow, and
+            ``report(path, sensitivity=table)`` shows it.
+
+        Raises:
+            ArgumentError: if there is no such configuration, one of its trials was stopped,
+                interrupted or diverged, no hyperparameter is a float, or for what
+                `jf.hypergradient` refuses.
+            ArgumentTypeError: if a number is not whole.
+            JefficientError: if the task is not at hand (`jf.load` without it).
+
+        References:
+            Metz et al. (2021), "Gradients are Not All You Need".
+        """
+        config = self._or_best(config)
+        trainer = self._trainer("jf.Result.sensitivity", config=config)
+        derivatives = trainer.derivatives(self.dataset, config)
+        return sensitivity_table(self.dataset, self.space, config, derivatives)
 
     def _or_best(self, config: int | None) -> int:
         return self.best().config if config is None else config

@@ -59,10 +59,14 @@ def by_unit(values: np.ndarray) -> np.ndarray:
 
 def variance_factor(dataset: xr.Dataset) -> float:
     """Return (variance of a mean) / s²: 1/n for n seeds, 1/k + n_test/n_train for k folds."""
-    folds = dataset.sizes["fold"]
-    if folds == 1:
-        return 1 / dataset.sizes["seed"]
     train, test = (float(dataset[name].mean()) for name in EXAMPLES)
+    return factor_of(dataset.sizes["seed"], dataset.sizes["fold"], train, test)
+
+
+def factor_of(seeds: int, folds: int, train: float, test: float) -> float:
+    """Return (variance of a mean) / s², for folds of so many examples on average."""
+    if folds == 1:
+        return 1 / seeds
     # without examples: as k equal splits have it
     overlap = test / train if train > 0 else 1 / (folds - 1)
     return 1 / folds + overlap

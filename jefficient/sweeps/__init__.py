@@ -1,5 +1,7 @@
 """Sweeps: a task, an optimizer and a space enter; a labelled result leaves."""
 
+from ._hypergradient import hypergradient as hypergradient
+from ._hypergradient import plan_hypergradient as plan_hypergradient
 from ._load import load as load
 from ._search import Goal as Goal
 from ._search import Search as Search

@@ -10,7 +10,16 @@ from .._core.debugging import tools_off
 from .._core.devices import Machine
 from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
-from ..results import Length, Replay, at_evaluations, by_fold, counted_evaluations
+from ..results import (
+    Derivatives,
+    Length,
+    Replay,
+    at_evaluations,
+    by_fold,
+    counted_evaluations,
+    score_of,
+)
+from ._derivatives import Differentiator, without_derivative
 from .checkpoint import attributes, dataset_of
 from .planning import Plan, Starts, SweepSpec, assemble, plan_of, prepare
 from .programs import Group
@@ -94,6 +103,37 @@ class Retrainer:
         about = attributes(whole, plan, record.seconds, record.utilization)
         again = dataset_of(whole, record, about).isel(seed=[seed]).assign_coords(config=[config])
         return Replay(again, record.weights.get((0, seed, 0)))
+
+    @tools_off()
+    def derivatives(self, dataset: xr.Dataset, config: int) -> Derivatives:
+        """Differentiate the trials of a configuration; see `Result.sensitivity`."""
+        where = "jf.Result.sensitivity"
+        spec = self.spec
+        status = dataset["status"].isel(config=config).transpose("seed", "fold").values
+        unfinished = np.argwhere(status != "finished")
+        if len(unfinished) > 0:
+            seed, fold = unfinished[0]
+            raise ArgumentError(
+                f"{where}: every trial of the configuration must have finished, got seed {seed}, "
+                f"fold {fold} of configuration {config}, which is {status[seed, fold]}. Its score "
+                f"is not that of the whole training."
+            )
+        if spec.starts is not None:
+            raise ArgumentError(
+                f"{where}: trials must begin with init, got a sweep with start=…, whose states were "
+                f"trained before: the derivative would be that of a part of the training."
+            )
+        names = tuple(x for x in spec.space.names if without_derivative(spec.space, x) is None)
+        if not names:
+            raise ArgumentError(
+                f"{where}: a hyperparameter must be a float to have a derivative, got "
+                f"{spec.space[config]}."
+            )
+        spec = dataclasses.replace(spec, score=score_of(dataset))  # `ranked_by` may change it
+        evaluations = counted_evaluations(dataset)[config]
+        machine = Machine.here()
+        differentiator = Differentiator(where, spec, config, names, evaluations)
+        return differentiator.run(differentiator.layout("auto", machine), machine)
 
     def _check_length(self, length: Length) -> None:
         """Refuse another length where it would make another schedule."""

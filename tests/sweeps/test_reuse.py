@@ -486,3 +486,16 @@ def test_a_dead_object_is_like_no_other():
     gc.collect()
     assert dead != key()
     assert {dead: 1}.get(key()) is None
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_second_derivative_traces_and_compiles_nothing(mode):
+    task = tiny.task(validation=0.3)
+
+    def derivative(rate, steps):
+        point = {"learning_rate": rate}
+        settings = {"steps": steps, "batch_size": 8, "mode": mode}
+        return lambda: jf.hypergradient(task, jf.sgd, point, **settings)
+
+    derivative(0.1, 6)()
+    assert counted(derivative(0.2, 6))[0] == NOTHING

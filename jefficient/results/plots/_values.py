@@ -4,11 +4,13 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .._axes import labelled, measured_scale, scale_of, sentence, shown
 from .._dataset import flat_trials, ranking, status_of, trial_values
 from .._score import Score, Status
+from .._sensitivity import slope_of
 from .._statistics import standard_errors
 from ._reading import (
     best_of,
@@ -28,6 +30,9 @@ from ._style import COLORS, MANY, Style, draw_edge_crosses, set_scale, set_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_ARROW = 0.25
+"""Length of an arrow along x: a factor of e to this power."""
 
 BARS = 100
 """Error bars beside each other, at most."""
@@ -55,6 +60,8 @@ class ValuesPlot:
         best: the best configuration, None if none has a score.
         diverged: bool array (configs,).
         is_low_good: whether the lowest is the best.
+        slope: the configuration at which a derivative is drawn, and the derivative in the logarithm
+            of x; None for none.
     """
 
     hyperparameter: str
@@ -73,6 +80,7 @@ class ValuesPlot:
     best: int | None
     diverged: np.ndarray
     is_low_good: bool
+    slope: tuple[int, float] | None = None
 
     @classmethod
     def of(
@@ -82,10 +90,14 @@ class ValuesPlot:
         score: Score,
         hyperparameter: str,
         variable: str | None = None,
+        sensitivity: pd.DataFrame | None = None,
     ):
         """Read from a dataset."""
         check_axis(where, dataset, "hyperparameter", hyperparameter)
         variable = measured_or_metric(where, dataset, score, variable)
+        slope = None
+        if sensitivity is not None:
+            slope = slope_of(where, sensitivity, hyperparameter, variable)
         x, categories = _positions(dataset[hyperparameter].values)
         order = ranking(dataset, score)
         _, first = np.unique(x[order], return_index=True)
@@ -107,6 +119,7 @@ class ValuesPlot:
             best=best_of(dataset, score),
             diverged=has(dataset, Status.DIVERGED),
             is_low_good=is_low_good(score, variable),
+            slope=slope,
         )
 
     def draw(self, ax: "Axes") -> str:
@@ -117,6 +130,7 @@ class ValuesPlot:
             label = f"best, at {self._label(self.best)}"
             star: Style = {"color": COLORS[1], "markeredgecolor": "black", "markersize": 14}
             ax.plot(self.x[self.best], self.means[self.best], "*", label=label, zorder=4, **star)
+        self._draw_slope(ax)
         scale = "linear" if self.categories else scale_of(self.x)
         set_scale(ax, "x", scale, self.x)
         if self.is_low_good:
@@ -173,6 +187,26 @@ class ValuesPlot:
         else:
             ax.errorbar(x, y, np.nan_to_num(error), fmt="o", capsize=3, markersize=4, **style)
 
+    def _draw_slope(self, ax: "Axes") -> None:
+        """Draw an arrow along the tangent, the way the score gets better."""
+        if self.slope is None:
+            return
+        config, derivative = self.slope
+        is_up = (derivative < 0) == self.is_low_good
+        length = _ARROW if is_up else -_ARROW
+        x, y = self.x[config], self.means[config]
+        ends = (x * np.exp(length), y + derivative * length), (x, y)
+        style = {
+            "arrowstyle": "-|>",
+            "color": COLORS[1],
+            "linewidth": 2,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        }
+        ax.annotate("", *ends, arrowprops=style, zorder=5)
+        ax.update_datalim(ends)
+        ax.plot([], [], "-", color=COLORS[1], label="derivative")
+
     def _label(self, config: int) -> str:
         return self.categories[int(self.x[config])] if self.categories else f"{self.x[config]:.3g}"
 
@@ -185,6 +219,9 @@ class ValuesPlot:
             is_metric = self.variable == self.metric
             text += "best" if is_metric else f"where {labelled(self.metric)} is best"
             text += f", {shown(float(self.means[self.best]))}, at {self._label(self.best)}"
+        if self.slope is not None:
+            config, derivative = self.slope
+            text += f"; derivative in its logarithm {shown(derivative)} at {self._label(config)}"
         text += diverged_words(int(self.diverged.sum()), len(self.x))
         return sentence(text + short_words(int(self.is_short.sum()), len(self.x)))
 

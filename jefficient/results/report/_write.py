@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..._core.errors import JefficientError
@@ -16,6 +17,7 @@ from ..._core.files import save_whole
 from ..._core.text import displayed
 from .._best import choose, ties
 from .._dataset import score_of
+from .._sensitivity import check_sensitivity
 from .._table import table
 from ..checks import checks
 from ._cells import table_of
@@ -30,11 +32,18 @@ ROWS = 10_000
 
 
 def write_report(
-    where: str, path: Path, dataset: xr.Dataset, space: Mapping[str, tuple], title: str | None
+    where: str,
+    path: Path,
+    dataset: xr.Dataset,
+    space: Mapping[str, tuple],
+    title: str | None,
+    sensitivity: pd.DataFrame | None = None,
 ) -> Path:
     """See `Result.report`."""
     _check_installed(where)
-    text = _page(_content(dataset, space), title or "Results of a sweep")
+    if sensitivity is not None:
+        check_sensitivity(where, sensitivity)
+    text = _page(_content(dataset, space, sensitivity), title or "Results of a sweep")
     return save_whole(where, path, text.encode())
 
 
@@ -72,7 +81,9 @@ def _displayed(value: Any) -> Any:
     return displayed(value) if type(value) is str else value
 
 
-def _content(dataset: xr.Dataset, space: Mapping[str, tuple]) -> dict[str, Any]:
+def _content(
+    dataset: xr.Dataset, space: Mapping[str, tuple], sensitivity: pd.DataFrame | None
+) -> dict[str, Any]:
     """Gather what the template shows."""
     try:
         best = choose(dataset, space, "best", None)
@@ -91,6 +102,8 @@ def _content(dataset: xr.Dataset, space: Mapping[str, tuple]) -> dict[str, Any]:
         "has_repeats": dataset.sizes["seed"] * dataset.sizes["fold"] > 1,
         "checks": checks(dataset),
         "images": made,
+        "sensitivity": None if sensitivity is None else table_of(sensitivity),
+        "sensitivity_config": None if sensitivity is None else sensitivity.attrs["config"],
         "left_out": left_out,
         "table": table_of(table(dataset).head(ROWS), ranked=True),
         "table_count": dataset.sizes["config"],

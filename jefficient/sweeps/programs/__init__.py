@@ -1,5 +1,9 @@
 """The device side: groups of configurations enter; programs that train lanes leave."""
 
+from ._gradient_program import Carry as Carry
+from ._gradient_program import Ending as Ending
+from ._gradient_program import GradientProgram as GradientProgram
+from ._gradient_program import Place as Place
 from ._groups import Group as Group
 from ._groups import TrialLength as TrialLength
 from ._groups import groups_of as groups_of
