@@ -120,8 +120,8 @@ class Retrainer:
             )
         if spec.starts is not None:
             raise ArgumentError(
-                f"{where}: trials must begin with init, got a sweep with start=…, whose states were "
-                f"trained before: the derivative would be that of a part of the training."
+                f"{where}: trials must begin with init, got a sweep with start=…: the derivative "
+                f"would be that of a part of the training."
             )
         names = tuple(x for x in spec.space.names if without_derivative(spec.space, x) is None)
         if not names:
