@@ -100,7 +100,7 @@ def sensitivity_table(
         for place, x in np.ndenumerate(derivatives.numbers[name]):
             label = f"{name}[{', '.join(map(str, place))}]" if place else name
             mean, error = float(means[place]), float(errors[place])
-            advice = _advice(mean, error, float(noise), score.sign)
+            advice = _advice(mean, error, float(noise), score.sign * np.sign(float(x)))
             if x == 0:
                 mean, error, advice = np.nan, np.nan, "zero has no logarithm"
             elif exploding[place]:
@@ -112,8 +112,11 @@ def sensitivity_table(
     return table
 
 
-def _advice(derivative: float, error: float, noise: float, sign: int) -> str:
-    """Say which way the score gets better, or that it does not tell."""
+def _advice(derivative: float, error: float, noise: float, sign: float) -> str:
+    """Say which way the score gets better, or that it does not tell.
+
+    `sign` is that of the hyperparameter, times -1 where the largest score is the best.
+    """
     if abs(derivative) + 2 * error < noise:  # never, where one trial leaves no errors
         return "does not matter"
     if derivative == 0:

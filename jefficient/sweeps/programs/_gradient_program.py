@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jax.extend.core.primitives import conv_general_dilated_p, dot_general_p
 
 from ..._core import trees
 from ..._core.reuse import program
@@ -207,13 +208,19 @@ class GradientProgram:
         numbers: Numbers,
         floats: Tree,
     ) -> Tree:
-        """Train a segment: from the floating leaves of a carry to those of a later one."""
+        """Train a segment: from the floating leaves of a carry to those of a later one.
 
-        def body(carry: Carry, i: jax.Array) -> tuple[Carry, None]:
-            return self.step(numbers, carry, place, shared, begin + i), None
+        Of an update the carry and its products of matrices are kept for the derivative. The rest
+        is computed again: what goes through memory costs more than arithmetic does.
+        """
+
+        @functools.partial(jax.checkpoint, policy=_is_kept, prevent_cse=False)
+        def step(numbers: Numbers, carry: Carry, i: jax.Array) -> Carry:
+            return self.step(numbers, carry, place, shared, begin + i)
 
         carry = trees.united(floats, others)
-        carry, _ = jax.lax.scan(body, carry, jnp.arange(self.length, dtype=jnp.int32))
+        steps = jnp.arange(self.length, dtype=jnp.int32)
+        carry, _ = jax.lax.scan(lambda carry, i: (step(numbers, carry, i), None), carry, steps)
         return trees.divided(carry)[0]
 
     def back_to_init(
@@ -358,6 +365,10 @@ class GradientProgram:
             return jax.tree.map(lambda x: x[None], function(*own))
 
         return mapped
+
+
+def _is_kept(primitive: Any, *_: Any, **__: Any) -> bool:
+    return primitive in (dot_general_p, conv_general_dilated_p)
 
 
 def _key(place: Place, shared: Shared) -> jax.Array:
