@@ -76,8 +76,8 @@ class Plots:
             The axes.
 
         Raises:
-            ArgumentError: if there is no such hyperparameter or variable, its values are arrays (see
-                `knots`), or `sensitivity` has no derivative in it, or one of another metric.
+            ArgumentError: if there is no such hyperparameter or variable, its values are arrays
+                (see `knots`), or `sensitivity` has no derivative in it, or one of another metric.
         """
         return self._drawn("values", ax, hyperparameter, variable, sensitivity=sensitivity)
 

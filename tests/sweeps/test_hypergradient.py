@@ -526,3 +526,22 @@ def test_sensitivity_refuses_what_did_not_finish_and_says_what_has_none():
     whole = tiny.sweep(tiny.task(validation=0.3), jf.grid(learning_rate=[1]), steps=3)
     with pytest.raises(jf.ArgumentError, match="must be a float to have a derivative"):
         whole.sensitivity(0)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_an_array_has_a_derivative_in_each_element(mode):
+    """A rate for each of the first two updates: the elements are as two numbers are."""
+
+    def of_array(rates):
+        return jf.sgd(lambda count: rates[jnp.minimum(count, 1)])
+
+    def of_numbers(first, second):
+        return jf.sgd(lambda count: jnp.where(count == 0, first, second))
+
+    task = tiny.task(validation=0.3)
+    settings = {"steps": 3, "batch_size": 8, "mode": mode}
+    array = {"rates": np.array([0.1, 0.05], np.float32)}
+    found = jf.hypergradient(task, of_array, array, **settings)
+    apart = jf.hypergradient(task, of_numbers, {"first": 0.1, "second": 0.05}, **settings)
+    assert found.gradient_by_trial["rates"].shape == (1, 1, 2)
+    np.testing.assert_allclose(found.gradient["rates"], list(apart.gradient.values()), rtol=1e-5)
