@@ -4,8 +4,10 @@
 
 A hyperparameter is an array here: the rates at eight knots, between which the schedule goes in
 straight lines of the logarithm. 128 such curves are drawn, a Sobol' sequence in eight dimensions,
-and trained in one program, beside 16 constant rates. It prints the best of both, and draws the
-best ten (schedule_knots.png).
+and trained in one program, beside 16 constant rates. It prints the best of both, and the exact
+derivative of the best curve's validation loss in the logarithm of each rate: which way to go from
+there, and which knots do not matter. It draws the best ten, and the derivatives below them
+(schedule_knots.png).
 """
 
 import argparse
@@ -61,7 +63,7 @@ def optimizer(rates, steps):
     return jf.sgd(jf.interpolated_schedule(SHARES * steps, rates), momentum=0.9)
 
 
-def sweep(space, epochs=5, seeds=2):
+def sweep(space, epochs=5, seeds=3):
     """Train all curves of a space in one program."""
     x, y = load_digits(return_X_y=True)
     task = jf.Task(
@@ -74,11 +76,18 @@ def sweep(space, epochs=5, seeds=2):
     return jf.sweep(task, optimizer, space, epochs=epochs, batch_size=32, seeds=seeds)
 
 
-def plot(result, path):
-    """Draw the best ten in the colours of their losses, and all others in grey."""
-    figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    result.plot.knots("rates", at=100 * SHARES, best=10, ax=ax)
-    ax.set(xlabel="updates in %", ylabel="learning rate")
+def plot(result, sensitivity, path):
+    """Draw the best ten in the colours of their losses, all others in grey; derivatives below."""
+    heights = {"height_ratios": [2, 1]}
+    figure, (above, below) = plt.subplots(
+        2, figsize=(7, 6), sharex=True, layout="constrained", gridspec_kw=heights
+    )
+    result.plot.knots("rates", at=100 * SHARES, best=10, ax=above)
+    above.set(xlabel="", ylabel="learning rate")
+    errors = 2 * sensitivity["standard_error"]
+    below.bar(100 * SHARES, sensitivity["derivative"], 8, yerr=errors, capsize=3)
+    below.axhline(0, color="black", linewidth=0.8)
+    below.set(xlabel="updates in %", ylabel="∂loss / ∂log rate\nof the best curve")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -94,8 +103,12 @@ def main(output=Path(".")):
         rates = " ".join(f"{rate:.2g}" for rate in result.space["rates"][config])
         print(f"Best {name}: valid_loss {ranked['valid_loss'][config]:.4f}, rates {rates}")
 
+    sensitivity = result.sensitivity(int(ranked.index[ranked.index < CURVES][0]))
+    print("\nHow the best curve's loss moves with the logarithm of each rate:")
+    print(sensitivity.to_string(float_format="{:.2g}".format))
+
     output.mkdir(parents=True, exist_ok=True)
-    plot(result, output / "schedule_knots.png")
+    plot(result, sensitivity, output / "schedule_knots.png")
     print(f"Wrote {output / 'schedule_knots.png'}.")
     return result
 

@@ -120,7 +120,8 @@ def test_examples_on_disk_are_written_once_and_read_while_training(tmp_path):
 
 def test_a_curve_of_rates_beats_the_best_constant_one(tmp_path):
     stdout, stderr = run("08_schedule_knots.py", "--output", "out", cwd=tmp_path)
-    assert "288/288 trials" in stderr
+    assert "432/432 trials" in stderr
+    assert len(re.findall(r"^rates\[\d\] .*(raise|lower|unclear|matter)$", stdout, re.M)) == 8
     found = re.findall(r"Best (curve|constant): valid_loss ([\d.]+), rates (.*)", stdout)
     losses = {name: float(loss) for name, loss, _ in found}
     rates = {name: [float(x) for x in texts.split()] for name, _, texts in found}
