@@ -100,7 +100,7 @@ def plot(stable, cooldowns, path):
                 own["valid_loss"].median(("seed", "fold")),
                 label="stable" if result is stable else f"cooldown from {BRANCHES[config]}",
             )
-    ax.set(xlabel="updates", ylabel="validation loss", yscale="log")
+    ax.set(xlabel="updates", ylabel="validation loss", ylim=(None, 0.2))
     ax.legend()
     figure.savefig(path, dpi=150)
     plt.close(figure)
