@@ -1,5 +1,6 @@
 """Spaces: values or ranges of hyperparameters enter, a table of configurations leaves."""
 
+from ._axis import Axis as Axis
 from ._draws import checked_ranges as checked_ranges
 from ._draws import random as random
 from ._draws import sobol as sobol

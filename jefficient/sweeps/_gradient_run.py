@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from .._core.debugging import tools_off
@@ -12,7 +13,7 @@ from .._core.devices import Machine
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.warn import warn
 from ..results import Derivatives, factor_of, mean_and_error, one_of
-from ..spaces import Space, grid
+from ..spaces import Axis, Space, grid
 from ._derivatives import Differentiator, without_derivative
 from .planning import Settings, SweepSpec, prepare
 from .tasks import annotate_checks
@@ -169,11 +170,14 @@ def _space(point: Any) -> Space:
 
 
 def _axis(x: Any) -> Any:
-    """Return one value as an axis; what `jf.static` marks is one already."""
-    from ..spaces._axis import Axis
+    """Return one value as an axis; what `jf.static` marks is one already.
 
+    A list of floats is an array, as `Result.best` has it; whole numbers may be the shape of layers.
+    """
     if isinstance(x, Axis):
         return x
+    if isinstance(x, list) and all(isinstance(number, float) for number in jax.tree.leaves(x)):
+        x = np.array(x)
     return [x.item() if getattr(x, "shape", None) == () else x]
 
 
@@ -197,7 +201,7 @@ def _names(space: Space, wrt: Sequence[str] | None) -> tuple[str, ...]:
             others = [x for x in space.names if without_derivative(space, x) is None]
             advice = f"Differentiate in the others: wrt={others}." if others else ""
             if why == "whole number" and "." not in str(space[0][name]):
-                advice = f"{advice} If it is no count, write {space[0][name]}.0.".strip()
+                advice = f"{advice} If it is no count, write it as a float.".strip()
             raise ArgumentError(
                 f"{WHERE}: a hyperparameter must be a float to have a derivative, got the {why} "
                 f"{name}={space.labels(name)[0]!r}. {advice}"

@@ -44,7 +44,8 @@ def hypergradient(
     Args:
         task: as in `jf.sweep`; its examples in memory.
         optimizer: as in `jf.sweep`.
-        point: hyperparameter to value. Floats, or arrays of floats, are differentiated; see `wrt`.
+        point: hyperparameter to value, such as ``result.best().hyperparameters``. Floats, and
+            arrays or lists of floats, are differentiated; see `wrt`.
         steps: as in `jf.sweep`, and so are `epochs`, `batch_size`, `seeds`, `folds`, `eval_every`,
             `eval_batch_size`, `diverged_above` and `key`.
         epochs: see `steps`.

@@ -545,3 +545,5 @@ def test_an_array_has_a_derivative_in_each_element(mode):
     apart = jf.hypergradient(task, of_numbers, {"first": 0.1, "second": 0.05}, **settings)
     assert found.gradient_by_trial["rates"].shape == (1, 1, 2)
     np.testing.assert_allclose(found.gradient["rates"], list(apart.gradient.values()), rtol=1e-5)
+    as_list = jf.hypergradient(task, of_array, {"rates": [0.1, 0.05]}, **settings)
+    np.testing.assert_array_equal(as_list.gradient["rates"], found.gradient["rates"])
