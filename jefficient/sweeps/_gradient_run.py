@@ -176,8 +176,9 @@ def _axis(x: Any) -> Any:
     """
     if isinstance(x, Axis):
         return x
-    if isinstance(x, list) and all(isinstance(number, float) for number in jax.tree.leaves(x)):
-        x = np.array(x)
+    if isinstance(x, list):
+        has_floats = all(isinstance(number, float) for number in jax.tree.leaves(x))
+        return [np.array(x) if has_floats else x]
     return [x.item() if getattr(x, "shape", None) == () else x]
 
 
