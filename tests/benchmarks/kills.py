@@ -40,6 +40,26 @@ def sweep_in_a_directory(folder):
     return arrays_of(small.sweep(n=96, directory=folder / "sweep", snapshot_every=0.0))
 
 
+def branches_in_directories(folder):
+    """Half the updates, the states kept; branches that start from them; then all of them longer.
+
+    Each in its directory; the last goes on in that of the first.
+    """
+    settings = {"stop": None, "diverged_above": None, "keep_configs": 24, "snapshot_every": 0.0}
+    settings |= {"keep_states": "last", "n": 24}
+    kept = folder / "kept"
+    if not (folder / "is longer").exists():  # else the first is too far to be called again
+        half = small.sweep(steps=30, directory=kept, **settings)
+        branch = small.sweep(start=half, directory=folder / "branch", **settings)
+        result = arrays_of(branch)
+        (folder / "branches.pickle").write_bytes(pickle.dumps(result))
+        (folder / "is longer").touch()
+    else:
+        result = pickle.loads((folder / "branches.pickle").read_bytes())
+    longer = arrays_of(small.sweep(directory=kept, **settings))
+    return result | {f"longer {name}": x for name, x in longer.items()}
+
+
 def source_in_a_directory(folder):
     """Examples are read from files while lanes train."""
     settings = {"directory": folder / "sweep", "snapshot_every": 0.0, "progress": False}
@@ -124,6 +144,7 @@ def save(folder):
 
 KINDS = {
     "sweep, `directory=`": sweep_in_a_directory,
+    "branches and longer trials, `directory=`": branches_in_directories,
     "source, `directory=`": source_in_a_directory,
     "`executor=`, `directory=`": parts_of_an_executor,
     "Optuna study": study,
