@@ -413,3 +413,19 @@ def as_numbers(x):
 def test_a_whole_number_and_the_equal_float_are_one_configuration():
     earlier = made(np.zeros((2, 1, 1)), {"rate": [0.5, 1.0]})
     assert _partners(jf.grid(rate=[1]), earlier) == [1]
+
+
+def test_the_batch_size_may_change_in_the_middle():
+    """Update t takes batch t of the new size: against a loop in float64."""
+    task = tiny.task(order="sequential", validation=(tiny.X[:9], tiny.Y[:9]))
+    settings = {"optimizer": jf.sgd, "space": jf.grid(learning_rate=[0.03]), "seeds": 1}
+    half = sweep(task, steps=8, keep_states="last", **settings)
+    branch = sweep(task, steps=16, batch_size=4, start=half, **settings)
+
+    w = np.asarray(half.params(0), float)
+    rate = float(np.float32(0.03))
+    for t in range(8, 16):
+        here = (4 * t + np.arange(4)) % len(tiny.X)
+        x, y = tiny.X[here].astype(float), tiny.Y[here].astype(float)
+        w -= rate * 2 / 4 * x.T @ (x @ w - y)
+    np.testing.assert_allclose(branch.params(0), w, rtol=1e-5)
