@@ -20,7 +20,8 @@ from ._values import ATTRIBUTE, arrays, is_array, table_attributes, value_table,
 
 WHERE = "jf.Result + jf.Result"
 
-_SAME = ("metric", "mode", "select", "diverged_above", "data")
+_SCORE = ("metric", "mode", "select")
+_SAME = (*_SCORE, "diverged_above", "data", "start")
 """Attributes that decide what the numbers mean."""
 
 _SAME_CALL = ("steps", "epochs", "batch_size", "key")
@@ -150,14 +151,14 @@ class _Both:
 
     def refit(self, dataset: xr.Dataset, config: int, seed: int, length: Length) -> Replay:
         """See `Result.refit`."""
-        del dataset
         trainer, own, place = self._of(config)
+        own = own.assign_attrs({name: dataset.attrs[name] for name in _SCORE})
         return _renumbered(trainer.refit(own, place, seed, length), config)
 
     def derivatives(self, dataset: xr.Dataset, config: int) -> Derivatives:
         """See `Result.sensitivity`."""
-        del dataset
         trainer, own, place = self._of(config)
+        own = own.assign_attrs({name: dataset.attrs[name] for name in _SCORE})
         return trainer.derivatives(own, place)
 
     def _of(self, config: int) -> tuple[Trainer, xr.Dataset, int]:

@@ -71,7 +71,7 @@ class Debugger:
             state = trial.init()
 
         step = jax.jit(trial.of_batch)
-        for t in range(min(diverged_at + 1, trial.steps)):
+        for t in range(trial.begin, min(diverged_at + 1, trial.steps)):
             batch = trial.data_at(t)
             after, metrics = step(state, batch, jnp.int32(t))
             if not _is_finite((trial.weights(after), metrics.get("loss"))):
@@ -90,9 +90,10 @@ class _LoneTrial:
 
     Attributes:
         place: its configuration, seed and fold.
-        steps: its updates.
+        begin: updates that it has behind it when it begins.
+        steps: its updates, those included.
         shown: its hyperparameters.
-        init: ``() -> state``.
+        init: ``() -> state``, or what it starts from.
         of_batch: ``(state, data, t) -> (state, metrics)``.
         data_at: ``t -> data``, read where they are not in memory.
         evaluate: ``state -> values``.
@@ -100,6 +101,7 @@ class _LoneTrial:
     """
 
     place: tuple[int, int, int]
+    begin: int
     steps: int
     shown: dict[str, Any]
     init: Callable[[], Any]
@@ -125,6 +127,16 @@ class _LoneTrial:
         key = jax.random.fold_in(key, np.int32(fold))
 
         data = jax.device_put(spec.data)
+        start = None if spec.starts is None else spec.starts.of.get((config, seed, fold))
+
+        def init() -> Any:
+            if start is None:
+                return trial.init(key, **traced)
+            if start.weights is None:
+                return problem.resume(key, jax.device_put(start.state))
+            restart = problem.restart(group.static)
+            assert restart is not None
+            return restart(key, jax.device_put(start.weights), **traced)
 
         def evaluate(state: Any) -> Any:
             if spec.stream is None:
@@ -138,9 +150,10 @@ class _LoneTrial:
 
         return cls(
             place=(config, seed, fold),
+            begin=0 if start is None else int(start.step),
             steps=int(group.steps[row, fold]),
             shown={**group.labels, **{name: x[row] for name, x in group.numbers.items()}},
-            init=lambda: trial.init(key, **traced),
+            init=init,
             of_batch=lambda state, data, t: trial.step(state, data, t, key, **traced),
             data_at=lambda t: _data_at(spec, data, group.static, seed, fold, t),
             evaluate=evaluate,

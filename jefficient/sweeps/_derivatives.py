@@ -168,7 +168,7 @@ class Differentiator:
             are_weights_finite=spec.problem.has_finite_weights,
             width=width,
             length=length,
-            is_ragged=bool((until != self.steps).any()) or self.steps % length > 0,
+            is_ragged=bool((until != self.steps).any()),
             has_convolution=spec.costs[index].has_convolution,
         )
 
@@ -247,8 +247,10 @@ class Differentiator:
 
     def _slots(self, layout: Layout, machine: Machine) -> "list[_Calls]":
         program = self._program(layout.width, layout.length)
+        rest = self.steps % layout.length
+        shorter = self._program(layout.width, rest) if rest else None
         devices = [
-            _Calls(program, device, jax.device_put(self.shared, device))
+            _Calls(program, shorter, device, jax.device_put(self.shared, device))
             for device in jax.local_devices()[: machine.devices]
         ]
         return devices * machine.blocks
@@ -290,11 +292,25 @@ class Differentiator:
             )
 
 
-class _Calls:
-    """The functions of a block, compiled for a device when they are first called."""
+REST = "back through the rest"
+"""The function `back` of the program of a shorter segment."""
 
-    def __init__(self, program: GradientProgram, device: Device, shared: Shared):
+
+class _Calls:
+    """The functions of a block, compiled for a device when they are first called.
+
+    `shorter` is the program of a last segment that has fewer updates, None where all are alike.
+    """
+
+    def __init__(
+        self,
+        program: GradientProgram,
+        shorter: GradientProgram | None,
+        device: Device,
+        shared: Shared,
+    ):
         self.program = program
+        self.shorter = shorter
         self.device = device
         self.shared = shared
         self.compiled: dict[str, jax.stages.Compiled] = {}
@@ -303,7 +319,11 @@ class _Calls:
     def __call__(self, name: str, *arguments: Any) -> Any:
         with self._lock:  # blocks side by side share what is compiled
             if name not in self.compiled:
-                self.compiled[name] = self.program.compiled(name, self.device, *arguments)
+                program, function = self.program, name
+                if name == REST:
+                    assert self.shorter is not None
+                    program, function = self.shorter, "back"
+                self.compiled[name] = program.compiled(function, self.device, *arguments)
         return self.compiled[name](*arguments)
 
 
@@ -329,11 +349,12 @@ def _reverse(call: _Calls, given: tuple[Tree, Place, Shared], steps: int) -> Tre
         checkpoints.append(carry)
         carry = call("advance", numbers, carry, places, shared, begin, end)
     ending, gradients, adjoints = call("adjoint", numbers, carry, places, shared)
-    for begin in reversed(begins):
+    names = ["back"] * len(begins)
+    if call.shorter is not None:  # padded updates past the end might have no derivative
+        names[-1] = REST
+    for name, begin in zip(reversed(names), reversed(begins), strict=True):
         carry = checkpoints.pop()
-        gradients, adjoints = call(
-            "back", numbers, carry, places, shared, begin, gradients, adjoints
-        )
+        gradients, adjoints = call(name, numbers, carry, places, shared, begin, gradients, adjoints)
     gradients = call("back_to_init", *given, gradients, adjoints)
     return ending, gradients, first
 

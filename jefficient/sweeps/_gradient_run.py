@@ -16,7 +16,7 @@ from ..results import Derivatives, factor_of, mean_and_error, one_of
 from ..spaces import Axis, Space, grid
 from ._derivatives import Differentiator, without_derivative
 from .planning import Settings, SweepSpec, prepare
-from .tasks import annotate_checks
+from .tasks import Task, annotate_checks
 
 WHERE = "jf.hypergradient"
 
@@ -152,6 +152,8 @@ def _differentiator(
     """Check everything that can be checked before compilation."""
     space = _space(point)
     names = _names(space, wrt)
+    if isinstance(task, Task):  # its test set has no part in it
+        task = task.without_test()
     spec = prepare(task, optimizer, space, Settings(**settings, mode="min", keep=None))
     count = spec.groups[0].evaluations[0].shape[1]
     shape = spec.settings.seeds, spec.problem.folds

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from .._core.checks import check_count
+from .._core.checks import check_count, check_place
 from .._core.devices import Machine
 from .._core.errors import ArgumentError, JefficientError
 from .._core.warn import warn
@@ -46,7 +46,7 @@ from .programs import Start
 from .scheduler import Progress, reporter
 from .tasks import WHERE, Task, Trial
 
-_ATTRIBUTES = ("metric", "mode", "select", "data", "optimizer")
+_ATTRIBUTES = ("metric", "mode", "select", "data", "start", "optimizer")
 _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
 
 
@@ -61,7 +61,12 @@ def run_search(
     """Ask, train and tell until the search ends; see `jf.sweep`."""
     _check_options(options)
     check_count("jf.Search", batch=getattr(search, "batch", None))
-    example = prepare(*given, search.example(), settings)
+    if goes_on(search) and settings.keep_states not in (None, "last"):
+        raise ArgumentError(
+            f"{WHERE}: keep_states must be None or 'last' for a search that goes on from states, "
+            f"got keep_states={settings.keep_states!r}."
+        )
+    example = prepare(*given, search.example(), dataclasses.replace(settings, start=None))
     with ExitStack() as stack:
         report, close = reporter(WHERE, options.progress)
         stack.callback(close)
@@ -121,7 +126,7 @@ class _Batches:
         self._widths: dict[str, int] = {}
         self._spaces: list[Space] = []
         self._hashes: set[str] = set()
-        self._goes_on = type(search).start is not Search.start
+        self._goes_on = goes_on(search)
         self._last: States = {}
         self._starts: dict[tuple[int, int, int], Start] = {}
         self._progress: Progress | None = None
@@ -182,7 +187,8 @@ class _Batches:
         """Return one result of all batches."""
         if not self.datasets:
             raise JefficientError(f"{WHERE}: the search ended before anything was trained.")
-        settings = dataclasses.replace(self._settings, start=Starts(self._starts))
+        starts = Starts(self._starts) if self._starts else None
+        settings = dataclasses.replace(self._settings, start=starts)
         spec = prepare(*self._given, _joined(self._spaces), settings)
         utilization = np.average(
             [x.attrs["utilization"] for x in self.datasets],
@@ -208,9 +214,20 @@ class _Batches:
         )
 
     def _last_state(self, config: int, seed: int, fold: int) -> TrialState | None:
-        """Return how a trial of the last batch ended, None where it diverged."""
-        kept = self._last.get((config, seed, fold), {})
-        return kept[max(kept)] if kept else None
+        """Return how a trial of the last batch ended, None where one of its seeds diverged."""
+        last = self.datasets[-1]
+        trial = {"config": config, "seed": seed, "fold": fold}
+        for name, place in trial.items():
+            check_place("jf.Search: state", last.sizes[name], **{name: place})
+        if (last["status"].isel(config=config) == "diverged").any():
+            return None
+        kept = self._last.get((config, seed, fold))
+        if kept is None:
+            raise ArgumentError(
+                f"jf.Search: state must be asked of trials that finished, got {trial}, which was "
+                f"stopped while it trained on."
+            )
+        return kept[max(kept)]
 
     def _note_starts(self, starts: Starts | None) -> None:
         """Remember what the last batch started from; states only of what is among the best."""
@@ -272,6 +289,11 @@ class _Batches:
         if self._settings.keep_states is None:
             held = held._replace(states={})
         return _Best(dataset.isel(config=best), kept, held)
+
+
+def goes_on(search: Search) -> bool:
+    """Return whether proposals may start from states of those before them."""
+    return type(search).start is not Search.start
 
 
 def _total(

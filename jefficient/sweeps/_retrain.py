@@ -118,7 +118,7 @@ class Retrainer:
                 f"fold {fold} of configuration {config}, which is {status[seed, fold]}. Its score "
                 f"is not that of the whole training."
             )
-        if spec.starts is not None:
+        if spec.starts is not None and any(trial[0] == config for trial in spec.starts.of):
             raise ArgumentError(
                 f"{where}: trials must begin with init, got a sweep with start=…: the derivative "
                 f"would be that of a part of the training."
@@ -164,8 +164,8 @@ class Retrainer:
 
     def _start(self, config: int) -> Starts | None:
         """Return what the trial of one configuration on all examples starts from."""
-        starts = self.spec.starts
-        if starts is None:
+        starts = None if self.spec.starts is None else self.spec.starts.subset([config])
+        if starts is None or not starts.of:
             return None
         if self.spec.problem.folds > 1:
             raise ArgumentError(
@@ -173,7 +173,7 @@ class Retrainer:
                 f"{self.spec.problem.folds} of them. Sweep on all examples with start=…"
             )
         self._check_start(REFIT, (config, 0, 0))
-        return starts.subset([config])
+        return starts
 
 
 def _warn_of_others(

@@ -37,6 +37,7 @@ def _run(
     if isinstance(space, Search):
         return run_search((task, optimizer), space, settings, options, machine, end)
     spec = prepare(task, optimizer, space, settings)
+    spec.check_kept()
     if options.executor is None:
         if options.directory is not None:
             check_whole(options.directory)

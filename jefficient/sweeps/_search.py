@@ -98,7 +98,8 @@ class Search(abc.ABC):
 
         Args:
             state: ``(config, seed, fold) -> TrialState``: how a trial of the proposal before ended;
-                None where it diverged. Its updates count towards `steps`, so proposals that go on
+                None for a configuration with a trial that diverged: it begins with `init`. Its
+                updates count towards `steps`, so proposals that go on
                 have the hyperparameter `steps`.
         """
         del state

@@ -547,3 +547,18 @@ def test_an_array_has_a_derivative_in_each_element(mode):
     np.testing.assert_allclose(found.gradient["rates"], list(apart.gradient.values()), rtol=1e-5)
     as_list = jf.hypergradient(task, of_array, {"rates": [0.1, 0.05]}, **settings)
     np.testing.assert_array_equal(as_list.gradient["rates"], found.gradient["rates"])
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_schedule_without_a_derivative_at_its_end_is_never_called_there(mode):
+    """101 updates have no segments of one length; a padded update would be at the root of 0."""
+
+    def optimizer(learning_rate, steps):
+        total = steps.astype(float)
+        return jf.sgd(lambda count: jnp.sqrt(learning_rate * (1 - count / total)) * 0.1)
+
+    task = tiny.task(validation=0.3, test=(tiny.X[:5], tiny.Y[:5]))
+    found = jf.hypergradient(
+        task, optimizer, {"learning_rate": 0.1}, steps=101, batch_size=8, mode=mode
+    )
+    assert np.isfinite(found.gradient["learning_rate"])

@@ -12,6 +12,7 @@ from sweeps import sources, tiny
 
 import jefficient as jf
 from jefficient.sweeps.planning._starting import _partners
+from jefficient.sweeps.programs import LaneProgram
 
 SPACE = jf.grid(learning_rate=[0.01, 0.03, 0.1])
 SETTINGS = {"eval_every": 4, "seeds": 2, "keep_configs": 9}
@@ -429,3 +430,81 @@ def test_the_batch_size_may_change_in_the_middle():
         x, y = tiny.X[here].astype(float), tiny.Y[here].astype(float)
         w -= rate * 2 / 4 * x.T @ (x @ w - y)
     np.testing.assert_allclose(branch.params(0), w, rtol=1e-5)
+
+
+def test_seeds_that_start_from_one_state_draw_their_own_noise():
+    task = tiny.task(loss=noisy, validation=0.2)
+    half = sweep(task, steps=8, keep_states="last")
+    branch = sweep(task, start=half.state(0))
+    one, other = branch.dataset["train_loss"].values[0, :, 0, 0]
+    assert one != other
+
+
+def test_what_began_from_other_weights_is_told_apart(half, tmp_path):
+    tuned = sweep(start=half.params(0))
+    with pytest.raises(jf.ArgumentError, match="both must be sweeps of one task, got start"):
+        tuned + sweep(space=jf.grid(learning_rate=[0.3]))
+    given = {"task": tiny.task(validation=0.2), "optimizer": jf.adam, "space": SPACE}
+    path = tuned.save(tmp_path / "tuned.nc")
+    with pytest.raises(jf.ArgumentError, match="got None where trials started from states or"):
+        jf.load(path, **given)
+    with pytest.raises(jf.ArgumentError, match=r"start must be that of the sweep, got another"):
+        jf.load(path, start=half.params(1), **given)
+    assert jf.load(path, start=half.params(0), **given).programs is not None
+
+
+def test_a_search_without_start_is_refitted_as_ever():
+    class Plain(Generations):
+        start = jf.Search.start
+
+    result = sweep(tiny.task(), space=Plain(), steps=None, folds=2)
+    assert result.refit(0).dataset["started_at"].item() == 0
+
+
+def test_what_a_search_asks_of_a_trial_that_is_not_there_is_refused():
+    with pytest.raises(jf.ArgumentError, match="0 <= config < 3 must hold, got config=7"):
+        sweep(space=Generations((0, 1, 7)), steps=None)
+    with pytest.raises(jf.ArgumentError, match="keep_states must be None or 'last' for a search"):
+        sweep(space=Generations(), steps=None, keep_states="best")
+
+
+def test_a_rule_compares_no_trials_that_start_at_different_updates(whole):
+    with pytest.raises(jf.ArgumentError, match=r"under stop= .* got starts after \[4, 8\]"):
+        sweep(
+            start=lambda config, seed, fold: whole.state(config, seed, fold, config % 2),
+            stop=jf.successive_halving(min_steps=4),
+        )
+
+
+def test_out_of_memory_while_a_trial_is_started_halves_the_block(half, monkeypatch):
+    start_lane = LaneProgram.start_lane
+
+    def out_of_memory(self, *arguments):
+        if self.width > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return start_lane(self, *arguments)
+
+    monkeypatch.setattr(LaneProgram, "start_lane", out_of_memory)
+    with pytest.warns(jf.JefficientWarning, match="out of memory with 2 lanes"):
+        branch = sweep(start=half)
+    assert (branch.dataset["steps_taken"] == 16).all()
+
+
+def test_a_streamed_sweep_that_starts_from_states_is_planned(tmp_path):
+    task = sources.task(tmp_path, validation=0.3)
+    half = sweep(task, steps=8, keep_states="last")
+    plan = jf.plan(task, jf.adam, SPACE, steps=16, batch_size=8, start=half, **SETTINGS)
+    assert plan.programs[0].steps == 3 * 2 * 8
+
+
+def test_the_debugger_trains_a_branch_from_its_start(half):
+    def sick(params, batch, step):
+        return jnp.where(step == 11, jnp.log(-jnp.abs(params).sum()), tiny.loss(params, batch))
+
+    def quiet(params, batch, step):
+        return tiny.loss(params, batch) + 0.0 * step
+
+    begun = sweep(tiny.task(loss=quiet, validation=0.2), steps=8, keep_states="last")
+    with jax.debug_nans(True), pytest.raises(FloatingPointError) as raised:
+        sweep(tiny.task(loss=sick, validation=0.2), start=begun)
+    assert "update 11 of the trial" in "".join(raised.value.__notes__)

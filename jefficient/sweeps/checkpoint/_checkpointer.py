@@ -139,7 +139,7 @@ class Checkpointer:
         self._identity["plan"] = plan.to_json()
         self._plan = plan
         self._labels = labels_as_arrays(self._spec)
-        self._labels["starts"] = self._starts()
+        self._labels["starts"] = self._starts(self._spec.settings.seeds)
         if self.found is None:
             self._write(scheduler, is_waited_for=True)
             return
@@ -198,11 +198,11 @@ class Checkpointer:
         }
         return Snapshot(body, arrays | blocks)
 
-    def _starts(self) -> np.ndarray:
-        """Return a text for each configuration, equal if its trials start from the same."""
+    def _starts(self, seeds: int) -> np.ndarray:
+        """Return a text for each configuration, equal if its first seeds start from the same."""
         count = len(self._spec.space)
         starts = self._spec.starts
-        return np.array([""] * count if starts is None else starts.digests(count), "S")
+        return np.array([""] * count if starts is None else starts.digests(count, seeds), "S")
 
     def _check(self, found: Snapshot) -> None:
         """Check that the directory's sweep is this one, but for its configurations.
@@ -238,7 +238,7 @@ class Checkpointer:
                 if body["programs"].get(key, program_digest) != program_digest:
                     reasons.append(f"the functions of the task or optimizer are others (for {key})")
 
-        starts = self._starts()
+        starts = self._starts(found.arrays["record/status"].shape[1])
         there = dict(zip(hashes_in(found.arrays), found.arrays["starts"], strict=True))
         here = zip(self._spec.space.hashes, starts, strict=True)
         if any(there.get(text, start) != start for text, start in here):
@@ -281,7 +281,7 @@ class Checkpointer:
         if reason is None and not (has_slots and _has_widths_of(scheduler, trained_on)):
             reason = "the plan is another"
         if reason is not None:
-            self._start_again(scheduler, reason, new)
+            self._start_again(scheduler, reason, new, trained_on)
             return
         if grows:
             self._grow(scheduler, found)
@@ -313,7 +313,8 @@ class Checkpointer:
     def _grow(self, scheduler: Scheduler, found: Snapshot) -> None:
         """Train the trials that are not over, those of added seeds among them, and no others.
 
-        Where trials get longer, those that had finished go on.
+        Those that were under way begin again; where trials get longer, those that had finished go
+        on.
         """
         record = scheduler.record
         for queue in scheduler.queues:
@@ -324,9 +325,11 @@ class Checkpointer:
                 record.go_on(place.take(record.curves.status[place] == Status.FINISHED))
             queue.waiting = deque(trials[record.is_running(place)].tolist())
 
-    def _start_again(self, scheduler: Scheduler, reason: str, known: np.ndarray) -> None:
-        """Start the configurations again that have not finished."""
-        unfinished = scheduler.record.unfinished()
+    def _start_again(
+        self, scheduler: Scheduler, reason: str, known: np.ndarray, trained_on: np.ndarray
+    ) -> None:
+        """Start the configurations again that have not finished, or would train on."""
+        unfinished = np.union1d(scheduler.record.unfinished(), trained_on)
         again = np.intersect1d(unfinished, known)
         if len(again):
             warn(

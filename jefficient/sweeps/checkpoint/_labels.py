@@ -97,6 +97,7 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
         "seconds": seconds,
         "utilization": utilization,
         "data": spec.data_digest,
+        "start": "" if spec.starts is None else spec.starts.digest,
         **spec.problem.about_data,
         "programs": json.dumps(programs_of(spec)),
         "device": jax.devices()[0].device_kind,

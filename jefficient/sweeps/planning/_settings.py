@@ -77,9 +77,9 @@ class Settings:
     def _check_keep_states(self) -> None:
         """Check which states are kept; evaluations become a tuple in rising order."""
         asked = self.keep_states
-        if asked in ("last", "best", None):
+        if asked is None or (isinstance(asked, str) and asked in ("last", "best")):
             return
-        if isinstance(asked, str) or not isinstance(asked, Iterable):
+        if isinstance(asked, str) or not isinstance(asked, Iterable) or len(list(asked)) == 0:
             raise ArgumentError(
                 f"{WHERE}: keep_states must be 'last', 'best', None or numbers of evaluations, got "
                 f"keep_states={asked!r}."

@@ -184,6 +184,7 @@ class SweepSpec:
             are_weights_finite=self.problem.has_finite_weights,
             has_convolution=costs.has_convolution,
             restart=self.problem.restart(self.groups[index].static),
+            resume=self.problem.resume,
         )
         scorer = self.problem.scorer
         if self.stream is None and scorer is not None:
@@ -282,16 +283,31 @@ class SweepSpec:
             lambda: jax.eval_shape(self.trials[index].weights, self.state_like(config)),
         )
 
-    def check_states(self) -> None:
-        """Check which states are kept, and those that trials start from."""
+    def check_kept(self) -> None:
+        """Check that the evaluations exist whose states are kept; in parts they need not."""
         asked = self.settings.keep_states
         if isinstance(asked, tuple) and asked[-1] >= self.most_evaluations:
             raise ArgumentError(
                 f"{WHERE}: keep_states must be among the {self.most_evaluations} evaluations of a "
                 f"trial, numbered from 0, got keep_states={list(asked)}."
             )
+
+    def _check_stop(self, starts: Starts) -> None:
+        """Refuse a stopping rule where configurations start after different updates."""
+        steps = {int(start.step) for start in starts.of.values()}
+        is_whole = len(starts.of) == self.total_trials
+        if self.settings.stop is not None and (len(steps) > 1 or (not is_whole and steps != {0})):
+            raise ArgumentError(
+                f"{WHERE}: under stop= all trials must start after as many updates, since it "
+                f"compares them by their updates, got starts after {sorted(steps)}"
+                f"{'' if is_whole else ' and trials that begin with init'}."
+            )
+
+    def check_states(self) -> None:
+        """Check the states that trials start from."""
         if self.starts is None:
             return
+        self._check_stop(self.starts)
         can_restart = self.problem.restart(self.groups[0].static) is not None
         check_starts(
             self.starts,

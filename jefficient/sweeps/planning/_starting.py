@@ -1,6 +1,7 @@
 """What trials start from: what `start` of `jf.sweep` says, checked, for every trial."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.serialization import digest_of
+from ..._core.serialization import digest, digest_of
 from ..._core.typing import Tree
 from ...results import Result, TrialState, as_column
 from ...spaces import Space
@@ -40,17 +41,24 @@ class Starts:
         new_of = {int(config): i for i, config in enumerate(configs)}
         return Starts({(new_of[c], s, f): x for (c, s, f), x in self.of.items() if c in new_of})
 
-    def digests(self, count: int) -> list[str]:
-        """Return a text for each configuration, equal if its trials start from the same numbers."""
-        known: dict[int, str] = {}
+    def digests(self, count: int, seeds: int) -> list[str]:
+        """Return a text for each configuration, equal if its first seeds start from the same."""
         texts = [""] * count
         for (config, seed, fold), start in sorted(self.of.items(), key=lambda x: x[0]):
-            if id(start) not in known:
-                known[id(start)] = digest_of(start)
-            texts[config] += f"{seed} {fold} {known[id(start)]};"
-        return [
-            text and digest_of({"of": np.frombuffer(text.encode(), np.uint8)}) for text in texts
-        ]
+            if seed < seeds:
+                texts[config] += f"{seed} {fold} {self._digest_by_id[id(start)]};"
+        return [text and digest(text.encode()) for text in texts]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A text that is equal if all trials start from the same."""
+        each = sorted((place, self._digest_by_id[id(start)]) for place, start in self.of.items())
+        return digest(str(each).encode())
+
+    @functools.cached_property
+    def _digest_by_id(self) -> dict[int, str]:
+        distinct = {id(start): start for start in self.of.values()}
+        return {key: digest_of(start) for key, start in distinct.items()}
 
 
 def starts_of(start: Any, space: Space, seeds: int, folds: int) -> Starts | None:
@@ -67,7 +75,7 @@ def starts_of(start: Any, space: Space, seeds: int, folds: int) -> Starts | None
         if id(given) not in known:
             known[id(given)] = given, _as_start(given)  # the object is held, so its id stays its
         found[place] = known[id(given)][1]
-    return Starts(found)
+    return Starts(found) if found else None
 
 
 def _finder(start: Any, space: Space) -> Callable[[int, int, int], Any]:

@@ -49,6 +49,7 @@ class LaneProgram:
             evaluation was the best one.
         restart: ``(key, weights, **hyperparameters) -> state``, where a trial can begin with
             weights; or None.
+        resume: ``(key, state) -> state``: a state that was kept, with the trial's own keys.
     """
 
     key: Hashable
@@ -63,6 +64,7 @@ class LaneProgram:
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
     restart: Callable[..., Any] | None = None
+    resume: Callable[[jax.Array, Any], Any] = lambda _, state: state
     _small: dict[tuple[Hashable, Device], jax.stages.Compiled] = dataclasses.field(
         default_factory=dict, init=False
     )
@@ -113,7 +115,9 @@ class LaneProgram:
     ) -> Lane:
         """Begin the trial of lane i from elsewhere; lanes are donated."""
         kind = "start of a lane", jax.tree.structure(start)
-        return self._call(kind, self._begin_at, lanes, i, commands, start, shared, donate_argnums=0)
+        return self._call(
+            kind, self._with_lane_begun, lanes, i, commands, start, shared, donate_argnums=0
+        )
 
     def _call(
         self,
@@ -131,7 +135,7 @@ class LaneProgram:
             self._small[kind, device] = compiled
         return self._small[kind, device](lanes, *others)
 
-    def _begin_at(
+    def _with_lane_begun(
         self, lanes: Lane, i: jax.Array, commands: Commands, start: Start, shared: Shared
     ) -> Lane:
         own = jax.tree.map(lambda x: x[i], commands)
@@ -188,7 +192,7 @@ class LaneProgram:
         if start is None:
             state = self.trial.init(key, **given)
         elif start.weights is None:
-            state = start.state
+            state = self.resume(key, start.state)
         else:
             assert self.restart is not None
             state = self.restart(key, start.weights, **given)

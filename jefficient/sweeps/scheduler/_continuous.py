@@ -7,7 +7,7 @@ compute.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 import jax
@@ -83,7 +83,12 @@ class ContinuousScheduler(Scheduler):
         if not len(block.occupied):
             return False
         commands = self._commands(block, fresh)
-        self._start(block, fresh, commands)
+        try:
+            self._start(block, fresh, commands)
+        except MEMORY_ERRORS as error:  # the block's next turn deals with it
+            block.segment = Future()
+            block.segment.set_exception(error)
+            return True
         lanes, occupied = block.lanes, block.occupied
 
         def compute() -> tuple[Lane, Evaluation]:

@@ -306,7 +306,7 @@ class LockstepScheduler(Scheduler):
             alike = (np.full((group.folds, 1), steps),) * len(group.configs)
             total = np.full_like(group.steps, steps + 1)
             short = dataclasses.replace(group, evaluations=alike, steps=total)
-            tried = dataclasses.replace(queue, group=short)
+            tried = dataclasses.replace(queue, group=short, begin_at=None)
             block = self._begin_block(tried, device, trials)
             cohort = self._new_cohort(key)
             cohort.blocks.append(block)

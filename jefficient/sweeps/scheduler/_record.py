@@ -171,7 +171,13 @@ class Record:
         self._end(going, np.full(len(going.config), Status.STOPPED))
 
     def interrupt(self) -> None:
-        """Mark all trials that are not over as interrupted, for good."""
+        """Mark all trials that are not over as interrupted, for good.
+
+        Weights of those that had trained on are of where they went on from: they are left out.
+        """
+        for trial in list(self.weights):
+            if self.curves.status[trial] == _RUNNING:
+                del self.weights[trial]
         self.curves.status[self.curves.status == _RUNNING] = Status.INTERRUPTED
 
     def restart(self, configs: np.ndarray, width: int) -> None:
@@ -188,12 +194,16 @@ class Record:
         self._recount(set(configs.tolist()))
 
     def restart_trials(self, place: Place) -> None:
-        """Reset trials that are not over; others of their configurations stay."""
+        """Reset trials that are not over to where lanes begin them; others stay."""
         curves = self.curves
+        begin = self.begin_at[place]
+        step = curves.step[place.config, place.fold if curves.step.shape[1] > 1 else 0]
+        is_later = step > begin[:, None]
         for values in (*curves.measured.values(), *curves.diagnostics.values(), curves.seconds):
-            values[place] = np.nan
-        self.begin_at[place] = curves.started_at[place]
-        curves.steps_taken[place] = curves.started_at[place]
+            own = values[place]
+            own[is_later] = np.nan
+            values[place] = own
+        curves.steps_taken[place] = begin
         self._recount(set())
 
     def go_on(self, place: Place) -> None:

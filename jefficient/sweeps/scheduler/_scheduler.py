@@ -8,8 +8,10 @@ exactly.
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ..._core.typing import Device
@@ -182,9 +184,12 @@ class Scheduler(abc.ABC):
             is_asked = self.record.has_improved(place, evaluations)
         else:
             is_asked = np.isin(evaluations, list(self.keep_states or ()))
-        is_sound = self.record.curves.status[place] != Status.DIVERGED
-        for i in np.flatnonzero(is_asked & is_sound):
+        has_diverged = self.record.curves.status[place] == Status.DIVERGED
+        for i in np.flatnonzero(is_asked | has_diverged):
             config, seed, fold = (int(x[i]) for x in place)
+            if has_diverged[i]:
+                self.record.states.pop((config, seed, fold), None)
+                continue
             if not self.record.leaderboard.wants(config):
                 continue
             step = int(self.record.curves.steps_taken[config, seed, fold])
@@ -207,6 +212,7 @@ class Scheduler(abc.ABC):
             if start is not None:
                 fresh[lane] = False
                 shared = self.shared[block.device]
+                start = jax.tree.map(partial(_moved, block.device), start)
                 begin = block.queue.program.start_lane
                 block.lanes = begin(block.lanes, np.int32(lane), commands, start, shared)
 
@@ -239,3 +245,8 @@ class Scheduler(abc.ABC):
         self.record.restart(configs, queue.width)
         if self.pruner is not None:
             self.pruner = self.pruner.without(set(configs.tolist()))
+
+
+def _moved(device: Device, x: Any) -> Any:
+    """Move a typed key, which may have been kept on another device; NumPy arrays are on none."""
+    return jax.device_put(x, device) if isinstance(x, jax.Array) else x

@@ -111,6 +111,11 @@ class Problem(abc.ABC):
         del static
         return None
 
+    def resume(self, key: jax.Array, state: Tree) -> Tree:
+        """Return a state that was kept, as the trial with this key goes on from it."""
+        del key
+        return state
+
     def steps_made(self, state: Tree) -> int | None:
         """Return the updates that a state says were made, None if it does not say."""
         del state

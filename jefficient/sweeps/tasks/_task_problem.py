@@ -21,7 +21,7 @@ from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
 from ._injection import INJECTED, Injection, Requester
-from ._keys import SPLIT, TEST
+from ._keys import NOISE, SPLIT, TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
 from ._problem import Problem, function_name
@@ -143,6 +143,11 @@ class TaskProblem(Problem):
 
     def restart(self, static: Mapping[str, Any]) -> Callable[..., Any]:
         return self._trial(static).restart
+
+    def resume(self, key: jax.Array, state: Tree) -> Tree:
+        if state.key is None:
+            return state
+        return state._replace(key=jax.random.fold_in(key, NOISE))
 
     def steps_made(self, state: Tree) -> int:
         return int(state.step)

@@ -142,3 +142,46 @@ def test_what_cannot_train_on_is_refused_by_name(tmp_path, before, after, messag
     lengthened(tmp_path, 8, **before)
     with pytest.raises(jf.JefficientError, match=message):
         lengthened(tmp_path, **{"steps": 16, **before, **after})
+
+
+def test_longer_trials_of_another_plan_are_trained_anew_and_said(tmp_path):
+    """Bits depend on the width: what was trained in other blocks cannot go on."""
+    lengthened(tmp_path, 8)
+    with tiny.lanes(3):
+        task = tiny.task(validation=0.2)
+        wider = jf.plan(task, jf.adam, SPACE, **{**LONGER, "steps": 16})
+    with pytest.warns(jf.JefficientWarning, match="the plan is another. 0 .* stay, 4 start again"):
+        longer = lengthened(tmp_path, 16, plan=wider)
+    assert (longer.dataset["steps_taken"] == 16).all()
+    assert not np.isnan(longer.dataset["valid_loss"]).any()
+
+
+def test_interrupted_while_training_on_there_are_no_weights_of_before(tmp_path):
+    """And the next, still longer, goes on from the states of the first."""
+    lengthened(tmp_path, 8)
+    seen = []
+
+    def ask(progress):
+        seen.append(progress)
+        return progress.steps_done > seen[0].steps_done
+
+    with pytest.warns(jf.JefficientWarning, match="interrupted by progress"):
+        part = lengthened(tmp_path, 16, progress=ask)
+    assert "interrupted" in part.dataset["status"].values
+    for trial in part.weights:
+        assert part.dataset["status"].values[trial] == "finished"
+    again = []
+    longest = lengthened(tmp_path, 20, progress=again.append)
+    whole = lengthened(None, 20)
+    for name in ("valid_loss", "train_loss", "status", "steps_taken"):
+        np.testing.assert_array_equal(longest.dataset[name], whole.dataset[name], err_msg=name)
+    assert again[0].steps_done >= 8 * 8
+
+
+def test_seeds_are_added_to_a_sweep_that_starts_from_weights(tmp_path):
+    weights = np.zeros(3, np.float32)
+    first = lengthened(tmp_path, 8, start=weights)
+    more = lengthened(tmp_path, 8, start=weights, seeds=3)
+    np.testing.assert_array_equal(more.dataset["valid_loss"][:, :2], first.dataset["valid_loss"])
+    with pytest.raises(jf.JefficientError, match=r"start from \(start\) is other"):
+        lengthened(tmp_path, 8, start=weights + 1, seeds=3)
