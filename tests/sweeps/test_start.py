@@ -502,7 +502,7 @@ def test_the_debugger_trains_a_branch_from_its_start(half):
         return jnp.where(step == 11, jnp.log(-jnp.abs(params).sum()), tiny.loss(params, batch))
 
     def quiet(params, batch, step):
-        return tiny.loss(params, batch) + 0.0 * step
+        return tiny.loss(params, batch) + 0.0 * step.astype(float)
 
     begun = sweep(tiny.task(loss=quiet, validation=0.2), steps=8, keep_states="last")
     with jax.debug_nans(True), pytest.raises(FloatingPointError) as raised:

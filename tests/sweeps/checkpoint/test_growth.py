@@ -147,9 +147,9 @@ def test_what_cannot_train_on_is_refused_by_name(tmp_path, before, after, messag
 def test_longer_trials_of_another_plan_are_trained_anew_and_said(tmp_path):
     """Bits depend on the width: what was trained in other blocks cannot go on."""
     lengthened(tmp_path, 8)
-    with tiny.lanes(3):
-        task = tiny.task(validation=0.2)
-        wider = jf.plan(task, jf.adam, SPACE, **{**LONGER, "steps": 16})
+    task = tiny.task(validation=0.2)
+    with tiny.lanes(2):
+        wider = jf.plan(task, jf.adam, SPACE, **{**LONGER, "steps": 16}).with_widths([4])
     with pytest.warns(jf.JefficientWarning, match="the plan is another. 0 .* stay, 4 start again"):
         longer = lengthened(tmp_path, 16, plan=wider)
     assert (longer.dataset["steps_taken"] == 16).all()
