@@ -85,6 +85,45 @@ def clipped_sgd(grads, rate, max_norm):
         yield -rate(t) * (g * max_norm / norm if norm > max_norm else g)
 
 
+def magnitude_pruned(grads, rate, params, momentum, sparsity, times):
+    """Zhu and Gupta 2017: at these times the smallest weights are masked, and are not updated."""
+    p = np.array(params, float)
+    m = np.zeros_like(p)
+    kept = np.ones(p.size, bool)
+    for t, g in enumerate(grads):
+        m = momentum * m + g * kept
+        new = np.where(kept, p - rate(t) * m, 0.0)
+        if t in times:
+            zeros = round(sparsity(t) * p.size)
+            kept = np.ones(p.size, bool)
+            kept[np.argsort(np.abs(new))[:zeros]] = False
+        new = np.where(kept, new, 0.0)
+        yield new - p
+        p = new
+
+
+def rigl(grads, rate, params, first, fraction, every, end):
+    """Evci et al. 2020, algorithm 1, from the mask `first`, which the update t = 0 applies."""
+    p = np.array(params, float)
+    kept = np.array(first)
+    for t, g in enumerate(grads):
+        new = p - rate(t) * g * kept
+        if t % every == 0 and t < end:
+            new = p.copy()
+            if t > 0:
+                decayed = fraction / 2 * (1 + math.cos(t * math.pi / end))
+                k = round(decayed * kept.sum())
+                active = np.flatnonzero(kept)
+                dropped = active[np.argsort(np.abs(p[active]))[:k]]
+                zero = np.setdiff1d(np.arange(p.size), np.setdiff1d(active, dropped))
+                grown = zero[np.argsort(-np.abs(g[zero]))[:k]]
+                kept[dropped] = False
+                kept[grown] = True
+            new[~kept] = 0.0
+        yield new - p
+        p = new
+
+
 def exponential_decay(t, init, steps, rate, begin=0, staircase=False, end=None):
     p = max(t - begin, 0) / steps
     value = init * rate ** (math.floor(p) if staircase else p)

@@ -219,6 +219,35 @@ TRANSFORMS = [
         ).gradient_transformation(),
     ),
     Row(
+        "prune",
+        lambda learning_rate, **numbers: jf.prune(
+            jf.sgd(learning_rate, momentum=0.9), scope="layer", mask=matrices, **numbers
+        ),
+        {
+            "learning_rate": RATE,
+            "sparsity": (0.5, 0.25, 1.5),
+            "begin": (1, 0, -1),
+            "end": (4, 3, -2),
+            "every": (2, 1, 0),
+        },
+        needs_params=True,
+    ),
+    Row(
+        "prune_rigl",
+        lambda learning_rate, **numbers: jf.prune(
+            jf.adam(learning_rate), method="rigl", end=5, **numbers
+        ),
+        {
+            "learning_rate": RATE,
+            "sparsity": (0.5, 0.25, NAN),
+            "every": (2, 3, 1),
+            "drop_fraction": (0.7, 0.4, -0.1),
+            "seed": (0, 1, -1),
+        },
+        needs_params=True,
+    ),
+    Row("keep_zeros", jf.keep_zeros, {}, needs_params=True),
+    Row(
         "average_weights",
         lambda learning_rate, decay: jf.average_weights(jf.sgd(learning_rate, momentum=0.9), decay),
         {"learning_rate": RATE, "decay": (0.9, 0.5, 1.0)},

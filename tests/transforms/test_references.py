@@ -114,6 +114,24 @@ OPTIMIZERS = {
             GRADS, lambda t: references.polynomial(t, 0.02, 0.001, 1, 80), PARAMS, 2.0, 0
         ),
     ),
+    "prune_schedule": (
+        lambda: jf.prune(
+            jf.sgd(0.01, momentum=0.9),
+            jf.polynomial_schedule(0.0, 0.9, 3, 60, 10),
+            begin=10,
+            end=70,
+            every=8,
+        ),
+        None,  # optax has none
+        lambda: references.magnitude_pruned(
+            GRADS,
+            fixed(0.01),
+            PARAMS,
+            0.9,
+            lambda t: references.polynomial(t, 0.0, 0.9, 3, 60, 10),
+            {*range(10, 71, 8), 70},
+        ),
+    ),
     "proximal_adam": (
         lambda: jf.proximal_adam(0.02, b1=0.8, b2=0.99, l1=0.5, l2=2.0),
         None,
