@@ -69,11 +69,14 @@ def proximal_adam(grads, rate, params, l1, l2, b1=0.9, b2=0.999, eps=1e-8):
         p = new
 
 
-def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0):
-    """Coupled decay: the penalty's gradient goes through the optimizer."""
+def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0, towards=0.0):
+    """Coupled decay: the penalty's gradient goes through the optimizer.
+
+    Kumar et al. 2023 penalise λ/2·‖θ - θ₀‖².
+    """
     p = np.array(params, float)
     for t, g in enumerate(grads):
-        u = -rate(t) * (g + l2 * p + l1 * np.sign(p))
+        u = -rate(t) * (g + l2 * (p - towards) + l1 * np.sign(p))
         p = p + u
         yield u
 

@@ -118,6 +118,9 @@ MISTAKES = {
         "tests/transforms/test_prune.py",
         "sees_no_gradient",
     ),
+    "decay away from the initial weights": Mistake(
+        "transforms/_decay.py", "return (p - goal,)", "return (goal - p,)", OPTIMIZERS, "sgd_l2"
+    ),
     "linear for quadratic penalty": Mistake(
         "training/_objective.py",
         "0.5 * strength2 * square",

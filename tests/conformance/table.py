@@ -91,6 +91,12 @@ TRANSFORMS = [
         needs_params=True,
     ),
     Row(
+        "l2_decay_initial",
+        lambda strength: jf.l2_decay(strength, towards="initial"),
+        {"strength": STRENGTH},
+        needs_params=True,
+    ),
+    Row(
         "l2_decay",
         jf.l2_decay,
         {"strength": (0.1, 0.02, NAN)},

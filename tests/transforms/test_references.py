@@ -52,6 +52,16 @@ OPTIMIZERS = {
         lambda: optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.1)),
         lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.01),
     ),
+    "sgd_l2_initial": (
+        lambda: jf.chain(jf.l2_decay(0.5, towards="initial"), jf.sgd(0.1)),
+        None,  # optax has none
+        lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.5, towards=PARAMS),
+    ),
+    "sgd_l2_towards": (
+        lambda: jf.chain(jf.l2_decay(0.5, towards=PARAMS[::-1].copy()), jf.sgd(0.1)),
+        None,
+        lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.5, towards=PARAMS[::-1]),
+    ),
     "sgd_clipped": (
         lambda: jf.chain(jf.clip_by_global_norm(20.0), jf.sgd(0.1)),
         lambda: optax.chain(optax.clip_by_global_norm(20.0), optax.sgd(0.1)),
