@@ -63,6 +63,7 @@ __all__ = [
     "grid",
     "host_metric",
     "hypergradient",
+    "hypergradient_descent",
     "hyperparameters",
     "identity",
     "interpolated_schedule",

@@ -67,6 +67,7 @@ from .transforms import clip as clip
 from .transforms import clip_by_global_norm as clip_by_global_norm
 from .transforms import evaluation_params as evaluation_params
 from .transforms import flatten as flatten
+from .transforms import hypergradient_descent as hypergradient_descent
 from .transforms import hyperparameters as hyperparameters
 from .transforms import identity as identity
 from .transforms import keep_zeros as keep_zeros

@@ -81,6 +81,19 @@ def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0, towards=0.0):
         yield u
 
 
+def hypergradient_descent(grads, directions, rate, hyper_rate, rule):
+    """Baydin et al. 2018, equations 5 and 8, for updates rate·direction."""
+    before = np.zeros_like(grads[0])
+    for g, d in zip(grads, directions, strict=True):
+        h = (g * before).sum()
+        if rule == "additive":
+            rate = rate - hyper_rate * h
+        elif before.any():
+            rate = rate * (1 - hyper_rate * h / np.sqrt((g**2).sum() * (before**2).sum()))
+        yield rate * d
+        before = d
+
+
 def clipped_sgd(grads, rate, max_norm):
     """Pascanu et al. 2013, algorithm 1."""
     for t, g in enumerate(grads):

@@ -121,6 +121,20 @@ MISTAKES = {
     "decay away from the initial weights": Mistake(
         "transforms/_decay.py", "return (p - goal,)", "return (goal - p,)", OPTIMIZERS, "sgd_l2"
     ),
+    "a learning rate that climbs": Mistake(
+        "transforms/_hypergradient_descent.py",
+        "return rate - beta * _product(",
+        "return rate + beta * _product(",
+        OPTIMIZERS,
+        "hypergradient_descent",
+    ),
+    "the derivative in the rate of the scaled step": Mistake(
+        "transforms/_hypergradient_descent.py",
+        "return rate * d, d",
+        "return rate * d, rate * d",
+        OPTIMIZERS,
+        "hypergradient_descent",
+    ),
     "linear for quadratic penalty": Mistake(
         "training/_objective.py",
         "0.5 * strength2 * square",

@@ -23,6 +23,7 @@ from ._decay import l2_decay as l2_decay
 from ._evaluation_params import evaluation_params as evaluation_params
 from ._extra_args import accepting as accepting
 from ._flatten import flatten as flatten
+from ._hypergradient_descent import hypergradient_descent as hypergradient_descent
 from ._hyperparameters import hyperparameters as hyperparameters
 from ._keep_zeros import keep_zeros as keep_zeros
 from ._masked import masked as masked

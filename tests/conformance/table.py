@@ -224,6 +224,20 @@ TRANSFORMS = [
             optax.sgd(learning_rate, momentum=0.9), every_k
         ).gradient_transformation(),
     ),
+    *(
+        Row(
+            f"hypergradient_descent_{rule}",
+            lambda momentum, rule=rule, **numbers: jf.hypergradient_descent(
+                jf.sgd(1.0, momentum), rule=rule, **numbers
+            ),
+            {
+                "momentum": (0.9, 0.5, 1.5),
+                "learning_rate": RATE,
+                "hyper_learning_rate": (0.01, 0.002, NAN),
+            },
+        )
+        for rule in ("additive", "multiplicative")
+    ),
     Row(
         "prune",
         lambda learning_rate, **numbers: jf.prune(

@@ -78,7 +78,7 @@ def test_updates_are_like_the_gradients_and_states_stay(row, tree, share):
 
 WHOLE_TREE = {
     *("clip_by_global_norm", "flatten", "masked", "partition", "l2_decay_masked"),
-    "prune_rigl",
+    *("prune_rigl", "hypergradient_descent_additive", "hypergradient_descent_multiplicative"),
 }
 
 

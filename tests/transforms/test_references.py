@@ -112,6 +112,27 @@ OPTIMIZERS = {
         lambda: optax.nadamw(0.01, weight_decay=0.1),
         lambda: references.adamw(GRADS, fixed(0.01), PARAMS, 0.1, nesterov=True),
     ),
+    "sgd_hypergradient_descent": (
+        lambda: jf.hypergradient_descent(jf.sgd(1.0), 0.1, 1e-6),
+        None,  # optax has none
+        lambda: references.hypergradient_descent(
+            GRADS, references.sgd(GRADS, fixed(1.0)), 0.1, 1e-6, "additive"
+        ),
+    ),
+    "adam_hypergradient_descent": (
+        lambda: jf.hypergradient_descent(jf.adam(1.0), 0.1, 1e-5),
+        None,
+        lambda: references.hypergradient_descent(
+            GRADS, references.adam(GRADS, fixed(1.0)), 0.1, 1e-5, "additive"
+        ),
+    ),
+    "adam_hypergradient_descent_multiplicative": (
+        lambda: jf.hypergradient_descent(jf.adam(1.0), 0.1, 0.1, rule="multiplicative"),
+        None,
+        lambda: references.hypergradient_descent(
+            GRADS, references.adam(GRADS, fixed(1.0)), 0.1, 0.1, "multiplicative"
+        ),
+    ),
     "proximal_sgd": (
         lambda: jf.chain(jf.sgd(0.01), jf.proximal_elastic_net(0.01 * 2.0, 0.01 * 3.0)),
         None,  # optax has none
