@@ -118,6 +118,18 @@ def magnitude_pruned(grads, rate, params, momentum, sparsity, times):
         p = new
 
 
+def straight_through(grads, rate, params, sparsity):
+    """Bengio et al. 2013, section 4, for a mask: the gradient at the masked weights moves all."""
+    z = np.array(params, float)
+    p = z
+    for t, g in enumerate(grads):
+        z = z - rate(t) * g
+        new = z.copy()
+        new[np.argsort(np.abs(z))[: round(sparsity * z.size)]] = 0.0
+        yield new - p
+        p = new
+
+
 def rigl(grads, rate, params, first, fraction, every, end):
     """Evci et al. 2020, algorithm 1, from the mask `first`, which the update t = 0 applies."""
     p = np.array(params, float)

@@ -21,12 +21,14 @@ class PruneState(NamedTuple):
     """Which weights are kept, and the state of the inner transform.
 
     `count` (int32): updates made; `key` (uint32): what random masks are drawn with; `kept`: a tree
-    of bool arrays like the parameters, False where a weight is zero.
+    of bool arrays like the parameters, False where a weight is zero; `dense`: with `ste` the
+    weights that are trained, a tree like the parameters, else ().
     """
 
     count: jax.Array
     key: jax.Array
     kept: Tree
+    dense: Tree
     inner_state: Any
     hyperparameters: _base.Report
 
@@ -43,6 +45,7 @@ def prune(
     seed: Scalar = 0,
     scope: Scope = "global",
     mask: Tree | Callable[[Tree], Tree] | None = None,
+    ste: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Train with `tx`, and keep a share of the weights at exactly zero.
 
@@ -66,6 +69,12 @@ def prune(
     end. A weight that is grown begins at 0; one that is dropped and grown at once keeps its value.
     In steps in which ``"rigl"`` and ``"set"`` exchange weights `tx` makes no update.
 
+    With `ste`, the straight-through estimator, dense weights z are trained in the state, and the
+    parameters are the masked ones, θ = m·z. The gradient at θ is taken for that at z, dense, so a
+    weight that is pruned goes on and may come back:
+
+        z ← z + tx(g),  u = m·z - θ
+
     Args:
         tx: a transform of jefficient or optax, that is, a whole optimizer.
         sparsity: share of zeros, 0 <= sparsity <= 1: a number, traced or not, or a schedule of the
@@ -85,10 +94,13 @@ def prune(
             ``"layer"``. Static.
         mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
             may be pruned, such as ``jf.where_name("kernel")``. All by default, biases too. Static.
+        ste: whether to train dense weights behind the mask, by ``"magnitude"`` or ``"random"``;
+            ``every=1`` is usual then. Static.
 
     Returns:
         The transform; its updates have the dtypes of the parameters, so that θ + u is exactly zero
-        where it should be. Its state has one bool for each weight. It reports its numbers, and
+        where it should be. Its state has one bool for each weight, and with `ste` one more tree of
+        parameters. It reports its numbers, and
         `sparsity` as it is in force. The mask is renewed by `lax.cond`; under vmap, where lanes may
         differ, it is worked out at every update, which takes about forty passes over the weights.
         Put nothing after it in a chain: that would move the zeros.
@@ -96,13 +108,15 @@ def prune(
     Raises:
         ArgumentTypeError: where `tx` is not a transform; by `init`, where the mask holds something
             other than bools.
-        ArgumentError: where a number is out of range or not a scalar, `end` is before `begin`, or
-            `method` or `scope` is none of these; by `update`, where it gets no parameters.
+        ArgumentError: where a number is out of range or not a scalar, `end` is before `begin`,
+            `method` or `scope` is none of these, or `ste` is asked of a method that exchanges
+            weights; by `update`, where it gets no parameters.
 
     References:
         Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878 (magnitude, the schedule); Mocanu et
         al. 2018, https://arxiv.org/abs/1707.04780 (SET, in the form that Evci et al. compare with);
-        Evci et al. 2020, https://arxiv.org/abs/1911.11134, algorithm 1 (RigL).
+        Evci et al. 2020, https://arxiv.org/abs/1911.11134, algorithm 1 (RigL); Bengio, Léonard and
+        Courville 2013, https://arxiv.org/abs/1308.3432, section 4 (the straight-through estimator).
 
     Examples:
         >>> import jefficient as jf
@@ -118,7 +132,12 @@ def prune(
     _base.check_transform(where, tx, "tx")
     checks.one_of(where, "method", method, get_args(Method))
     checks.one_of(where, "scope", scope, get_args(Scope))
+    checks.check_flag(where, ste=ste)
     exchanges = method in ("set", "rigl")
+    if ste and exchanges:
+        raise ArgumentError(
+            f"{where}: ste must go with method 'magnitude' or 'random', got method={method!r}."
+        )
     if not callable(sparsity):
         checks.check_share(where, sparsity=sparsity)
     checks.check_share(where, drop_fraction=drop_fraction)
@@ -139,7 +158,9 @@ def prune(
         t = _base.first_count()
         now = _base.values_at(where, {"sparsity": sparsity}, t)
         key = jax.random.key_data(key_of(seed, params))
-        return PruneState(t, key, kept, tx.init(params), _base.report(where, **now, **numbers))
+        dense = jax.tree.map(jnp.array, params) if ste else ()  # a copy: a state may be donated
+        report = _base.report(where, **now, **numbers)
+        return PruneState(t, key, kept, dense, tx.init(params), report)
 
     def update(
         updates: Tree, state: Any, params: Tree = None, **extra_args: Any
@@ -150,10 +171,14 @@ def prune(
         t = state.count
         now = _base.values_at(where, {"sparsity": sparsity}, t)
         is_due = _is_due(t, begin, end, every)
-        (g,) = trees.map_leaves(where, _without, updates, reads=(state.kept,))
+        if ste:
+            g, trained = updates, state.dense
+        else:
+            (g,) = trees.map_leaves(where, _without, updates, reads=(state.kept,))
+            trained = params
 
         def step() -> tuple[Tree, Any]:
-            return tx.update(g, state.inner_state, params, **extra_args)
+            return tx.update(g, state.inner_state, trained, **extra_args)
 
         if exchanges:
             # At the end nothing is exchanged.
@@ -162,17 +187,25 @@ def prune(
         else:
             u, inner_state = step()
 
+        values = apply_updates(trained, u)
+
         def new_mask() -> Tree:
             chosen = whole_mask(where, mask, params)
             share = _share(drop_fraction, t, begin, end)
             plan = Plan(method, scope, now["sparsity"], share, t == numerics.whole(begin))
             draws = jax.random.wrap_key_data(state.key), t
-            return renewed(plan, draws, chosen, updates, apply_updates(params, u), state.kept)
+            # Dense weights compete for the mask, whether they are in it or not.
+            before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
+            return renewed(plan, draws, chosen, updates, values, before)
 
         kept = jax.lax.cond(is_due, new_mask, lambda: state.kept)
-        (u,) = trees.map_leaves(where, zeroed, u, reads=(params, kept), like_params=True)
+        equation = zeroed
+        if ste:
+            equation, u = _to_masked, jax.tree.map(_if_updated, u, values, is_leaf=trees.is_none)
+        (u,) = trees.map_leaves(where, equation, u, reads=(params, kept), like_params=True)
+        dense = values if ste else ()
         report = _base.report(where, **now, **numbers)
-        return u, PruneState(_base.next_count(t), state.key, kept, inner_state, report)
+        return u, PruneState(_base.next_count(t), state.key, kept, dense, inner_state, report)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -180,6 +213,15 @@ def prune(
 def zeroed(u: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
     """Bring θ + u to exactly zero where a weight is not kept (`kept` is 1.0 or 0.0)."""
     return (jnp.where(kept != 0, u, -p),)
+
+
+def _to_masked(z: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
+    """Bring θ + u to the dense weight z, or to exactly zero."""
+    return (jnp.where(kept != 0, z - p, -p),)
+
+
+def _if_updated(u: jax.Array | None, value: jax.Array) -> jax.Array | None:
+    return None if u is None else value
 
 
 def _without(g: jax.Array, kept: jax.Array) -> tuple[jax.Array]:

@@ -266,6 +266,14 @@ TRANSFORMS = [
         },
         needs_params=True,
     ),
+    Row(
+        "prune_straight_through",
+        lambda learning_rate, sparsity: jf.prune(
+            jf.sgd(learning_rate, momentum=0.9), sparsity, scope="layer", ste=True
+        ),
+        {"learning_rate": RATE, "sparsity": (0.5, 0.25, NAN)},
+        needs_params=True,
+    ),
     Row("keep_zeros", jf.keep_zeros, {}, needs_params=True),
     Row(
         "average_weights",

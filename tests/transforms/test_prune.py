@@ -164,6 +164,26 @@ def test_the_inner_transform_sees_no_gradient_of_pruned_weights():
     np.testing.assert_array_equal(params, [1.5, 0])
 
 
+def test_straight_through_trains_weights_that_are_pruned():
+    """The gradient is that at the masked weights; a pruned weight grows behind the mask."""
+    goal = jnp.array([1.0, 3.0])
+    tx = jf.prune(jf.sgd(0.25), 0.5, ste=True)
+    params = jnp.array([1.5, 0.5])
+    state = tx.init(params)
+    seen = []
+    for _ in range(4):
+        updates, state = tx.update(params - goal, state, params)
+        params = jf.apply_updates(params, updates)
+        seen.append(params.tolist())
+    # z₂ = 0.5, 1.125, then 1.875 against z₁ = 1.5, 1.375, 1.28125
+    assert seen == [[1.375, 0], [0, 1.875], [0, 2.15625], [0, 2.3671875]]
+    np.testing.assert_array_equal(state.dense[1], params[1])
+    with pytest.raises(
+        jf.ArgumentError, match="ste must go with method 'magnitude' or 'random', g"
+    ):
+        jf.prune(jf.sgd(0.1), 0.5, method="set", every=2, ste=True)
+
+
 def test_weights_of_float64_are_told_apart():
     with jax.enable_x64(True):
         params = jnp.array([1 + 1e-12, 1.0, 1 + 2e-12])

@@ -163,6 +163,11 @@ OPTIMIZERS = {
             {*range(10, 71, 8), 70},
         ),
     ),
+    "prune_straight_through": (
+        lambda: jf.prune(jf.sgd(0.01), 0.7, ste=True),
+        None,
+        lambda: references.straight_through(GRADS, fixed(0.01), PARAMS, 0.7),
+    ),
     "proximal_adam": (
         lambda: jf.proximal_adam(0.02, b1=0.8, b2=0.99, l1=0.5, l2=2.0),
         None,
