@@ -1,7 +1,8 @@
 """Which numbers of several arrays are the largest, exactly so many of them, under trace.
 
-The threshold is found bit by bit, one count of the numbers for each bit: a tenth of what sorting
-takes, and nothing is copied into one array. What equals the threshold is taken in order of index.
+The threshold is found bit by bit, one count of the numbers for each bit: on a CPU an eighth of what
+sorting 100 000 numbers takes, and nothing is copied into one array. What equals the threshold is
+taken in order of index.
 """
 
 import jax

@@ -199,10 +199,9 @@ def prune(
             return renewed(plan, draws, chosen, updates, values, before)
 
         kept = jax.lax.cond(is_due, new_mask, lambda: state.kept)
-        equation = zeroed
         if ste:
-            equation, u = _to_masked, jax.tree.map(_if_updated, u, values, is_leaf=trees.is_none)
-        (u,) = trees.map_leaves(where, equation, u, reads=(params, kept), like_params=True)
+            (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
+        (u,) = trees.map_leaves(where, zeroed, u, reads=(params, kept), like_params=True)
         dense = values if ste else ()
         report = _base.report(where, **now, **numbers)
         return u, PruneState(_base.next_count(t), state.key, kept, dense, inner_state, report)
@@ -215,13 +214,9 @@ def zeroed(u: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
     return (jnp.where(kept != 0, u, -p),)
 
 
-def _to_masked(z: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
-    """Bring θ + u to the dense weight z, or to exactly zero."""
-    return (jnp.where(kept != 0, z - p, -p),)
-
-
-def _if_updated(u: jax.Array | None, value: jax.Array) -> jax.Array | None:
-    return None if u is None else value
+def _to_dense(_: jax.Array, p: jax.Array, z: jax.Array) -> tuple[jax.Array]:
+    """Bring θ + u to the dense weight z, whatever the update of z was."""
+    return (z - p,)
 
 
 def _without(g: jax.Array, kept: jax.Array) -> tuple[jax.Array]:

@@ -1,4 +1,4 @@
-"""Which pruned network of digits is best: magnitude, RigL, SET or a random mask.
+"""Which pruned network of digits is best: magnitude, also straight through, RigL, SET or random.
 
 MLP 64-128-10, Adam, kernels pruned over all layers; a quarter of the images is the validation set.
 Printed is its error in percent, the mean over seeds with a 95 % interval (Student's t), and the
@@ -15,7 +15,7 @@ from workloads import cross_entropy, digits, he_normal
 
 import jefficient as jf
 
-METHODS = ("magnitude", "rigl", "set", "random")
+METHODS = ("magnitude", "ste", "rigl", "set", "random")
 SPARSITIES = (0.0, 0.8, 0.9, 0.95, 0.98)
 
 
@@ -44,16 +44,18 @@ def optimizer_of(method, scope):
     """Three quarters of the training with changing masks, the last quarter with the last one."""
 
     def optimizer(sparsity, learning_rate, steps):
-        begin, end = (steps // 20, 3 * steps // 4) if method == "magnitude" else (0, 3 * steps // 4)
-        if method == "magnitude":
+        is_gradual = method in ("magnitude", "ste")
+        begin, end = (steps // 20 if is_gradual else 0), 3 * steps // 4
+        if is_gradual:
             sparsity = jf.polynomial_schedule(0.0, sparsity, 3, end - begin, begin)
         return jf.prune(
             jf.adam(jf.cosine_decay_schedule(learning_rate, steps)),
             sparsity,
-            method=method,
+            method="magnitude" if is_gradual else method,
             begin=begin,
             end=end,
-            every=20,
+            every=1 if method == "ste" else 20,
+            ste=method == "ste",
             scope=scope,
             mask=jf.where_name("kernel"),
         )
