@@ -45,7 +45,7 @@ def hypergradient_descent(
 
     ``hypergradient_descent(jf.sgd(1.0), η, β)`` is the paper's SGD-HD, with ``jf.sgd(1.0, 0.9,
     nesterov=True)`` SGDN-HD, and with ``jf.adam(1.0)`` Adam-HD. It looks one step ahead; the
-    derivative of a whole training in its hyperparameters is another thing.
+    derivative through a whole training is `jf.hypergradient`, which is another thing.
 
     Args:
         tx: a transform of jefficient or optax, that is, a whole optimizer, with learning rate 1.

@@ -103,7 +103,8 @@ def prune(
         parameters. It reports its numbers, and
         `sparsity` as it is in force. The mask is renewed by `lax.cond`; under vmap, where lanes may
         differ, it is worked out at every update, which takes about forty passes over the weights.
-        Put nothing after it in a chain: that would move the zeros.
+        Derivatives in `sparsity` are zero: the count of weights moves in steps. Put nothing after
+        it in a chain: that would move the zeros.
 
     Raises:
         ArgumentTypeError: where `tx` is not a transform; by `init`, where the mask holds something

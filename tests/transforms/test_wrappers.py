@@ -370,11 +370,14 @@ class TestClip:
 def test_hypergradient_descent_finds_a_rate_and_reports_it():
     """On θ²/2 the best rate is 1; the first rate is a hundredth of it."""
     tx = jf.hypergradient_descent(jf.sgd(1.0), 0.01, 0.3, rule="multiplicative")
-    params = jnp.full(3, 2.0 + 1.0j)
-    state = tx.init(params)
-    for _ in range(30):
+
+    def body(carry, _):
+        params, state = carry
         updates, state = tx.update(params, state, params)
-        params = jf.apply_updates(params, updates)
+        return (jf.apply_updates(params, updates), state), None
+
+    params = jnp.full(3, 2.0 + 1.0j)
+    (params, state), _ = jax.lax.scan(body, (params, tx.init(params)), None, length=30)
     rate = jf.hyperparameters(state)["hypergradient_descent.learning_rate"]
     assert rate == state.learning_rate
     assert 0.5 < rate < 1.5
