@@ -67,8 +67,10 @@ from .transforms import clip as clip
 from .transforms import clip_by_global_norm as clip_by_global_norm
 from .transforms import evaluation_params as evaluation_params
 from .transforms import flatten as flatten
+from .transforms import hypergradient_descent as hypergradient_descent
 from .transforms import hyperparameters as hyperparameters
 from .transforms import identity as identity
+from .transforms import keep_zeros as keep_zeros
 from .transforms import l1_decay as l1_decay
 from .transforms import l2_decay as l2_decay
 from .transforms import masked as masked
@@ -79,6 +81,7 @@ from .transforms import partition as partition
 from .transforms import proximal_adam as proximal_adam
 from .transforms import proximal_elastic_net as proximal_elastic_net
 from .transforms import proximal_l1 as proximal_l1
+from .transforms import prune as prune
 from .transforms import reduce_on_plateau as reduce_on_plateau
 from .transforms import scale as scale
 from .transforms import scale_by_adam as scale_by_adam
@@ -86,5 +89,6 @@ from .transforms import scale_by_learning_rate as scale_by_learning_rate
 from .transforms import scale_by_name as scale_by_name
 from .transforms import scale_by_schedule as scale_by_schedule
 from .transforms import sgd as sgd
+from .transforms import sparsity as sparsity
 from .transforms import trace as trace
 from .transforms import where_name as where_name

@@ -69,13 +69,29 @@ def proximal_adam(grads, rate, params, l1, l2, b1=0.9, b2=0.999, eps=1e-8):
         p = new
 
 
-def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0):
-    """Coupled decay: the penalty's gradient goes through the optimizer."""
+def decayed_sgd(grads, rate, params, l1=0.0, l2=0.0, towards=0.0):
+    """Coupled decay: the penalty's gradient goes through the optimizer.
+
+    Kumar et al. 2023 penalise λ/2·‖θ - θ₀‖².
+    """
     p = np.array(params, float)
     for t, g in enumerate(grads):
-        u = -rate(t) * (g + l2 * p + l1 * np.sign(p))
+        u = -rate(t) * (g + l2 * (p - towards) + l1 * np.sign(p))
         p = p + u
         yield u
+
+
+def hypergradient_descent(grads, directions, rate, hyper_rate, rule):
+    """Baydin et al. 2018, equations 5 and 8, for updates rate·direction."""
+    before = np.zeros_like(grads[0])
+    for g, d in zip(grads, directions, strict=True):
+        h = (g * before).sum()
+        if rule == "additive":
+            rate = rate - hyper_rate * h
+        elif before.any():
+            rate = rate * (1 - hyper_rate * h / np.sqrt((g**2).sum() * (before**2).sum()))
+        yield rate * d
+        before = d
 
 
 def clipped_sgd(grads, rate, max_norm):
@@ -83,6 +99,57 @@ def clipped_sgd(grads, rate, max_norm):
     for t, g in enumerate(grads):
         norm = math.sqrt((g**2).sum())
         yield -rate(t) * (g * max_norm / norm if norm > max_norm else g)
+
+
+def magnitude_pruned(grads, rate, params, momentum, sparsity, times):
+    """Zhu and Gupta 2017: at these times the smallest weights are masked, and are not updated."""
+    p = np.array(params, float)
+    m = np.zeros_like(p)
+    kept = np.ones(p.size, bool)
+    for t, g in enumerate(grads):
+        m = momentum * m + g * kept
+        new = np.where(kept, p - rate(t) * m, 0.0)
+        if t in times:
+            zeros = round(sparsity(t) * p.size)
+            kept = np.ones(p.size, bool)
+            kept[np.argsort(np.abs(new))[:zeros]] = False
+        new = np.where(kept, new, 0.0)
+        yield new - p
+        p = new
+
+
+def straight_through(grads, rate, params, sparsity):
+    """Bengio et al. 2013, section 4, for a mask: the gradient at the masked weights moves all."""
+    z = np.array(params, float)
+    p = z
+    for t, g in enumerate(grads):
+        z = z - rate(t) * g
+        new = z.copy()
+        new[np.argsort(np.abs(z))[: round(sparsity * z.size)]] = 0.0
+        yield new - p
+        p = new
+
+
+def rigl(grads, rate, params, first, fraction, every, end):
+    """Evci et al. 2020, algorithm 1, from the mask `first`, which the update t = 0 applies."""
+    p = np.array(params, float)
+    kept = np.array(first)
+    for t, g in enumerate(grads):
+        new = p - rate(t) * g * kept
+        if t % every == 0 and t < end:
+            new = p.copy()
+            if t > 0:
+                decayed = fraction / 2 * (1 + math.cos(t * math.pi / end))
+                k = round(decayed * kept.sum())
+                active = np.flatnonzero(kept)
+                dropped = active[np.argsort(np.abs(p[active]))[:k]]
+                zero = np.setdiff1d(np.arange(p.size), np.setdiff1d(active, dropped))
+                grown = zero[np.argsort(-np.abs(g[zero]))[:k]]
+                kept[dropped] = False
+                kept[grown] = True
+            new[~kept] = 0.0
+        yield new - p
+        p = new
 
 
 def exponential_decay(t, init, steps, rate, begin=0, staircase=False, end=None):

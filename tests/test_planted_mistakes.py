@@ -97,6 +97,44 @@ MISTAKES = {
         OPTIMIZERS,
         "sgd_l2",
     ),
+    "grown where weights are large": Mistake(
+        "transforms/_prune_masks.py",
+        'w.g if plan.method == "rigl"',
+        'w.value if plan.method == "rigl"',
+        "tests/transforms/test_prune.py",
+        "rigl_is_algorithm_1",
+    ),
+    "pruned by signed weights": Mistake(
+        "transforms/_largest.py",
+        "size = jnp.abs(x).astype(real)",
+        "size = jnp.maximum(x.real, 0).astype(real)",
+        OPTIMIZERS,
+        "prune",
+    ),
+    "gradients of pruned weights reach the optimizer": Mistake(
+        "transforms/_prune.py",
+        "return (jnp.where(kept != 0, g, 0),)",
+        "return (g,)",
+        "tests/transforms/test_prune.py",
+        "sees_no_gradient",
+    ),
+    "decay away from the initial weights": Mistake(
+        "transforms/_decay.py", "return (p - goal,)", "return (goal - p,)", OPTIMIZERS, "sgd_l2"
+    ),
+    "a learning rate that climbs": Mistake(
+        "transforms/_hypergradient_descent.py",
+        "return rate - beta * _product(",
+        "return rate + beta * _product(",
+        OPTIMIZERS,
+        "hypergradient_descent",
+    ),
+    "the derivative in the rate of the scaled step": Mistake(
+        "transforms/_hypergradient_descent.py",
+        "return rate * d, d",
+        "return rate * d, rate * d",
+        OPTIMIZERS,
+        "hypergradient_descent",
+    ),
     "linear for quadratic penalty": Mistake(
         "training/_objective.py",
         "0.5 * strength2 * square",

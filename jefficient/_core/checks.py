@@ -7,7 +7,7 @@ trace, check the concrete values first.
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -168,6 +168,14 @@ def check_flag(where: str, **values: Any) -> None:
             raise ArgumentTypeError(
                 f"{where}: {name} must be True or False (static), got {name}={x!r}."
             )
+
+
+def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ArgumentError(
+            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
+        )
 
 
 def is_sum_and_weight(value: Any) -> bool:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .._core.checks import is_number
+from .._core.checks import is_number, one_of
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from .._core.text import displayed
 from ._dataset import flat_trials, hyperparameters, ranking, score_of, trial_values
 from ._moderated import against
-from ._score import one_of, over_scored_trials
+from ._score import over_scored_trials
 from ._statistics import bonferroni, finished, standard_errors, units_of
 from ._values import column, is_array
 

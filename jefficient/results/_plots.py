@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
+from .._core.checks import one_of
 from . import plots
-from ._score import Score, one_of
+from ._score import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

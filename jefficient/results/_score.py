@@ -2,10 +2,10 @@
 
 import dataclasses
 import enum
-from collections.abc import Sequence
 
 import numpy as np
 
+from .._core.checks import one_of
 from .._core.errors import ArgumentError
 
 
@@ -108,14 +108,6 @@ class Score:
 Rank = tuple[int, float, float]
 """Trials without a score; minus the updates made if not all trials finished, otherwise -inf; the
 mean, signed."""
-
-
-def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ArgumentError(
-            f"{where}: {argument} must be one of {list(choices)}, got {argument}={value!r}."
-        )
 
 
 def at_evaluations(values: np.ndarray, evaluations: np.ndarray) -> np.ndarray:

@@ -23,13 +23,16 @@ from ._decay import l2_decay as l2_decay
 from ._evaluation_params import evaluation_params as evaluation_params
 from ._extra_args import accepting as accepting
 from ._flatten import flatten as flatten
+from ._hypergradient_descent import hypergradient_descent as hypergradient_descent
 from ._hyperparameters import hyperparameters as hyperparameters
+from ._keep_zeros import keep_zeros as keep_zeros
 from ._masked import masked as masked
 from ._masked import partition as partition
 from ._plateau import reduce_on_plateau as reduce_on_plateau
 from ._proximal import proximal_adam as proximal_adam
 from ._proximal import proximal_elastic_net as proximal_elastic_net
 from ._proximal import proximal_l1 as proximal_l1
+from ._prune import prune as prune
 from ._scale import identity as identity
 from ._scale import scale as scale
 from ._scale import scale_by_learning_rate as scale_by_learning_rate
@@ -38,4 +41,5 @@ from ._scale_by_adam import scale_by_adam as scale_by_adam
 from ._scale_by_name import scale_by_name as scale_by_name
 from ._sgd import sgd as sgd
 from ._sgd import trace as trace
+from ._sparsity import sparsity as sparsity
 from ._where_name import where_name as where_name

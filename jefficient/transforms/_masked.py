@@ -183,6 +183,13 @@ def _masked(
     return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
+def whole_mask(where: str, mask: Any, params: Tree) -> Tree:
+    """Return a bool for each leaf of the parameters; all are True without a mask."""
+    prefix = True if mask is None else _prefix(where, "mask", mask, params)
+    _check_bools(where, prefix)
+    return jax.tree.map(lambda m, tree: jax.tree.map(lambda _: m, tree), prefix, params)
+
+
 def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:
     """Return the mask or labels for `tree`; check that they are a prefix of it."""
     # A callable with leaves of another kind is a tree: a module that holds bools, say.

@@ -91,6 +91,12 @@ TRANSFORMS = [
         needs_params=True,
     ),
     Row(
+        "l2_decay_initial",
+        lambda strength: jf.l2_decay(strength, towards="initial"),
+        {"strength": STRENGTH},
+        needs_params=True,
+    ),
+    Row(
         "l2_decay",
         jf.l2_decay,
         {"strength": (0.1, 0.02, NAN)},
@@ -218,6 +224,57 @@ TRANSFORMS = [
             optax.sgd(learning_rate, momentum=0.9), every_k
         ).gradient_transformation(),
     ),
+    *(
+        Row(
+            f"hypergradient_descent_{rule}",
+            lambda momentum, rule=rule, **numbers: jf.hypergradient_descent(
+                jf.sgd(1.0, momentum), rule=rule, **numbers
+            ),
+            {
+                "momentum": (0.9, 0.5, 1.5),
+                "learning_rate": RATE,
+                "hyper_learning_rate": (0.01, 0.002, NAN),
+            },
+        )
+        for rule in ("additive", "multiplicative")
+    ),
+    Row(
+        "prune",
+        lambda learning_rate, **numbers: jf.prune(
+            jf.sgd(learning_rate, momentum=0.9), scope="layer", mask=matrices, **numbers
+        ),
+        {
+            "learning_rate": RATE,
+            "sparsity": (0.5, 0.25, 1.5),
+            "begin": (1, 0, -1),
+            "end": (4, 3, -2),
+            "every": (2, 1, 0),
+        },
+        needs_params=True,
+    ),
+    Row(
+        "prune_rigl",
+        lambda learning_rate, **numbers: jf.prune(
+            jf.adam(learning_rate), method="rigl", end=5, **numbers
+        ),
+        {
+            "learning_rate": RATE,
+            "sparsity": (0.5, 0.25, NAN),
+            "every": (2, 3, 1),
+            "drop_fraction": (0.7, 0.4, -0.1),
+            "seed": (0, 1, -1),
+        },
+        needs_params=True,
+    ),
+    Row(
+        "prune_straight_through",
+        lambda learning_rate, sparsity: jf.prune(
+            jf.sgd(learning_rate, momentum=0.9), sparsity, scope="layer", ste=True
+        ),
+        {"learning_rate": RATE, "sparsity": (0.5, 0.25, NAN)},
+        needs_params=True,
+    ),
+    Row("keep_zeros", jf.keep_zeros, {}, needs_params=True),
     Row(
         "average_weights",
         lambda learning_rate, decay: jf.average_weights(jf.sgd(learning_rate, momentum=0.9), decay),

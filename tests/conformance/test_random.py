@@ -76,7 +76,10 @@ def test_updates_are_like_the_gradients_and_states_stay(row, tree, share):
         state = after
 
 
-WHOLE_TREE = {"clip_by_global_norm", "flatten", "masked", "partition", "l2_decay_masked"}
+WHOLE_TREE = {
+    *("clip_by_global_norm", "flatten", "masked", "partition", "l2_decay_masked"),
+    *("prune_rigl", "hypergradient_descent_additive", "hypergradient_descent_multiplicative"),
+}
 
 
 @pytest.mark.parametrize("row", [row for row in TRANSFORMS if row.name not in WHOLE_TREE], ids=str)

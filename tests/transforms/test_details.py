@@ -339,3 +339,24 @@ def test_bias_correction_is_right_to_2e_7(b):
         with localcontext(prec=60):
             expected = np.array([float(1 / (1 - Decimal(exact) ** int(t))) for t in steps])
         np.testing.assert_allclose(np.asarray(got, np.float64), expected, rtol=2e-7)
+
+
+def test_decay_towards_a_tree_takes_the_leaves_of_the_mask_and_its_own_dtype():
+    params = {"kernel": jnp.array([1.0, 2.0], jnp.bfloat16), "bias": jnp.ones(1)}
+    goal = {"kernel": np.array([0.0, 4.0]), "bias": np.zeros(1)}
+    tx = jf.l2_decay(0.5, jf.where_name("kernel"), towards=goal)
+    state = tx.init(params)
+    assert [x.dtype for x in jax.tree.leaves(state.inner_state.towards)] == ["bfloat16"]
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), state, params)
+    np.testing.assert_array_equal(updates["kernel"].astype(jnp.float32), [0.5, -1.0])
+    np.testing.assert_array_equal(updates["bias"], [0.0])
+    assert jf.hyperparameters(state) == {"l2_decay.strength": 0.5}
+
+
+def test_decay_towards_what_is_unlike_the_parameters_is_refused():
+    with pytest.raises(jf.ArgumentError, match=r"l2_decay: towards must be one of \['initial'\]"):
+        jf.l2_decay(0.1, towards="zero")
+    with pytest.raises(jf.ArgumentError, match="towards must have the tree structure of the para"):
+        jf.l2_decay(0.1, towards=jnp.ones(2)).init({"w": jnp.ones(2)})
+    with pytest.raises(jf.ArgumentError, match=r"towards must have the shapes of the .* \['w'\]"):
+        jf.l2_decay(0.1, towards={"w": jnp.ones(3)}).init({"w": jnp.ones(2)})

@@ -52,6 +52,16 @@ OPTIMIZERS = {
         lambda: optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.1)),
         lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.01),
     ),
+    "sgd_l2_initial": (
+        lambda: jf.chain(jf.l2_decay(0.5, towards="initial"), jf.sgd(0.1)),
+        None,  # optax has none
+        lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.5, towards=PARAMS),
+    ),
+    "sgd_l2_towards": (
+        lambda: jf.chain(jf.l2_decay(0.5, towards=PARAMS[::-1].copy()), jf.sgd(0.1)),
+        None,
+        lambda: references.decayed_sgd(GRADS, fixed(0.1), PARAMS, l2=0.5, towards=PARAMS[::-1]),
+    ),
     "sgd_clipped": (
         lambda: jf.chain(jf.clip_by_global_norm(20.0), jf.sgd(0.1)),
         lambda: optax.chain(optax.clip_by_global_norm(20.0), optax.sgd(0.1)),
@@ -102,6 +112,27 @@ OPTIMIZERS = {
         lambda: optax.nadamw(0.01, weight_decay=0.1),
         lambda: references.adamw(GRADS, fixed(0.01), PARAMS, 0.1, nesterov=True),
     ),
+    "sgd_hypergradient_descent": (
+        lambda: jf.hypergradient_descent(jf.sgd(1.0), 0.1, 1e-6),
+        None,  # optax has none
+        lambda: references.hypergradient_descent(
+            GRADS, references.sgd(GRADS, fixed(1.0)), 0.1, 1e-6, "additive"
+        ),
+    ),
+    "adam_hypergradient_descent": (
+        lambda: jf.hypergradient_descent(jf.adam(1.0), 0.1, 1e-5),
+        None,
+        lambda: references.hypergradient_descent(
+            GRADS, references.adam(GRADS, fixed(1.0)), 0.1, 1e-5, "additive"
+        ),
+    ),
+    "adam_hypergradient_descent_multiplicative": (
+        lambda: jf.hypergradient_descent(jf.adam(1.0), 0.1, 0.1, rule="multiplicative"),
+        None,
+        lambda: references.hypergradient_descent(
+            GRADS, references.adam(GRADS, fixed(1.0)), 0.1, 0.1, "multiplicative"
+        ),
+    ),
     "proximal_sgd": (
         lambda: jf.chain(jf.sgd(0.01), jf.proximal_elastic_net(0.01 * 2.0, 0.01 * 3.0)),
         None,  # optax has none
@@ -113,6 +144,29 @@ OPTIMIZERS = {
         lambda: references.proximal_sgd(
             GRADS, lambda t: references.polynomial(t, 0.02, 0.001, 1, 80), PARAMS, 2.0, 0
         ),
+    ),
+    "prune_schedule": (
+        lambda: jf.prune(
+            jf.sgd(0.01, momentum=0.9),
+            jf.polynomial_schedule(0.0, 0.9, 3, 60, 10),
+            begin=10,
+            end=70,
+            every=8,
+        ),
+        None,  # optax has none
+        lambda: references.magnitude_pruned(
+            GRADS,
+            fixed(0.01),
+            PARAMS,
+            0.9,
+            lambda t: references.polynomial(t, 0.0, 0.9, 3, 60, 10),
+            {*range(10, 71, 8), 70},
+        ),
+    ),
+    "prune_straight_through": (
+        lambda: jf.prune(jf.sgd(0.01), 0.7, ste=True),
+        None,
+        lambda: references.straight_through(GRADS, fixed(0.01), PARAMS, 0.7),
     ),
     "proximal_adam": (
         lambda: jf.proximal_adam(0.02, b1=0.8, b2=0.99, l1=0.5, l2=2.0),

@@ -365,3 +365,24 @@ class TestClip:
             TypeError, match=r"jf.clip: gradients must be real, got dtype complex64 at \['z'\]"
         ):
             tx.update({"z": jnp.ones(1, jnp.complex64)}, tx.init({"z": jnp.ones(1)}))
+
+
+def test_hypergradient_descent_finds_a_rate_and_reports_it():
+    """On θ²/2 the best rate is 1; the first rate is a hundredth of it."""
+    tx = jf.hypergradient_descent(jf.sgd(1.0), 0.01, 0.3, rule="multiplicative")
+
+    def body(carry, _):
+        params, state = carry
+        updates, state = tx.update(params, state, params)
+        return (jf.apply_updates(params, updates), state), None
+
+    params = jnp.full(3, 2.0 + 1.0j)
+    (params, state), _ = jax.lax.scan(body, (params, tx.init(params)), None, length=30)
+    rate = jf.hyperparameters(state)["hypergradient_descent.learning_rate"]
+    assert rate == state.learning_rate
+    assert 0.5 < rate < 1.5
+    assert float(jnp.abs(params).max()) < 1e-4
+    with pytest.raises(jf.ArgumentError, match=r"descent: rule must be one of \['additive', 'mult"):
+        jf.hypergradient_descent(jf.sgd(1.0), 0.1, 0.1, rule="exponential")
+    with pytest.raises(jf.ArgumentTypeError, match="descent: tx must be a gradient transform"):
+        jf.hypergradient_descent(0.1, 0.1, 0.1)

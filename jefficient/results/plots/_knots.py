@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..._core.checks import one_of
 from ..._core.errors import ArgumentError
 from .._axes import labelled, measured_scale, sentence, shown
 from .._dataset import hyperparameters
-from .._score import Score, Status, one_of
+from .._score import Score, Status
 from .._values import arrays
 from ._reading import (
     best_of,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..._core.checks import one_of
 from ..._core.errors import ArgumentError, JefficientError
 from .._axes import counted, labelled, sentence, shown
 from .._dataset import TRIAL, in_largest_fold
-from .._score import Score, nan_mean, one_of
+from .._score import Score, nan_mean
 from ._reading import best_of
 from ._style import COLORS, MARKERS, Style, draw_nothing, entry, set_scale
 

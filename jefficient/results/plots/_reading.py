@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from ..._core.checks import one_of
 from ..._core.errors import ArgumentError
 from .._axes import counted, labelled, shown
 from .._dataset import flat_trials, hyperparameters, measured, ranking, status_of, trial_values
-from .._score import Score, Status, one_of, over_trials
+from .._score import Score, Status, over_trials
 from .._values import column, is_array
 
 

@@ -1,0 +1,257 @@
+"""Sparse learning: weights that are zero at every step, and which ones, in the state."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._core import checks, numerics, trees
+from .._core.errors import ArgumentError
+from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from . import _base
+from ._apply_updates import apply_updates
+from ._extra_args import accepting
+from ._masked import whole_mask
+from ._prune_masks import Method, Plan, Scope, key_of, renewed
+
+
+class PruneState(NamedTuple):
+    """Which weights are kept, and the state of the inner transform.
+
+    `count` (int32): updates made; `key` (uint32): what random masks are drawn with; `kept`: a tree
+    of bool arrays like the parameters, False where a weight is zero; `dense`: with `ste` the
+    weights that are trained, a tree like the parameters, else ().
+    """
+
+    count: jax.Array
+    key: jax.Array
+    kept: Tree
+    dense: Tree
+    inner_state: Any
+    hyperparameters: _base.Report
+
+
+def prune(
+    tx: optax.GradientTransformation,
+    sparsity: ScalarOrSchedule,
+    *,
+    method: Method = "magnitude",
+    begin: Scalar = 0,
+    end: Scalar | None = None,
+    every: Scalar = 1,
+    drop_fraction: Scalar = 0.3,
+    seed: Scalar = 0,
+    scope: Scope = "global",
+    mask: Tree | Callable[[Tree], Tree] | None = None,
+    ste: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Train with `tx`, and keep a share of the weights at exactly zero.
+
+    A mask m says which weights are kept; where it is 0, θ + u is exactly 0 and `tx` sees a gradient
+    of 0. With g the gradient, dense, and t the updates made:
+
+        u = tx(m·g),  u = -θ where m is 0
+
+    The mask is renewed at t = begin, begin + every, …, and last at `end`; before it all weights are
+    kept, and after it those of the last mask.
+    Of the N weights that may be pruned, N - round(sparsity·N) are then kept, exactly:
+
+    - ``"magnitude"``: those of largest |θ + u|. What is pruned stays so while the sparsity rises.
+    - ``"random"``: drawn at random, once: masks of a higher sparsity are parts of those of a lower
+      one.
+    - ``"rigl"``: drawn at random at t = begin. Later, n = round(f·kept) kept weights of smallest
+      |θ| are dropped, and those of largest |g| among the weights that are then zero are grown.
+    - ``"set"``: as ``"rigl"``, but what is grown is drawn at random.
+
+    f = drop_fraction/2 · (1 + cos(π·(t - begin)/(end - begin))), and `drop_fraction` without an
+    end. A weight that is grown begins at 0; one that is dropped and grown at once keeps its value.
+    In steps in which ``"rigl"`` and ``"set"`` exchange weights `tx` makes no update.
+
+    With `ste`, the straight-through estimator, dense weights z are trained in the state, and the
+    parameters are the masked ones, θ = m·z. The gradient at θ is taken for that at z, dense, so a
+    weight that is pruned goes on and may come back:
+
+        z ← z + tx(g),  u = m·z - θ
+
+    Args:
+        tx: a transform of jefficient or optax, that is, a whole optimizer.
+        sparsity: share of zeros, 0 <= sparsity <= 1: a number, traced or not, or a schedule of the
+            updates made: ``polynomial_schedule(0, 0.9, 3, n, begin)`` is the cubic one of Zhu and
+            Gupta. ``round(sparsity·N)`` is in float32, halves to even.
+        method: which weights are kept. Static.
+        begin: the update after which weights are zero, a whole number, 0 or more; may be traced.
+        end: the last update that may renew the mask, a whole number, at least `begin`; may be
+            traced. None for no end. Whether it is None is static.
+        every: updates from one mask to the next, a whole number, 1 or more, and 2 or more for
+            ``"rigl"`` and ``"set"``; may be traced.
+        drop_fraction: share of the kept weights that ``"rigl"`` and ``"set"`` replace, 0 <=
+            drop_fraction <= 1; may be traced.
+        seed: of random masks, a whole number, 0 or more; may be traced. They also depend on the
+            initial parameters, so that trials of a sweep have masks of their own.
+        scope: whether to count over all weights, ``"global"``, or in each leaf by itself,
+            ``"layer"``. Static.
+        mask: a tree of bools like the parameters (or a prefix), or ``params -> tree``: which leaves
+            may be pruned, such as ``jf.where_name("kernel")``. All by default, biases too. Static.
+        ste: whether to train dense weights behind the mask, by ``"magnitude"`` or ``"random"``;
+            ``every=1`` is usual then. Static.
+
+    Returns:
+        The transform; its updates have the dtypes of the parameters, so that θ + u is exactly zero
+        where it should be. Its state has one bool for each weight, and with `ste` one more tree of
+        parameters. It reports its numbers, and
+        `sparsity` as it is in force. The mask is renewed by `lax.cond`; under vmap, where lanes may
+        differ, it is worked out at every update, which takes about forty passes over the weights.
+        Derivatives in `sparsity` are zero: the count of weights moves in steps. Put nothing after
+        it in a chain: that would move the zeros.
+
+    Raises:
+        ArgumentTypeError: where `tx` is not a transform; by `init`, where the mask holds something
+            other than bools.
+        ArgumentError: where a number is out of range or not a scalar, `end` is before `begin`,
+            `method` or `scope` is none of these, or `ste` is asked of a method that exchanges
+            weights; by `update`, where it gets no parameters.
+
+    References:
+        Zhu and Gupta 2017, https://arxiv.org/abs/1710.01878 (magnitude, the schedule); Mocanu et
+        al. 2018, https://arxiv.org/abs/1707.04780 (SET, in the form that Evci et al. compare with);
+        Evci et al. 2020, https://arxiv.org/abs/1911.11134, algorithm 1 (RigL); Bengio, Léonard and
+        Courville 2013, https://arxiv.org/abs/1308.3432, section 4 (the straight-through estimator).
+
+    Examples:
+        >>> import jefficient as jf
+        >>> import jax.numpy as jnp
+        >>> tx = jf.prune(jf.sgd(0.5), sparsity=0.5)
+        >>> params = jnp.array([1.0, -0.25, 0.5, 2.0])
+        >>> state = tx.init(params)
+        >>> updates, state = tx.update(jnp.array([1.0, 1.0, 1.0, 0.0]), state, params)
+        >>> jf.apply_updates(params, updates).tolist()  # 0.5, -0.75, 0.0, 2.0 before pruning
+        [0.0, -0.75, 0.0, 2.0]
+    """
+    where = "jf.prune"
+    _base.check_transform(where, tx, "tx")
+    checks.one_of(where, "method", method, get_args(Method))
+    checks.one_of(where, "scope", scope, get_args(Scope))
+    checks.check_flag(where, ste=ste)
+    exchanges = method in ("set", "rigl")
+    if ste and exchanges:
+        raise ArgumentError(
+            f"{where}: ste must go with method 'magnitude' or 'random', got method={method!r}."
+        )
+    if not callable(sparsity):
+        checks.check_share(where, sparsity=sparsity)
+    checks.check_share(where, drop_fraction=drop_fraction)
+    checks.check_whole(where, 0, seed=seed)
+    checks.check_whole(where, 2 if exchanges else 1, every=every)
+    _check_span(where, begin, end)
+    tx = accepting(tx)
+    numbers = {"begin": begin, "every": every, "seed": seed}
+    if end is not None:
+        numbers["end"] = end
+    if exchanges:
+        numbers["drop_fraction"] = drop_fraction
+
+    def init(params: Tree) -> PruneState:
+        chosen = whole_mask(where, mask, params)
+        trees.check_floating(where, jax.tree.map(lambda m, p: p if m else None, chosen, params))
+        kept = jax.tree.map(lambda p: jnp.ones(jnp.shape(p), bool), params)
+        t = _base.first_count()
+        now = _base.values_at(where, {"sparsity": sparsity}, t)
+        key = jax.random.key_data(key_of(seed, params))
+        dense = jax.tree.map(jnp.array, params) if ste else ()  # a copy: a state may be donated
+        report = _base.report(where, **now, **numbers)
+        return PruneState(t, key, kept, dense, tx.init(params), report)
+
+    def update(
+        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
+    ) -> tuple[Tree, PruneState]:
+        _base.check_state(where, PruneState, state)
+        _base.check_gradients(where, updates, params)
+        _base.check_params(where, params)
+        t = state.count
+        now = _base.values_at(where, {"sparsity": sparsity}, t)
+        is_due = _is_due(t, begin, end, every)
+        if ste:
+            g, trained = updates, state.dense
+        else:
+            (g,) = trees.map_leaves(where, _without, updates, reads=(state.kept,))
+            trained = params
+
+        def step() -> tuple[Tree, Any]:
+            return tx.update(g, state.inner_state, trained, **extra_args)
+
+        if exchanges:
+            # At the end nothing is exchanged.
+            pauses = is_due if end is None else is_due & (t < numerics.whole(end))
+            u, inner_state = _base.either(where, ~pauses, step, state.inner_state)
+        else:
+            u, inner_state = step()
+
+        values = apply_updates(trained, u)
+
+        def new_mask() -> Tree:
+            chosen = whole_mask(where, mask, params)
+            share = _share(drop_fraction, t, begin, end)
+            plan = Plan(method, scope, now["sparsity"], share, t == numerics.whole(begin))
+            draws = jax.random.wrap_key_data(state.key), t
+            # Dense weights compete for the mask, whether they are in it or not.
+            before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
+            return renewed(plan, draws, chosen, updates, values, before)
+
+        kept = jax.lax.cond(is_due, new_mask, lambda: state.kept)
+        if ste:
+            (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
+        (u,) = trees.map_leaves(where, zeroed, u, reads=(params, kept), like_params=True)
+        dense = values if ste else ()
+        report = _base.report(where, **now, **numbers)
+        return u, PruneState(_base.next_count(t), state.key, kept, dense, inner_state, report)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def zeroed(u: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
+    """Bring θ + u to exactly zero where a weight is not kept (`kept` is 1.0 or 0.0)."""
+    return (jnp.where(kept != 0, u, -p),)
+
+
+def _to_dense(_: jax.Array, p: jax.Array, z: jax.Array) -> tuple[jax.Array]:
+    """Bring θ + u to the dense weight z, whatever the update of z was."""
+    return (z - p,)
+
+
+def _without(g: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
+    return (jnp.where(kept != 0, g, 0),)
+
+
+def _is_due(t: jax.Array, begin: Scalar, end: Scalar | None, every: Scalar) -> jax.Array:
+    """Tell whether update t renews the mask."""
+    since = t - numerics.whole(begin)
+    is_multiple = since % jnp.maximum(numerics.whole(every), 1) == 0
+    if end is None:
+        return (since >= 0) & is_multiple
+    left = numerics.whole(end) - t
+    # At the end too, so that a schedule of sparsities arrives where it ends.
+    return (since >= 0) & (left >= 0) & (is_multiple | (left == 0))
+
+
+def _share(drop_fraction: Scalar, t: jax.Array, begin: Scalar, end: Scalar | None) -> jax.Array:
+    """Return the share of the kept weights that is replaced at t: Evci et al., section 3."""
+    share = numerics.scalar(drop_fraction)
+    if end is None:
+        return share
+    since = (t - numerics.whole(begin)).astype(share.dtype)
+    length = jnp.maximum(numerics.whole(end) - numerics.whole(begin), 1).astype(share.dtype)
+    return share / 2 * (1 + jnp.cos(jnp.pi * since / length))
+
+
+def _check_span(where: str, begin: Scalar, end: Scalar | None) -> None:
+    checks.check_whole(where, 0, begin=begin)
+    if end is None:
+        return
+    checks.check_whole(where, 0, end=end)
+    if not checks.is_traced(begin) and not checks.is_traced(end) and end < begin:
+        raise ArgumentError(
+            f"{where}: begin <= end must hold, got begin={begin}, end={end}. Nothing would be "
+            f"pruned."
+        )
