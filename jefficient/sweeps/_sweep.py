@@ -100,9 +100,11 @@ def sweep(
             bit for bit what it would be without a break, at equal width. A `Result`: each
             configuration goes on from the one that has the same hyperparameters there, as far as
             both have them, each seed and fold from its own. Weights as from `Result.params`: the
-            optimizer begins anew. Or a function ``(config, seed, fold)``, numbers of the trial,
-            that returns a state, weights, or None for `init`. The evaluations of a trial are those
-            after its start. Keys, data and hyperparameters are those of this call.
+            optimizer begins anew. Or a function ``(config, seed, fold)``, numbers of the trial (in
+            a search those of its batch), that returns a state, weights, or None for `init`. The
+            evaluations of a trial are those after its start. Keys (those of noise, too), data and
+            hyperparameters are those of this call. Under `stop` all trials must start after as many
+            updates.
         layers: whether to record the norms of every layer's gradients, updates and weights: the
             variables `grad_norm`, `update_norm` and `weight_norm`, for `result.plot.layers`. It
             takes time, and since the program is another one, numbers may differ in their last bits.
