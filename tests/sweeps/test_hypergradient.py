@@ -359,7 +359,11 @@ HOSTED = {
 @pytest.mark.parametrize(
     ("point", "changes", "message"),
     [
-        ({"learning_rate": 1}, {}, r"got the whole number learning_rate=1\. .* write it as a float"),
+        (
+            {"learning_rate": 1},
+            {},
+            r"got the whole number learning_rate=1\. .* write it as a float",
+        ),
         (
             {"learning_rate": 0.1, "momentum": None},
             {},
