@@ -176,7 +176,8 @@ class Record:
         Weights of those that had trained on are of where they went on from: they are left out.
         """
         for trial in list(self.weights):
-            if self.curves.status[trial] == _RUNNING:
+            went_on = self.begin_at[trial] > self.curves.started_at[trial]
+            if went_on and self.curves.status[trial] == _RUNNING:
                 del self.weights[trial]
         self.curves.status[self.curves.status == _RUNNING] = Status.INTERRUPTED
 
