@@ -201,7 +201,7 @@ def test_what_cannot_be_shown_is_refused():
         ),
         (lambda: plot.curves("zeros"), "plot.curves: variable must be one of"),
         (lambda: plot.curves(best=-1), "best must not be negative, got best=-1"),
-        (lambda: plot.spread(0), "best must be positive, got best=0"),
+        (lambda: plot.spread(0), "best >= 1 must hold, got best=0"),
         (
             lambda: plot.heatmap("l1", "l1"),
             "there must be two hyperparameters, got .*'l1', 'l1'.*plot.values",

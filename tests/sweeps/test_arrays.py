@@ -163,7 +163,7 @@ def test_curves_of_knots_are_the_arrays_in_the_colours_of_the_scores(result):
     assert ax.get_yscale() == "log"
     grey, coloured = result.plot.knots("rates", best=1).collections
     assert (len(grey.get_segments()), len(coloured.get_segments())) == (3, 1)
-    with pytest.raises(jf.ArgumentError, match="best must be positive, got best=0"):
+    with pytest.raises(jf.ArgumentError, match="best >= 1 must hold, got best=0"):
         result.plot.knots("rates", best=0)
     with pytest.raises(jf.ArgumentError, match="a position for each of the 3 numbers, got shape"):
         result.plot.knots("rates", at=[0, 1])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..._core.checks import one_of
+from ..._core.checks import check_count, one_of
 from ..._core.errors import ArgumentError
 from .._axes import labelled, measured_scale, sentence, shown
 from .._dataset import hyperparameters
@@ -71,8 +71,8 @@ class KnotsPlot:
         best: int | None = None,
     ):
         """Read from a dataset."""
-        if best is not None and best < 1:
-            raise ArgumentError(f"{where}: best must be positive, got best={best}.")
+        if best is not None:
+            check_count(where, best=best)
         y = _rows(where, dataset, "hyperparameter", hyperparameter)
         x = _positions(where, dataset, at, y.shape)
         order = np.argsort(x, axis=1, kind="stable")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from ..._core.errors import ArgumentError
+from ..._core.checks import check_count
 from .._axes import counted, labelled, measured_scale, sentence, shown
 from .._dataset import trial_values
 from .._score import Score
@@ -49,8 +49,7 @@ class SpreadPlot:
     @classmethod
     def of(cls, where: str, dataset: xr.Dataset, score: Score, best: int = 10):
         """Read from a dataset."""
-        if best < 1:
-            raise ArgumentError(f"{where}: best must be positive, got best={best}.")
+        check_count(where, best=best)
         configs = scored(dataset, score)[:best]
         is_short = cut_short(dataset)
         words = cut_words(dataset)
