@@ -57,3 +57,19 @@ def machine(**changes):
 def lanes(width, blocks=1, **changes):
     """Sweeps in here run in blocks of at most `width` lanes, so many side by side."""
     return machine(widest=width, widest_small=width, cores=blocks, **changes)
+
+
+class CrashError(Exception):
+    """Raised by a progress function in the middle of a sweep."""
+
+
+def crash_after(segments):
+    """Return a progress function that raises after so many segments."""
+    seen = []
+
+    def report(progress):
+        seen.append(progress)
+        if len(seen) > segments:
+            raise CrashError
+
+    return report

@@ -82,22 +82,12 @@ def test_trials_that_had_finished_train_on(tmp_path, changes):
     chex.assert_trees_all_equal(dict(longer.states), dict(whole.states))
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("segments", [1, 3, 5])
 def test_a_longer_sweep_survives_its_process(tmp_path, segments):
     path = tmp_path / "s"
-    left = iter(range(segments))
-
-    def kill(_):
-        if next(left, None) is None:
-            raise Killed
-
     lengthened(path, 8)
-    with pytest.raises(Killed):
-        lengthened(path, 16, progress=kill, snapshot_every=0)
+    with pytest.raises(tiny.CrashError):
+        lengthened(path, 16, progress=tiny.crash_after(segments), snapshot_every=0)
     longer = lengthened(path, 16)
     whole = lengthened(None, 16)
     for name in ("valid_loss", "train_loss", "status", "steps_taken"):

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import processes
 import pytest
-from sweeps import small
+from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient._core import arithmetic
@@ -38,25 +38,10 @@ def assert_same(result, expected):
     chex.assert_trees_all_equal(dict(result.weights), dict(expected.weights))
 
 
-class CrashError(Exception):
-    """Raised by a progress function in the middle of a sweep."""
-
-
-def crash_after(segments):
-    seen = []
-
-    def report(progress):
-        seen.append(progress)
-        if len(seen) > segments:
-            raise CrashError
-
-    return report
-
-
 def crashed(directory, segments, **changes):
-    with pytest.raises(CrashError):
+    with pytest.raises(tiny.CrashError):
         small.sweep(
-            directory=directory, snapshot_every=0.0, progress=crash_after(segments), **changes
+            directory=directory, snapshot_every=0.0, progress=tiny.crash_after(segments), **changes
         )
 
 

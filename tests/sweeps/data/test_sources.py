@@ -378,20 +378,10 @@ def test_stopped_configurations_make_room_and_the_others_keep_their_bits(tmp_pat
     np.testing.assert_array_equal(pruned.replay(pruned.best().config, 1, 0).params, kept)
 
 
-class CrashError(Exception):
-    """Raised by a progress function in the middle of a sweep."""
-
-
 def crashed(the_task, directory, rounds, **settings):
-    seen = []
-
-    def report(progress):
-        seen.append(progress)
-        if len(seen) > rounds:
-            raise CrashError
-
-    with pytest.raises(CrashError):
-        sweep(the_task, directory=directory, snapshot_every=0.0, progress=report, **settings)
+    crash = tiny.crash_after(rounds)
+    with pytest.raises(tiny.CrashError):
+        sweep(the_task, directory=directory, snapshot_every=0.0, progress=crash, **settings)
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 7])
