@@ -7,7 +7,7 @@ in the same order.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -127,14 +127,13 @@ class Checkpointer:
         """Check that the directory is of this sweep, and restore what can be restored."""
         device = scheduler.devices[0]
         shared = scheduler.shared[device]
-        templates = [
+        digests = [
             once(
-                ("template", queue.program.reuse_key, shapes_of(shared)),
-                partial(_template, queue, shared, device),
+                ("digest", queue.program.reuse_key, shapes_of(shared)),
+                partial(_program_digest, queue, shared, device),
             )
             for queue in scheduler.queues
         ]
-        digests = [program_digest for program_digest, _ in templates]
         self._identity = _identity(self._spec, scheduler.queues, digests)
         self._identity["plan"] = plan.to_json()
         self._plan = plan
@@ -145,7 +144,7 @@ class Checkpointer:
             return
         with self._decoding():
             self._check(self.found)
-            self._restore(scheduler, self.found, [like for _, like in templates])
+            self._restore(scheduler, self.found)
 
     def at_boundary(self, scheduler: Scheduler) -> None:
         """Write a snapshot, if one is due."""
@@ -255,9 +254,7 @@ class Checkpointer:
                 f"{'; '.join(reasons)}. Name another directory."
             )
 
-    def _restore(
-        self, scheduler: Scheduler, found: Snapshot, templates: list[tuple[Tree, Tree]]
-    ) -> None:
+    def _restore(self, scheduler: Scheduler, found: Snapshot) -> None:
         body, arrays = found
         hashes = list(self._spec.space.hashes)
         stored = {x: i for i, x in enumerate(hashes_in(arrays))}
@@ -270,7 +267,7 @@ class Checkpointer:
         scheduler.record.restore(of_record, old, new)
         if scheduler.pruner is not None:
             scheduler.pruner = _pruner_log(scheduler.pruner.rule, arrays, new_of)
-        self._restore_checkpoints(scheduler, arrays, new_of, templates)
+        scheduler.record.keep(self._checkpoints_from(arrays, new_of))
 
         grows = self._grows(found)
         reason = self._other_bits(found) or (None if grows else self._other_layout(found))
@@ -290,25 +287,20 @@ class Checkpointer:
             queue.waiting = deque(arrays[f"waiting/{i}"].tolist())
         scheduler.restore(body["slots"], arrays)
 
-    def _restore_checkpoints(
-        self,
-        scheduler: Scheduler,
-        arrays: Mapping[str, np.ndarray],
-        new_of: Mapping[int, int],
-        templates: list[tuple[Tree, Tree]],
-    ) -> None:
-        template_of = {
-            int(config): template
-            for queue, template in zip(scheduler.queues, templates, strict=True)
-            for config in queue.group.configs
-        }
-        trees: dict[str, dict[tuple[int, ...], Tree]] = {"weights": {}, "states": {}}
-        for kind, (name, found) in enumerate(trees.items()):
-            for i, (config, *at) in enumerate(arrays[name].tolist()):
-                if config in new_of:
-                    here = new_of[config]
-                    found[here, *at] = decoded(f"{name}/{i}", arrays, template_of[here][kind])
-        scheduler.record.keep(Checkpoints.from_flat(**trees))
+    def _checkpoints_from(
+        self, arrays: Mapping[str, np.ndarray], new_of: Mapping[int, int]
+    ) -> Checkpoints:
+        """Undo `_checkpoints_as_arrays`, for the configurations in `new_of`."""
+
+        def trees(name: str, like: Callable[[int], Tree]) -> dict[tuple[int, ...], Tree]:
+            return {
+                (new_of[c], *at): decoded(f"{name}/{i}", arrays, like(new_of[c]))
+                for i, (c, *at) in enumerate(arrays[name].tolist())
+                if c in new_of
+            }
+
+        weights = trees("weights", self._spec.weights_like)
+        return Checkpoints.from_flat(weights, trees("states", self._spec.state_like))
 
     def _grow(self, scheduler: Scheduler, found: Snapshot) -> None:
         """Train the trials that are not over, those of added seeds among them, and no others.
@@ -378,20 +370,17 @@ def _has_widths_of(scheduler: Scheduler, configs: np.ndarray) -> bool:
     )
 
 
-def _template(queue: Queue, shared: Shared, device: Device) -> tuple[str, tuple[Tree, Tree]]:
-    """Return a digest of one lane's program, constants included, and what a trial's trees are like.
+def _program_digest(queue: Queue, shared: Shared, device: Device) -> str:
+    """Return a digest of one lane's program, constants included.
 
-    These are shapes and dtypes of its weights and of its state. One lane, since the digest must not
-    depend on the width.
+    One lane, since the digest must not depend on the width.
     """
     single = replace(queue, program=queue.program.single())
     commands = jax.device_put(single.idle_commands(), device)
     lanes = single.program.empty(commands, shared)
     lowered = single.program.lower(lanes, commands, shared)
     text = "".join(x.as_text() for x in jax.tree.leaves(lowered))
-    of_lanes = jax.eval_shape(single.program.weights, lanes), lanes.state
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_lanes)
-    return digest(text.encode()), shapes
+    return digest(text.encode())
 
 
 def _checkpoints_as_arrays(held: Checkpoints) -> dict[str, np.ndarray]:
