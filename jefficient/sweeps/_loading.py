@@ -119,14 +119,14 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any, st
         settings = _settings(recorded, folds)
         names = ("versions", "arithmetic", "programs")
         versions, of_jax, programs = (json.loads(recorded[name]) for name in names)
-        data = recorded["data"]
-    if start is None and recorded["start"]:
+        data, began_from = recorded["data"], recorded["start"]
+    if start is None and began_from:
         raise ArgumentError(
             f"{WHERE}: start must be given as to jf.sweep, got None where trials started from "
             f"states or weights."
         )
     spec = prepare(task, optimizer, space, dataclasses.replace(settings, start=start))
-    if recorded["start"] != ("" if spec.starts is None else spec.starts.digest):
+    if began_from != ("" if spec.starts is None else spec.starts.digest):
         raise ArgumentError(f"{WHERE}: start must be that of the sweep, got another.")
     if list(spec.space.hashes) != stored.dataset["hash"].values.tolist():
         raise ArgumentError(f"{WHERE}: space must be that of the sweep, got {spec.space!r}.")

@@ -61,11 +61,8 @@ def run_search(
     """Ask, train and tell until the search ends; see `jf.sweep`."""
     _check_options(options)
     check_count("jf.Search", batch=getattr(search, "batch", None))
-    if goes_on(search) and settings.keep_states not in (None, "last"):
-        raise ArgumentError(
-            f"{WHERE}: keep_states must be None or 'last' for a search that goes on from states, "
-            f"got keep_states={settings.keep_states!r}."
-        )
+    if goes_on(search):
+        _check_goes_on(settings)
     example = prepare(*given, search.example(), dataclasses.replace(settings, start=None))
     with ExitStack() as stack:
         report, close = reporter(WHERE, options.progress)
@@ -289,6 +286,20 @@ class _Batches:
         if self._settings.keep_states is None:
             held = held._replace(states={})
         return _Best(dataset.isel(config=best), kept, held)
+
+
+def _check_goes_on(settings: Settings) -> None:
+    """Refuse what a search that goes on from states cannot have."""
+    if settings.keep_states not in (None, "last"):
+        raise ArgumentError(
+            f"{WHERE}: keep_states must be None or 'last' for a search that goes on from states, "
+            f"got keep_states={settings.keep_states!r}."
+        )
+    if settings.stop is not None:
+        raise ArgumentError(
+            f"{WHERE}: stop must be None for a search that goes on from states, since it ends "
+            f"trials itself, got stop={settings.stop!r}."
+        )
 
 
 def goes_on(search: Search) -> bool:

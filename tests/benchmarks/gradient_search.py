@@ -144,7 +144,7 @@ def by_gradient(task, optimizer, numbers, seed, rounds):
     return best[1], best[0]
 
 
-def test_loss(task, optimizer, u):
+def loss_on_test_set(task, optimizer, u):
     """Return the test loss of a configuration, the mean over seeds."""
     space = jf.grid(u=np.asarray(u)[None])
     result = jf.sweep(task, optimizer, space, progress=False, **SETTINGS)
@@ -195,7 +195,7 @@ def main():
                 "gradient": by_gradient(task, optimizer, numbers, repeat, rounds),
             }
             for method, (u, score) in found.items():
-                losses[method].append((score, test_loss(task, optimizer, u)))
+                losses[method].append((score, loss_on_test_set(task, optimizer, u)))
         print(f"{name}, {numbers}: {price:.1f} trials, {rounds} steps", flush=True)
         for method, pairs in losses.items():
             means = np.mean(pairs, axis=0)

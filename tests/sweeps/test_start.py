@@ -265,26 +265,12 @@ def test_seeds_that_start_at_different_updates_are_refused(whole):
         sweep(start=lambda config, seed, fold: whole.state(config, seed, fold, evaluation=seed))
 
 
-class Killed(BaseException):
-    pass
-
-
-def kills_after(segments):
-    left = iter(range(segments))
-
-    def progress(_):
-        if next(left, None) is None:
-            raise Killed
-
-    return progress
-
-
 @pytest.mark.parametrize("segments", [1, 3, 5])
 def test_a_branch_survives_its_process(half, tmp_path, segments):
     settings = {"start": half, "directory": tmp_path / "s", "snapshot_every": 0}
     settings |= {"keep_states": "last"}
-    with pytest.raises(Killed):
-        sweep(progress=kills_after(segments), **settings)
+    with pytest.raises(tiny.CrashError):
+        sweep(progress=tiny.crash_after(segments), **settings)
     again = sweep(**settings)
     assert_goes_on(again, sweep(), first=2)
     whole = sweep(keep_states="last")
@@ -508,3 +494,14 @@ def test_the_debugger_trains_a_branch_from_its_start(half):
     with jax.debug_nans(True), pytest.raises(FloatingPointError) as raised:
         sweep(tiny.task(loss=sick, validation=0.2), start=begun)
     assert "update 11 of the trial" in "".join(raised.value.__notes__)
+
+
+def test_no_rule_stops_a_search_that_goes_on():
+    with pytest.raises(jf.ArgumentError, match="stop must be None for a search that goes on"):
+        sweep(space=Generations(), steps=None, stop=jf.successive_halving(min_steps=4))
+
+
+def test_evaluations_may_come_from_an_iterator():
+    assert sorted(sweep(keep_states=iter([2, 0])).states[0, 0, 0]) == [0, 2]
+    with pytest.raises(jf.ArgumentError, match=r"numbers of evaluations, got keep_states=\[\]"):
+        sweep(keep_states=[])

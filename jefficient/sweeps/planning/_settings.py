@@ -79,14 +79,15 @@ class Settings:
         asked = self.keep_states
         if asked is None or (isinstance(asked, str) and asked in ("last", "best")):
             return
-        if isinstance(asked, str) or not isinstance(asked, Iterable) or len(list(asked)) == 0:
+        evaluations = [] if isinstance(asked, str) or not isinstance(asked, Iterable) else [*asked]
+        if not evaluations:
             raise ArgumentError(
                 f"{WHERE}: keep_states must be 'last', 'best', None or numbers of evaluations, got "
                 f"keep_states={asked!r}."
             )
-        for evaluation in asked:
+        for evaluation in evaluations:
             checks.check_whole(WHERE, 0, keep_states=evaluation)
-        object.__setattr__(self, "keep_states", tuple(sorted({int(x) for x in asked})))
+        object.__setattr__(self, "keep_states", tuple(sorted(map(int, set(evaluations)))))
 
     def _check_key(self) -> None:
         key = self.key
