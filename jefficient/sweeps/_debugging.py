@@ -132,11 +132,7 @@ class _LoneTrial:
         def init() -> Any:
             if start is None:
                 return trial.init(key, **traced)
-            if start.weights is None:
-                return problem.resume(key, jax.device_put(start.state))
-            restart = problem.restart(group.static)
-            assert restart is not None
-            return restart(key, jax.device_put(start.weights), **traced)
+            return jax.device_put(start).begun(problem.begin(group.static), key, traced)
 
         def evaluate(state: Any) -> Any:
             if spec.stream is None:

@@ -183,8 +183,7 @@ class SweepSpec:
             step_metrics=step_metrics,
             are_weights_finite=self.problem.has_finite_weights,
             has_convolution=costs.has_convolution,
-            restart=self.problem.restart(self.groups[index].static),
-            resume=self.problem.resume,
+            begin=self.problem.begin(self.groups[index].static),
         )
         scorer = self.problem.scorer
         if self.stream is None and scorer is not None:
@@ -308,13 +307,14 @@ class SweepSpec:
         if self.starts is None:
             return
         self._check_stop(self.starts)
-        can_restart = self.problem.restart(self.groups[0].static) is not None
+        can_restart = self.problem.begin(self.groups[0].static).restart is not None
+        program_of = {int(c): i for i, group in enumerate(self.groups) for c in group.configs}
         check_starts(
             self.starts,
             self.state_like,
             self.weights_like if can_restart else None,
             self.problem.steps_made,
-            lambda config: self.find(config)[0],
+            program_of,
         )
 
     def _lane_costs(self, trial: Trial, group: Group) -> "LaneCosts":

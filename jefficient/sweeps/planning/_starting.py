@@ -184,7 +184,7 @@ def check_starts(
     state_like: Callable[[int], Tree],
     weights_like: Callable[[int], Tree] | None,
     steps_made: Callable[[Tree], int | None],
-    program_of: Callable[[int], int],
+    program_of: Mapping[int, int],
 ) -> None:
     """Check that what trials start from is like what they begin with otherwise.
 
@@ -201,7 +201,7 @@ def check_starts(
     """
     checked = set()
     for (config, _, _), start in starts.of.items():
-        key = id(start), program_of(config)
+        key = id(start), program_of[config]
         if key in checked or not start.is_held:
             continue
         checked.add(key)

@@ -20,7 +20,7 @@ from ..._core import trees
 from ..._core.reuse import jitted, program, same
 from ..._core.typing import Device, Tree
 from ...results import Score, Status
-from ..tasks import Trial
+from ..tasks import Begin, Trial
 from ._convolutions import canonical
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
@@ -47,9 +47,7 @@ class LaneProgram:
         predict: ``(state, data, **hyperparameters) -> predictions`` that the host scores, or None.
         is_ranked_on_host: whether `score` is of such a metric. Then the host says whether the last
             evaluation was the best one.
-        restart: ``(key, weights, **hyperparameters) -> state``, where a trial can begin with
-            weights; or None.
-        resume: ``(key, state) -> state``: a state that was kept, with the trial's own keys.
+        begin: how a trial begins from elsewhere.
     """
 
     key: Hashable
@@ -63,8 +61,7 @@ class LaneProgram:
     has_convolution: bool = False
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
-    restart: Callable[..., Any] | None = None
-    resume: Callable[[jax.Array, Any], Any] = lambda _, state: state
+    begin: Begin = dataclasses.field(default_factory=Begin)
     _small: dict[tuple[Hashable, Device], jax.stages.Compiled] = dataclasses.field(
         default_factory=dict, init=False
     )
@@ -191,11 +188,8 @@ class LaneProgram:
         given = {**commands.hyperparameters, "steps": commands.steps, "fold": commands.fold}
         if start is None:
             state = self.trial.init(key, **given)
-        elif start.weights is None:
-            state = self.resume(key, start.state)
         else:
-            assert self.restart is not None
-            state = self.restart(key, start.weights, **given)
+            state = start.begun(self.begin, key, given)
         nothing = {name: jnp.zeros(shape, jnp.float32) for name, shape in self._shapes().items()}
         return Lane(
             hyperparameters=commands.hyperparameters,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.typing import Device, Tree
+from ..tasks import Begin
 
 
 class Commands(NamedTuple):
@@ -71,6 +72,13 @@ class Start(NamedTuple):
     def is_held(self) -> bool:
         """Whether a trial can begin with it."""
         return self.state is not None or self.weights is not None
+
+    def begun(self, begin: Begin, key: jax.Array, hyperparameters: dict[str, Any]) -> Any:
+        """Return the state that a trial with this key begins with."""
+        if self.weights is None:
+            return begin.resume(key, self.state)
+        assert begin.restart is not None
+        return begin.restart(key, self.weights, **hyperparameters)
 
 
 class Evaluation(NamedTuple):

@@ -66,9 +66,11 @@ class Block:
         """Give idle lanes the next trials of the queue; return which lanes have a new one, bool."""
         fresh = np.zeros(self.width, bool)
         for lane in np.flatnonzero(self.trials == IDLE):
-            self.trials[lane] = trial = self.queue.take()
-            fresh[lane] = trial != IDLE
-            self.evaluations[lane] = self.queue.first_evaluation(trial) if fresh[lane] else 0
+            self.trials[lane] = self.queue.take()
+            self.evaluations[lane] = 0
+            fresh[lane] = self.trials[lane] != IDLE
+        if fresh.any():
+            self.evaluations[fresh] = self.queue.first_evaluations(self.trials[fresh])
         return fresh
 
     def commands(self, fresh: np.ndarray) -> Commands:

@@ -120,8 +120,7 @@ class LockstepScheduler(Scheduler):
         """Begin these trials in a new block."""
         idle = np.full(queue.width - len(trials), IDLE)
         padded = np.concatenate([trials, idle])
-        first = np.zeros(queue.width, int)
-        first[: len(trials)] = [queue.first_evaluation(trial) for trial in trials.tolist()]
+        first = queue.first_evaluations(padded)
         program, _ = self.compiler(queue, device)
         commands = queue.commands(padded, padded != IDLE, first)
         lanes = program.begin(commands, self.shared[device])

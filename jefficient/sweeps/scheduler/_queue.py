@@ -87,13 +87,14 @@ class Queue:
         begin = self.begin_at[self.place(np.where(is_occupied, trials, 0))]
         return np.where(is_occupied, begin, 0).astype(np.int32)
 
-    def first_evaluation(self, trial: int) -> int:
-        """Return the first evaluation after a trial has begun."""
-        (begin,) = self.begin(np.array([trial]))
-        if begin == 0:
-            return 0
-        row, _, fold = self.group.place(np.array(trial))
-        return int((self.group.evaluations[row][fold] <= begin).sum())
+    def first_evaluations(self, trials: np.ndarray) -> np.ndarray:
+        """Return the first evaluation of each trial after it has begun, int array; 0 if `IDLE`."""
+        begin = self.begin(trials)
+        first = np.zeros(len(trials), int)
+        for i in np.flatnonzero(begin):
+            row, _, fold = self.group.place(trials[i])
+            first[i] = (self.group.evaluations[row][fold] <= begin[i]).sum()
+        return first
 
     def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return whether each trial ends with this evaluation, bool."""

@@ -213,6 +213,10 @@ class Record:
         self.curves.status[place] = _RUNNING
         self._recount(set())
 
+    def goes_on(self, place: Place) -> np.ndarray:
+        """Return whether lanes begin these trials from a state that is kept, bool."""
+        return self.begin_at[place] > self.curves.started_at[place]
+
     def start_of(self, config: int, seed: int, fold: int) -> Start | None:
         """Return what a trial goes on from, None where it begins as the sweep says."""
         trial = config, seed, fold

@@ -204,9 +204,14 @@ class Scheduler(abc.ABC):
 
         They are no longer `fresh`: the program has nothing to begin.
         """
-        place = block.queue.place(np.where(fresh, block.trials, 0))
-        for lane in np.flatnonzero(fresh):
-            config, seed, fold = (int(x[lane]) for x in place)
+        lanes = np.flatnonzero(fresh)
+        if not len(lanes):
+            return
+        place = block.queue.place(block.trials[lanes])
+        if not self.starts and not self.record.goes_on(place).any():
+            return
+        for lane, *trial in zip(lanes, *place, strict=True):
+            config, seed, fold = map(int, trial)
             start = self.record.start_of(config, seed, fold)
             start = self.starts.get((config, seed, fold)) if start is None else start
             if start is not None:

@@ -15,6 +15,7 @@ from ._notes import annotate_checks as annotate_checks
 from ._notes import annotate_compilation_errors as annotate_compilation_errors
 from ._notes import annotate_errors as annotate_errors
 from ._notes import traced_program as traced_program
+from ._problem import Begin as Begin
 from ._problem import Problem as Problem
 from ._scoring import HostScorer as HostScorer
 from ._task import Task as Task

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
@@ -18,6 +18,18 @@ from ._scoring import HostScorer
 from ._splits import SplitSizes
 from ._task import Task
 from ._trial import Trial
+
+
+class Begin(NamedTuple):
+    """How a trial begins from elsewhere than `init`.
+
+    Attributes:
+        restart: ``(key, weights, **hyperparameters) -> state``; None where weights are no start.
+        resume: ``(key, state) -> state``: a state that was kept, with the trial's own keys.
+    """
+
+    restart: Callable[..., Any] | None = None
+    resume: Callable[[jax.Array, Any], Any] = lambda _, state: state
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,15 +118,10 @@ class Problem(abc.ABC):
     def trial(self, static: Mapping[str, Any]) -> Trial:
         """Return what a lane runs; its functions take all hyperparameters by keyword."""
 
-    def restart(self, static: Mapping[str, Any]) -> Callable[..., Any] | None:
-        """Return ``(key, weights, **hyperparameters) -> state``; None where it takes a state."""
+    def begin(self, static: Mapping[str, Any]) -> Begin:
+        """Return how a trial begins from elsewhere than `init`."""
         del static
-        return None
-
-    def resume(self, key: jax.Array, state: Tree) -> Tree:
-        """Return a state that was kept, as the trial with this key goes on from it."""
-        del key
-        return state
+        return Begin()
 
     def steps_made(self, state: Tree) -> int | None:
         """Return the updates that a state says were made, None if it does not say."""

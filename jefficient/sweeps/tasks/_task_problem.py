@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -21,10 +21,10 @@ from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
 from ._injection import INJECTED, Injection, Requester
-from ._keys import NOISE, SPLIT, TEST
+from ._keys import SPLIT, TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
-from ._problem import Problem, function_name
+from ._problem import Begin, Problem, function_name
 from ._scoring import HostScorer, predicts_of
 from ._splits import Splits, split_examples, with_all_examples
 from ._task import Task, count_examples, prepared
@@ -141,13 +141,9 @@ class TaskProblem(Problem):
     def trial(self, static: Mapping[str, Any]) -> Trial:
         return self._trial(static).trial(self.data)
 
-    def restart(self, static: Mapping[str, Any]) -> Callable[..., Any]:
-        return self._trial(static).restart
-
-    def resume(self, key: jax.Array, state: Tree) -> Tree:
-        if state.key is None:
-            return state
-        return state._replace(key=jax.random.fold_in(key, NOISE))
+    def begin(self, static: Mapping[str, Any]) -> Begin:
+        trial = self._trial(static)
+        return Begin(trial.restart, trial.resume)
 
     def steps_made(self, state: Tree) -> int:
         return int(state.step)

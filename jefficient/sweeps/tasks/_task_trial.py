@@ -49,9 +49,12 @@ class TaskTrial:
     def restart(self, key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
         """Begin with these weights: parameters, or a pair of them and the model's state."""
         params, model_state = weights if self.task.model_state else (weights, None)
-        noise = jax.random.fold_in(key, NOISE)
         train = self._train_step({**self.static, **traced})
-        return train.init(params, key=noise, model_state=model_state)
+        return train.init(params, key=_noise(key), model_state=model_state)
+
+    def resume(self, key: jax.Array, state: TrainState) -> TrainState:
+        """Go on from a state that was kept, with noise of this trial's own."""
+        return state._replace(key=_noise(key))
 
     def step(
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
@@ -112,3 +115,8 @@ class TaskTrial:
         """Return norms in the order of `layers`; NaN for one that this group does not have."""
         absent = jnp.asarray(jnp.nan)
         return jnp.stack([norms.get(name, absent).astype(jnp.float32) for name in self.layers])
+
+
+def _noise(key: jax.Array) -> jax.Array:
+    """Return the key that a trial's noise is drawn from."""
+    return jax.random.fold_in(key, NOISE)
