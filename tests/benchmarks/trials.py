@@ -172,7 +172,7 @@ def measured(n, given):
             checkpointer = Checkpointer(spec, Path(folder) / "sweep", 0.0)
             checkpointer.begin(scheduler, plan)
         with stage("snapshot"):
-            checkpointer.at_boundary(scheduler, is_ending=False)
+            checkpointer.at_boundary(scheduler)
         checkpointer.close()
         again = Checkpointer(spec, Path(folder) / "sweep", 0.0)
         with stage("resume"):
