@@ -1,7 +1,5 @@
 """The public API of plots: what they have in common."""
 
-import time
-
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,9 +14,18 @@ from jefficient.results._plots import _MAKERS
 matplotlib.use("Agg")
 
 NAMES = tuple(_MAKERS)
+pytestmark = pytest.mark.usefixtures("_closed_figures")
+
 ARGUMENTS = {"values": ("learning_rate",), "knots": ("schedule",)}
 LAYERS = ("w", "b")
 SCHEDULE = np.array([0.1, 0.2, 0.05])
+
+
+@pytest.fixture
+def _closed_figures():
+    """A test leaves no figure to the next, failing or not."""
+    yield
+    plt.close("all")
 
 
 def planted(scores, columns, **changes):
@@ -114,11 +121,9 @@ def test_three_thousand_configurations_are_drawn_at_once():
     }
     plot = planted(rng.uniform(0.1, 1, size=(3000, 1, 2)), columns).plot
     for name in NAMES:
-        begun = time.perf_counter()
         axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
         axes.figure.draw_without_rendering()
-        assert time.perf_counter() - begun < 2, name
-        plt.close(axes.figure)
+        assert len(axes.figure.findobj()) < 500, name  # not an artist for each configuration
 
 
 def test_plots_leave_matplotlib_as_it_was_and_draw_where_they_are_told():

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -120,9 +119,7 @@ def test_no_warnings_is_said(tmp_path):
 def test_thousands_of_configurations_are_a_page_that_can_be_sent(tmp_path):
     scores = np.random.default_rng(0).random((3000, 2, 3))
     columns = {"learning_rate": np.geomspace(1e-4, 1, 3000), "l2": np.linspace(0, 1, 3000)}
-    began = time.perf_counter()
     html = page(made(scores, columns), tmp_path)
-    assert time.perf_counter() - began < 20
     assert len(html) < 5e6
     assert html.rsplit("<tbody>", 1)[1].count("<tr>") == 3000
     assert "All 3\u202f000 rows" in html
