@@ -2,8 +2,8 @@
 
     python tests/fuzzing.py result|snapshot|weights MUTATIONS [SEED]
 
-runs in one process with limits: a mutation that takes more than `SECONDS`, or takes more than
-`MEMORY` beyond what the process has, ends it with an error. Every other mutation is signed again,
+runs in one process with limits: a mutation that takes more than `SECONDS` of the CPU, or takes more
+than `MEMORY` beyond what the process has, ends it with an error. Every other mutation is signed again,
 so that what parses is reached; those may be read as something else, but raise nothing but
 `JefficientError`.
 HDF5 itself is not fuzzed with digests that are right: it hangs and crashes on some such bytes.
@@ -103,9 +103,9 @@ def is_same(found, whole):
 @contextlib.contextmanager
 def at_most(seconds):
     """End the process with a signal, since a C library listens to nothing else."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def limit_memory():

@@ -18,9 +18,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def run(name, *arguments, cwd):
     program = EXAMPLES / name
-    done = processes.run(
-        "-W", "error", program, *arguments, cwd=cwd, env=processes.OPTIMIZED, timeout=240
-    )
+    done = processes.run("-W", "error", program, *arguments, cwd=cwd, env=processes.OPTIMIZED)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 

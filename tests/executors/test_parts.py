@@ -352,7 +352,7 @@ def test_a_worker_whose_sweep_was_killed_gives_its_folder_back(tmp_path):
     """100 million updates: it does not come to their end, nor go on with them."""
     script = Path(__file__).with_name("orphaned.py")
     path = {"PYTHONPATH": str(script.parents[1])}
-    killed = processes.run(script, tmp_path, env=path, timeout=120)
+    killed = processes.run(script, tmp_path, env=path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     lock = tmp_path / "part-0000-of-0001" / "lock"
     holder = lock.read_text()

@@ -50,9 +50,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path):
 
     def run(directory, output, seconds):
         path = {"PYTHONPATH": str(script.parents[2])}
-        return processes.run(
-            script, tmp_path / directory, tmp_path / output, seconds, env=path, timeout=300
-        )
+        return processes.run(script, tmp_path / directory, tmp_path / output, seconds, env=path)
 
     assert run("uninterrupted", "expected", -1).returncode == 0
     draw, kills = random.Random(0), 0

@@ -405,9 +405,7 @@ def test_killed_it_goes_on_bit_for_bit(tmp_path):
 
     def run(directory, output, rounds):
         path = {"PYTHONPATH": str(script.parents[2])}
-        return processes.run(
-            script, tmp_path, directory, tmp_path / output, rounds, env=path, timeout=300
-        )
+        return processes.run(script, tmp_path, directory, tmp_path / output, rounds, env=path)
 
     assert run("whole", "expected.nc", -1).returncode == 0
     assert run("killed", "unused", 4).returncode == -9
@@ -540,7 +538,6 @@ def test_memory_stays_flat_on_a_file_larger_than_what_there_is(tmp_path):
             tmp_path / "rows",
             where,
             env={"PYTHONPATH": str(script.parents[2])},
-            timeout=300,
         )
 
     done = run("file")
