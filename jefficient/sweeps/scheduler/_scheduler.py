@@ -253,5 +253,6 @@ class Scheduler(abc.ABC):
 
 
 def _moved(device: Device, x: Any) -> Any:
-    """Move a typed key, which may have been kept on another device; NumPy arrays are on none."""
-    return jax.device_put(x, device) if isinstance(x, jax.Array) else x
+    """Move a typed key that was kept on another device; NumPy arrays are on none."""
+    is_elsewhere = isinstance(x, jax.Array) and device not in x.devices()
+    return jax.device_put(x, device) if is_elsewhere else x
