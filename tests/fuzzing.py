@@ -3,8 +3,8 @@
     python tests/fuzzing.py result|snapshot|weights MUTATIONS [SEED]
 
 runs in one process with limits: a mutation that takes more than `SECONDS` of the CPU, or takes more
-than `MEMORY` beyond what the process has, ends it with an error. Every other mutation is signed again,
-so that what parses is reached; those may be read as something else, but raise nothing but
+than `MEMORY` beyond what the process has, ends it with an error. Every other mutation is signed
+again, so that what parses is reached; those may be read as something else, but raise nothing but
 `JefficientError`.
 HDF5 itself is not fuzzed with digests that are right: it hangs and crashes on some such bytes.
 """

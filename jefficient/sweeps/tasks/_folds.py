@@ -109,20 +109,23 @@ def _shuffled(folds: int, size: int, key: jax.Array) -> list[Pair]:
     return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
 
 
-def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
+def labels_of(data: Tree) -> list[np.ndarray | None]:
+    """Return the labels and the groups of examples: `y` and `groups`, or the second of a pair."""
     y = groups = None
     if isinstance(data, Mapping):
         y, groups = data.get("y"), data.get("groups")
     elif isinstance(data, tuple | list) and len(data) == 2:
         y = data[1]
-    host = [None if x is None else np.asarray(x) for x in (y, groups)]
+    return [None if x is None else np.asarray(x) for x in (y, groups)]
 
+
+def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
     try:
         with warnings.catch_warnings():  # the user did not pass them
             warnings.filterwarnings(
                 "ignore", message="The groups parameter is ignored", category=UserWarning
             )
-            return list(splitter.split(np.zeros((size, 1)), *host))
+            return list(splitter.split(np.zeros((size, 1)), *labels_of(data)))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: "

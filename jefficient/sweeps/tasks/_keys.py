@@ -12,6 +12,9 @@ AUGMENT that of `augment`.
 SPLIT = 2**32 - 1
 """Draws the validation examples from the key of the sweep: no seed is that large."""
 
+EXAMPLES = 0
+"""Draws a share of the training examples from what `SPLIT` gives."""
+
 TEST = 2**32 - 2
 """Draws the points of the test set of a task without data."""
 

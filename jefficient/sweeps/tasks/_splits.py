@@ -17,8 +17,10 @@ from ..._core.typing import Tree
 from ..data import Concatenated, Source, Split, Stream
 from ._drawn_data import drawn_data, point_count
 from ._folds import Folds, folds_of
+from ._keys import EXAMPLES
 from ._lane_data import LaneData, ResidentData, StreamedData
 from ._notes import WHERE
+from ._subsets import share_of
 from ._task import Task, count_examples
 
 _FITTED: weakref.WeakKeyDictionary[Task, dict[str, Tree]] = weakref.WeakKeyDictionary()
@@ -59,15 +61,35 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
     if isinstance(task.data, Source):
         return _on_disk(task, folds, eval_batch_size, key)
     if folds is not None:
-        return _in_folds(task, folds_of(folds, task.data, task.size, key))
+        return _in_folds(task, _folds(task, folds, task.data, key))
 
-    train, valid = task.split(key)
+    train, valid = _split(task, task.data, key)
     trained = _take(task.data, train)
     validation = task.validation if valid is None else _take(task.data, valid)
     sizes = SplitSizes(
         [count_examples(trained)], [0 if validation is None else count_examples(validation)]
     )
     return Splits(ResidentData(None, _fit(task, [trained]), trained, validation), sizes)
+
+
+def _folds(task: Task, folds: Any, data: Tree, key: jax.Array) -> Folds:
+    """Return the folds with the share of their training examples that the task asks for."""
+    found = folds_of(folds, data, task.size, key)
+    if task.examples == 1:
+        return found
+    own = jax.random.fold_in(key, EXAMPLES)
+    train = tuple(share_of(indices, task.examples, data, own) for indices in found.train)
+    return dataclasses.replace(found, train=train)
+
+
+def _split(task: Task, data: Tree, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the share of the training examples that the task asks for, and the validation set."""
+    train, valid = task.split(key)
+    if task.examples == 1:
+        return train, valid
+    own = jax.random.fold_in(key, EXAMPLES)
+    indices = np.arange(task.size) if train is None else train
+    return share_of(indices, task.examples, data, own), valid
 
 
 def _in_folds(task: Task, folds: Folds) -> Splits:
@@ -79,11 +101,11 @@ def _in_folds(task: Task, folds: Folds) -> Splits:
 def _on_disk(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
     source = task.data
     if folds is not None:
-        found = folds_of(folds, source.labels, task.size, key)
+        found = _folds(task, folds, source.labels, key)
         training = [Split(source, indices) for indices in found.train]
         validation = [Split(source, indices) for indices in found.valid]
     else:
-        train, valid = task.split(key)
+        train, valid = _split(task, source.labels, key)
         training = [Split(source, train)]
         validation = [] if valid is None else [Split(source, valid)]
         if isinstance(task.validation, Source):
@@ -143,11 +165,16 @@ def _take(tree: Tree, indices: np.ndarray | None) -> Tree:
 
 
 def with_all_examples(task: Task) -> Task:
-    """Return the task without validation and test set; a validation tree joins the data."""
+    """Return the task without validation and test set, with all examples of its data.
+
+    A validation tree joins them.
+    """
     data, validation = task.data, task.validation
     if isinstance(data, Source) and isinstance(validation, Source):
         data = Source.of("data", Concatenated(data, validation))
     elif data is not None and task.has_validation_examples:
         data = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), data, validation)
     # what is not finite has been warned of
-    return dataclasses.replace(task, data=data, validation=None, test=None, check_finite=False)
+    return dataclasses.replace(
+        task, data=data, validation=None, test=None, examples=1, check_finite=False
+    )

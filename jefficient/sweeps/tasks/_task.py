@@ -25,7 +25,7 @@ from ._metric import Metric
 
 WHERE = "jf.Task"
 
-_EXAMPLES = ("data", "validation", "test", "categories", "check_finite", "nonfinite")
+_EXAMPLES = ("data", "validation", "test", "examples", "categories", "check_finite", "nonfinite")
 """What no function sees but as arrays, whose shapes count by themselves."""
 
 _FEW = 256
@@ -94,6 +94,11 @@ class Task:
             alphabetical order; `validation` and `test` have the same. See `Result.categories`.
         check_finite: warn (`JefficientWarning`) where data in memory hold NaN or inf. Missing
             values are fine where the loss or `prepare` handles them: then False.
+        examples: the share of the training examples (of each fold) that is trained on, above 0 and
+            at most 1, rounded up: a cheap look. Drawn once for the whole sweep, classes (whole
+            numbers in ``data["y"]`` or the second of a pair) having their share of it; with the
+            same `key` a larger share contains a smaller one. Validation and test set stay whole,
+            and `Result.refit` trains on all.
 
     Raises:
         ArgumentError: where `data` is empty, its leading axes differ, a whole number or the name of
@@ -127,6 +132,7 @@ class Task:
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params
     categories: Mapping[str, Sequence] = dataclasses.field(default_factory=dict)
     check_finite: bool = True
+    examples: float = 1.0
     nonfinite: str = dataclasses.field(init=False, repr=False, default="")
 
     @tools_off()
@@ -136,6 +142,7 @@ class Task:
         self._arrange_examples()
         if self.validation is not None and not self.has_validation_examples:
             self._check_fraction(self.validation)
+        self._check_share()
 
     def _check_functions(self) -> None:
         signatures.names_asked(f"{WHERE}: init", self.init, 1)
@@ -191,6 +198,7 @@ class Task:
             "categories": self.categories or None,
             "augment": self.augment,
             "order": self.order if self.is_sequential else None,
+            "examples": None if self.examples == 1 else self.examples,
         }
         if isinstance(self.validation, Real | np.floating):
             with_data["validation"] = self.validation
@@ -261,6 +269,18 @@ class Task:
                 f"examples."
             )
 
+    def _check_share(self) -> None:
+        share = self.examples
+        if isinstance(share, bool) or not isinstance(share, Real | np.number):
+            raise ArgumentTypeError(f"{WHERE}: examples must be a share, got examples={share!r}.")
+        if not 0 < share <= 1:
+            raise ArgumentError(f"{WHERE}: 0 < examples <= 1 must hold, got examples={share}.")
+        if share < 1 and self.is_sequential:
+            raise ArgumentError(
+                f"{WHERE}: examples must be 1 with order='sequential', got examples={share}: gaps "
+                f"would break the sequence. Pass its beginning as data."
+            )
+
     @property
     def sample(self) -> Tree:
         """Examples that `prepare` can be tried on: all in memory, or a view of the first few."""
@@ -272,6 +292,13 @@ class Task:
         """Return the task without its test set; nothing is checked again."""
         task = copy.copy(self)
         object.__setattr__(task, "test", None)
+        return task
+
+    def with_examples(self, share: float) -> "Task":
+        """Return the task with another share of its training examples; see `examples`."""
+        task = copy.copy(self)
+        object.__setattr__(task, "examples", share)
+        task._check_share()
         return task
 
     def split(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
