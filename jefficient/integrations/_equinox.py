@@ -25,6 +25,7 @@ def equinox_task(
     test: Tree | None = None,
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
+    evaluate: Literal["held_out", "prequential"] = "held_out",
     augment: Callable[..., Tree] | None = None,
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
     check_finite: bool = True,
@@ -55,6 +56,7 @@ def equinox_task(
         test: as in `jf.Task`.
         prepare: as in `jf.Task`.
         order: as in `jf.Task`.
+        evaluate: as in `jf.Task`.
         augment: as in `jf.Task`.
         evaluation_params: as in `jf.Task`.
         check_finite: as in `jf.Task`.
@@ -116,6 +118,7 @@ def equinox_task(
         test=test,
         prepare=prepare,
         order=order,
+        evaluate=evaluate,
         augment=augment,
         evaluation_params=evaluation_params,
         check_finite=check_finite,

@@ -25,6 +25,7 @@ def linen_task(
     test: Tree | None = None,
     prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
+    evaluate: Literal["held_out", "prequential"] = "held_out",
     augment: Callable[..., Tree] | None = None,
     evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
     check_finite: bool = True,
@@ -54,6 +55,7 @@ def linen_task(
         prepare: as in `jf.Task`. Its `fit` is called once more, on all of `data`, to learn the
             shapes of a batch.
         order: as in `jf.Task`.
+        evaluate: as in `jf.Task`.
         augment: as in `jf.Task`.
         evaluation_params: as in `jf.Task`.
         check_finite: as in `jf.Task`.
@@ -125,6 +127,7 @@ def linen_task(
         test=test,
         prepare=prepare,
         order=order,
+        evaluate=evaluate,
         augment=augment,
         evaluation_params=evaluation_params,
         check_finite=check_finite,

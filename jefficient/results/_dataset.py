@@ -142,9 +142,15 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
         dataset[name].attrs["role"] = "diagnostic"
     for name in curves.measured:
         dataset[name].attrs["role"] = "measured"
-        dataset[name].attrs.setdefault(
-            "long_name", f"mean of {name.removeprefix('valid_')} over the validation set"
-        )
+        dataset[name].attrs.setdefault("long_name", _about_measured(dataset, name))
+
+
+def _about_measured(dataset: xr.Dataset, name: str) -> str:
+    if not is_prequential(dataset):
+        return f"mean of {name.removeprefix('valid_')} over the validation set"
+    kind, _, of = name.partition("_")
+    part = "the stream so far" if kind == "valid" else "what was tested since the last evaluation"
+    return f"mean of {of} over {part}, each batch tested before it was trained on"
 
 
 _DESCRIPTIONS = {
@@ -186,6 +192,11 @@ def hyperparameters(dataset: xr.Dataset) -> list[str]:
 def measured(dataset: xr.Dataset) -> list[str]:
     """Name the variables that a configuration can be ranked by."""
     return _of_role(dataset, "measured")
+
+
+def is_prequential(dataset: xr.Dataset) -> bool:
+    """Return whether every batch was tested before it was trained on."""
+    return dataset.attrs.get("evaluate") == "prequential"
 
 
 def score_of(dataset: xr.Dataset) -> Score:

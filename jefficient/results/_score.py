@@ -25,7 +25,7 @@ class Score:
 
     Attributes:
         metric: a variable of the dataset with the dimension `evaluation`: ``valid_loss``,
-            ``valid_<metric>``, ``train_loss``.
+            ``valid_<metric>``, ``train_loss``, of a stream ``window_<metric>``.
         mode: whether the best is the ``min`` or the ``max``.
         select: the ``last`` evaluation of a trial, or its ``best``.
     """
@@ -49,7 +49,7 @@ class Score:
                     "metric='train_loss', or give the Task validation=…"
                 )
             raise ArgumentError(message)
-        if mode is None and metric not in ("train_loss", "valid_loss"):
+        if mode is None and metric not in ("train_loss", "valid_loss", "window_loss"):
             raise ArgumentError(
                 f"{where}: mode must say whether the best {metric} is the 'min' or the 'max', got "
                 "mode=None."

@@ -83,6 +83,11 @@ class Differentiator:
                 f"{self.where}: the examples must be in memory, got data in a source, which the "
                 f"host reads while trials train. Give jf.Task arrays."
             )
+        if self.spec.problem.is_prequential:
+            raise ArgumentError(
+                f"{self.where}: the score must be that of a validation set, got a task with "
+                f"evaluate='prequential', whose score is a mean over the whole training."
+            )
         if scorer is not None and metric in {f"valid_{name}" for name in scorer.metrics}:
             raise ArgumentError(
                 f"{self.where}: metric must be computed in JAX, got metric={metric!r}, which is "

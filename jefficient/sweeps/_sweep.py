@@ -78,11 +78,13 @@ def sweep(
         seeds: repetitions of every configuration. All configurations share the initial parameters
             and the order of the data of a seed, so comparisons are paired.
         metric: what ranks configurations: ``valid_loss``, ``valid_<metric>`` or ``train_loss`` (the
-            mean over the minibatches since the last evaluation). Evaluation is unpenalised.
+            mean over the minibatches since the last evaluation), of a stream also
+            ``window_<metric>``. Evaluation is unpenalised.
         mode: ``"min"`` or ``"max"``; by default min for a loss, and required for anything else.
         select: the evaluation of a trial that counts: its ``"last"``, or its ``"best"``.
         eval_every: updates between two evaluations; by default an epoch, or as many epochs as give
-            50 evaluations at most. Where folds differ in their updates, it counts in the largest.
+            50 evaluations at most; of a stream (``evaluate="prequential"``) a fiftieth. Where folds
+            differ in their updates, it counts in the largest.
         eval_batch_size: validation examples evaluated at a time, to bound memory; by default all
             of them, or where they are not in memory 4 096, or 16 MiB of them. Means are weighted by
             the number of examples.

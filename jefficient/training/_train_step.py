@@ -44,6 +44,8 @@ class TrainState(NamedTuple):
         opt_state: the state of the transform.
         key: the key that a loss with a `key` argument draws from, else None.
         model_state: the state of a loss that has its own, else None.
+        tested: of a `jf.Task` with ``evaluate="prequential"``, its sums over the stream so far;
+            else None.
     """
 
     step: jax.Array
@@ -51,6 +53,7 @@ class TrainState(NamedTuple):
     opt_state: optax.OptState
     key: jax.Array | None = None
     model_state: Tree = None
+    tested: Tree = None
 
 
 class TrainStep(NamedTuple):

@@ -173,6 +173,8 @@ class SweepSpec:
             name: (name, self.diagnostics[name])
             for name in self.problem.step_diagnostics(costs.has_clip)
         }
+        windows = self.problem.window_names
+        step_metrics |= {name: (name, ()) for name in windows}
         program = LaneProgram(
             key=(self.keys[index], self.score, settings.divergence_threshold),
             trial=self.trials[index],
@@ -181,6 +183,7 @@ class SweepSpec:
             keep=settings.keep,
             width=width,
             step_metrics=step_metrics,
+            windows=windows,
             are_weights_finite=self.problem.has_finite_weights,
             has_convolution=costs.has_convolution,
             begin=self.problem.begin(self.groups[index].static),
@@ -220,7 +223,7 @@ class SweepSpec:
         batch_size = group.static["batch_size"]
         whole = jax.ShapeDtypeStruct((), jnp.int32)
         examples = stream.source.batch(self.batches(batch_size), batch_size)
-        validated = [name for name in self.measured if name.startswith("valid_")]
+        validated = [x for x in self.measured if x.startswith("valid_") and stream.valid]
         scorer = problem.scorer
         scored = () if scorer is None else tuple(f"valid_{name}" for name in scorer.metrics)
         evaluation_batch = None
@@ -382,7 +385,9 @@ def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> Swee
             f"keep=None."
         )
 
-    length = TrialLength(settings.steps, settings.epochs, settings.eval_every)
+    length = TrialLength(
+        settings.steps, settings.epochs, settings.eval_every, problem.is_prequential
+    )
     groups = groups_of(space, problem, length, settings.batch_size, settings.seeds)
     starts = starts_of(settings.start, space, settings.seeds, problem.folds)
     if starts is not None:
@@ -459,6 +464,10 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
         names = ("folds", "epochs", "eval_batch_size")
         _check_absent("a jf.Task with data=None", {x: getattr(settings, x) for x in names})
         _check_counts_updates("a jf.Task with data=None", settings)
+    if task.is_prequential:  # its score is the mean over the whole stream
+        given = {x: getattr(settings, x) for x in ("select", "keep", "keep_states")}
+        best = {name: x if x == "best" else None for name, x in given.items()}
+        _check_absent("a jf.Task with evaluate='prequential'", best)
     return TaskProblem.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
 
 

@@ -20,11 +20,16 @@ MOST_MARKS = 10**7
 
 @dataclasses.dataclass(frozen=True)
 class TrialLength:
-    """How long trials train and when they are evaluated: the arguments of `jf.sweep`."""
+    """How long trials train and when they are evaluated: the arguments of `jf.sweep`.
+
+    Without `eval_every` they are evaluated after epochs, or (`in_windows`) after equal parts of
+    their length, whatever an epoch is.
+    """
 
     steps: int | None
     epochs: float | None
     eval_every: int | None
+    in_windows: bool = False
 
     def evaluations(self, steps_per_epoch: np.ndarray, own: int | None = None) -> np.ndarray:
         """Return the updates made at each evaluation in each fold; the last one ends the trial.
@@ -65,6 +70,8 @@ class TrialLength:
                 )
             marks = np.arange(self.eval_every, most, self.eval_every)
             steps = _ceil(marks * (period / longest)[:, None])
+        elif self.in_windows:
+            steps = _ceil(np.arange(1, MOST_EVALUATIONS) / MOST_EVALUATIONS * totals[:, None])
         else:
             epochs_between = math.ceil(most / longest / MOST_EVALUATIONS)
             marks = epochs_between * np.arange(1, MOST_EVALUATIONS + 1)

@@ -20,7 +20,7 @@ from ..._core import trees
 from ..._core.reuse import jitted, program, same
 from ..._core.typing import Device, Tree
 from ...results import Score, Status
-from ..tasks import Begin, Trial
+from ..tasks import Begin, Sums, Trial
 from ._convolutions import canonical
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
@@ -41,6 +41,8 @@ class LaneProgram:
         width: lanes in a block.
         step_metrics: what the trial's `step` measures: its name there, to its name in an evaluation
             and its shape.
+        windows: those of them that are sums over the examples of a batch, `Sums`, whose ratio is
+            the mean over all examples since the last evaluation.
         are_weights_finite: whether weights that are not finite are a divergence (the state of a
             `jf.Trial` may hold inf).
         has_convolution: whether a step has one; see `_convolutions`.
@@ -58,6 +60,7 @@ class LaneProgram:
     width: int
     step_metrics: Mapping[str, tuple[str, tuple[int, ...]]]
     are_weights_finite: bool
+    windows: tuple[str, ...] = ()
     has_convolution: bool = False
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
@@ -97,6 +100,7 @@ class LaneProgram:
             self.key,
             (self.keep, self.width, self.has_convolution, self.is_ranked_on_host),
             same(self.step_metrics),
+            self.windows,
         )
 
     def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Tree:
@@ -190,7 +194,10 @@ class LaneProgram:
             state = self.trial.init(key, **given)
         else:
             state = start.begun(self.begin, key, given)
-        nothing = {name: jnp.zeros(shape, jnp.float32) for name, shape in self._shapes().items()}
+        nothing: dict[str, jax.Array | Sums] = {
+            name: jnp.zeros(shape, jnp.float32) for name, (_, shape) in self.step_metrics.items()
+        }
+        nothing |= {name: Sums(nothing[name], nothing[name]) for name in self.windows}
         return Lane(
             hyperparameters=commands.hyperparameters,
             fold=commands.fold,
@@ -203,9 +210,6 @@ class LaneProgram:
             state=state,
             checkpoint=self._first_checkpoint(state, start),
         )
-
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: shape for name, (_, shape) in self.step_metrics.items()}
 
     def _first_checkpoint(self, state: Any, start: Start | None) -> Checkpointed | None:
         if self.keep != "best":
@@ -227,13 +231,15 @@ class LaneProgram:
         goes = is_running & is_healthy
         diverges = is_running & ~is_healthy
 
+        def add(total: jax.Array, x: jax.Array) -> jax.Array:
+            return total + jnp.where(goes, x, 0.0)
+
         step = jnp.where(goes, lane.step + 1, lane.step)
         status = jnp.where(goes & (step >= lane.steps), Status.FINISHED, lane.status)
         return lane._replace(
             state=_select(goes, new_state, lane.state),
             accumulators={
-                name: lane.accumulators[name] + jnp.where(goes, x, 0.0)
-                for name, x in metrics.items()
+                name: jax.tree.map(add, lane.accumulators[name], x) for name, x in metrics.items()
             },
             step=step,
             status=jnp.where(diverges, Status.DIVERGED, status).astype(jnp.int32),
@@ -253,7 +259,7 @@ class LaneProgram:
         )
 
         means = {
-            self.step_metrics[name][0]: x / steps_taken.astype(jnp.float32)
+            self.step_metrics[name][0]: _mean(x, steps_taken)
             for name, x in lane.accumulators.items()
         }
         is_valid = (lane.status != Status.DIVERGED) & (steps_taken > 0)
@@ -324,8 +330,18 @@ def _state_at(lanes: Lane, i: jax.Array) -> Any:
     return jax.tree.map(lambda x: x[i], lanes.state)
 
 
-def _float32(values: Mapping[str, Any]) -> dict[str, jax.Array]:
-    return {name: jnp.asarray(x, jnp.float32) for name, x in values.items()}
+def _mean(accumulated: jax.Array | Sums, steps_taken: jax.Array) -> jax.Array:
+    """Return the mean of a metric over steps, or over the examples of their batches."""
+    if isinstance(accumulated, Sums):
+        return accumulated.total / accumulated.weight
+    return accumulated / steps_taken.astype(jnp.float32)
+
+
+def _float32(values: Mapping[str, Any]) -> dict[str, Any]:
+    def float32(x: Any) -> jax.Array:
+        return jnp.asarray(x, jnp.float32)
+
+    return {name: jax.tree.map(float32, x) for name, x in values.items()}
 
 
 def _only(x: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core.typing import Device, Tree
-from ..tasks import Begin
+from ..tasks import Begin, Sums
 
 
 class Commands(NamedTuple):
@@ -50,7 +50,7 @@ class Lane(NamedTuple):
     status: jax.Array  # int32, a `Status`
     diverged_at: jax.Array  # int32, -1 for never
     accumulators: dict[
-        str, jax.Array
+        str, jax.Array | Sums
     ]  # float32: training metrics since the last evaluation, summed
     state: Any
     checkpoint: Checkpointed | None

@@ -34,6 +34,39 @@ class Sums(NamedTuple):
     weight: Any
 
 
+class RunningSums(NamedTuple):
+    """Sums over a long stream, and what rounding has lost of them: all float32 arrays, ().
+
+    A plain sum of n numbers has an error that grows with n; this one does not (Knuth's two-sum).
+    """
+
+    sums: Sums
+    lost: Sums
+
+    @classmethod
+    def zeros(cls) -> "RunningSums":
+        """Begin."""
+        zero = Sums(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32))
+        return cls(zero, zero)
+
+    def plus(self, here: Sums) -> "RunningSums":
+        """Add the sums over a batch."""
+        sums = jax.tree.map(jnp.add, self.sums, here)
+        lost = jax.tree.map(_lost, self.sums, here, sums)
+        return RunningSums(sums, jax.tree.map(jnp.add, self.lost, lost))
+
+    @property
+    def mean(self) -> jax.Array:
+        """The mean so far; NaN before the first batch."""
+        return _ratio(jax.tree.map(jnp.add, self.sums, self.lost))
+
+
+def _lost(a: jax.Array, b: jax.Array, total: jax.Array) -> jax.Array:
+    """Return what rounding has lost of a + b."""
+    rest = total - a
+    return (a - (total - rest)) + (b - rest)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mean:
     """A loss or metric of some weights of the model, whose mean over examples is taken.

@@ -79,6 +79,11 @@ class Problem(abc.ABC):
         return False
 
     @property
+    def is_prequential(self) -> bool:
+        """Whether every batch is tested before it is trained on."""
+        return False
+
+    @property
     def requests_seed(self) -> bool:
         """Whether a function requests the number of the repetition."""
         return False
@@ -146,6 +151,11 @@ class Problem(abc.ABC):
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> tuple[str, ...]:
         """Return the names of what every evaluation records, diagnostics aside."""
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        """The names of means over the examples tested since the last evaluation."""
+        return ()
 
     @abc.abstractmethod
     def with_all_examples(self) -> tuple[Task, Any]:

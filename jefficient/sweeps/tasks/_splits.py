@@ -49,6 +49,11 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
             f"{WHERE}: folds and Task(validation=…) must not both be given: each fold has a "
             f"validation set of its own."
         )
+    if folds is not None and task.is_prequential:
+        raise ArgumentError(
+            f"{WHERE}: folds must not be given with Task(evaluate='prequential'), which tests "
+            f"every example of the stream, got folds={folds!r}."
+        )
     if task.data is None:
         points = drawn_data("validation", task.validation, key)
         return Splits(points, SplitSizes([0], [point_count(points)]))

@@ -83,6 +83,12 @@ class Task:
         order: ``"shuffled"``, anew in every epoch; or ``"sequential"``, as `data` has them, over
             and over, for streams and time series. Then `folds` must be a splitter or pairs, such as
             scikit-learn's `TimeSeriesSplit`: a number of folds is drawn at random.
+        evaluate: ``"held_out"``, on the validation set; or ``"prequential"``, on the stream itself:
+            every batch is tested, by the loss and all metrics, before it is trained on. Then
+            ``valid_<name>`` is the mean over all examples of the stream so far, and
+            ``window_<name>`` that over those since the last evaluation. It goes with
+            ``order="sequential"`` and one pass over `data`, without `validation`, `prepare` and
+            `jf.Metric`. See the guide, "Streams".
         evaluation_params: ``(opt_state, params) -> params``, the parameters that are evaluated,
             ranked, kept and tested, shaped as those that are trained; by default
             `jf.evaluation_params`, which finds the averages of `jf.average_weights` and the
@@ -133,6 +139,7 @@ class Task:
     categories: Mapping[str, Sequence] = dataclasses.field(default_factory=dict)
     check_finite: bool = True
     examples: float = 1.0
+    evaluate: Literal["held_out", "prequential"] = "held_out"
     nonfinite: str = dataclasses.field(init=False, repr=False, default="")
 
     @tools_off()
@@ -140,6 +147,8 @@ class Task:
         check_flag(WHERE, model_state=self.model_state, check_finite=self.check_finite)
         self._check_functions()
         self._arrange_examples()
+        if self.is_prequential:
+            self._check_prequential()
         if self.validation is not None and not self.has_validation_examples:
             self._check_fraction(self.validation)
         self._check_share()
@@ -153,6 +162,11 @@ class Task:
         if self.order not in ("shuffled", "sequential"):
             raise ArgumentError(
                 f"{WHERE}: order must be 'shuffled' or 'sequential', got order={self.order!r}."
+            )
+        if self.evaluate not in ("held_out", "prequential"):
+            raise ArgumentError(
+                f"{WHERE}: evaluate must be 'held_out' or 'prequential', got "
+                f"evaluate={self.evaluate!r}."
             )
         if self.prepare is not None:
             _check_prepare(self.prepare)
@@ -199,6 +213,7 @@ class Task:
             "augment": self.augment,
             "order": self.order if self.is_sequential else None,
             "examples": None if self.examples == 1 else self.examples,
+            "evaluate": self.evaluate if self.is_prequential else None,
         }
         if isinstance(self.validation, Real | np.floating):
             with_data["validation"] = self.validation
@@ -219,6 +234,26 @@ class Task:
             )
         object.__setattr__(self, "loss", loss)
 
+    def _check_prequential(self) -> None:
+        """Check that every example can be tested before anything is learned from it."""
+        if not self.is_sequential:
+            raise ArgumentError(
+                f"{WHERE}: evaluate='prequential' must come with order='sequential', got "
+                f"order={self.order!r}."
+            )
+        scored = list(self.scored) or None
+        for name, given, why in (
+            ("validation", self.validation, "the stream itself is what is tested on"),
+            ("prepare", self.prepare, "its fit would see examples before they are tested on"),
+            ("jf.Metric", scored, "it sees all predictions at once, and a stream has means alone"),
+        ):
+            if given is not None:
+                shown = type(given).__name__ if name == "validation" else given
+                raise ArgumentError(
+                    f"{WHERE}: evaluate='prequential' must come without {name}, since {why}; got "
+                    f"{shown}."
+                )
+
     def _reuse_key(self) -> Hashable:
         """Return what traced functions depend on, shapes of the examples apart."""
         names = [field.name for field in dataclasses.fields(self) if field.name not in _EXAMPLES]
@@ -233,6 +268,11 @@ class Task:
     def is_sequential(self) -> bool:
         """Whether training takes the examples in their order."""
         return self.order == "sequential"
+
+    @property
+    def is_prequential(self) -> bool:
+        """Whether every batch is tested before it is trained on."""
+        return self.evaluate == "prequential"
 
     @property
     def scored(self) -> dict[str, Metric]:
@@ -253,6 +293,8 @@ class Task:
     def about_data(self) -> dict[str, str]:
         """What the dataset of a sweep says of the data, name to text."""
         about = {"categories": json.dumps(self.categories)} if self.categories else {}
+        if self.is_prequential:
+            about["evaluate"] = self.evaluate
         return {**about, "nonfinite": self.nonfinite} if self.nonfinite else about
 
     @property

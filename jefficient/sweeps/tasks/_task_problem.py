@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -87,6 +88,10 @@ class TaskProblem(Problem):
         return self.task.is_sequential
 
     @property
+    def is_prequential(self) -> bool:
+        return self.task.is_prequential
+
+    @property
     def requesters(self) -> tuple[Requester, ...]:
         return self.injection.requesters
 
@@ -162,7 +167,9 @@ class TaskProblem(Problem):
     ) -> None:
         data = self.step_data(static)
         check_functions(self.task, self.injection, trial, data, static, table, key)
-        layout = self._layout()
+        if self.is_prequential:
+            self._check_one_pass(static, int(table.columns["steps"].max()))
+        layout = self._layout(static)
         if layout.is_padded or layout.is_cut:
             check_exact(
                 self.task,
@@ -175,11 +182,24 @@ class TaskProblem(Problem):
                 key,
             )
 
-    def _layout(self) -> Layout:
+    def _check_one_pass(self, static: Mapping[str, Any], steps: int) -> None:
+        most = math.ceil(self.task.size / static["batch_size"])
+        if steps > most:
+            raise ArgumentError(
+                f"{WHERE}: with evaluate='prequential' a trial must see every example once at most "
+                f"({most} updates of {static['batch_size']} of {self.task.size} examples), got "
+                f"{steps} updates. In a second pass over the stream nothing is tested before it is "
+                f"trained on."
+            )
+
+    def _layout(self, static: Mapping[str, Any]) -> Layout:
         if not self.has_data:
             return Layout(is_padded=False, is_cut=False)
         sizes = self.sizes.validation
-        if self.stream is None:
+        if self.is_prequential:
+            is_padded = self.task.size % static["batch_size"] > 0
+            is_cut = self.task.size > static["batch_size"]
+        elif self.stream is None:
             is_padded = len(set(sizes)) > 1
             is_cut = max(sizes) > (self.eval_batch_size or max(sizes))
         else:
@@ -219,9 +239,16 @@ class TaskProblem(Problem):
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> tuple[str, ...]:
         del trial, static, hyperparameters
-        if max(self.sizes.validation) == 0:
+        if max(self.sizes.validation) == 0 and not self.is_prequential:
             return ("train_loss",)
-        return ("train_loss", "valid_loss", *(f"valid_{name}" for name in self.task.metrics))
+        return ("train_loss", *self._names("valid"), *self.window_names)
+
+    def _names(self, prefix: str) -> tuple[str, ...]:
+        return tuple(f"{prefix}_{name}" for name in ("loss", *self.task.metrics))
+
+    @property
+    def window_names(self) -> tuple[str, ...]:
+        return self._names("window") if self.is_prequential else ()
 
     def with_all_examples(self) -> tuple[Task, Any]:
         return with_all_examples(self.task), self.injection.optimizer.function

@@ -12,7 +12,8 @@ from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
 from ...training import TrainState, TrainStep, layer_norms, train_step
-from ._evaluation import Examples, means_of
+from ..data import EvaluationBatch
+from ._evaluation import Examples, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
 from ._keys import AUGMENT, INIT, NOISE
 from ._lane_data import LaneData
@@ -50,7 +51,12 @@ class TaskTrial:
         """Begin with these weights: parameters, or a pair of them and the model's state."""
         params, model_state = weights if self.task.model_state else (weights, None)
         train = self._train_step({**self.static, **traced})
-        return train.init(params, key=_noise(key), model_state=model_state)
+        state = train.init(params, key=_noise(key), model_state=model_state)
+        if not self.task.is_prequential:
+            return state
+        return state._replace(
+            tested={name: RunningSums.zeros() for name in ("loss", *self.task.metrics)}
+        )
 
     def resume(self, key: jax.Array, state: TrainState) -> TrainState:
         """Go on from a state that was kept, with noise of this trial's own."""
@@ -58,9 +64,14 @@ class TaskTrial:
 
     def step(
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
+    ) -> tuple[TrainState, dict[str, jax.Array | Sums]]:
         train = self._train_step({**self.static, **traced})
         batch = data.training_batch(self.task, t, key, traced["fold"], self.static)
+        tested: dict[str, Sums] = {}
+        if self.task.is_prequential:
+            tested = self._tested(state, batch, t, {**self.static, **traced})
+            so_far = {name: state.tested[name].plus(x) for name, x in tested.items()}
+            state = state._replace(tested=so_far)
         augment = self.injection.augment
         if augment is not None:
             own_key = jax.random.fold_in(jax.random.fold_in(key, AUGMENT), t)
@@ -68,9 +79,26 @@ class TaskTrial:
         state, metrics = train.update(state, batch)
 
         measured = {name: metrics[name] for name in ("loss", "clipped") if name in metrics}
+        measured |= {f"window_{name}": x for name, x in tested.items()}
         for name, norms in metrics.get("layers", {}).items():
             measured[name] = self._of_layers(norms)
         return state, measured
+
+    def _tested(
+        self, state: TrainState, batch: Tree, t: jax.Array, hyperparameters: dict[str, Any]
+    ) -> dict[str, Sums]:
+        """Test a batch before it is trained on: sums over its examples, by name.
+
+        The last batch of a stream may go on with examples from its beginning, which are no test.
+        """
+        size = self.task.size
+        batch_size = self.static["batch_size"]
+        is_whole = size % batch_size == 0
+        count = None if is_whole else jnp.minimum(size - t * batch_size, batch_size)
+        given = {**hyperparameters, "step": state.step}
+        means = means_of(self.task, self.injection, "", self.weights(state), given)
+        sums = batch_sums(means, EvaluationBatch(batch, count))
+        return {name.removeprefix("_"): x for name, x in sums.items()}
 
     def evaluate(self, state: TrainState, data: LaneData, /, **traced: Any) -> dict[str, jax.Array]:
         weights = self.weights(state)
@@ -78,6 +106,9 @@ class TaskTrial:
         values = {"zeros": trees.zero_share(params)}
         if self.layers:
             values["weight_norm"] = self._of_layers(layer_norms(params))
+
+        if self.task.is_prequential:
+            return values | {f"valid_{name}": x.mean for name, x in state.tested.items()}
 
         hyperparameters = {**self.static, **traced, "step": state.step}
 

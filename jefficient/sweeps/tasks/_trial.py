@@ -55,7 +55,7 @@ class Trial:
     """
 
     init: Callable[..., Any]
-    step: Callable[..., tuple[Any, dict[str, jax.Array]]]
+    step: Callable[..., tuple[Any, dict[str, Any]]]
     evaluate: Callable[..., dict[str, jax.Array]]
     data: Tree = None
     weights: Callable[[Any], Tree] = lambda state: state
