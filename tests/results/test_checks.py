@@ -8,6 +8,7 @@ from scipy import stats
 from jefficient.results import Check, Checks, Result, Status
 from jefficient.results._axes import scale_of
 from jefficient.results.checks._reading import Curve
+from jefficient.results.checks._stream import clearest_rise
 
 RATES = np.logspace(-3, -1, 5)
 VALLEY = np.array([0.5, 0.4, 0.3, 0.4, 0.5])  # symmetric about the best: nothing to gain in between
@@ -248,6 +249,49 @@ def test_jitter_is_rarely_taken_for_overfitting_or_improvement(evaluations, unit
             )
         )
     assert np.mean(found, axis=0).max() < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+@pytest.mark.parametrize("metric", ["valid_m", "window_m"])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_drift(mode, metric):
+    """The windowed score jumps after window 24; its running mean says nothing of a curve."""
+    noise = 0.02 * np.random.default_rng(0).normal(size=50)
+    windows = 0.3 + np.exp(-np.arange(50.0)) + noise + 0.1 * (np.arange(50) >= 25)
+    so_far = np.cumsum(windows) / np.arange(1, 51)
+    planted = Planted(mode, (1, 1))
+    scores = np.zeros((5, 1, 1)) + VALLEY[:, None, None]
+    for is_drifting in (True, False):
+        own = planted.sign * (windows if is_drifting else windows[:25])
+        curves = {"valid_m": planted.sign * so_far[: len(own)], "window_m": own, "train_loss": own}
+        offset = planted.sign * VALLEY[:, None, None, None]
+        result = made(
+            planted.sign * scores,
+            {"learning_rate": RATES},
+            evaluations={name: offset + x for name, x in curves.items()},
+            examples=(500, 0),
+            metric=metric,
+            mode=mode,
+            evaluate="prequential",
+        )
+        found = {check.name: str(check) for check in result.checks()}
+        assert found.keys() == {"noise", *(["drift"] if is_drifting else [])}, found
+        if is_drifting:
+            assert "after step 250: from" in found["drift"]
+            assert "window_m gets worse" in found["drift"]
+        assert "folds" not in found["noise"]
+
+
+@pytest.mark.parametrize("windows", [12, 50])
+def test_a_stream_without_drift_is_rarely_taken_for_one(windows):
+    """Windows are means of a few skewed losses, and fall while the model learns."""
+    rng = np.random.default_rng(0)
+    for learning in (0.0, 3.0):
+        falling = learning * np.exp(-np.arange(windows) / 5)
+        streams = falling + rng.exponential(size=(300, windows, 4)).mean(axis=2)
+        found = [clearest_rise(stream).p_value <= 0.05 for stream in streams]
+        assert np.mean(found) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    assert clearest_rise(np.arange(9.0)) is None
+    assert clearest_rise(np.zeros(20)).p_value == 1
 
 
 def test_what_every_second_seed_or_fold_contradicts_is_no_finding(planted):

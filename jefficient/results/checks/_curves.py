@@ -23,6 +23,8 @@ def overfitting(reading: Reading) -> Iterator[Finding]:
     metric = reading.score.metric
     curve = reading.curve(metric)
     train = reading.curve("train_loss")
+    if reading.is_prequential:
+        return  # nothing is held out
     if metric == "train_loss" or curve is None or train is None or curve.when != train.when:
         return
     best = int(curve.mean.argmin())
@@ -56,6 +58,8 @@ def improving(reading: Reading) -> Iterator[Finding]:
     curve = reading.curve(reading.score.metric)
     if curve is None or curve.evaluations < FEW_EVALUATIONS or curve.gain <= 0:
         return
+    if reading.is_prequential:
+        return  # a stream cannot be made longer, and its mean goes on falling
     last = curve.evaluations - 1
     before = last - max(1, round(LAST * curve.evaluations))
     gain = curve.mean[before] - curve.mean[last]
@@ -74,6 +78,8 @@ def saturated(reading: Reading) -> Iterator[Finding]:
     curve = reading.curve(reading.score.metric)
     if curve is None or curve.evaluations < FEW_EVALUATIONS or curve.gain <= 0:
         return
+    if reading.is_prequential:
+        return  # the whole stream is what is scored
     half = (curve.evaluations - 1) // 2
     gain = curve.mean[half] - curve.mean[half:].min()
     worse = curve.mean[-1] - curve.mean.min()
@@ -106,8 +112,8 @@ def clipped(reading: Reading) -> Iterator[Finding]:
 def rising(reading: Reading) -> Iterator[Finding]:
     """The training loss went up at the end, or all along."""
     curve = reading.curve("train_loss")
-    if curve is None or curve.evaluations < 2:
-        return
+    if curve is None or curve.evaluations < 2 or reading.is_prequential:
+        return  # where a stream's loss rises, `drift` says so
     least = int(curve.mean.argmin())
     last = curve.evaluations - 1
     rise = curve.mean[last] - curve.mean[least]

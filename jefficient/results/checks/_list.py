@@ -15,6 +15,7 @@ from . import _measured as measured
 from . import _space as space
 from ._boundary import boundary
 from ._reading import Finding, Reading, mend_data
+from ._stream import drift
 
 CHECKS = {
     "boundary": boundary,
@@ -26,6 +27,7 @@ CHECKS = {
     "improving": curves.improving,
     "saturated": curves.saturated,
     "clipped": curves.clipped,
+    "drift": drift,
     "unmoved": measured.unmoved,
     "same_seeds": measured.same_seeds,
     "few_examples": measured.few_examples,

@@ -150,5 +150,7 @@ def same_seeds(reading: Reading) -> Iterator[Finding]:
         "note" if has_folds else "warning",
         f"All {seeds} seeds give the same numbers: what is random in these trials, if anything, "
         "makes no difference, so that seeds do not show how sure the best is.",
-        "Take one seed." if has_folds else "Take one seed, and folds=5 for a standard error.",
+        "Take one seed."
+        if has_folds or reading.is_prequential
+        else "Take one seed, and folds=5 for a standard error.",
     )

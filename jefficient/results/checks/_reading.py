@@ -14,6 +14,7 @@ from .._dataset import (
     flat_trials,
     hyperparameters,
     in_largest_fold,
+    is_prequential,
     measured,
     ranking,
     score_of,
@@ -126,6 +127,11 @@ class Reading:
         """What ranks the configurations."""
         return score_of(self.dataset)
 
+    @property
+    def is_prequential(self) -> bool:
+        """Whether every batch was tested before it was trained on."""
+        return is_prequential(self.dataset)
+
     @functools.cached_property
     def best(self) -> int:
         """The best configuration."""
@@ -159,6 +165,13 @@ class Reading:
         first = of_finished[:, :, :1]
         is_alike = np.isclose(of_finished, first, rtol=ROUNDING, atol=0, equal_nan=True)
         return of_finished.shape[2] > 1 and bool(is_alike.all())
+
+    @property
+    def repeats(self) -> str:
+        """What would repeat a configuration with other numbers, in words."""
+        if self.is_prequential:
+            return "seeds, or another stretch of the stream"
+        return "folds" if self.are_seeds_alike else "seeds or folds"
 
     @functools.cached_property
     def axes(self) -> dict[str, np.ndarray]:
@@ -200,14 +213,18 @@ class Reading:
         return Curve(sign * values[:, seen], when, variance_factor(self.dataset))
 
     def _when(self, evaluation: int) -> str:
-        """Say when an evaluation of the best configuration was, in epochs if there are examples."""
+        """Say when an evaluation of the best configuration was: in epochs, or in steps.
+
+        In steps if there are no examples, or a stream of them.
+        """
         epoch, step = (
             in_largest_fold(self.dataset, name)[self.best, evaluation] for name in ("epoch", "step")
         )
         are_epochs_alike = (
             "fold" in self.dataset["step"].dims or "fold" not in self.dataset["epoch"].dims
         )
-        if self.dataset["training_examples"].values.max() > 0 and are_epochs_alike:
+        has_epochs = self.dataset["training_examples"].values.max() > 0 and not self.is_prequential
+        if has_epochs and are_epochs_alike:
             return f"epoch {round(float(epoch), 1):g}"
         return f"step {int(step)}"
 

@@ -60,7 +60,11 @@ def noise(reading: Reading) -> Iterator[Finding]:
             "warning",
             f"Each of the {count} configurations has one trial: nothing tells whether the best is "
             "better than others or luckier.",
-            "Repeat the sweep with folds=5 or, if a trial draws random numbers, seeds=3 or more.",
+            "If a trial draws random numbers, repeat the sweep with seeds=3 or more. The stream "
+            "itself is one: compare window_<metric> along it."
+            if reading.is_prequential
+            else "Repeat the sweep with folds=5 or, if a trial draws random numbers, seeds=3 or "
+            "more.",
         )
         return
     others = len(ties(reading.dataset)) - 1
@@ -71,7 +75,7 @@ def noise(reading: Reading) -> Iterator[Finding]:
             f"The best is within noise of {others} other configuration{'s' * (others > 1)} of "
             f"{count}: {repeats} {units} do not tell which of them is best.",
             "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
-            f"prefer=…)), or add {'folds' if reading.are_seeds_alike else 'seeds or folds'}.",
+            f"prefer=…)), or add {reading.repeats}.",
         )
 
 
