@@ -94,7 +94,9 @@ def _widest_of_many(spec: SweepSpec, index: int, machine: Machine, trials: float
 
     Wide blocks compute as fast and there are fewer segments for the host. 1 for all other groups.
     """
-    many = min(trials / _ROUNDS_OF_WIDE_BLOCKS, machine.widest_small)
+    # Trials of a stream see it once and end together: one round leaves no lane empty.
+    rounds = 1 if spec.problem.is_prequential else _ROUNDS_OF_WIDE_BLOCKS
+    many = min(trials / rounds, machine.widest_small)
     steps = spec.groups[index].steps
     has_convolution = spec.costs[index].has_convolution
     if machine.platform != "cpu" or has_convolution or many < 2 * machine.widest:

@@ -88,7 +88,7 @@ class Task:
             ``valid_<name>`` is the mean over all examples of the stream so far, and
             ``window_<name>`` that over those since the last evaluation. It goes with
             ``order="sequential"`` and one pass over `data`, without `validation`, `prepare` and
-            `jf.Metric`. See the guide, "Streams".
+            `jf.Metric`.
         evaluation_params: ``(opt_state, params) -> params``, the parameters that are evaluated,
             ranked, kept and tested, shaped as those that are trained; by default
             `jf.evaluation_params`, which finds the averages of `jf.average_weights` and the

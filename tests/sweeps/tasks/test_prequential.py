@@ -1,5 +1,6 @@
 """Streams: every batch is tested before it is trained on."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -13,6 +14,10 @@ import river.metrics
 import river.optim
 
 import jefficient as jf
+from jefficient._core.devices import Machine
+from jefficient.sweeps.planning._settings import Settings
+from jefficient.sweeps.planning._spec import prepare
+from jefficient.sweeps.planning._widths import group_width
 from jefficient.sweeps.tasks._evaluation import RunningSums, Sums
 
 N = 43
@@ -113,6 +118,16 @@ def test_a_trial_that_goes_on_has_the_mean_over_the_whole_stream():
         again.dataset["window_absolute"], whole.dataset["window_absolute"][[1]]
     )
     np.testing.assert_array_equal(whole.refit(1).params, whole.params(1))
+
+
+def test_the_trials_of_a_stream_share_wide_blocks():
+    """32 small trials, too few for them elsewhere: what takes time is the number of operations."""
+    space = jf.grid(learning_rate=np.linspace(0.01, 0.1, 32))
+    held_out = jf.Task(init, squared, (X, Y))
+    here = dataclasses.replace(Machine.here(), platform="cpu", widest=8, widest_small=256)
+    settings = Settings(epochs=1, batch_size=N, metric="train_loss")
+    for the_task, width in ((stream(), 32), (held_out, 8)):
+        assert group_width(prepare(the_task, jf.sgd, space, settings), 0, here, slots=1) == width
 
 
 def test_half_of_a_stream_and_the_default_windows():
