@@ -7,11 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import river.datasets
-import river.evaluate
-import river.linear_model
-import river.metrics
-import river.optim
 
 import jefficient as jf
 from jefficient._core.devices import Machine
@@ -185,23 +180,6 @@ def test_a_long_stream_is_summed_without_loss():
 
 LENGTH = 500
 FEATURES = 10
-DATASETS = river.datasets
-SYNTHETIC = river.datasets.synth
-BINARY = {
-    "Phishing": DATASETS.Phishing(),
-    "Bananas": DATASETS.Bananas(),
-    "SEA": SYNTHETIC.SEA(variant=0, noise=0.1, seed=1),
-    "Hyperplane": SYNTHETIC.Hyperplane(seed=1, n_features=5, mag_change=0.01),
-    "STAGGER": SYNTHETIC.STAGGER(seed=1),
-    "ConceptDriftStream": SYNTHETIC.ConceptDriftStream(
-        SYNTHETIC.SEA(variant=0, seed=1),
-        SYNTHETIC.SEA(variant=2, seed=2),
-        seed=1,
-        position=250,
-        width=50,
-    ),
-}
-REAL = {"TrumpApproval": DATASETS.TrumpApproval(), "Friedman": SYNTHETIC.Friedman(seed=1)}
 RATES = [2.0**-8, 2.0**-6]
 INTERCEPT_RATE = 2.0**-7
 L2 = 2.0**-10
@@ -254,14 +232,27 @@ def test_scores_are_those_of_river(is_binary):
 
     All streams are of one shape, so each kind of model compiles one program.
     """
-    if is_binary:
-        model, loss, metric = river.linear_model.LogisticRegression, log_loss, accuracy
-        measures = {"loss": river.metrics.LogLoss, "metric": river.metrics.Accuracy}
-    else:
-        model, loss, metric = river.linear_model.LinearRegression, squared_error, absolute_error
-        measures = {"loss": river.metrics.MSE, "metric": river.metrics.MAE}
+    from river import datasets, evaluate, linear_model, metrics, optim  # takes seconds
 
-    for dataset in (BINARY if is_binary else REAL).values():
+    synthetic = datasets.synth
+    if is_binary:
+        model, loss, metric = linear_model.LogisticRegression, log_loss, accuracy
+        measures = {"loss": metrics.LogLoss, "metric": metrics.Accuracy}
+        before, after = (synthetic.SEA(variant=2 * i, seed=i) for i in range(2))
+        streams = [
+            datasets.Phishing(),
+            datasets.Bananas(),
+            synthetic.SEA(variant=0, noise=0.1, seed=1),
+            synthetic.Hyperplane(seed=1, n_features=5, mag_change=0.01),
+            synthetic.STAGGER(seed=1),
+            synthetic.ConceptDriftStream(before, after, seed=1, position=LENGTH // 2, width=50),
+        ]
+    else:
+        model, loss, metric = linear_model.LinearRegression, squared_error, absolute_error
+        measures = {"loss": metrics.MSE, "metric": metrics.MAE}
+        streams = [datasets.TrumpApproval(), synthetic.Friedman(seed=1)]
+
+    for dataset in streams:
         x, y, features = examples(dataset)
         if not is_binary:
             y = (y - y.mean()) / y.std()
@@ -269,11 +260,11 @@ def test_scores_are_those_of_river(is_binary):
         space = jf.grid(learning_rate=RATES)
         result = jf.sweep(the_task, sgd_as_in_river, space, epochs=1, batch_size=1, progress=False)
         rows = [dict(enumerate(row)) for row in x[:, :features].tolist()]
+        labels = (y == 1).tolist() if is_binary else y.tolist()
         for config, rate in enumerate(RATES):
             for name, measure in measures.items():
-                theirs = model(optimizer=river.optim.SGD(rate), l2=L2, intercept_lr=INTERCEPT_RATE)
-                labels = (y == 1).tolist() if is_binary else y.tolist()
+                theirs = model(optimizer=optim.SGD(rate), l2=L2, intercept_lr=INTERCEPT_RATE)
                 pairs = zip(rows, labels, strict=True)
-                expected = river.evaluate.progressive_val_score(pairs, theirs, measure()).get()
+                expected = evaluate.progressive_val_score(pairs, theirs, measure()).get()
                 shown = result.dataset[f"valid_{name}"].values[config, 0, 0, -1]
                 np.testing.assert_allclose(shown, expected, rtol=1e-6)
