@@ -75,6 +75,9 @@ def sweeps():
     loaded = jf.load(result.save("result.nc"))
     assert loaded.table().equals(result.table())
     assert jf.load("kept").best().config == best.config
+    settings = {"steps": 60, "seeds": 2, "eval_every": 20, "progress": False}
+    joined = result + jf.sweep(TASK, jf.sgd, SPACE, **settings)
+    assert jf.load(joined.save("joined.nc")).table().equals(joined.table())
     assert jax.tree.map(np.shape, result.params()) == {"w": ()}
     assert result.refit().params["w"].shape == ()
     assert jf.plan(TASK, jf.adam, SPACE, steps=60).programs

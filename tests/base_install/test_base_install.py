@@ -1,9 +1,13 @@
-"""An environment with `pip install .` alone imports and sweeps, and names missing extras."""
+"""An environment with `pip install .` alone imports and sweeps, and names missing extras.
+
+Once with the newest versions, once with the lowest that pyproject.toml allows.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,8 +18,8 @@ PROGRAM = Path(__file__).with_name("program.py")
 pytestmark = pytest.mark.base_install
 
 
-@pytest.fixture
-def python(tmp_path_factory):
+@pytest.fixture(params=["newest", "lowest"])
+def python(request, tmp_path_factory):
     """The interpreter of an environment with jefficient and its dependencies alone."""
     folder = tmp_path_factory.mktemp("base")
     ignored = shutil.ignore_patterns(
@@ -24,7 +28,11 @@ def python(tmp_path_factory):
     source = shutil.copytree(ROOT, folder / "source", ignore=ignored)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-compile", source], check=True)
+    install = [python, "-m", "pip", "install", "-q", "--no-compile", source]
+    if request.param == "lowest":
+        bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+        install += [bound.replace(">=", "==") for bound in bounds]
+    subprocess.run(install, check=True)
     return python
 
 
