@@ -16,6 +16,7 @@ STATISTICS = "tests/results/test_statistics.py"
 OPTIMIZERS = "tests/transforms/test_references.py"
 SCHEDULES = "tests/schedules/test_references.py"
 STOPPING = "tests/sweeps/stopping/test_stop.py"
+LAWS = "tests/conformance/test_transform_laws.py"
 
 
 class Mistake(NamedTuple):
@@ -215,8 +216,29 @@ MISTAKES = {
         "transforms/_clip.py",
         "trees.map_leaves(where, _scaled_twice, updates, numbers=(by, factor))",
         "(jax.tree.map(lambda g: g * jnp.minimum(1, longest / trees.global_norm(g)), updates),)",
-        "tests/conformance/test_transform_laws.py",
+        LAWS,
         "optax_s and clip_by_global_norm",
+    ),
+    "a state that forgets its sharding": Mistake(
+        "_core/trees.py",
+        "jnp.zeros_like(p, dtype=",
+        "jnp.zeros(p.shape, ",
+        LAWS,
+        "sgd_momentum-sharding",
+    ),
+    "a count that is bound to a device": Mistake(
+        "transforms/_base.py",
+        "return jnp.zeros((), jnp.int32)",
+        "return jax.device_put(jnp.zeros((), jnp.int32), jax.devices()[0])",
+        LAWS,
+        "adam-compiled",
+    ),
+    "a state that is another one under jit": Mistake(
+        "transforms/_average_weights.py",
+        "weight = jnp.zeros((), jnp.float32)",
+        "weight = jnp.float32(isinstance(jax.tree.leaves(params)[0], jax.core.Tracer))",
+        LAWS,
+        "average_weights-init",
     ),
     "one too many at a rung": Mistake(
         "sweeps/stopping/_successive_halving.py",

@@ -126,6 +126,15 @@ def same(got: Tree, expected: Tree, rtol: float, atol: float) -> None:
     chex.assert_trees_all_close(got, expected, rtol=rtol, atol=atol)
 
 
+def raw(tree: Tree) -> Tree:
+    """Replace typed keys by their numbers, which chex can compare."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
 def strong(tree: Tree, what: str) -> None:
     """Check that no leaf is weakly typed: such a leaf changes its type, and is traced twice."""
     for path, x in jax.tree_util.tree_leaves_with_path(tree):

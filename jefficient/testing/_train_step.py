@@ -17,6 +17,7 @@ from ._law import (
     check_numbers,
     donatable,
     first_values,
+    raw,
     strong,
     verify,
 )
@@ -94,7 +95,7 @@ def _run(case: Case, **number: Scalar) -> tuple[Tree, Tree]:
         return step.update(state, case.batch)
 
     state, metrics = jax.lax.scan(body, step.init(case.params, **case.init), None, length=STEPS)
-    return _raw(state), metrics
+    return raw(state), metrics
 
 
 def _traced(case: Case) -> None:
@@ -109,7 +110,7 @@ def _state(case: Case) -> None:
     strong(state, "the state of init")
     strong(after, "the state of update")
     donatable(state, "the state of init")
-    chex.assert_trees_all_equal_shapes_and_dtypes(_raw(after), _raw(state))
+    chex.assert_trees_all_equal_shapes_and_dtypes(raw(after), raw(state))
 
 
 def _metrics(case: Case) -> None:
@@ -127,16 +128,7 @@ def _pure(case: Case) -> None:
     state = step.init(case.params, **case.init)
     update = jax.jit(step.update)
     first, second = (update(state, case.batch) for _ in range(2))
-    chex.assert_trees_all_equal(_raw(first), _raw(second))
-
-
-def _raw(tree: Tree) -> Tree:
-    """Replace typed keys by their numbers, which chex can compare."""
-    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
-
-
-def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    chex.assert_trees_all_equal(raw(first), raw(second))
 
 
 TRAIN_STEP_LAWS: dict[str, Callable[[Case], None]] = {

@@ -1,13 +1,14 @@
 """The laws of a gradient transformation."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, use_abstract_mesh
 from jax.typing import DTypeLike
 
 from .._core.trees import name_of
@@ -21,6 +22,7 @@ from ._law import (
     first_values,
     has_gradients,
     is_whole,
+    raw,
     same,
     strong,
     traceable,
@@ -30,6 +32,8 @@ STEPS = 6
 TOLERANCE = {"bfloat16": 0.05, "float16": 0.01, "float32": 1e-5}
 VALUE = np.float32(1)
 """The loss, for transforms that take one."""
+COMPILATION = "/jax/core/compile/backend_compile_duration"
+"""What jax reports when it compiles a program, or takes it from its cache on disk."""
 
 
 class Case(NamedTuple):
@@ -228,7 +232,68 @@ def _pure(case: Case) -> None:
     state = tx.init(case.params)
     grads = gradients(case.params, jnp.float32(0))
     first, second = (tx.update(grads, state, case.params, value=VALUE) for _ in range(2))
-    chex.assert_trees_all_equal(first, second)
+    chex.assert_trees_all_equal(raw(first), raw(second))
+
+
+def _init(case: Case) -> None:
+    """`init` gives the same state under jit, and its shapes and dtypes under `jax.eval_shape`."""
+    tx = case.build()
+    state = tx.init(case.params)
+    with broken("Under jax.eval_shape:"):
+        chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(tx.init, case.params), state)
+    with broken("Under jit:"):
+        same(raw(jax.jit(tx.init)(case.params)), raw(state), case.rtol, case.rtol / 10)
+
+
+def _compiled(case: Case) -> None:
+    """the second update, from the state that the first returned, compiles nothing."""
+    tx = case.build()
+    update = jax.jit(tx.update)
+    grads = gradients(case.params, jnp.float32(0))
+    _, state = update(grads, tx.init(case.params), case.params, value=VALUE)
+    compiled = []
+
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event == COMPILATION:
+            compiled.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        update(grads, state, case.params, value=VALUE)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    if compiled:
+        raise AssertionError("the second update must compile nothing, but it was compiled again.")
+
+
+def _sharding(case: Case) -> None:
+    """the state keeps its sharding, and updates have that of the gradients, on an explicit mesh."""
+    mesh = AbstractMesh((1,), ("x",), axis_types=(AxisType.Explicit,))
+
+    def first_axis(p: jax.Array) -> jax.ShapeDtypeStruct:
+        spec = PartitionSpec("x") if p.ndim else PartitionSpec()
+        return jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=NamedSharding(mesh, spec))
+
+    def run(params: Tree, grads: Tree) -> None:
+        tx = case.build()
+        state = tx.init(params)
+        updates, after = tx.update(grads, state, params, value=VALUE)
+        _check_sharding(after, state, "the state")
+        _check_sharding(updates, grads, "an update")
+
+    sharded = jax.tree.map(first_axis, case.params)
+    with use_abstract_mesh(mesh):  # types have shardings: nothing runs, and one device is enough
+        jax.eval_shape(run, sharded, sharded)
+
+
+def _check_sharding(tree: Tree, like: Tree, what: str) -> None:
+    expected = jax.tree.leaves(like)
+    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(tree), expected, strict=True):
+        got, spec = (jax.typeof(leaf).sharding.spec for leaf in (x, y))
+        if got != spec:
+            raise AssertionError(
+                f"{what} must keep its sharding, {spec}, got {got} at {name_of(path)}."
+            )
 
 
 TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
@@ -241,6 +306,9 @@ TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
     "empty": _empty,
     "none": _none,
     "pure": _pure,
+    "init": _init,
+    "compiled": _compiled,
+    "sharding": _sharding,
 }
 """The laws of `verify_transform` by name.
 
@@ -256,4 +324,11 @@ TRANSFORM_LAWS: dict[str, Callable[[Case], None]] = {
 - `empty`: an empty leaf, an empty tree and a None among the parameters pass.
 - `none`: a gradient of None leaves its parameter alone. Most of optax's transforms break this law.
 - `pure`: the same arguments give the same updates and state.
+- `init`: `init` gives the same state under `jit`, and its shapes and dtypes under `jax.eval_shape`,
+  as checkpoint libraries and models too large for one device ask for it.
+- `compiled`: the second update, from the state that the first returned, compiles nothing.
+- `sharding`: where all parameters and gradients are sharded along their first axis, on a mesh with
+  an explicit axis, the state after an update is sharded as that of `init`, and updates are as
+  gradients are. It is checked by types, so that one device is enough. What ranks all numbers of an
+  array, such as `jf.prune`, breaks this law: jax refuses it there.
 """

@@ -93,14 +93,14 @@ def either(
 ) -> tuple[Tree, Any]:
     """Return what `run` returns where `runs` holds, else zero updates and the inner `state`.
 
-    The zeros have the dtypes of the updates that `run` makes, which need not be those of the
-    gradients.
+    The zeros have the dtypes and shardings of the updates that `run` makes, which need not be
+    those of the gradients.
     """
     like, new_state = jax.eval_shape(run)
     check_state_is_kept(where, new_state, state)
 
     def skip() -> tuple[Tree, Any]:
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like), state
+        return jax.tree.map(jnp.zeros_like, like), state
 
     return jax.lax.cond(runs, run, skip)
 

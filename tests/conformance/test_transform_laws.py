@@ -3,6 +3,7 @@
 Those of `jefficient.testing`, and those that need an invalid value or optax's twin.
 """
 
+import contextlib
 import functools
 
 import chex
@@ -13,7 +14,7 @@ import pytest
 from conformance.table import TRANSFORMS, cases
 
 import jefficient as jf
-from jefficient.testing import TRANSFORM_LAWS, verify_transform
+from jefficient.testing import TRANSFORM_LAWS, LawError, verify_transform
 from jefficient.testing._transform_laws import gradients, trajectory
 
 PARAMS = {"a": jnp.array([[0.5, -1.0, 0.25], [2.0, 0.1, -0.3]]), "b": jnp.array([1.5, -0.75])}
@@ -23,7 +24,12 @@ GRADS = gradients(PARAMS, jnp.float32(0))
 @pytest.mark.parametrize("law", TRANSFORM_LAWS)
 @pytest.mark.parametrize("row", TRANSFORMS, ids=str)
 def test_law(row, law):
-    verify_transform(row.factory, row.pairs(), laws=[law], rtol=2e-6)
+    if law == "sharding" and row.name.startswith("prune"):
+        expected = pytest.raises(LawError, match="ShardingTypeError")  # see the law's text
+    else:
+        expected = contextlib.nullcontext()
+    with expected:
+        verify_transform(row.factory, row.pairs(), laws=[law], rtol=2e-6)
 
 
 @pytest.mark.parametrize("row", TRANSFORMS, ids=str)

@@ -102,6 +102,44 @@ def drifts(rate):
     return transform(update, lambda params: jax.tree.map(jnp.zeros_like, params))
 
 
+def differs_under_jit(rate):
+    def init(params):
+        is_traced = isinstance(jax.tree.leaves(params)[0], jax.core.Tracer)
+        return {"rate": jnp.full((), 2 * rate if is_traced else rate)}
+
+    return transform(lambda updates, state, params=None: (updates, state), init)
+
+
+def reads_values_in_init(rate):
+    def init(params):
+        return {"norm": jnp.asarray(np.linalg.norm(jax.tree.leaves(params)[0]))}
+
+    return transform(lambda updates, state, params=None: (updates, state), init)
+
+
+def commits_a_part(rate):
+    """A count that `init` puts on a device: after an update, so is all that was free before."""
+
+    def init(params):
+        return {"m": jnp.zeros(()), "t": jax.device_put(jnp.int32(0), jax.devices()[0])}
+
+    def update(updates, state, params=None):
+        return updates, {"m": state["m"] + 1, "t": state["t"] + 1}
+
+    return transform(update, init)
+
+
+def forgets_sharding_of_state(rate):
+    def update(updates, state, params=None):
+        return updates, jax.tree.map(lambda m, g: m + g, state, updates)
+
+    return transform(update, lambda params: jax.tree.map(lambda p: jnp.zeros(p.shape), params))
+
+
+def forgets_sharding_of_updates(rate):
+    return elementwise(lambda g: jnp.full(g.shape, rate, g.dtype))
+
+
 def counts_on_the_host():
     calls = []
 
@@ -163,6 +201,23 @@ def counts_on_the_host():
         ),
         (needs_every_leaf, "none", r"law 'none' is broken.*\nIt raised AttributeError"),
         (counts_on_the_host(), "pure", r"law 'pure' is broken"),
+        (differs_under_jit, "init", r"law 'init' is broken.*\nUnder jit:(.|\n)*'rate'"),
+        (
+            reads_values_in_init,
+            "init",
+            r"law 'init' is broken.*\nUnder jax.eval_shape:\nIt raised TracerArrayConversionError",
+        ),
+        (commits_a_part, "compiled", r"law 'compiled' is broken.*\nthe second update must compile"),
+        (
+            forgets_sharding_of_state,
+            "sharding",
+            r"the state must keep its sharding, P\(None, None\), got P\('x', None\) at \['a'\]",
+        ),
+        (
+            forgets_sharding_of_updates,
+            "sharding",
+            r"an update must keep its sharding, P\('x', None\), got P\(None, None\) at \['a'\]",
+        ),
     ],
     ids=lambda x: getattr(x, "__name__", x if isinstance(x, str) and " " not in x else ""),
 )
