@@ -135,3 +135,18 @@ def test_cooldowns_from_one_stable_run_are_the_trainings_from_scratch(tmp_path):
     assert (made, branched) == ("64,000", "32,000")
     assert "the same, bit for bit" in stdout
     assert (tmp_path / "out" / "cooldowns.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_modality_contributes_the_bits_that_it_was_given(tmp_path):
+    stdout, _ = run("10_two_modalities.py", "--output", "out", cwd=tmp_path)
+    assert float(re.search(r"All parts: ([\d.]+) bits are left of 4", stdout)[1]) < 0.4
+    rows = re.findall(
+        r"^(image|text|numbers) +([\d.]+) +(\d) +([\d.]+) +(\d)$", stdout, flags=re.MULTILINE
+    )
+    found = np.array([[float(x) for x in row[1:]] for row in rows])
+    assert [row[0] for row in rows] == ["image", "text", "numbers"]
+    np.testing.assert_array_equal(found[:, 1], [3, 2, 3])  # 4 bits without those of the part
+    np.testing.assert_array_equal(found[:, 3], [1, 2, 1])
+    np.testing.assert_allclose(found[:, [0, 2]], found[:, [1, 3]], atol=0.5)
+    assert "text hardly learns" in stdout
+    assert (tmp_path / "out" / "two_modalities.png").read_bytes().startswith(b"\x89PNG")

@@ -407,6 +407,29 @@ def test_no_weight_moved(planted):
     assert planted.result(diagnostics={"update_norm": norms}, layers=("a", "b", "c")).checks() == ()
 
 
+def test_a_layer_hardly_learns(planted):
+    """Beside the median of the others, in every trial, and relative to its weights."""
+    weight = np.ones((5, *planted.shape, EVALUATIONS, 4))
+    weight[..., 0] = 50.0
+
+    def norms(share):
+        update = 1e-3 * weight
+        update[2, ..., 1] *= share
+        update[0, ..., 2] = 1e-9  # others than the best do not count
+        return {"update_norm": update, "weight_norm": weight}
+
+    def of(diagnostics):
+        return planted.result(diagnostics=diagnostics, layers=("a", "b", "c", "d"))
+
+    check = only(of(norms(0.009)), "hardly_learns", "changes it by 9e-06 of its norm")
+    assert check.severity == "note"
+    assert check.evidence.startswith("b hardly learns")
+    assert of(norms(0.011)).checks() == ()
+    once = norms(0.009)
+    once["update_norm"][2, 0, 0, :, 1] = 1e-3  # one trial in which it learns
+    assert of(once).checks() == ()
+
+
 def test_few_examples(planted):
     few = planted.result(examples=(80, 9 // planted.shape[1]))
     assert only(few, "few_examples", "validation examples.").severity == "warning"

@@ -29,6 +29,7 @@ CHECKS = {
     "clipped": curves.clipped,
     "drift": drift,
     "unmoved": measured.unmoved,
+    "hardly_learns": measured.hardly_learns,
     "same_seeds": measured.same_seeds,
     "few_examples": measured.few_examples,
     "fold_sizes": measured.fold_sizes,

@@ -17,6 +17,8 @@ WHOLE = 4 * float(np.finfo(np.float32).eps)
 """Relative distance of a float32 mean of ones and zeros from a whole number of examples."""
 UNEQUAL = 2
 """Folds are of unequal size if the largest is so many times the smallest."""
+FAINT = 0.01
+"""A layer hardly learns if its updates, as a share of its weights, are so much of the others'."""
 NAMED = 3
 """Values that are named; of more, their number is said."""
 
@@ -59,6 +61,33 @@ def _still_layers(reading: Reading) -> Iterator[Finding]:
         "Unless that is meant, look for a mask, a stop_gradient, a learning rate of 0, or "
         "parameters that the loss does not use.",
     )
+
+
+def hardly_learns(reading: Reading) -> Iterator[Finding]:
+    """A layer of the best configuration moves, but hardly, beside the others."""
+    dataset = reading.dataset
+    if not {"update_norm", "weight_norm"} <= set(dataset):
+        return
+    norms = dataset[["update_norm", "weight_norm"]].isel(config=reading.best)
+    share = norms["update_norm"] / norms["weight_norm"].where(norms["weight_norm"] > 0)
+    shares = share.mean("evaluation").transpose("layer", ...).values
+    shares = shares.reshape(len(shares), -1)  # (layers, trials)
+    moves = (np.nan_to_num(shares) > 0).all(axis=1)  # what does not is unmoved
+    if moves.sum() < 2:
+        return
+    names = dataset["layer"].values[moves].tolist()
+    shares = shares[moves]
+    for i, name in enumerate(names):
+        usual = np.median(np.delete(shares, i, axis=0), axis=0)
+        if (shares[i] < FAINT * usual).all():
+            yield Finding(
+                "note",
+                f"{name} hardly learns in the best configuration: an update changes it by "
+                f"{shares[i].mean():.2g} of its norm, and the median of the other layers by "
+                f"{usual.mean():.2g}, in every trial.",
+                "Unless that is meant, give it a larger learning rate (jf.partition or "
+                "jf.scale_by_name), and look at result.plot.layers(variable='update_ratio').",
+            )
 
 
 def _some(names: list[str], word: str) -> str:
