@@ -134,7 +134,8 @@ def _describe(dataset: xr.Dataset, labels: Labels, curves: Curves) -> None:
         if name in dataset.variables:  # a jf.Trial need not have a training loss
             dataset[name].attrs["long_name"] = text
     for name, unit in _UNITS.items():
-        dataset[name].attrs["units"] = unit
+        if name in dataset.variables:
+            dataset[name].attrs["units"] = unit
     for name in labels.columns:
         dataset[name].attrs["role"] = "hyperparameter"
         dataset[name].attrs |= table_attributes(labels.values.get(name, {}))
@@ -161,6 +162,9 @@ _DESCRIPTIONS = {
     "grad_norm": "norm of a layer's gradient, mean over the updates since the last evaluation",
     "update_norm": "norm of a layer's update, mean over the updates since the last evaluation",
     "weight_norm": "norm of a layer's parameters, at this evaluation",
+    "sharpness": "largest eigenvalue of the Hessian of the training loss, at this evaluation",
+    "noise_scale": "trace of the covariance of the gradients of examples over the square of their "
+    "mean, at this evaluation; NaN where noise hides the mean",
     "seconds": "wall time from the sweep's beginning to this evaluation",
     "status": "how the trial ended",
     "started_at": "updates made before the sweep, in the state that the trial started from",
@@ -180,6 +184,7 @@ _UNITS = {
     "steps_taken": "updates",
     "epoch": "passes over the training set",
     "seconds": "s",
+    "noise_scale": "examples",
     **dict.fromkeys(EXAMPLES, "examples"),
 }
 
@@ -197,6 +202,12 @@ def measured(dataset: xr.Dataset) -> list[str]:
 def is_prequential(dataset: xr.Dataset) -> bool:
     """Return whether every batch was tested before it was trained on."""
     return dataset.attrs.get("evaluate") == "prequential"
+
+
+def over_evaluations(dataset: xr.Dataset) -> list[str]:
+    """Name the variables that are one number at each evaluation: measured, or a diagnostic."""
+    names = measured(dataset) + _of_role(dataset, "diagnostic")
+    return [name for name in names if set(dataset[name].dims) == set(EVALUATIONS)]
 
 
 def score_of(dataset: xr.Dataset) -> Score:

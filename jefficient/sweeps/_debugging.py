@@ -16,7 +16,7 @@ from .._core.typing import Tree
 from ..results import Status
 from .data import EpochOrder
 from .planning import SweepSpec, order_key
-from .tasks import WHERE, annotate_errors
+from .tasks import NO_PROBE, WHERE, annotate_errors
 
 
 class Debugger:
@@ -112,10 +112,10 @@ class _LoneTrial:
 
     @classmethod
     def of(cls, spec: SweepSpec, config: int, seed: int, fold: int) -> "_LoneTrial":
-        """Take it from a sweep, without norms of layers: they are NaN where one is absent."""
+        """Take it from a sweep, without diagnostics that may be NaN: layers, and what is probed."""
         index, row = spec.find(config)
         group = spec.groups[index]
-        problem = spec.problem.with_layers((), ())
+        problem = dataclasses.replace(spec.problem, layers=(), probe=NO_PROBE)
         trial = problem.trial(group.static)
         numbers = {
             **group.traced(row, seed, fold),

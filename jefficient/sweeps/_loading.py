@@ -165,6 +165,7 @@ def _settings(recorded: dict[str, Any], folds: Any) -> Settings:
     call |= {
         "folds": call["folds"] if folds is None else folds,
         "stop": None,
+        "diagnostics": tuple(call.get("diagnostics", ())),
         "diverged_above": None if threshold == float("inf") else threshold,
         "key": jax.random.wrap_key_data(data, impl=key["impl"]),
     }

@@ -40,6 +40,7 @@ def sweep(
     keep_states: str | Iterable[int] | None = None,
     start: Any = None,
     layers: bool = False,
+    diagnostics: tuple[str, ...] = (),
     key: jax.Array | None = None,
     plan: Any = None,
     directory: Any = None,
@@ -110,6 +111,12 @@ def sweep(
         layers: whether to record the norms of every layer's gradients, updates and weights: the
             variables `grad_norm`, `update_norm` and `weight_norm`, for `result.plot.layers`. It
             takes time, and since the program is another one, numbers may differ in their last bits.
+        diagnostics: what else to measure at every evaluation, of the trained parameters and the
+            training loss (penalties included, `augment` off): ``"sharpness"``, the largest
+            eigenvalue of its Hessian, and ``"noise_scale"``, tr(Σ)/|G|² of its gradients, in
+            examples. They see the same training examples at all evaluations, 1 024 of a fold at
+            most (or one batch), in memory. Sharpness costs 32 products with the Hessian for each:
+            evaluate seldom. As with `layers`, last bits may differ.
         key: typed PRNG key, ``jax.random.key(0, impl="threefry2x32")`` by default. Trial (seed s,
             fold f) draws from ``fold_in(fold_in(key, s), f)``, whatever else is in the space. Keys
             of ``rbg`` are refused: under vmap their numbers depend on other lanes.
@@ -187,6 +194,7 @@ def sweep(
         keep_states=keep_states,  # pyright: ignore[reportArgumentType]
         start=start,
         layers=layers,
+        diagnostics=diagnostics,
         key=key,  # pyright: ignore[reportArgumentType]
     )
     return run(

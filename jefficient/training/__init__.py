@@ -1,5 +1,7 @@
 """Training: a loss and a transform enter, a pure (init, update) leaves, or one for a whole grid."""
 
+from ._diagnostics import noise_scale as noise_scale
+from ._diagnostics import sharpness as sharpness
 from ._objective import regularized as regularized
 from ._shuffle import sequential_batch as sequential_batch
 from ._shuffle import shuffled_batch as shuffled_batch

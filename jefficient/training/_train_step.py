@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -159,7 +159,7 @@ def train_step(
     tx = accepting(tx)
     names = signatures.names_asked(WHERE, loss)
     takes_key = "key" in names
-    objective = _objective(loss, "weights" in names, has_model_state)
+    objective = objective_of(loss, has_model_state)
     plain_objective = objective
     if compute_dtype is not None:
         plain_objective = objective = in_dtype(objective, compute_dtype)
@@ -181,11 +181,7 @@ def train_step(
             raise ArgumentTypeError(
                 f"{WHERE}: state must be what init returns, got {type(state).__name__}."
             )
-        injected: dict[str, jax.Array] = {}
-        if takes_key:
-            injected["key"] = jax.random.fold_in(_key_of(state), state.step)
-        if "step" in names:
-            injected["step"] = state.step
+        injected = injected_at(names, state, state.step)
         if microbatches > 1 and not (takes_key or has_model_state):
             _check_microbatches(plain_objective, state, batch, injected)
         loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
@@ -273,9 +269,20 @@ def _updates(
         ) from error
 
 
-def _objective(loss: Callable[..., Any], takes_weights: bool, has_model_state: bool) -> Objective:
+def injected_at(names: Iterable[str], state: TrainState, i: jax.Array) -> dict[str, jax.Array]:
+    """Return what a loss gets that asks for these names: key number `i`, and the updates made."""
+    injected: dict[str, jax.Array] = {}
+    if "key" in names:
+        injected["key"] = jax.random.fold_in(_key_of(state), i)
+    if "step" in names:
+        injected["step"] = state.step
+    return injected
+
+
+def objective_of(loss: Callable[..., Any], has_model_state: bool) -> Objective:
     """Give every loss the same arguments and results."""
     plain, penalty = penalised_parts(loss)
+    takes_weights = "weights" in signatures.names_asked(WHERE, loss)
 
     def objective(
         params: Tree, model_state: Tree, batch: Tree, injected: Injected

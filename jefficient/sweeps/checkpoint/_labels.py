@@ -30,6 +30,7 @@ _CALL = (
     "keep_configs",
     "keep_states",
     "layers",
+    "diagnostics",
 )
 """Arguments of `jf.sweep` that a dataset records."""
 
@@ -89,6 +90,9 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
     key_data = jax.random.key_data(settings.key).tolist()
     call["key"] = {"impl": str(jax.random.key_impl(settings.key)), "data": key_data}
     now = datetime.datetime.now(datetime.UTC)
+    about = dict(spec.problem.about_data)
+    if settings.diagnostics:
+        about["gradient_descent"] = spec.problem.gradient_descent(spec.space)
     return {
         "metric": score.metric,
         "mode": score.mode,
@@ -98,7 +102,7 @@ def attributes(spec: SweepSpec, plan: Plan, seconds: float, utilization: float) 
         "utilization": utilization,
         "data": spec.data_digest,
         "start": "" if spec.starts is None else spec.starts.digest,
-        **spec.problem.about_data,
+        **about,
         "programs": json.dumps(programs_of(spec)),
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(_versions()),

@@ -14,7 +14,7 @@ from ..._core.errors import ArgumentError, ArgumentTypeError
 from ...spaces import Space
 from ..scheduler import Progress
 from ..stopping import StopRule
-from ..tasks import WHERE
+from ..tasks import WHERE, checked_probes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Settings:
     keep_states: str | tuple[int, ...] | None = None
     start: Any = None
     layers: bool | tuple[str, ...] = False  # their names, where another process has found them
+    diagnostics: tuple[str, ...] = ()
     key: jax.Array = None  # pyright: ignore[reportAssignmentType]
 
     @tools_off()
@@ -69,6 +70,7 @@ class Settings:
                 checks.check_count(WHERE, **{name: x})
         if not isinstance(self.layers, tuple):
             checks.check_flag(WHERE, layers=self.layers)
+        checked_probes(self.diagnostics)
         if self.epochs is not None:
             checks.check_positive_finite(WHERE, epochs=self.epochs)
         if self.diverged_above is not None:
@@ -126,6 +128,11 @@ class Settings:
         if "batch_size" in space.names and self.batch_size is not None:
             raise ArgumentError(
                 f"{WHERE}: batch_size must come once, got an axis and batch_size={self.batch_size}."
+            )
+        taken = [name for name in self.diagnostics if name in space.names]
+        if taken:
+            raise ArgumentError(
+                f"{WHERE}: the space must not name a diagnostic that is asked for, got {taken}."
             )
 
 

@@ -21,7 +21,7 @@ from ..._core.typing import Tree
 from ..._core.warn import warn
 from ...results import Score
 from ...spaces import Space
-from ..data import EvaluationBatch, PrefetchChunk, Stream
+from ..data import EvaluationBatch, PrefetchChunk, Source, Stream
 from ..programs import Group, LaneProgram, StreamedProgram, TrialLength, groups_of
 from ..tasks import (
     COLUMNS,
@@ -468,7 +468,20 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
         given = {x: getattr(settings, x) for x in ("select", "keep", "keep_states")}
         best = {name: x if x == "best" else None for name, x in given.items()}
         _check_absent("a jf.Task with evaluate='prequential'", best)
-    return TaskProblem.of(task, optimizer, settings.folds, settings.eval_batch_size, settings.key)
+    if settings.diagnostics and (task.data is None or isinstance(task.data, Source)):
+        raise ArgumentError(
+            f"{WHERE}: diagnostics are computed on training examples in memory, got "
+            f"diagnostics={settings.diagnostics} and "
+            f"{'data=None' if task.data is None else 'data that are read while lanes train'}."
+        )
+    return TaskProblem.of(
+        task,
+        optimizer,
+        settings.folds,
+        settings.eval_batch_size,
+        settings.key,
+        settings.diagnostics,
+    )
 
 
 def _check_without(optimizer: Any, settings: Settings) -> None:
@@ -479,6 +492,7 @@ def _check_without(optimizer: Any, settings: Settings) -> None:
         "epochs": settings.epochs,
         "eval_batch_size": settings.eval_batch_size,
         "layers": settings.layers or None,
+        "diagnostics": settings.diagnostics or None,
     }
     _check_absent("a jf.Trial", absent)
     _check_counts_updates("a jf.Trial", settings)

@@ -15,6 +15,8 @@ from ._notes import annotate_checks as annotate_checks
 from ._notes import annotate_compilation_errors as annotate_compilation_errors
 from ._notes import annotate_errors as annotate_errors
 from ._notes import traced_program as traced_program
+from ._probe import NO_PROBE as NO_PROBE
+from ._probe import checked_probes as checked_probes
 from ._problem import Begin as Begin
 from ._problem import Problem as Problem
 from ._scoring import HostScorer as HostScorer

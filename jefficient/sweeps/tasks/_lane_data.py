@@ -31,16 +31,24 @@ class ResidentData(NamedTuple):
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
     ) -> Tree:
         """Take batch `t` of the examples in their order, or as the trial's key shuffles them."""
+        indices = self.training_indices(task, t, key, fold, static["batch_size"])
+        return self.training_examples(task, fold, indices)
+
+    def training_indices(
+        self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, batch_size: int
+    ) -> jax.Array:
+        """Return which examples are in batch `t`, int32 (batch_size,)."""
         order = jax.random.fold_in(key, ORDER)
-        batch_size = static["batch_size"]
         folds = self.folds
         size = count_examples(self.train) if folds is None else folds.train_size[fold]
         if task.is_sequential:
             indices = sequential_batch(t, size, batch_size)
         else:
             indices = shuffled_batch(order, t, size, batch_size)
-        if folds is not None:
-            indices = folds.train[fold, indices]
+        return indices if folds is None else folds.train[fold, indices]
+
+    def training_examples(self, task: Task, fold: jax.Array, indices: jax.Array) -> Tree:
+        """Return these examples, prepared."""
         batch = jax.tree.map(lambda x: x[indices], self.train)
         return prepared(task, self.fitted, fold, batch)
 

@@ -14,6 +14,7 @@ from ..data import EvaluationBatch, Stream
 from ._evaluation import Sums
 from ._hyperparameters import HyperparameterTable
 from ._injection import Requester
+from ._probe import NO_PROBE, Probe
 from ._scoring import HostScorer
 from ._splits import SplitSizes
 from ._task import Task
@@ -46,6 +47,7 @@ class Problem(abc.ABC):
         test: the test set, or None.
         scorer: the metrics ``valid_<name>`` that are scored on the host; None where none are.
         layers: names of the layers whose norms are recorded.
+        probe: what evaluations measure of the training loss.
         about_data: attributes of the dataset that describe the data, name to text.
         has_finite_weights: whether weights that are not finite mean that a trial has diverged (the
             state of a `Trial` may hold inf).
@@ -57,6 +59,7 @@ class Problem(abc.ABC):
     test: Tree | None = None
     scorer: HostScorer | None = None
     layers: tuple[str, ...] = ()
+    probe: Probe = NO_PROBE
     about_data: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     has_finite_weights: ClassVar[bool] = False
@@ -101,6 +104,11 @@ class Problem(abc.ABC):
     @abc.abstractmethod
     def optimizer_name(self) -> str:
         """What the result calls the optimizer."""
+
+    def gradient_descent(self, space: Space) -> str:
+        """Return the hyperparameter η where an update is θ ← θ - η·g and no more, else ""."""
+        del space
+        return ""
 
     @abc.abstractmethod
     def check_names(self, space: Space) -> None:

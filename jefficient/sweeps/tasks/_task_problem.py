@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import once, same, shapes_of
 from ..._core.typing import Tree
 from ...spaces import Space
-from ...transforms import clipped
+from ...transforms import clipped, sgd
 from ..data import EvaluationBatch, Source, evaluation_batch_size
 from ._drawn_data import DrawnData, drawn_data, points_as_examples
 from ._evaluation import Examples, Sums, batch_sums, means_of
@@ -25,6 +26,7 @@ from ._injection import INJECTED, Injection, Requester
 from ._keys import SPLIT, TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
+from ._probe import Probe
 from ._problem import Begin, Problem, function_name
 from ._scoring import HostScorer, predicts_of
 from ._splits import Splits, split_examples, with_all_examples
@@ -52,7 +54,13 @@ class TaskProblem(Problem):
 
     @classmethod
     def of(
-        cls, task: Task, optimizer: Any, folds: Any, eval_batch_size: int | None, key: jax.Array
+        cls,
+        task: Task,
+        optimizer: Any,
+        folds: Any,
+        eval_batch_size: int | None,
+        key: jax.Array,
+        diagnostics: tuple[str, ...] = (),
     ) -> "TaskProblem":
         """Split the examples; `key` is that of the sweep."""
         test = task.test
@@ -65,6 +73,7 @@ class TaskProblem(Problem):
             stream=splits.stream,
             test=test,
             scorer=_scorer(task, splits),
+            probe=Probe(diagnostics, min(splits.sizes.training)),
             about_data=task.about_data,
             task=task,
             injection=Injection.of(task, optimizer),
@@ -79,7 +88,7 @@ class TaskProblem(Problem):
             read = batch, stream.has_whole_batches, stream.evaluation_batch_size
         return (
             same((self.task, self.injection.optimizer.function)),
-            (self.eval_batch_size, self.layers),
+            (self.eval_batch_size, self.layers, self.probe),
             (shapes_of(self.data), tuple(self.sizes.training), tuple(self.sizes.validation), read),
         )
 
@@ -107,6 +116,12 @@ class TaskProblem(Problem):
     @property
     def optimizer_name(self) -> str:
         return function_name(self.injection.optimizer.function)
+
+    def gradient_descent(self, space: Space) -> str:
+        optimizer = self.injection.optimizer
+        given = [name for name in space.names if name in optimizer.requested]
+        is_plain = optimizer.function in (sgd, optax.sgd) and given == ["learning_rate"]
+        return "learning_rate" if is_plain else ""
 
     def check_names(self, space: Space) -> None:
         self.injection.check(space, INJECTED if self.has_data else ("steps",))
@@ -154,7 +169,9 @@ class TaskProblem(Problem):
         return int(state.step)
 
     def _trial(self, static: Mapping[str, Any]) -> TaskTrial:
-        return TaskTrial(self.task, self.injection, static, self.layers, self.eval_batch_size)
+        return TaskTrial(
+            self.task, self.injection, static, self.layers, self.eval_batch_size, self.probe
+        )
 
     def step_data(self, static: Mapping[str, Any]) -> Tree:
         if self.stream is None:
@@ -286,8 +303,8 @@ class TaskProblem(Problem):
         )
 
     def diagnostics(self, has_clip: bool) -> dict[str, tuple[int, ...]]:
-        """Return also the share of zero weights, and norms of weights."""
-        shapes: dict[str, tuple[int, ...]] = {"zeros": ()}
+        """Return also the share of zero weights, norms of weights, and what is probed."""
+        shapes: dict[str, tuple[int, ...]] = {"zeros": (), **dict.fromkeys(self.probe.names, ())}
         if has_clip:
             shapes["clipped"] = ()
         if self.layers:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,8 +16,9 @@ from ..data import EvaluationBatch
 from ._evaluation import Examples, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
 from ._keys import AUGMENT, INIT, NOISE
-from ._lane_data import LaneData
+from ._lane_data import LaneData, ResidentData
 from ._notes import WHERE
+from ._probe import Probe
 from ._scoring import device_scores, predicts_of
 from ._task import Task
 from ._trial import Trial
@@ -32,6 +33,7 @@ class TaskTrial:
     static: Mapping[str, Any]
     layers: tuple[str, ...]
     eval_batch_size: int | None
+    probe: Probe
 
     def trial(self, data: LaneData) -> Trial:
         return Trial(self.init, self.step, self.evaluate, data, self.weights)
@@ -111,6 +113,10 @@ class TaskTrial:
             return values | {f"valid_{name}": x.mean for name, x in state.tested.items()}
 
         hyperparameters = {**self.static, **traced, "step": state.step}
+        if self.probe.names:
+            assert isinstance(data, ResidentData)
+            loss = self._loss({**self.static, **traced})
+            values |= self.probe.measure(self.task, loss, state, data, self.static, traced["fold"])
 
         def measure(examples: Examples) -> dict[str, jax.Array]:
             means = means_of(self.task, self.injection, "valid", weights, hyperparameters)
@@ -133,10 +139,13 @@ class TaskTrial:
             )
         return (params, state.model_state) if self.task.model_state else params
 
-    def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
+    def _loss(self, hyperparameters: dict[str, Any]) -> Callable[..., Any]:
         loss = self.injection.loss
+        return functools.partial(loss.function, **loss.choose(hyperparameters))
+
+    def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
         return train_step(
-            functools.partial(loss.function, **loss.choose(hyperparameters)),
+            self._loss(hyperparameters),
             self.injection.build_optimizer(hyperparameters),
             model_state=self.task.model_state,
             layers=bool(self.layers),
