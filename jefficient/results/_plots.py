@@ -83,7 +83,12 @@ class Plots:
         return self._drawn("values", ax, hyperparameter, variable, sensitivity=sensitivity)
 
     def curves(
-        self, variable: str | None = None, *, best: int = 5, ax: "Axes | None" = None
+        self,
+        variable: str | None = None,
+        *,
+        best: int = 5,
+        rate: str | None = None,
+        ax: "Axes | None" = None,
     ) -> "Axes":
         """Plot learning curves, means over seeds and folds: the best in colour, the others grey.
 
@@ -92,17 +97,27 @@ class Plots:
         ranking, and the legend says so. x are steps, or epochs if batch sizes differ.
 
         Args:
-            variable: what to show, by default the score's metric.
+            variable: what to show, by default the score's metric; a diagnostic, too, such as
+                ``sharpness`` or ``noise_scale``.
             best: how many stand out, labelled by the hyperparameters in which they differ.
+            rate: with ``sharpness`` the hyperparameter η for which 2/η is dashed, the sharpness at
+                which full-batch gradient descent becomes unstable; by default `learning_rate` if
+                the sweep's optimizer was `jf.sgd` or `optax.sgd` as it stands, without momentum,
+                else none. Other optimizers have other thresholds: momentum β (2 + 2·β)/η, and
+                Adam's is on its preconditioned Hessian, which is not what is measured.
             ax: where to draw, by default a new figure.
 
         Returns:
             The axes.
 
         Raises:
-            ArgumentError: if there is no such variable, or `best` is negative.
+            ArgumentError: if there is no such variable, `best` is negative, or `rate` is no
+                hyperparameter with numbers, or not with ``sharpness``.
+
+        References:
+            Cohen, Kaur, Li, Kolter and Talwalkar 2021, https://arxiv.org/abs/2103.00065 (2/η).
         """
-        return self._drawn("curves", ax, variable, best=best)
+        return self._drawn("curves", ax, variable, best=best, rate=rate)
 
     def heatmap(
         self,

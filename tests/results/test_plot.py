@@ -204,7 +204,7 @@ def test_what_cannot_be_shown_is_refused():
             lambda: plot.values("l1", "status"),
             "variable must be one of .*'valid_loss'.* got variable='status'",
         ),
-        (lambda: plot.curves("zeros"), "plot.curves: variable must be one of"),
+        (lambda: plot.curves("update_norm"), "plot.curves: variable must be one of"),
         (lambda: plot.curves(best=-1), "best must not be negative, got best=-1"),
         (lambda: plot.spread(0), "best >= 1 must hold, got best=0"),
         (

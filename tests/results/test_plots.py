@@ -9,6 +9,7 @@ import pytest
 from results.made import made
 from results.test_plot import grid, planted
 
+import jefficient as jf
 from jefficient.results import Status
 from jefficient.results._axes import labelled, measured_scale, scale_of
 from jefficient.results.plots._heatmap import HeatmapPlot
@@ -540,3 +541,34 @@ def test_one_configuration_is_one():
         said = result.plot.describe(name)
         assert "1 configuration " in said.replace(":", " ")
         assert "1 configurations" not in said
+
+
+def test_sharpness_has_two_over_the_rate_beside_it_where_that_is_its_threshold():
+    rates = [0.1, 0.5, np.nan]
+    scores = np.array([1.0, 2.0, 3.0])[:, None, None]
+    sharp = np.linspace(1, [[[20.0]], [[4.0]], [[9.0]]], 10, axis=-1)
+    planted = {"diagnostics": {"sharpness": sharp, "noise_scale": sharp}}
+
+    def result(**changes):
+        return made(scores, {"learning_rate": rates, "decay": rates}, **planted, **changes)
+
+    plain = result(gradient_descent="learning_rate")
+    dashed = [x for x in plain.plot.curves("sharpness").get_lines() if x.get_linestyle() == "--"]
+    np.testing.assert_allclose([x.get_ydata() for x in dashed[:2]], [[20.0] * 10, [4.0] * 10])
+    assert np.isnan(dashed[2].get_ydata()).all()
+    assert plain.plot.describe("curves", "sharpness").startswith(
+        "Sharpness of 3 configurations over 100 steps: the best, learning rate=0.1, decay=0.1, "
+        "goes from 1 to 20, where 2 / learning rate is 20"
+    )
+    assert "2 /" not in plain.plot.describe("curves", "noise_scale")
+    other = result(gradient_descent="")
+    assert "2 /" not in other.plot.describe("curves", "sharpness")
+    assert "where 2 / decay is 20" in other.plot.describe("curves", "sharpness", rate="decay")
+
+    for arguments, words in (
+        ({"variable": "noise_scale", "rate": "decay"}, "rate must go with variable='sharpness'"),
+        ({"variable": "sharpness", "rate": "speed"}, r"rate must be one of \['learning_rate', "),
+        ({"variable": "seconds"}, "variable must be one of .*'sharpness', 'noise_scale'"),
+    ):
+        with pytest.raises(jf.ArgumentError, match=words):
+            plain.plot.curves(**arguments)

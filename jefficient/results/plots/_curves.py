@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..._core.checks import one_of
 from ..._core.errors import ArgumentError
-from .._axes import counted, labelled, measured_scale, sentence, shown
-from .._dataset import measured, ranking
+from .._axes import Scale, counted, labelled, measured_scale, sentence, shown
+from .._dataset import measured, over_evaluations, ranking
 from .._score import Score
 from ._evaluations import curve_ends, ended_early, last_seen, mean_curves, places
 from ._reading import (
+    check_axis,
     cut_short,
     diverged_words,
     is_low_good,
-    measured_or_metric,
     named,
     scored,
     short_names,
+    with_axes,
 )
 from ._style import COLORS, GREY, MARKERS, Style, draw_crosses, draw_edge_crosses, entry, set_scale
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 DRAWN = 300
 """Grey curves at most."""
+TRAINING = "the same in training"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,8 @@ class CurvesPlot:
         x: float array (configs, evaluations): steps or epochs, NaN past a configuration's last.
         y: float array (configs, evaluations): mean over seeds and folds, NaN where a trial has
             none.
-        training: the same in training; None if it was not measured.
+        beside: what is dashed: the same in training, or 2/η beside the sharpness; None for nothing.
+        beside_name: what that is.
         leaders: int array: the best configurations, best first, drawn in colour.
         names: of the leaders: their values of the hyperparameters in which they differ.
         title: those hyperparameters.
@@ -51,13 +55,15 @@ class CurvesPlot:
         ends: float array (diverged, 2): where the curves of diverged configurations end; y is NaN
             if they have none.
         is_low_good: whether the lowest is the best.
+        scale: of the axis along y.
     """
 
     variable: str
     along: str
     x: np.ndarray
     y: np.ndarray
-    training: np.ndarray | None
+    beside: np.ndarray | None
+    beside_name: str
     leaders: np.ndarray
     names: list[str]
     title: str
@@ -66,6 +72,7 @@ class CurvesPlot:
     short: np.ndarray
     ends: np.ndarray
     is_low_good: bool
+    scale: Scale
 
     @classmethod
     def of(
@@ -76,15 +83,16 @@ class CurvesPlot:
         variable: str | None = None,
         *,
         best: int = 5,
+        rate: str | None = None,
     ):
         """Read from a dataset."""
-        variable = measured_or_metric(where, dataset, score, variable)
+        variable = score.metric if variable is None else variable
+        one_of(where, "variable", variable, over_evaluations(dataset))
         if best < 0:
             raise ArgumentError(f"{where}: best must not be negative, got best={best}.")
         along, x, per_update = places(dataset)
         y = mean_curves(dataset, variable)
-        twin = variable.replace("valid_", "train_")
-        has_twin = twin != variable and twin in measured(dataset)
+        beside, beside_name = _beside(where, dataset, variable, rate, y)
         leaders = scored(dataset, score)[:best]
         title, names = short_names(dataset, leaders)
         others = ranking(dataset, score)
@@ -95,7 +103,8 @@ class CurvesPlot:
             along=along,
             x=x,
             y=y,
-            training=mean_curves(dataset, twin) if has_twin else None,
+            beside=beside,
+            beside_name=beside_name,
             leaders=leaders,
             names=names,
             title=title,
@@ -104,12 +113,12 @@ class CurvesPlot:
             short=ended_early(x, y, cut_short(dataset), others[picked]),
             ends=curve_ends(dataset, x, y, per_update),
             is_low_good=is_low_good(score, variable),
+            scale=_scale(dataset, score, variable, y),
         )
 
     def draw(self, ax: "Axes") -> str:
         """Draw; return the legend's title."""
-        if self.is_low_good:
-            set_scale(ax, "y", measured_scale(self.y), self.y)
+        set_scale(ax, "y", self.scale, self.y)
         self._draw_leaders(ax)
         self._draw_background(ax)
         has_curve = np.isfinite(self.ends[:, 1])
@@ -128,10 +137,10 @@ class CurvesPlot:
             marks: Style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
             marks |= {"markevery": every, "zorder": 3}
             ax.plot(x, self.y[config], "-", color=color, label=entry(name), **marks)
-            if self.training is not None:
-                ax.plot(x, self.training[config], "--", color=color, **thin)
-        if self.training is not None and self.leaders.size:
-            ax.plot([], [], "--", color="0.3", linewidth=1, label="the same in training")
+            if self.beside is not None:
+                ax.plot(x, self.beside[config], "--", color=color, **thin)
+        if self.beside is not None and self.leaders.size:
+            ax.plot([], [], "--", color="0.3", linewidth=1, label=self.beside_name)
 
     def _draw_background(self, ax: "Axes") -> None:
         total = len(self.x) - len(self.leaders)
@@ -168,4 +177,43 @@ class CurvesPlot:
             text += f"the best, {self.best_name}, has no evaluation with a number in every trial"
         else:
             text += f"the best, {self.best_name}, goes from {seen[0]} to {seen[-1]}"
+            if self.beside is not None and self.beside_name != TRAINING:
+                last = shown(float(self.beside[self.leaders[0]][np.isfinite(curve)][-1]))
+                text += f", where {self.beside_name} is {last}"
         return sentence(text + diverged_words(len(self.ends), len(self.x)))
+
+
+def _scale(dataset: xr.Dataset, score: Score, variable: str, y: np.ndarray) -> Scale:
+    is_diagnostic = variable not in measured(dataset)
+    return measured_scale(y) if is_diagnostic or is_low_good(score, variable) else "linear"
+
+
+def _beside(
+    where: str, dataset: xr.Dataset, variable: str, rate: str | None, y: np.ndarray
+) -> tuple[np.ndarray | None, str]:
+    """Return what is dashed, an array like `y`, and its name.
+
+    Gradient descent on a quadratic with a curvature above 2/η diverges. Beside another optimizer
+    the line would be wrong, so unasked it is drawn where the sweep knew that it was that one.
+    """
+    if variable != "sharpness":
+        if rate is not None:
+            raise ArgumentError(
+                f"{where}: rate must go with variable='sharpness', got {rate=} and {variable=}."
+            )
+        twin = variable.replace("valid_", "train_")
+        has_twin = twin != variable and twin in measured(dataset)
+        return (mean_curves(dataset, twin) if has_twin else None), TRAINING
+
+    if rate is None:
+        rate = dataset.attrs.get("gradient_descent", "")
+        if rate not in with_axes(dataset) or not np.issubdtype(dataset[rate].dtype, np.number):
+            return None, ""
+    check_axis(where, dataset, "rate", rate)
+    if not np.issubdtype(dataset[rate].dtype, np.number):
+        raise ArgumentError(f"{where}: rate must have numbers for values, got {rate=}.")
+    values = dataset[rate].values.astype(float)[:, None]
+    is_drawn = np.isfinite(y) & (values > 0)
+    return np.divide(2.0, values, out=np.full(y.shape, np.nan), where=is_drawn), (
+        f"2 / {labelled(rate)}"
+    )

@@ -24,6 +24,8 @@ SPARSE = 0.01
 CAPTIONS = {
     "values": "Dots are trials, the line joins the best mean at each value.",
     "curves": "The best configurations in colour, dashed in training.",
+    "curves sharpness": "Largest eigenvalue of the Hessian of the training loss.",
+    "curves noise_scale": "Noise of the gradients, in examples.",
     "heatmap": "A cell has the best score over all other hyperparameters.",
     "progress": "The band has the best of 90 % of random draws.",
     "spread": "Each mark is a trial; lines join those that start alike.",
@@ -57,7 +59,8 @@ def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
         try:
             plot = plot_of(dataset, score_of(dataset), name, *arguments)
             address = _address(plot, dataset["status"].size)
-            made.append(Image(CAPTIONS[name], plot.described(), address))
+            caption = CAPTIONS.get(" ".join((name, *arguments)), CAPTIONS[name])
+            made.append(Image(caption, plot.described(), address))
         except JefficientError as error:
             left_out.append(str(error))
     return made, left_out
@@ -72,6 +75,9 @@ def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[tuple[str, ...]]:
         ("knots" if is_array(dataset, name) else "values", name) for name in varied[:AXES]
     ]
     wanted.append(("curves",))
+    for name in ("sharpness", "noise_scale"):
+        if name in dataset and np.isfinite(dataset[name].values).any():
+            wanted.append(("curves", name))
     if sum(not is_array(dataset, name) for name in varied) > 1:
         wanted.append(("heatmap",))
     if is_scored and sizes["config"] > 1:
