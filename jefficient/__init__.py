@@ -81,6 +81,7 @@ __all__ = [
     "named_chain",
     "optuna",
     "partition",
+    "patience",
     "piecewise_constant_schedule",
     "plan",
     "plan_hypergradient",

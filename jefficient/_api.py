@@ -43,6 +43,7 @@ from .sweeps import host_metric as host_metric
 from .sweeps import hypergradient as hypergradient
 from .sweeps import load as load
 from .sweeps import median_stop as median_stop
+from .sweeps import patience as patience
 from .sweeps import plan as plan
 from .sweeps import plan_hypergradient as plan_hypergradient
 from .sweeps import successive_halving as successive_halving

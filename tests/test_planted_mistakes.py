@@ -261,6 +261,13 @@ MISTAKES = {
         STOPPING,
         "median_rule_is",
     ),
+    "patience with the last score": Mistake(
+        "sweeps/stopping/_patience.py",
+        "state[seen.config] = after",
+        "state[seen.config] = after._replace(best=seen.score)",
+        STOPPING,
+        "keras",
+    ),
     "folds swap their sides": Mistake(
         "sweeps/tasks/_folds.py",
         "return train, valid\n",

@@ -10,6 +10,7 @@ from ._sweep import sweep as sweep
 from .stopping import Observation as Observation
 from .stopping import StopRule as StopRule
 from .stopping import median_stop as median_stop
+from .stopping import patience as patience
 from .stopping import successive_halving as successive_halving
 from .tasks import Metric as Metric
 from .tasks import Task as Task

@@ -12,6 +12,7 @@ RULES = {
     "halving in updates": jf.successive_halving(3, min_steps=100),
     "halving in epochs": jf.successive_halving(2, min_epochs=2),
     "median": jf.median_stop(min_steps=100, min_configs=2),
+    "patience": jf.patience(evaluations=2, min_delta=0.05),
 }
 
 

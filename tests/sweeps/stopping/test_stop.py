@@ -79,6 +79,22 @@ def median(told: list[Told], now: Told, min_steps: int, min_configs: int) -> boo
     return now.step >= min_steps and len(others) >= min_configs and best > statistics.median(others)
 
 
+def keras(told: list[Told], now: Told, patience: int, min_delta: float) -> bool:
+    """Whether `keras.callbacks.EarlyStopping` stops, mode "min": its loop, line by line.
+
+    What has diverged is stopped at once; there Keras would go on waiting.
+    """
+    wait, best, stop_training = 0, math.inf, False
+    for current in [t.score for t in told if t.config == now.config and t.step <= now.step]:
+        wait += 1
+        if current - -min_delta < best:  # monitor_op(monitor_value - self.min_delta, best)
+            best = current
+            wait = 0
+            continue
+        stop_training = wait >= patience
+    return now.score == math.inf or (wait > 0 and stop_training)
+
+
 class Runs(NamedTuple):
     """Configurations as a sweep records them: a curve each, and the updates of its evaluations."""
 
@@ -196,6 +212,14 @@ def test_the_median_rule_is_what_the_paper_says(recorded, min_steps, min_configs
     rule = jf.median_stop(min_steps=min_steps, min_configs=min_configs)
     oracle = functools.partial(median, min_steps=min_steps, min_configs=min_configs)
     compare(rule, oracle, recorded, in_epochs)
+
+
+@property_test
+@given(runs(), st.integers(1, 4), st.sampled_from([0.0, 0.1, 0.5]))
+def test_patience_is_what_keras_calls_early_stopping(recorded, evaluations, min_delta):
+    rule = jf.patience(evaluations=evaluations, min_delta=min_delta)
+    oracle = functools.partial(keras, patience=evaluations, min_delta=min_delta)
+    compare(rule, oracle, recorded, in_epochs=False)
 
 
 @pytest.mark.parametrize("eta", [2, 3, 1.1, 1.7])
@@ -333,6 +357,14 @@ def test_a_log_without_configurations_is_one_that_never_observed_them():
         (
             lambda: jf.median_stop(min_configs=2.5),
             "min_configs must be a whole number, got min_configs=2.5",
+        ),
+        (
+            lambda: jf.patience(evaluations=0),
+            "jf.patience: evaluations >= 1 must hold, got evaluations=0",
+        ),
+        (
+            lambda: jf.patience(evaluations=1, min_delta=-0.1),
+            "jf.patience: 0 <= min_delta < inf must hold, got min_delta=-0.1",
         ),
     ],
 )
