@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from ._api import *
-    from .results import Result, TrialState
+    from .results import Result, Simulation, TrialState
     from .sweeps._gradient_run import Hypergradient
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
@@ -34,6 +34,7 @@ __all__ = [
     "Progress",
     "Result",
     "Search",
+    "Simulation",
     "Space",
     "StopRule",
     "StorageError",
@@ -102,6 +103,7 @@ __all__ = [
     "sgd",
     "sgdr_schedule",
     "shuffled_batch",
+    "simulate",
     "sobol",
     "sparsity",
     "static",
@@ -123,6 +125,7 @@ _LATER = {
     "Plan": ".sweeps.planning",
     "Progress": ".sweeps.scheduler",
     "Result": ".results",
+    "Simulation": ".results",
     "TrialState": ".results",
     "Hypergradient": ".sweeps._gradient_run",
 }

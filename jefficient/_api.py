@@ -46,6 +46,7 @@ from .sweeps import median_stop as median_stop
 from .sweeps import patience as patience
 from .sweeps import plan as plan
 from .sweeps import plan_hypergradient as plan_hypergradient
+from .sweeps import simulate as simulate
 from .sweeps import successive_halving as successive_halving
 from .sweeps import sweep as sweep
 from .training import Lanes as Lanes

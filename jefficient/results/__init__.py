@@ -26,6 +26,7 @@ from ._score import one_of as one_of
 from ._score import over_trials as over_trials
 from ._sensitivity import Derivatives as Derivatives
 from ._sensitivity import mean_and_error as mean_and_error
+from ._simulation import Simulation as Simulation
 from ._states import NO_CHECKPOINTS as NO_CHECKPOINTS
 from ._states import Checkpoints as Checkpoints
 from ._states import States as States

@@ -5,6 +5,7 @@ from ._hypergradient import plan_hypergradient as plan_hypergradient
 from ._load import load as load
 from ._search import Goal as Goal
 from ._search import Search as Search
+from ._simulate import simulate as simulate
 from ._sweep import plan as plan
 from ._sweep import sweep as sweep
 from .stopping import Observation as Observation

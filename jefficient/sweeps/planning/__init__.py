@@ -13,4 +13,5 @@ from ._spec import SweepSpec as SweepSpec
 from ._spec import prepare as prepare
 from ._starting import Starts as Starts
 from ._timing import timed_plan as timed_plan
+from ._widths import even_width as even_width
 from ._widths import group_width as group_width

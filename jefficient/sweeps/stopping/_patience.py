@@ -67,8 +67,8 @@ def patience(*, evaluations: int, min_delta: float = 0.0) -> Patience:
         ArgumentError: if a number is out of range.
 
     References:
-        Keras, ``keras.callbacks.EarlyStopping(patience=evaluations, min_delta=min_delta)``; Prechelt
-        1998, Early Stopping: But When?, https://doi.org/10.1007/3-540-49430-8_3, its rule UP.
+        Keras, ``keras.callbacks.EarlyStopping(patience=evaluations, min_delta=min_delta)``;
+        Goodfellow, Bengio and Courville 2016, Deep Learning, algorithm 7.1.
 
     Examples:
         >>> import jefficient as jf

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps.planted import check_like_engine
 from sweeps.tiny import lanes, sweep, task
 
 import jefficient as jf
@@ -496,7 +497,7 @@ def flat(values):
     return values.reshape(values.shape[0], -1, *values.shape[3:])
 
 
-def check_stopped(whole, stopped, programs, blocks, decide, progress):
+def check_stopped(whole, stopped, programs, blocks, rule, decide, progress):
     """Compare a stopped sweep with the whole one and the oracle; return the sweep on paper."""
     curves, sign = flat(whole.dataset[whole.score.metric].values), whole.score.sign
     step = whole.dataset["step"].broadcast_like(whole.dataset["valid_loss"])
@@ -519,6 +520,7 @@ def check_stopped(whole, stopped, programs, blocks, decide, progress):
         expected = np.where(is_seen, flat(whole.dataset[name].values), np.nan)
         np.testing.assert_array_equal(flat(data[name].values), expected)
     assert data.attrs["utilization"] == paper.made / paper.offered
+    check_like_engine(rule, whole, stopped)
     return paper
 
 
@@ -539,14 +541,14 @@ def halved():
         "keep_configs": 99,
         "diverged_above": 38.0,
     }
+    rule = jf.successive_halving(2, min_steps=2)
     with lanes(4, blocks=2):
         whole = sweep(task(), space, **arguments)
-        one, again = (
-            sweep(task(), space, stop=jf.successive_halving(2, min_steps=2), **arguments)
-            for _ in range(2)
-        )
+        one, again = (sweep(task(), space, stop=rule, **arguments) for _ in range(2))
     decide = functools.partial(halving, eta=Fraction(2), first=Fraction(2))
-    paper = check_stopped(whole, one, [list(range(24))], 2, decide, lambda _, step: Fraction(step))
+    paper = check_stopped(
+        whole, one, [list(range(24))], 2, rule, decide, lambda _, step: Fraction(step)
+    )
     return whole, one, again, paper
 
 
@@ -643,6 +645,7 @@ def test_rules_in_epochs_over_batch_sizes():
                 stopped,
                 [list(range(12)), list(range(12, 24))],
                 1,
+                rule,
                 oracle,
                 lambda config, step: Fraction(step * (8 if config < 12 else 6), 20),
             )
