@@ -1,7 +1,7 @@
 """The plots of a result. matplotlib is imported where one is drawn: it is an extra."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import xarray as xr
 from .._core.checks import one_of
 from . import plots
 from ._score import Score
+from ._simulation import Simulation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ _MAKERS: dict[str, Callable[..., plots.Plot]] = {
     "knots": plots.KnotsPlot.of,
     "layers": plots.LayersPlot.of,
     "sparsity": plots.SparsityPlot.of,
+    "stopping": plots.StoppingPlot.of,
 }
 
 
@@ -261,6 +263,27 @@ class Plots:
             JefficientError: if no parameter is ever zero.
         """
         return self._drawn("sparsity", ax, hyperparameter)
+
+    def stopping(self, simulations: Iterable[Simulation], *, ax: "Axes | None" = None) -> "Axes":
+        """Plot what stopping rules would have lost against what they would have cost.
+
+        A rule that no other beats in both is a filled mark, the others are hollow; the line joins
+        the filled ones. The star is the sweep without a rule. A red cross at the top is a rule
+        under which no configuration finishes.
+
+        Args:
+            simulations: what `jf.simulate` returned for this result, one for each rule: ``[
+                jf.simulate(rule, result) for rule in rules]``. The legend names the first 12.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if there is none, or one is of another result or metric.
+            ArgumentTypeError: if one is something else.
+        """
+        return self._drawn("stopping", ax, simulations)
 
     def describe(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Say in a sentence what a plot shows, with its numbers, for those who cannot see it.

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from results.made import made
 
 import jefficient as jf
-from jefficient.results import Status
+from jefficient.results import Simulation, Status
 from jefficient.results._plots import _MAKERS
 
 matplotlib.use("Agg")
@@ -19,6 +19,22 @@ pytestmark = pytest.mark.usefixtures("_closed_figures")
 ARGUMENTS = {"values": ("learning_rate",), "knots": ("schedule",)}
 LAYERS = ("w", "b")
 SCHEDULE = np.array([0.1, 0.2, 0.05])
+
+
+def simulations(plot, *cases):
+    """What stopping rules did to a result, from (rule, cost, regret)."""
+    status = np.full(plot.dataset["status"].shape, "finished")
+    return [
+        Simulation(rule, plot.score.metric, cost, lost, (), 0, status, np.ones(status.shape), 1.0)
+        for rule, cost, lost in cases
+    ]
+
+
+def arguments(plot, name):
+    """The arguments that a plot needs."""
+    if name == "stopping":
+        return (simulations(plot, ("$a_1$", 0.5, 0.1), ("_b", 0.2, np.nan)),)
+    return ARGUMENTS.get(name, ())
 
 
 @pytest.fixture
@@ -105,9 +121,9 @@ EDGES = {
 def test_every_plot_draws_and_describes_what_a_sweep_can_return(edge):
     plot = EDGES[edge]().plot
     for name in NAMES:
-        axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
+        axes = getattr(plot, name)(*arguments(plot, name))
         axes.figure.draw_without_rendering()  # warnings are errors
-        text = plot.describe(name, *ARGUMENTS.get(name, ()))
+        text = plot.describe(name, *arguments(plot, name))
         assert (text[0].isupper(), text[-1], "nan" in text) == (True, ".", False)
         plt.close(axes.figure)
     assert plt.get_fignums() == []
@@ -121,16 +137,16 @@ def test_three_thousand_configurations_are_drawn_at_once():
     }
     plot = planted(rng.uniform(0.1, 1, size=(3000, 1, 2)), columns).plot
     for name in NAMES:
-        axes = getattr(plot, name)(*ARGUMENTS.get(name, ()))
+        axes = getattr(plot, name)(*arguments(plot, name))
         axes.figure.draw_without_rendering()
         assert len(axes.figure.findobj()) < 500, name  # not an artist for each configuration
 
 
 def test_plots_leave_matplotlib_as_it_was_and_draw_where_they_are_told():
     plot, before = planted([1, 2, 3, 4, 5, np.nan], TWO).plot, dict(plt.rcParams)
-    figure, axes = plt.subplots(2, -(-len(NAMES) // 2), figsize=(16, 8), layout="constrained")
+    figure, axes = plt.subplots(2, -(-len(NAMES) // 2), figsize=(24, 10), layout="constrained")
     for ax, name in zip(axes.ravel(), NAMES, strict=False):
-        assert getattr(plot, name)(*ARGUMENTS.get(name, ()), ax=ax) is ax
+        assert getattr(plot, name)(*arguments(plot, name), ax=ax) is ax
     figure.draw_without_rendering()
     assert plt.get_fignums() == [figure.number]
     assert dict(plt.rcParams) == before
@@ -223,6 +239,12 @@ def test_what_cannot_be_shown_is_refused():
             "update_norm and weight_norm must have been recorded",
         ),
         (lambda: bare.sparsity(), "some parameter must be exactly 0 .*proximal_l1"),
+        (lambda: plot.stopping([]), "simulations must hold one or more, got none"),
+        (lambda: plot.stopping([jf.median_stop()]), r"simulations must be what jf.simulate .*Medi"),
+        (
+            lambda: plot.stopping(simulations(bare, ("a", 0.5, 0.0))),
+            "must be of this result, with valid_loss of 6 configurations, got .* of 1",
+        ),
         (lambda: plot.sparsity("rate"), "hyperparameter must be one of"),
         (lambda: EDGES["labels"]().plot.sparsity("l1"), "hyperparameter must have numbers"),
         (

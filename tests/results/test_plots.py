@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from results.made import made
-from results.test_plot import grid, planted
+from results.test_plot import grid, planted, simulations
 
 import jefficient as jf
 from jefficient.results import Status
@@ -572,3 +572,20 @@ def test_sharpness_has_two_over_the_rate_beside_it_where_that_is_its_threshold()
     ):
         with pytest.raises(jf.ArgumentError, match=words):
             plain.plot.curves(**arguments)
+
+
+def test_stopping_rules_that_no_other_beats_are_filled_and_joined():
+    plot = planted([1, 2, 3], {"learning_rate": [0.1, 0.2, 0.3]}).plot
+    cases = ("a", 0.5, 0.0), ("b", 0.2, 0.3), ("c", 0.6, 0.1), ("d", 0.1, np.nan), ("e", 0.2, 0.4)
+    given = simulations(plot, *cases)
+    ax = plot.stopping(given)
+    drawn = lines(ax)
+    hollow = {name for name in "abcde" if drawn[name].get_markerfacecolor() == "none"}
+    assert hollow == {"c", "d", "e"}
+    (joined,) = [line for line in ax.get_lines() if line.get_color() == "0.8"]
+    assert joined.get_xydata().tolist() == [[0.2, 0.3], [0.5, 0.0]]
+    assert drawn["nothing finishes"].get_xdata().tolist() == [0.1]
+    assert plot.describe("stopping", given) == (
+        "Validation loss lost by 5 stopping rules: b loses 0.3 at 20% of the updates; a loses 0 at "
+        "50% of the updates; under 1 of them no configuration finishes."
+    )

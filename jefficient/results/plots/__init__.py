@@ -7,6 +7,7 @@ from ._layers import LayersPlot as LayersPlot
 from ._progress import ProgressPlot as ProgressPlot
 from ._sparsity import SparsityPlot as SparsityPlot
 from ._spread import SpreadPlot as SpreadPlot
+from ._stopping import StoppingPlot as StoppingPlot
 from ._style import Plot as Plot
 from ._style import draw as draw
 from ._style import new_axes as new_axes
