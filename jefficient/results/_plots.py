@@ -24,6 +24,8 @@ _MAKERS: dict[str, Callable[..., plots.Plot]] = {
     "knots": plots.KnotsPlot.of,
     "layers": plots.LayersPlot.of,
     "sparsity": plots.SparsityPlot.of,
+    "importance": plots.ImportancePlot.of,
+    "parallel": plots.ParallelPlot.of,
     "stopping": plots.StoppingPlot.of,
 }
 
@@ -263,6 +265,42 @@ class Plots:
             JefficientError: if no parameter is ever zero.
         """
         return self._drawn("sparsity", ax, hyperparameter)
+
+    def importance(self, *, quantile: float = 0.1, ax: "Axes | None" = None) -> "Axes":
+        """Plot which hyperparameters decide whether a configuration is among the best.
+
+        Bars are the shares of `Result.importance`, lines their intervals over seeds or folds. Of
+        more than 20 the 20 most important are drawn. Where there are none, the plot says why.
+
+        Args:
+            quantile: the share of configurations that is called the best, between 0 and 1.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: if `quantile` is out of range.
+            JefficientError: if Optuna is not installed.
+        """
+        return self._drawn("importance", ax, quantile=quantile)
+
+    def parallel(self, *, ax: "Axes | None" = None) -> "Axes":
+        """Plot every configuration as a line across its hyperparameters to its score.
+
+        The brighter, the better in rank; the best is black. Axes have the scale on which their
+        values are evenly spread; texts, and numbers with 0 among decades, stand one by one. The
+        best score is at the top. Dotted lines are configurations without a score: one of their
+        trials diverged, which is red, or did not finish. Hyperparameters with one value, and
+        arrays, are left out.
+
+        Args:
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+        """
+        return self._drawn("parallel", ax)
 
     def stopping(self, simulations: Iterable[Simulation], *, ax: "Axes | None" = None) -> "Axes":
         """Plot what stopping rules would have lost against what they would have cost.

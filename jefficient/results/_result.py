@@ -19,6 +19,8 @@ from ._content import Content
 from ._dataset import hyperparameters, score_of
 from ._files import save
 from ._grid import unstacked
+from ._importance import WHERE as IMPORTANCE
+from ._importance import importance
 from ._join import joined
 from ._plots import Plots
 from ._ranked import ranked
@@ -488,6 +490,52 @@ class Result:
         trainer = self._trainer("jf.Result.sensitivity", config=config)
         derivatives = trainer.derivatives(self.dataset, config)
         return sensitivity_table(self.dataset, self.space, config, derivatives)
+
+    def importance(
+        self,
+        metric: str | None = None,
+        *,
+        mode: str | None = None,
+        quantile: float = 0.1,
+        level: float = 0.95,
+    ) -> pd.Series:
+        """Say which hyperparameters decide whether a configuration is among the best.
+
+        PED-ANOVA, by Optuna (extra `optuna`): for each hyperparameter, how far its distribution
+        among the best configurations is from that among all (their Pearson divergence), as a share
+        of the sum. It sees one hyperparameter at a time: one that matters only together with
+        another (a rate that is right for its batch size) may look unimportant. Numbers are taken on
+        the scale on which they are evenly spread, linear or logarithmic; texts, and numbers with 0
+        among decades, as categories; arrays element by element. A configuration that was stopped or
+        diverged is not among the best.
+
+        Args:
+            metric: as in `jf.sweep`; by default the sweep's own.
+            mode: "min" or "max", with a `metric` that is no loss.
+            quantile: the share of configurations that is called the best, between 0 and 1.
+            level: of the intervals, between 0 and 1.
+
+        Returns:
+            A Series that sums to 1, indexed by `hyperparameter`, the most important first; an
+            element of an array is ``name[i]``. Its ``attrs["low"]`` and ``attrs["high"]`` map each
+            name to its interval: quantiles over 200 bootstrap samples of the seeds or, where there
+            are folds, of the folds, NaN for one. They say how much depends on these seeds, not on
+            these configurations; of two or three seeds they are too narrow.
+
+        Raises:
+            ArgumentError: if fewer than two configurations would be among the best, fewer finished
+                than that, all scores or all values are alike, there is no such metric, or a number
+                is out of range.
+            JefficientError: if Optuna is not installed.
+
+        References:
+            Watanabe, Bansal and Hutter 2023, PED-ANOVA: Efficiently Quantifying Hyperparameter
+            Importance in Arbitrary Subspaces, https://arxiv.org/abs/2304.10255.
+        """
+        dataset = self.dataset
+        if metric is not None:
+            dataset = ranked(dataset, {}, metric, mode, None).dataset
+        return importance(IMPORTANCE, dataset, quantile, level)
 
     def _or_best(self, config: int | None) -> int:
         return self.best().config if config is None else config

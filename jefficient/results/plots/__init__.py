@@ -2,8 +2,10 @@
 
 from ._curves import CurvesPlot as CurvesPlot
 from ._heatmap import HeatmapPlot as HeatmapPlot
+from ._importance import ImportancePlot as ImportancePlot
 from ._knots import KnotsPlot as KnotsPlot
 from ._layers import LayersPlot as LayersPlot
+from ._parallel import ParallelPlot as ParallelPlot
 from ._progress import ProgressPlot as ProgressPlot
 from ._sparsity import SparsityPlot as SparsityPlot
 from ._spread import SpreadPlot as SpreadPlot
