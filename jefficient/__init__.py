@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from ._api import *
-    from .results import Result, Simulation, TrialState
+    from .results import Optimum, PowerLaw, Result, Simulation, TrialState
     from .sweeps._gradient_run import Hypergradient
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
@@ -30,7 +30,9 @@ __all__ = [
     "LogUniform",
     "Metric",
     "Observation",
+    "Optimum",
     "Plan",
+    "PowerLaw",
     "Progress",
     "Result",
     "Search",
@@ -122,7 +124,9 @@ __all__ = [
 
 
 _LATER = {
+    "Optimum": ".results",
     "Plan": ".sweeps.planning",
+    "PowerLaw": ".results",
     "Progress": ".sweeps.scheduler",
     "Result": ".results",
     "Simulation": ".results",

@@ -15,6 +15,8 @@ from ._dataset import status_of as status_of
 from ._dataset import to_dataset as to_dataset
 from ._files import read as read
 from ._join import concatenated as concatenated
+from ._law import PowerLaw as PowerLaw
+from ._optimum import Optimum as Optimum
 from ._replay import Length as Length
 from ._result import Replay as Replay
 from ._result import Result as Result

@@ -81,6 +81,13 @@ def moderated(units: Units, best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(is_better, drawn, np.maximum(drawn, own_variance)), degrees
 
 
+def shrunk(variances: np.ndarray, own: int) -> np.ndarray:
+    """Draw variances (…, many) of `own` degrees of freedom towards what they have in common."""
+    common, prior = _prior(variances, own)
+    share = (own / (prior + own))[..., None]  # 0 for an infinite prior
+    return (1 - share) * common[..., None] + share * variances
+
+
 def _prior(variances: np.ndarray, own: int) -> tuple[np.ndarray, np.ndarray]:
     """Estimate what variances (…, many) of `own` degrees of freedom have in common.
 

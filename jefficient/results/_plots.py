@@ -1,7 +1,7 @@
 """The plots of a result. matplotlib is imported where one is drawn: it is an extra."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,6 +27,7 @@ _MAKERS: dict[str, Callable[..., plots.Plot]] = {
     "importance": plots.ImportancePlot.of,
     "parallel": plots.ParallelPlot.of,
     "stopping": plots.StoppingPlot.of,
+    "optimum": plots.OptimumPlot.of,
 }
 
 
@@ -322,6 +323,34 @@ class Plots:
             ArgumentTypeError: if one is something else.
         """
         return self._drawn("stopping", ax, simulations)
+
+    def optimum(
+        self,
+        name: str,
+        by: str | Sequence[str] | None = None,
+        level: float = 0.95,
+        *,
+        ax: "Axes | None" = None,
+    ) -> "Axes":
+        """Plot the best value of a hyperparameter, with its interval, on the curve of scores.
+
+        With `by` the best values are plotted against it, with the power law and the interval for a
+        level that was not tried, as far as both can be trusted; for several names in `by` against
+        what the law predicts.
+
+        Args:
+            name: a hyperparameter with positive numbers.
+            by: as for `Result.optimum`.
+            level: of the intervals.
+            ax: where to draw, by default a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: for what `Result.optimum` refuses.
+        """
+        return self._drawn("optimum", ax, name, by, level)
 
     def describe(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Say in a sentence what a plot shows, with its numbers, for those who cannot see it.

@@ -5,6 +5,7 @@ from ._heatmap import HeatmapPlot as HeatmapPlot
 from ._importance import ImportancePlot as ImportancePlot
 from ._knots import KnotsPlot as KnotsPlot
 from ._layers import LayersPlot as LayersPlot
+from ._optimum import OptimumPlot as OptimumPlot
 from ._parallel import ParallelPlot as ParallelPlot
 from ._progress import ProgressPlot as ProgressPlot
 from ._sparsity import SparsityPlot as SparsityPlot

@@ -8,6 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..._core.errors import ArgumentError
+from .._axes import labelled, sentence
+from .._dataset import hyperparameters
+from .._local_fit import FEWEST
+from .._optimum import optimum
+from .._values import column
+
 UNDECIDED = ("running", "interrupted")
 
 
@@ -43,6 +50,26 @@ def tried(dataset: xr.Dataset) -> list[tuple[str, str]]:
 def _ranked_by(attributes: Mapping[str, Any]) -> str:
     which = "smallest" if attributes["mode"] == "min" else "largest"
     return f"{attributes['metric']}, {which} first, at the {attributes['select']} evaluation"
+
+
+def optima(dataset: xr.Dataset) -> tuple[list[str], list[str]]:
+    """Say of every hyperparameter with enough numbers where its optimum is, or why it has none.
+
+    Returns:
+        The sentences, and the names of those that have one.
+    """
+    said = []
+    found = []
+    for name in hyperparameters(dataset):
+        values = column(dataset, name)
+        if not np.issubdtype(values.dtype, np.number) or len(np.unique(values)) < FEWEST:
+            continue
+        try:
+            said.append(str(optimum("", dataset, name)))
+            found.append(name)
+        except ArgumentError as error:
+            said.append(sentence(f"no optimum of {labelled(name)}{error}".removesuffix(".")))
+    return said, found
 
 
 def written(value: Any) -> str:

@@ -32,6 +32,7 @@ CAPTIONS = {
     "knots": "Each line is a configuration, the best one black.",
     "layers": "Means over seeds and folds.",
     "sparsity": "Each dot is a configuration.",
+    "optimum": "The band has the best value; values that diverged are crosses.",
 }
 
 
@@ -43,7 +44,7 @@ class Image(NamedTuple):
     address: str
 
 
-def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
+def images(dataset: xr.Dataset, with_optimum: list[str]) -> tuple[list[Image], list[str]]:
     """Draw the plots of a result; return them, and sentences on those that are left out."""
     varied = [
         name
@@ -55,7 +56,8 @@ def images(dataset: xr.Dataset) -> tuple[list[Image], list[str]]:
         left_out.append(f"No plot of {', '.join(varied[AXES:])}: {AXES} have one.")
 
     made = []
-    for name, *arguments in _wanted(dataset, varied):
+    optima = [("optimum", name) for name in with_optimum]
+    for name, *arguments in [*optima, *_wanted(dataset, varied)]:
         try:
             plot = plot_of(dataset, score_of(dataset), name, *arguments)
             address = _address(plot, dataset["status"].size)

@@ -21,7 +21,7 @@ from .._sensitivity import check_sensitivity
 from .._table import table
 from ..checks import checks
 from ._cells import table_of
-from ._facts import is_under_way, number, tried, written
+from ._facts import is_under_way, number, optima, tried, written
 from ._images import images
 
 TIES = 10
@@ -90,7 +90,8 @@ def _content(
     except JefficientError:  # no configuration finished
         best = None
     could_be = None if best is None else ties(dataset)
-    made, left_out = images(dataset)
+    said, with_optimum = optima(dataset)
+    made, left_out = images(dataset, with_optimum)
     return {
         "best": best,
         "metric": score_of(dataset).metric,
@@ -100,6 +101,7 @@ def _content(
         "ties": None if could_be is None else table_of(could_be.head(TIES)),
         "ties_count": 0 if could_be is None else len(could_be),
         "has_repeats": dataset.sizes["seed"] * dataset.sizes["fold"] > 1,
+        "optima": said,
         "checks": checks(dataset),
         "images": made,
         "sensitivity": None if sensitivity is None else table_of(sensitivity),
