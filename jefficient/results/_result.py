@@ -231,7 +231,7 @@ class Result:
         begins. The interval is that of the values at which the slope, in paired t-tests over seeds
         (or folds, with `compare`'s correction), could be zero. Simulated, it covers the exact
         optimum in about 95 % of sweeps with 4 to 16 seeds; less where scores are skewed or values
-        far apart ([The optimum](optimum.md) has figures).
+        far apart (the guide has figures, under "The optimum").
 
         Args:
             name: a hyperparameter with positive numbers; configurations at zero are left out.
