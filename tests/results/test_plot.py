@@ -40,7 +40,8 @@ def arguments(plot, name):
 
 @pytest.fixture
 def _closed_figures():
-    """A test leaves no figure to the next, failing or not."""
+    """A test finds no figure of others, and leaves none to the next, failing or not."""
+    plt.close("all")
     yield
     plt.close("all")
 
