@@ -85,7 +85,7 @@ def optimizer(kind, learning_rate, steps):
     return kind(jf.cosine_decay_schedule(learning_rate, steps))
 
 
-def test_losses(model, loss_of, x, y, args):
+def losses_on_test_set(model, loss_of, x, y, args):
     """Return the chosen rates, and the test losses, shape (optimizers, seeds)."""
     init, apply = model
     rest, test = train_test_split(np.arange(len(x)), test_size=0.25, random_state=0)
@@ -141,7 +141,7 @@ def main():
     names = list(OPTIMIZERS)
     for title, task in tasks().items():
         begun = time.perf_counter()
-        chosen, losses = test_losses(*task, args)
+        chosen, losses = losses_on_test_set(*task, args)
         p_values = holm(
             np.array([scipy.stats.wilcoxon(losses[a], losses[b]).pvalue for a, b in pairs])
         )

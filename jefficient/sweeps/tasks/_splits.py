@@ -16,7 +16,7 @@ from ..._core.serialization import digest_of
 from ..._core.typing import Tree
 from ..data import Concatenated, Source, Split, Stream
 from ._drawn_data import drawn_data, point_count
-from ._folds import Folds, folds_of
+from ._folds import Folds, folds_of, labels_of
 from ._keys import EXAMPLES
 from ._lane_data import LaneData, ResidentData, StreamedData
 from ._notes import WHERE
@@ -80,11 +80,7 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
 def _folds(task: Task, folds: Any, data: Tree, key: jax.Array) -> Folds:
     """Return the folds with the share of their training examples that the task asks for."""
     found = folds_of(folds, data, task.size, key)
-    if task.examples == 1:
-        return found
-    own = jax.random.fold_in(key, EXAMPLES)
-    train = tuple(share_of(indices, task.examples, data, own) for indices in found.train)
-    return dataclasses.replace(found, train=train)
+    return dataclasses.replace(found, train=_shares(task, found.train, data, key))
 
 
 def _split(task: Task, data: Tree, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -92,9 +88,19 @@ def _split(task: Task, data: Tree, key: jax.Array) -> tuple[np.ndarray | None, n
     train, valid = task.split(key)
     if task.examples == 1:
         return train, valid
+    (share,) = _shares(task, (np.arange(task.size) if train is None else train,), data, key)
+    return share, valid
+
+
+def _shares(
+    task: Task, training: tuple[np.ndarray, ...], data: Tree, key: jax.Array
+) -> tuple[np.ndarray, ...]:
+    """Return the share of each fold's training examples; labels on a disk are read once."""
+    if task.examples == 1:
+        return training
+    labels, _ = labels_of(data)
     own = jax.random.fold_in(key, EXAMPLES)
-    indices = np.arange(task.size) if train is None else train
-    return share_of(indices, task.examples, data, own), valid
+    return tuple(share_of(indices, task.examples, labels, own) for indices in training)
 
 
 def _in_folds(task: Task, folds: Folds) -> Splits:

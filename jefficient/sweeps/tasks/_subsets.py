@@ -5,12 +5,12 @@ import math
 import jax
 import numpy as np
 
-from ..._core.typing import Tree
-from ._folds import labels_of
 from ._keys import permutation
 
 
-def share_of(indices: np.ndarray, share: float, data: Tree, key: jax.Array) -> np.ndarray:
+def share_of(
+    indices: np.ndarray, share: float, labels: np.ndarray | None, key: jax.Array
+) -> np.ndarray:
     """Return a share of some examples, rounded up, in rising order.
 
     Where labels are whole numbers, classes have their share of it: of n examples of a class the
@@ -19,11 +19,10 @@ def share_of(indices: np.ndarray, share: float, data: Tree, key: jax.Array) -> n
     Args:
         indices: the examples, int array (n,), n >= 1.
         share: above 0, at most 1.
-        data: where labels are found, as a splitter of folds finds them.
+        labels: of all examples, those of `indices` among them; or None.
         key: draws the order.
     """
     order = indices[np.asarray(permutation(key, len(indices)))]
-    labels = labels_of(data)[0]
     if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
         order = order[np.argsort(_places(labels[order]), kind="stable")]
     count = math.ceil(share * len(order) * (1 - 1e-12))

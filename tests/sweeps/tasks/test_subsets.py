@@ -24,7 +24,7 @@ def test_shares_are_nested_and_have_their_share_of_every_class(dtype):
         indices = np.sort(rng.choice(n, size=rng.choice([1, 7, 64, 200]), replace=False))
         before: set = set()
         for share in SHARES:
-            found = share_of(indices, share, {"y": labels}, jax.random.key(draw))
+            found = share_of(indices, share, labels, jax.random.key(draw))
             assert len(found) == int(np.ceil(share * len(indices) - 1e-9))
             assert before <= set(found.tolist()) <= set(indices.tolist())
             before = set(found.tolist())
