@@ -22,9 +22,11 @@ from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from . import trees
 from .arithmetic import arithmetic
+from .cpu_forms import cpu_form
 from .typing import Device, Tree
 
 T = TypeVar("T")
@@ -148,30 +150,41 @@ def settings_key() -> Hashable:
     return settings, tuple(sorted(arithmetic().items()))
 
 
-def jitted(function: Callable[..., Any], **options: Any) -> Any:
-    """Jit a function whose text shall tell programs apart: unused arguments are in it, too.
+def lowered(function: Callable[..., Any], *arguments: Tree, **options: Any) -> Any:
+    """Lower a function for arguments like these, in the form that runs well on a CPU, if on one.
 
-    Without them two programs that read different arguments of one shape have the same text.
+    Its text shall tell programs apart, so unused arguments are in it, too: without them two
+    programs that read different arguments of one shape have the same text. `options` are those of
+    `jax.jit`.
     """
-    return jax.jit(function, keep_unused=True, **options)
+    traced = jax.jit(function, keep_unused=True, **options).trace(*arguments)
+    changed = cpu_form(traced.jaxpr) if jax.default_backend() == "cpu" else None
+    if changed is None:
+        return traced.lower()
+
+    def in_cpu_form(*arguments: Tree) -> Tree:
+        results = core.jaxpr_as_fun(changed)(*jax.tree.leaves(arguments))
+        return jax.tree.unflatten(jax.tree.structure(traced.out_info), results)
+
+    return jax.jit(in_cpu_form, keep_unused=True, **options).lower(*arguments)
 
 
-def compiled(lowered: Any, device: Device) -> jax.stages.Compiled:
-    """Compile what a `jitted` function was lowered to for a device, unless there is the same.
+def compiled(program: Any, device: Device) -> jax.stages.Compiled:
+    """Compile what a function was `lowered` to for a device, unless there is the same.
 
     On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
     takes half the time, and the programs are as fast.
     """
-    text = lowered.as_text()
+    text = program.as_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
-    key = (digest, lowered.in_tree, lowered.out_tree, device, settings_key())
+    key = (digest, program.in_tree, program.out_tree, device, settings_key())
     calls_host = any(name in text for name in _CALLS)
     found = None if calls_host else _by_text.get(key)
     if found is None:
         options: Any = None
         if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
             options = {_LEVEL: 2}
-        found = lowered.compile(compiler_options=options)
+        found = program.compile(compiler_options=options)
         if not calls_host:
             _by_text[key] = found
     return found
@@ -192,7 +205,7 @@ def program(
     where = tuple(getattr(x, "sharding", None) for x in jax.tree.leaves(arguments))
     return once_compiled(
         ("program", key, device, shapes_of(arguments), where),
-        lambda: compiled(jitted(function, **options).lower(*arguments), device),
+        lambda: compiled(lowered(function, *arguments, **options), device),
     )
 
 

@@ -174,7 +174,6 @@ class Differentiator:
             width=width,
             length=length,
             is_ragged=bool((until != self.steps).any()),
-            has_convolution=spec.costs[index].has_convolution,
         )
 
     def layout(self, mode: str, machine: Machine) -> Layout:

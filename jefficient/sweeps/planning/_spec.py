@@ -185,7 +185,6 @@ class SweepSpec:
             step_metrics=step_metrics,
             windows=windows,
             are_weights_finite=self.problem.has_finite_weights,
-            has_convolution=costs.has_convolution,
             begin=self.problem.begin(self.groups[index].static),
         )
         scorer = self.problem.scorer

@@ -24,7 +24,6 @@ from ..._core import trees
 from ..._core.reuse import program
 from ..._core.typing import Device, Tree
 from ..tasks import Trial
-from ._convolutions import canonical
 from ._lanes import Shared
 
 _TRACED = 1_000_003
@@ -75,7 +74,6 @@ class GradientProgram:
         width: trials in a block.
         length: updates in a segment of reverse mode.
         is_ragged: whether some trial ends within a segment.
-        has_convolution: whether a step has one; see `_convolutions`.
     """
 
     key: Hashable
@@ -87,7 +85,6 @@ class GradientProgram:
     width: int
     length: int
     is_ragged: bool
-    has_convolution: bool
 
     # One trial.
 
@@ -340,8 +337,6 @@ class GradientProgram:
     def compiled(self, name: str, device: Device, *arguments: Tree) -> jax.stages.Compiled:
         """Return one of the functions of a block, compiled for arguments like these."""
         function: Callable[..., Any] = getattr(self, name)
-        if self.has_convolution and jax.default_backend() == "cpu":
-            function = canonical(function)
         return program(("gradient", name, self.reuse_key), function, device, *arguments)
 
     @functools.cached_property

@@ -17,11 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._core import trees
-from ..._core.reuse import jitted, program, same
+from ..._core.reuse import lowered, program, same
 from ..._core.typing import Device, Tree
 from ...results import Score, Status
 from ..tasks import Begin, Sums, Trial
-from ._convolutions import canonical
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
 Segment = jax.stages.Compiled
@@ -45,7 +44,6 @@ class LaneProgram:
             the mean over all examples since the last evaluation.
         are_weights_finite: whether weights that are not finite are a divergence (the state of a
             `jf.Trial` may hold inf).
-        has_convolution: whether a step has one; see `_convolutions`.
         predict: ``(state, data, **hyperparameters) -> predictions`` that the host scores, or None.
         is_ranked_on_host: whether `score` is of such a metric. Then the host says whether the last
             evaluation was the best one.
@@ -61,7 +59,6 @@ class LaneProgram:
     step_metrics: Mapping[str, tuple[str, tuple[int, ...]]]
     are_weights_finite: bool
     windows: tuple[str, ...] = ()
-    has_convolution: bool = False
     predict: Callable[..., dict[str, Tree]] | None = None
     is_ranked_on_host: bool = False
     begin: Begin = dataclasses.field(default_factory=Begin)
@@ -83,8 +80,7 @@ class LaneProgram:
 
     def lower(self, lanes: Lane, commands: Commands, shared: Shared) -> Any:
         """Lower the segment for the device that the arguments are on; its lanes are donated."""
-        segment = self.for_this_backend(self._segment)
-        return jitted(segment, donate_argnums=0).lower(lanes, commands, shared)
+        return lowered(self._segment, lanes, commands, shared, donate_argnums=0)
 
     def weights(self, lanes: Lane) -> Tree:
         """Return the weights that lanes keep, with the lane axis."""
@@ -98,7 +94,7 @@ class LaneProgram:
         return (
             type(self).__name__,
             self.key,
-            (self.keep, self.width, self.has_convolution, self.is_ranked_on_host),
+            (self.keep, self.width, self.is_ranked_on_host),
             same(self.step_metrics),
             self.windows,
         )
@@ -309,11 +305,6 @@ class LaneProgram:
         if jax.default_backend() != "cpu":
             return lambda *trees: self.each(function, *(0 for _ in trees))(*trees)
         return lambda *trees: jax.lax.map(lambda own: function(*own), trees)
-
-    def for_this_backend(self, function: Callable) -> Callable:
-        """Return the function with its convolutions in the form that runs fast in a CPU's loop."""
-        is_rewritten = self.has_convolution and jax.default_backend() == "cpu"
-        return canonical(function) if is_rewritten else function
 
 
 def is_any_training(lanes: Lane, until: jax.Array) -> jax.Array:

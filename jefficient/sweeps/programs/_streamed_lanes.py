@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
-from ..._core.reuse import jitted, shapes_of
+from ..._core.reuse import lowered, shapes_of
 from ..._core.typing import Device, Tree
 from ..data import EvaluationBatch, PrefetchChunk
 from ..tasks import Sums
@@ -94,13 +94,15 @@ class StreamedProgram(LaneProgram):
         scores = _on(device, dict.fromkeys(self.scored, one))
         is_due = _on(device, jax.ShapeDtypeStruct((self.width,), bool))
 
-        train = jitted(self.for_this_backend(self._train), donate_argnums=0)
-        evaluate = jitted(self._evaluate_due, donate_argnums=0)
         return StreamedCalls(
-            jitted(self._begin).lower(commands, shared),
-            train.lower(lanes, commands.until, chunk, shared),
+            lowered(self._begin, commands, shared),
+            lowered(self._train, lanes, commands.until, chunk, shared, donate_argnums=0),
             self._lower_accumulate(accumulators, lanes, chunk.fold, shared),
-            evaluate.lower(lanes, is_due, commands.until, accumulators, scores, shared),
+            lowered(
+                self._evaluate_due,
+                *(lanes, is_due, commands.until, accumulators, scores, shared),
+                donate_argnums=0,
+            ),
         )
 
     def _lower_accumulate(
@@ -109,8 +111,8 @@ class StreamedProgram(LaneProgram):
         if self.evaluation_batch is None:
             return None
         batch = _on(shared.key.device, self.evaluation_batch)
-        accumulate = jitted(self._accumulate, donate_argnums=0)
-        return accumulate.lower(accumulators, lanes, batch, fold, shared)
+        own = accumulators, lanes, batch, fold, shared
+        return lowered(self._accumulate, *own, donate_argnums=0)
 
     def _begin(self, commands: Commands, shared: Shared) -> Lane:
         return self.one_by_one(lambda own: self.begin_lane(own, shared))(commands)

@@ -81,8 +81,7 @@ def test_a_segment_has_no_callback_no_double_and_no_copy_of_the_data_for_each_la
         of_task = {**of_task, "validation": 0.2}
     spec, program, commands, shared = prepared(tiny.task(**of_task), settings)
     lanes = program.empty(commands, shared)
-    segment = program.for_this_backend(program._segment)
-    text = lowered(segment, platform, lanes, commands, shared)
+    text = lowered(program._segment, platform, lanes, commands, shared)
     for size in {EXAMPLES, *spec.problem.sizes.training}:
         assert_harmless(text, size)
     donated = len(re.findall(r"tf\.aliasing_output|jax\.buffer_donor", text))
