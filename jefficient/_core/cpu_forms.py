@@ -23,7 +23,7 @@ _CONVOLUTION = "conv_general_dilated"
 _FACTORIZATIONS = {
     **dict.fromkeys(("cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "ormqr"), 2),
     **dict.fromkeys(("householder_product", "lu", "qr", "schur", "svd", "tridiagonal"), 2),
-    **dict.fromkeys(("triangular_solve", "tridiagonal_solve"), 2),
+    "triangular_solve": 2,
     "tridiagonal_solve": 1,
 }
 """Primitives that call LAPACK, and the axes of their first operand that are not of the batch."""
@@ -49,7 +49,7 @@ def _rewritten(x: Any) -> Any:
         return x.replace(eqns=[_equation(e) for e in x.eqns])
     if isinstance(x, core.ClosedJaxpr):
         return x.replace(jaxpr=_rewritten(x.jaxpr))
-    if isinstance(x, tuple) and hasattr(x, "_make"):
+    if hasattr(x, "_make"):  # a NamedTuple
         return x._make(map(_rewritten, x))
     if type(x) in (tuple, list):
         return type(x)(map(_rewritten, x))
@@ -70,7 +70,8 @@ def _form_of(equation: core.JaxprEqn) -> Callable[..., Any] | None:
     name = equation.primitive.name
     if name == _CONVOLUTION:
         return _convolution
-    if name in _FACTORIZATIONS and equation.invars[0].aval.ndim > _FACTORIZATIONS[name]:
+    first: Any = equation.invars[0].aval if equation.invars else None
+    if name in _FACTORIZATIONS and first.ndim > _FACTORIZATIONS[name]:
         return _one_matrix_at_a_time
     return None
 
