@@ -105,6 +105,37 @@ def either(
     return jax.lax.cond(runs, run, skip)
 
 
+def where_due(is_due: jax.Array, renew: Callable[..., Tree], old: Tree, *operands: Tree) -> Tree:
+    """Return `renew(*operands)` where it is due, else `old`; without derivatives.
+
+    Under vmap a `lax.cond` works out both sides for all lanes. Here nothing is worked out in a step
+    in which no lane is due. `renew` must close over no array that may be traced.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def choose(is_due: jax.Array, old: Tree, *operands: Tree) -> Tree:
+        return jax.lax.cond(is_due, lambda: renew(*operands), lambda: old)
+
+    @choose.def_vmap
+    def choose_in_lanes(size: int, batched: Any, *arguments: Tree) -> tuple[Tree, Tree]:
+        def own(is_due: jax.Array, old: Tree, *operands: Tree) -> Tree:
+            new = renew(*operands)
+            return jax.tree.map(lambda x, y: jnp.where(is_due, x, y), new, old)
+
+        def for_each(tree: Tree, is_batched: Tree) -> Tree:
+            return jax.tree.map(
+                lambda x, b: x if b else jnp.broadcast_to(x, (size, *jnp.shape(x))),
+                tree,
+                is_batched,
+            )
+
+        is_due, old, *operands = map(for_each, arguments, batched)
+        found = where_due(jnp.any(is_due), jax.vmap(own), old, is_due, old, *operands)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return choose(*jax.lax.stop_gradient((is_due, old, *operands)))
+
+
 def check_state_is_kept(where: str, new: Any, old: Any) -> None:
     """Check that the inner transform's state keeps its tree, shapes and dtypes."""
     before = jax.tree.structure(old)

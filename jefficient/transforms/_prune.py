@@ -101,8 +101,8 @@ def prune(
         The transform; its updates have the dtypes of the parameters, so that θ + u is exactly zero
         where it should be. Its state has one bool for each weight, and with `ste` one more tree of
         parameters. It reports its numbers, and
-        `sparsity` as it is in force. The mask is renewed by `lax.cond`; under vmap, where lanes may
-        differ, it is worked out at every update, which takes about forty passes over the weights.
+        `sparsity` as it is in force. Renewing the mask takes about forty passes over the weights;
+        under vmap it is worked out for all lanes in the updates in which one of them is due.
         Derivatives in `sparsity` are zero: the count of weights moves in steps. Put nothing after
         it in a chain: that would move the zeros.
 
@@ -190,16 +190,19 @@ def prune(
 
         values = apply_updates(trained, u)
 
-        def new_mask() -> Tree:
-            chosen = whole_mask(where, mask, params)
-            share = _share(drop_fraction, t, begin, end)
-            plan = Plan(method, scope, now["sparsity"], share, t == numerics.whole(begin))
-            draws = jax.random.wrap_key_data(state.key), t
-            # Dense weights compete for the mask, whether they are in it or not.
-            before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
-            return renewed(plan, draws, chosen, updates, values, before)
+        chosen = whole_mask(where, mask, params)
+        share = _share(drop_fraction, t, begin, end)
+        plan = Plan(now["sparsity"], share, t == numerics.whole(begin))
 
-        kept = jax.lax.cond(is_due, new_mask, lambda: state.kept)
+        def new_mask(plan: Plan, key: jax.Array, t: jax.Array, *trees: Tree) -> Tree:
+            draws = jax.random.wrap_key_data(key), t
+            return renewed(method, scope, plan, draws, chosen, *trees)
+
+        # Dense weights compete for the mask, whether they are in it or not.
+        before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
+        kept = _base.where_due(
+            is_due, new_mask, state.kept, plan, state.key, t, updates, values, before
+        )
         if ste:
             (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
         (u,) = trees.map_leaves(where, zeroed, u, reads=(params, kept), like_params=True)

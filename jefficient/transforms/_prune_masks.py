@@ -14,10 +14,8 @@ Scope = Literal["global", "layer"]
 
 
 class Plan(NamedTuple):
-    """How a mask is renewed: the arguments, and the values in force."""
+    """The numbers in force when a mask is renewed."""
 
-    method: Method
-    scope: Scope
     sparsity: Scalar
     share: jax.Array
     is_first: jax.Array
@@ -38,6 +36,8 @@ class _Weights(NamedTuple):
 
 
 def renewed(
+    method: Method,
+    scope: Scope,
     plan: Plan,
     draws: tuple[jax.Array, jax.Array],
     chosen: Tree,
@@ -48,7 +48,9 @@ def renewed(
     """Return the new mask; leaves without a gradient, and those not chosen, keep theirs.
 
     Args:
-        plan: how.
+        method: which weights are kept.
+        scope: whether all weights are counted together, or those of each leaf.
+        plan: how many, and how many of them are exchanged.
         draws: the key of random numbers, and the number of this update.
         chosen: a tree of bools, True for the leaves that may be pruned.
         grads: dense gradients.
@@ -75,30 +77,30 @@ def renewed(
         g, value = (ranked(x, real) for x in (g, value))
         weights[i] = _Weights(g, value, is_kept, first, later)
 
-    parts = [list(weights)] if plan.scope == "global" else [[i] for i in weights]
+    parts = [list(weights)] if scope == "global" else [[i] for i in weights]
     masks = dict(enumerate(treedef.flatten_up_to(kept)))
     for part in parts:
-        masks.update(zip(part, _selected(plan, [weights[i] for i in part]), strict=True))
+        masks.update(zip(part, _selected(method, plan, [weights[i] for i in part]), strict=True))
     return treedef.unflatten(masks.values())
 
 
-def _selected(plan: Plan, weights: list[_Weights]) -> list[jax.Array]:
+def _selected(method: Method, plan: Plan, weights: list[_Weights]) -> list[jax.Array]:
     """Return the masks of weights that are counted together."""
     size = sum(w.value.size for w in weights)
     share = jnp.clip(numerics.scalar(plan.sparsity), 0, 1)
     k = size - jnp.round(share * size).astype(jnp.int32)
-    if plan.method == "random":
+    if method == "random":
         return largest([w.first_draw for w in weights], k)
     # A weight that is zero already goes before all that are kept.
     sizes = [jnp.where(w.kept, w.value + 1, 0) for w in weights]
-    if plan.method == "magnitude":
+    if method == "magnitude":
         return largest(sizes, k)
 
     staying = jnp.minimum(k, count([w.kept for w in weights]))
     dropped = jnp.round(plan.share * staying.astype(plan.share.dtype)).astype(jnp.int32)
     sizes = [jnp.where(plan.is_first, w.first_draw, x) for w, x in zip(weights, sizes, strict=True)]
     stays = largest(sizes, jnp.where(plan.is_first, k, staying - dropped))
-    scores = [w.g if plan.method == "rigl" else w.draw for w in weights]
+    scores = [w.g if method == "rigl" else w.draw for w in weights]
     grows = [
         jnp.where(is_kept, ~jnp.zeros_like(x), x) for is_kept, x in zip(stays, scores, strict=True)
     ]

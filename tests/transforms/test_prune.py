@@ -243,3 +243,22 @@ def test_zeros_are_kept():
         assert (np.asarray(params["b"]) != 0).all()
     assert float(jf.sparsity(params)) == pytest.approx(2 / 6)
     assert float(jf.sparsity({"n": jnp.zeros(3, jnp.int32)})) == 0
+
+
+def test_lanes_renew_their_masks_only_where_one_of_them_is_due():
+    """And each is what it would be alone, whatever the lanes beside it, in vmaps of vmaps too."""
+
+    def kept(sparsity, every):
+        tx = jf.prune(jf.sgd(0.1), sparsity, method="rigl", every=every, end=18)
+        return trained(tx)[1]
+
+    sparsities, every = jnp.array([0.3, 0.6]), jnp.array([2, 3, 5])
+    lanes = jax.vmap(jax.vmap(kept, (None, 0)), (0, None))
+    found = jax.jit(lanes)(sparsities, every)
+    alone = [[jax.jit(kept)(s, e) for e in every] for s in sparsities]
+    for i, j in np.ndindex(2, 3):
+        own = jax.tree.map(lambda x, i=i, j=j: x[i, j], found)
+        np.testing.assert_array_equal(flat(own), flat(alone[i][j]))
+
+    # A condition of all lanes is a branch of the program; one of each lane would be a selection.
+    assert "stablehlo.case" in jax.jit(lanes).lower(sparsities, every).as_text()
