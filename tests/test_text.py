@@ -52,7 +52,7 @@ HOSTILE = "\x1b]52;c;aGk=\x07\nwarning, fake: \u202e\ud800"
     [
         str(Best(0, {}, {HOSTILE: HOSTILE}, HOSTILE, 0.5, 0.1, 3)),
         str(Checks([Check(name="noise", severity="note", evidence=HOSTILE, next_step="")])),
-        str(Progress(1, 1, 1, 1, 1.0, 0, 0, 1.0, HOSTILE, 0.5)),
+        str(Progress(1, 1, 1, 1, 1.0, 1.0, 0, 0, 1.0, HOSTILE, 0.5)),
         str(jf.JefficientError(HOSTILE.replace("\n", ""))),
     ],
 )

@@ -33,7 +33,8 @@ RESOLUTION = 1e-5
 """Of the minimum."""
 ALIKE = 2**0.5
 """Windows are alike in predicting if their errors, from few values, are within this factor. The
-narrowest has the least bias, which the interval does not see."""
+narrowest has the least bias, which the interval does not see. A wider one is taken only where noise
+leaves the interval of a narrower one without ends."""
 ENDS = 16
 """Ends of windows that are tried on each side."""
 
@@ -78,10 +79,32 @@ def fit_minimum(x: np.ndarray, values: np.ndarray, factor: float, level: float) 
     """
     weights = _weights(values)
     degree = 3 if len(x) > FEWEST else 2
+    windows = _windows(x, values.mean(axis=1), weights, degree)
+    fits = (_fit(x, values, weights, window, degree, factor, level) for window in windows)
+    first = next(fits)
+    if first is None or _has_ends(first, x):
+        return first
+    return next((fit for fit in fits if fit is not None and _has_ends(fit, x)), first)
+
+
+def _has_ends(fit: LocalFit, x: np.ndarray) -> bool:
+    """Whether the interval lies within the values; for one unit there is none."""
+    return not (fit.low < x[0] or fit.high > x[-1])
+
+
+def _fit(
+    x: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    window: slice,
+    degree: int,
+    factor: float,
+    level: float,
+) -> LocalFit | None:
+    """Fit the values of a window."""
     lowest = float(x[values.mean(axis=1).argmin()])
-    first, last = _window(x, values.mean(axis=1), weights, degree)
     ends = x[0], x[-1]
-    x, values, weights = x[first:last], values[first:last], weights[first:last]
+    x, values, weights = x[window], values[window], weights[window]
     centre = float(x.mean())
     fits = [
         _polynomials(x - centre, values, weights, order)
@@ -122,8 +145,8 @@ def _weights(values: np.ndarray) -> np.ndarray:
     return np.exp(smooth.min() - smooth)
 
 
-def _window(x: np.ndarray, means: np.ndarray, weights: np.ndarray, degree: int) -> tuple[int, int]:
-    """Choose the narrowest window that predicts values near the lowest one about as well as any.
+def _windows(x: np.ndarray, means: np.ndarray, weights: np.ndarray, degree: int) -> list[slice]:
+    """Return windows that predict values near the lowest one about as well as any, narrowest first.
 
     Every value near it is predicted from the others of the window.
     """
@@ -143,7 +166,8 @@ def _window(x: np.ndarray, means: np.ndarray, weights: np.ndarray, degree: int) 
     windows = [(i, j) for i in firsts for j in lasts if j - i >= degree + 2]
     errors = np.array([error(window) for window in windows])
     alike = np.flatnonzero(errors <= ALIKE**2 * errors.min())
-    return min((windows[i] for i in alike), key=lambda window: x[window[1] - 1] - x[window[0]])
+    narrowest_first = sorted(alike, key=lambda i: x[windows[i][1] - 1] - x[windows[i][0]])
+    return [slice(*windows[i]) for i in narrowest_first]
 
 
 def _left_out(x: np.ndarray, y: np.ndarray, weights: np.ndarray, degree: int) -> np.ndarray:

@@ -339,6 +339,7 @@ def _progress(spec: SweepSpec, parts: list[_Tally], seconds: float) -> Progress:
         steps_done=made,
         steps=made + whole - over,
         seconds=seconds,
+        rate=made / seconds if seconds > 0 else 0.0,
         diverged=sum(part.diverged for part in parts),
         stopped=sum(part.stopped for part in parts),
         utilization=float(np.average([part.utilization for part in parts], weights=weights)),

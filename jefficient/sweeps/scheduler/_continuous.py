@@ -123,7 +123,7 @@ class ContinuousScheduler(Scheduler):
             self._go_on(slot, block, pool)
 
     def _new_block(self, queue: Queue, device: Device) -> Block:
-        program, shapes = self.compiler(queue, device)
+        program, shapes = self._compiled(queue, device)
         idle = np.full(queue.width, IDLE)
         first = np.zeros(queue.width, int)
         return Block(queue, device, program, zeros(shapes, device), idle, first)
@@ -187,6 +187,6 @@ class ContinuousScheduler(Scheduler):
         for slot, index in enumerate(slots):
             if index is not None:
                 queue, device = self.queues[index], self.devices[slot]
-                compiled = self.compiler(queue, device)
+                compiled = self._compiled(queue, device)
                 name = f"slot/{slot}"
                 self.blocks[slot] = Block.from_arrays(name, arrays, queue, device, *compiled)

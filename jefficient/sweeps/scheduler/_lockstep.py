@@ -121,7 +121,7 @@ class LockstepScheduler(Scheduler):
         idle = np.full(queue.width - len(trials), IDLE)
         padded = np.concatenate([trials, idle])
         first = queue.first_evaluations(padded)
-        program, _ = self.compiler(queue, device)
+        program, _ = self._compiled(queue, device)
         commands = queue.commands(padded, padded != IDLE, first)
         lanes = program.begin(commands, self.shared[device])
         return Block(queue, device, program, lanes, padded, first)
@@ -360,7 +360,7 @@ class LockstepScheduler(Scheduler):
             for j, index in enumerate(slot["queues"]):
                 queue = self.queues[index]
                 device = self.devices[taken % len(self.devices)]
-                compiled = self.compiler(queue, device)
+                compiled = self._compiled(queue, device)
                 name = f"cohort/{i}/{j}"
                 block = Block.from_arrays(name, arrays, queue, device, *compiled)
                 cohort.blocks.append(block)

@@ -21,6 +21,7 @@ class Progress:
         steps_done: lane-steps made (one trial's update is one lane-step).
         steps: all of them, as far as is known: what is stopped or diverges makes them fewer.
         seconds: since the first program began to compile.
+        rate: lane-steps a second since it was compiled.
         diverged: trials that have diverged.
         stopped: trials that were stopped early.
         busy: share of the lane-steps computed in which a trial was trained.
@@ -34,16 +35,12 @@ class Progress:
     steps_done: int
     steps: int
     seconds: float
+    rate: float
     diverged: int
     stopped: int
     utilization: float
     metric: str
     best: float | None
-
-    @property
-    def rate(self) -> float:
-        """Lane-steps a second, compilation included."""
-        return self.steps_done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float:

@@ -89,6 +89,7 @@ class Record:
         self._steps_offered = 0  # those that lanes computed, idle ones included
         self._steps_left = int(self._steps.sum()) * seeds - int(self.curves.started_at.sum())
         self._begun = time.monotonic()
+        self._trains_since: tuple[int, float] | None = None  # steps made then, and the clock
 
     @property
     def weights(self) -> dict[tuple[int, int, int], Tree]:
@@ -119,6 +120,18 @@ class Record:
     def utilization(self) -> float:
         """The share of computed lane-steps in which a trial was trained."""
         return self._steps_made / max(self._steps_offered, 1)
+
+    def training_begins(self) -> None:
+        """Say that the first program is compiled; later calls say nothing."""
+        self._trains_since = self._trains_since or (self._steps_made, time.monotonic())
+
+    @property
+    def _rate(self) -> float:
+        """Lane-steps a second in this process, since its first program is compiled."""
+        if self._trains_since is None:
+            return 0.0
+        steps, clock = self._trains_since
+        return (self._steps_made - steps) / max(time.monotonic() - clock, 1e-9)
 
     def is_running(self, place: Place) -> np.ndarray:
         """Return whether each trial is neither over nor stopped, bool."""
@@ -371,6 +384,7 @@ class Record:
             steps_done=self._steps_made,
             steps=self._steps_made + self._steps_left,
             seconds=self.seconds,
+            rate=self._rate,
             diverged=self._counts[Status.DIVERGED],
             stopped=self._counts[Status.STOPPED],
             utilization=self.utilization,

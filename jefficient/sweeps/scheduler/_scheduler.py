@@ -17,7 +17,7 @@ import numpy as np
 from ..._core.typing import Device
 from ..._core.warn import warn
 from ...results import Status, TrialState
-from ..programs import Commands, Evaluation, Shared, Start
+from ..programs import Commands, Evaluation, Lane, Shared, Start
 from ..stopping import Observation, PrunerLog
 from ..tasks import WHERE, HostScorer
 from ._block import Block
@@ -103,6 +103,12 @@ class Scheduler(abc.ABC):
     @abc.abstractmethod
     def _drop_blocks(self, queue: Queue) -> None:
         """Forget the blocks of a queue."""
+
+    def _compiled(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
+        """Return a queue's program and its lanes as shapes."""
+        found = self.compiler(queue, device)
+        self.record.training_begins()
+        return found
 
     def observe(self, evaluated: list[Evaluated]) -> None:
         """Record evaluations, prune configurations, and free the lanes whose trials are over."""

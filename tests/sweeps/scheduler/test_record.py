@@ -1,5 +1,7 @@
 """Ranks, weights and observations of many configurations at once, and of one after another."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,23 @@ def test_observations_of_many_are_those_of_each(select):
                 else values[..., evaluation]
             )
             assert score == float(scores.mean())
+
+
+def test_the_rate_leaves_compilation_out():
+    group = group_of(2)
+    it = record(group, 1)
+    assert it.progress().rate == 0.0
+    time.sleep(0.02)  # compilation
+    it.training_begins()
+    first = Place(np.array([0]), np.array([0]), np.array([0]))
+    steps = np.array([group.until(0, 0, 0)])
+    it.add(
+        first,
+        np.array([0]),
+        Evaluation({"valid_loss": np.array([0.5])}, np.array([Status.RUNNING]), steps, steps),
+        8,
+    )
+    progress = it.progress()
+    assert progress.rate > progress.steps_done / progress.seconds > 0
+    left = progress.steps - progress.steps_done
+    assert progress.seconds_left == left / progress.rate
