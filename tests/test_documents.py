@@ -23,14 +23,16 @@ def blocks(page, language):
 
 
 def pictures(page):
-    return set(re.findall(r"\(images/([^)]+)\)", (ROOT / page).read_text()))
+    return set(re.findall(r"\((?:docs/)?images/([^)]+)\)", (ROOT / page).read_text()))
 
 
 WITH_WORKERS = "docs/executors.md"
+LANDING = "docs/index.md"  # shows what the README shows
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page, "python") and page != WITH_WORKERS]
+    "page",
+    [page for page in PAGES if blocks(page, "python") and page not in (WITH_WORKERS, LANDING)],
 )
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""
@@ -42,6 +44,13 @@ def test_every_python_block_runs(page, tmp_path):
     assert pictures(page) <= {
         path.name for path in tmp_path.iterdir()
     }  # what is shown is what the blocks draw
+
+
+def test_the_landing_page_shows_the_sweep_of_the_readme():
+    [block] = blocks(LANDING, "python")
+    assert block == blocks("README.md", "python")[0]
+    assert blocks(LANDING, "text") == blocks("README.md", "text")
+    assert pictures(LANDING) == pictures("README.md")
 
 
 def test_a_block_that_starts_workers_runs_as_a_file(tmp_path):
@@ -58,7 +67,7 @@ def test_pictures_are_small_and_say_what_they_show():
     shown = set()
     for page in PAGES:
         shown |= pictures(page)
-        assert all(re.findall(r"!\[([^\]]*)\]\(images/", (ROOT / page).read_text())), page
+        assert all(re.findall(r"!\[([^\]]*)\]\((?:docs/)?images/", (ROOT / page).read_text())), page
     files = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
     assert set(files) == shown
     assert max(files.values()) < 80_000
