@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .._core import html
 from .._core.checks import is_number, one_of
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
 from .._core.text import displayed
@@ -48,6 +49,11 @@ class Best:
         if self.trials == 1:
             trials = "one trial"
         return displayed(f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})")
+
+    def _repr_html_(self) -> str:
+        own = {self.metric: self.score, "standard error": self.standard_error}
+        row = {"config": self.config, **self.labels, **own, "trials": self.trials}
+        return html.table(list(row), [list(row.values())], 1)
 
 
 def ties(dataset: xr.Dataset, alpha: float = 0.05) -> pd.DataFrame:

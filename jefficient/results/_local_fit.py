@@ -80,11 +80,13 @@ def fit_minimum(x: np.ndarray, values: np.ndarray, factor: float, level: float) 
     weights = _weights(values)
     degree = 3 if len(x) > FEWEST else 2
     windows = _windows(x, values.mean(axis=1), weights, degree)
-    fits = (_fit(x, values, weights, window, degree, factor, level) for window in windows)
-    first = next(fits)
-    if first is None or _has_ends(first, x):
-        return first
-    return next((fit for fit in fits if fit is not None and _has_ends(fit, x)), first)
+    narrowest = None
+    for window in windows:
+        fit = _fit(x, values, weights, window, degree, factor, level)
+        if fit is not None and _has_ends(fit, x):
+            return fit
+        narrowest = narrowest or fit
+    return narrowest
 
 
 def _has_ends(fit: LocalFit, x: np.ndarray) -> bool:

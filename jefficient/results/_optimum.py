@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from .._core import html
 from .._core.checks import check_between, one_of
 from .._core.errors import ArgumentError
 from .._core.text import displayed
@@ -99,6 +100,9 @@ class Optimum:
     others: Mapping[str, Any]
     law: PowerLaw | None = None
     curve: Curve = dataclasses.field(repr=False, kw_only=True)
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(str(self))
 
     def __str__(self) -> str:
         name = labelled(self.hyperparameter)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from .._core import html
 from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
 from .._core.typing import Tree
@@ -73,6 +74,16 @@ class Result:
                 f"jf.Result: space must have a value for every configuration, {count} in all, got "
                 f"{lengths}."
             )
+
+    def _repr_html_(self) -> str:
+        try:
+            best = str(self.best())
+        except JefficientError as error:
+            best = str(error)
+        frame = self.table().reset_index()
+        rows = frame.head(html.MOST_ROWS).astype(object).values.tolist()
+        ranked = html.table([str(name) for name in frame.columns], rows, len(frame))
+        return html.paragraph(best) + ranked + self.checks()._repr_html_()
 
     @property
     def score(self) -> Score:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import numerics
+from .._core import html, numerics
 from .._core.checks import check_size
 from .._core.errors import ArgumentError
 from .._core.warn import warn
@@ -134,6 +134,12 @@ class Space:
 
     def __repr__(self) -> str:
         return self._text
+
+    def _repr_html_(self) -> str:
+        columns = [axis.labels or axis.values for axis in self._axes.values()]
+        shown = min(len(self), html.MOST_ROWS)
+        rows = [[i, *(column[i] for column in columns)] for i in range(shown)]
+        return html.paragraph(repr(self)) + html.table(["config", *self._axes], rows, len(self))
 
     @functools.cached_property
     def _text(self) -> str:  # cached, since every snapshot contains it

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
+from ..._core import html
 from ..._core.text import displayed
 from . import _curves as curves
 from . import _measured as measured
@@ -69,6 +70,13 @@ class Checks(tuple[Check, ...]):
         if not self:
             return "The checks found nothing."
         return "\n".join(f"{check.severity}, {check.name}: {check}" for check in self)
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return html.paragraph(str(self))
+        columns = [field.name for field in dataclasses.fields(Check)]
+        rows = [[getattr(check, name) for name in columns] for check in self]
+        return html.table([name.replace("_", " ") for name in columns], rows, 0)
 
 
 def checks(dataset: xr.Dataset) -> Checks:

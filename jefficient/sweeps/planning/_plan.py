@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..._core import html
 from ..._core.devices import Machine
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..programs import Group
@@ -120,6 +121,16 @@ class Plan:
                 line += f", and {_duration(self.compile_seconds)} to compile"
             lines.append(line)
         return "\n".join([*lines, *(f"  {program}" for program in self.programs)])
+
+    def _repr_html_(self) -> str:
+        summary, _, _ = str(self).partition("\n  ")
+        columns = ["static", "configs", "trials", "steps", "width", "block_bytes", "seconds"]
+        shown = self.programs[: html.MOST_ROWS]
+        rows = [
+            ["" if x is None else x for x in map(program.__getattribute__, columns)]
+            for program in shown
+        ]
+        return html.paragraph(summary) + html.table(columns, rows, len(self.programs))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON can hold it."""
