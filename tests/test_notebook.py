@@ -47,6 +47,13 @@ def test_what_is_shown_is_html_and_a_picture(cells):
     assert "(64, 32)" in outputs(cells, "weights =", "text/plain")
 
 
+def test_the_progress_is_a_bar_below_the_cell(cells):
+    assert '<progress value="' in outputs(cells, "result = jf.sweep", "text/html")
+    assert "264/264 trials" in outputs(cells, "result = jf.sweep", "text/html")
+    written = [x.text for cell in cells for x in cell.get("outputs", ()) if "name" in x]
+    assert not [text for text in written if "Warning" in text or "trials" in text]
+
+
 def test_a_cell_that_runs_again_compiles_nothing(cells):
     [last] = [x for x in cells if x.source.startswith("print(before")]
     before, after = map(int, last.outputs[0].text.split())

@@ -60,7 +60,7 @@ NEAR = MANY._replace(batch=1, h=np.linspace(1, 0.1, 20), rates=np.geomspace(0.02
 PROBLEMS = {
     "100 eigenvalues from 0.1 to 1, 16 rates": MANY,
     "the same, 11 rates": FEW_RATES,
-    "the same, 33 rates from 0.1 to 1, noise as large as the curve": NEAR,
+    "20 eigenvalues from 0.1 to 1, 33 rates, a spread between seeds as large as the curve": NEAR,
     "20 eigenvalues 1/√i: few dominate, losses are skewed": Quadratic(
         1 / np.sqrt(np.arange(1, 21)), 2, 50, np.geomspace(0.02, 1.4, 17)
     ),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..._core import html
 from ..._core.errors import ArgumentTypeError
 from ..._core.text import displayed
 
@@ -69,18 +70,40 @@ def reporter(where: str, progress: bool | Reporter) -> tuple[Reporter, Callable[
         )
     if not progress:
         return _nothing, _nothing
-    return _bar() if _is_live() else _lines()
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_jupyter:
+        return _notebook()
+    return _bar() if console.is_terminal else _lines()
 
 
 def _nothing(*_: Any) -> None:
     pass
 
 
-def _is_live() -> bool:
-    from rich.console import Console
+def _notebook(seconds_between: float = 0.2) -> tuple[Reporter, Callable[[], None]]:
+    """Show a bar below the cell, which stays when the sweep has ended."""
+    from IPython.display import HTML, DisplayHandle
 
-    console = Console(stderr=True)
-    return console.is_terminal or console.is_jupyter
+    shown = DisplayHandle()
+    shown.display(HTML(html.paragraph("compiling")))
+    last_time = 0.0
+    latest: Progress | None = None
+
+    def show() -> None:
+        if latest is not None and latest.steps_done:
+            bar = f'<progress value="{latest.steps_done}" max="{latest.steps}"></progress>'
+            shown.update(HTML(bar + html.paragraph(_with_time_left(latest))))
+
+    def report(progress: Progress) -> None:
+        nonlocal last_time, latest
+        latest = progress
+        if time.monotonic() - last_time >= seconds_between:
+            last_time = time.monotonic()
+            show()
+
+    return report, show
 
 
 def _bar() -> tuple[Reporter, Callable[[], None]]:
