@@ -128,3 +128,11 @@ def test_importing_for_transforms_alone_is_light():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_every_page_is_in_the_navigation_and_in_the_list_for_machines():
+    pages = {str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md")}
+    navigation = re.findall(r"([\w/]+\.md)\n", (ROOT / "mkdocs.yml").read_text())
+    assert sorted(navigation) == sorted(pages)
+    listed = re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / "llms.txt").read_text())
+    assert sorted(listed) == sorted(pages)
