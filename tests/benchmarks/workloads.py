@@ -145,31 +145,31 @@ def text():
     return numbers[: n * (CONTEXT + 1)].reshape(n, -1).astype(np.int32), len(characters)
 
 
-def transformer():
-    """Next character: two pre-norm blocks, causal attention, no biases, tied embeddings."""
+def transformer(model=MODEL, layers=LAYERS):
+    """Next character: pre-norm blocks, causal attention, no biases, tied embeddings."""
     windows, characters = text()
     mask = np.tril(np.ones((CONTEXT, CONTEXT), bool))
 
     def init(key):
-        embedding, place, *keys = jax.random.split(key, 2 + LAYERS)
+        embedding, place, *keys = jax.random.split(key, 2 + layers)
         return {
-            "embedding": 0.02 * jax.random.normal(embedding, (characters, MODEL)),
-            "place": 0.02 * jax.random.normal(place, (CONTEXT, MODEL)),
+            "embedding": 0.02 * jax.random.normal(embedding, (characters, model)),
+            "place": 0.02 * jax.random.normal(place, (CONTEXT, model)),
             "blocks": [block(k) for k in keys],
         }
 
     def block(key):
         qkv, out, up, down = jax.random.split(key, 4)
         return {
-            "qkv": he_normal(qkv, MODEL, 3 * MODEL),
-            "out": he_normal(out, MODEL, MODEL),
-            "up": he_normal(up, MODEL, 4 * MODEL),
-            "down": he_normal(down, 4 * MODEL, MODEL),
+            "qkv": he_normal(qkv, model, 3 * model),
+            "out": he_normal(out, model, model),
+            "up": he_normal(up, model, 4 * model),
+            "down": he_normal(down, 4 * model, model),
         }
 
     def attention(x, params):
         q, k, v = jnp.split((x @ params["qkv"]).reshape(*x.shape[:2], HEADS, -1), 3, axis=-1)
-        weights = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (MODEL // HEADS) ** -0.5
+        weights = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (model // HEADS) ** -0.5
         weights = jax.nn.softmax(jnp.where(mask, weights, -1e9))
         return jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(x.shape) @ params["out"]
 
