@@ -108,6 +108,7 @@ __all__ = [
     "simulate",
     "sobol",
     "sparsity",
+    "starting_space",
     "static",
     "successive_halving",
     "sweep",

@@ -32,6 +32,7 @@ from .spaces import Uniform as Uniform
 from .spaces import grid as grid
 from .spaces import random as random
 from .spaces import sobol as sobol
+from .spaces import starting_space as starting_space
 from .spaces import static as static
 from .sweeps import Metric as Metric
 from .sweeps import Observation as Observation
