@@ -23,6 +23,7 @@ from ._grid import unstacked
 from ._importance import WHERE as IMPORTANCE
 from ._importance import importance
 from ._join import joined
+from ._next_space import NextSpace, next_space
 from ._optimum import Optimum, optimum
 from ._plots import Plots
 from ._ranked import ranked
@@ -271,6 +272,42 @@ class Result:
             large-scale Transformer training instabilities", section 2.2.
         """
         return optimum("jf.Result.optimum", self.dataset, name, by, level)
+
+    def next_space(self) -> NextSpace:
+        """Propose where to look next: a range for each hyperparameter, and a grid within them.
+
+        For each hyperparameter the first of these rules decides, and says so:
+
+        - Texts, functions and other labels: those stay that are not clearly worse, in no
+          configuration that `ties` returns.
+        - The best value is at an edge, as the check `boundary` has it: from its neighbour to a
+          decade beyond (a step beyond, where values are not spread over decades; double or half of
+          whole numbers).
+        - `optimum` can be said: its interval, at least from half of it to double.
+        - It has less than 5 % of the `importance` (with Optuna installed, and 50 configurations):
+          the best value stays, and where it matters together with another, that one is searched.
+        - Otherwise around the values of the best eighth of the configurations: from the next
+          smaller to the next larger that was tried, among decades at least from half to double.
+
+        Above the largest value that finished the range ends where divergence begins. Batch sizes
+        and other static numbers are chosen among the values that were tried, since each has a
+        program. The grid has 7 values of the most important logarithmic range, 3 of the others (the
+        ends and the best), and 64 configurations at most.
+
+        Returns:
+            A `jf.Space` for `jf.sweep`, with `ranges` to draw from and `seeds` to ask for. Print
+            it for the reasons.
+
+        Raises:
+            ArgumentError: if no configuration finished, or sweeps with different optimizers were
+                added.
+
+        References:
+            Godbole et al. (2023), Deep Learning Tuning Playbook, "Identifying bad search space
+            boundaries" and "Exploration vs exploitation".
+        """
+        are_static = frozenset() if self.programs is None else self.programs.static
+        return next_space(self.dataset, self.space, are_static)
 
     def checks(self) -> Checks:
         """Warn as a careful practitioner would: of an optimum at a range's edge, overfitting, ….

@@ -5,6 +5,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from .._core.text import displayed
 from ._ranges import Choice, LogUniform, Range
 
 
@@ -34,20 +37,25 @@ class DescribedRanges(Mapping[str, Any]):
         return len(self.ranges)
 
     def __repr__(self) -> str:
-        return "\n".join(
-            textwrap.fill(
-                f"{name}: {in_words(given)}. {self.reasons[name]}", 100, subsequent_indent="    "
-            )
-            for name, given in self.ranges.items()
-        )
+        return "\n".join(map(self.described, self))
+
+    def described(self, name: str, note: str = "") -> str:
+        """Return the range of one hyperparameter and its reason, in lines of 100 characters."""
+        text = f"{name}: {in_words(self.ranges[name])}. {self.reasons[name]}{note}"
+        return textwrap.fill(displayed(text), 100, subsequent_indent="    ")
 
 
 def in_words(given: Range) -> str:
     """Write a range as a reader would say it: "0.0001 to 0.1 (logarithmic)"."""
     if isinstance(given, Choice):
-        values = tuple(given.labels or given.values)
-        kind = "" if len(values) == 1 else "one of "
-        return kind + ", ".join(f"{x:.4g}" if isinstance(x, float) else str(x) for x in values)
+        kind = "" if len(tuple(given.values)) == 1 else "one of "
+        return kind + ", ".join(map(_short, given.labels or given.values))
     notes = ["logarithmic"] * isinstance(given, LogUniform) + ["whole"] * given.integer
     ends = f"{given.low:.4g} to {given.high:.4g}"
     return f"{ends} ({', '.join(notes)})" if notes else ends
+
+
+def _short(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
