@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from ._ranked import ranked
 from ._replay import Length, Replay, Trainer, hyperparameter_texts
 from ._score import Score
 from ._sensitivity import sensitivity_table
+from ._simulation import Simulation
 from ._states import Checkpoints, States, TrialState, Weights
 from ._table import table
 from ._values import values_of
@@ -380,8 +381,11 @@ class Result:
         *,
         title: str | None = None,
         sensitivity: pd.DataFrame | None = None,
+        stopping: Iterable[Simulation] = (),
     ) -> Path:
         """Write an HTML page: the answer, what could be as good, checks, plots, the table.
+
+        With Optuna installed it has a section on the importance of hyperparameters.
 
         The page is one file that needs no network. It is written whole or not at all. Of more than
         10 000 configurations the best 10 000 are in its table, which says so.
@@ -391,16 +395,25 @@ class Result:
             title: the page's title, by default "Results of a sweep".
             sensitivity: what `sensitivity` returned, for a section that shows it; a report trains
                 nothing by itself.
+            stopping: what `jf.simulate` returned for some rules, for a section on what they would
+                have cost and lost.
 
         Returns:
             The path.
 
         Raises:
+            ArgumentError: if a simulation is of another sweep.
             StorageError: if it cannot be written.
             JefficientError: if Jinja2 or matplotlib are not installed (extra `plot`).
         """
         return write_report(
-            "jf.Result.report", Path(path), self.dataset, self.space, title, sensitivity
+            "jf.Result.report",
+            Path(path),
+            self.dataset,
+            self.space,
+            title,
+            sensitivity,
+            stopping,
         )
 
     def save_params(
