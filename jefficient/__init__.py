@@ -114,6 +114,7 @@ __all__ = [
     "sweep",
     "trace",
     "train_step",
+    "tune",
     "use_compilation_cache",
     "use_cpu_devices",
     "vectorize",

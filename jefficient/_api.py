@@ -50,6 +50,7 @@ from .sweeps import plan_hypergradient as plan_hypergradient
 from .sweeps import simulate as simulate
 from .sweeps import successive_halving as successive_halving
 from .sweeps import sweep as sweep
+from .sweeps import tune as tune
 from .training import Lanes as Lanes
 from .training import LanesState as LanesState
 from .training import TrainState as TrainState

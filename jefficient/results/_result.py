@@ -282,8 +282,8 @@ class Result:
         - Texts, functions and other labels: those stay that are not clearly worse, in no
           configuration that `ties` returns.
         - The best value is at an edge, as the check `boundary` has it: from its neighbour to a
-          decade beyond (a step beyond, where values are not spread over decades; double or half of
-          whole numbers).
+          decade beyond (half a decade, if values were drawn; a step, where values are not spread
+          over decades; double or half of whole numbers).
         - `optimum` can be said: its interval, at least from half of it to double.
         - It has less than 5 % of the `importance` (with Optuna installed, and 50 configurations):
           the best value stays, and where it matters together with another, that one is searched.

@@ -29,7 +29,7 @@ UNIMPORTANT = 0.05
 FEWEST_BEST = 5
 """Configurations among the best from which on importances are more than noise."""
 DECADE = 10.0
-"""How far beyond an end of a logarithmic range the next look goes; of whole numbers, double."""
+"""How far beyond an end of a logarithmic range the next look goes; of drawn values, half of it."""
 FEW = 3
 """Values of what has a program for each value."""
 
@@ -141,16 +141,20 @@ class Survey:
             return None
         extreme = "largest" if edge.is_high else "smallest"
         end, inner = values[[-1, -2]] if edge.is_high else values[[0, 1]]
-        if edge.leaders is not None:
-            inner = edge.leaders.min() if edge.is_high else edge.leaders.max()
-            values = np.linspace(values[0], values[-1], 3)  # neighbours are beside each other
         reason = f"The best, {shown(best)}, is among the {extreme} that were tried: look beyond."
+        factor = DECADE
+        if edge.leaders is not None:  # drawn: neighbours are beside each other, and few is chance
+            inner = edge.leaders.min() if edge.is_high else edge.leaders.max()
+            values = np.linspace(values[0], values[-1], 3)
+            factor = math.sqrt(DECADE)
+            if self._is_log(name):
+                inner = inner / 2 if edge.is_high else inner * 2
 
         outside, _ = beyond(values, edge.is_high)
         if self.is_whole(name):
             outside = self._doubled(name, end, edge.is_high)
         elif self._is_log(name):
-            outside = end * DECADE if edge.is_high else end / DECADE
+            outside = end * factor if edge.is_high else end / factor
         if self.is_listed(name):
             return self._listed(name, [inner, end, outside]), reason
         return self._between(name, *sorted((inner, outside))), reason

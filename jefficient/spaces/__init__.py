@@ -15,5 +15,6 @@ from ._ranges import Range as Range
 from ._ranges import Uniform as Uniform
 from ._ranges import positions_shape as positions_shape
 from ._space import Space as Space
+from ._starting_space import OPTIMIZERS as OPTIMIZERS
 from ._starting_space import starting_space as starting_space
 from ._static import static as static

@@ -8,6 +8,7 @@ from ._search import Search as Search
 from ._simulate import simulate as simulate
 from ._sweep import plan as plan
 from ._sweep import sweep as sweep
+from ._tune import tune as tune
 from .stopping import Observation as Observation
 from .stopping import StopRule as StopRule
 from .stopping import median_stop as median_stop

@@ -49,6 +49,14 @@ def test_beyond_the_edge_by_a_decade():
     assert "look beyond" in str(space)
 
 
+def test_beyond_the_edge_of_drawn_values_by_half_a_decade():
+    drawn = jf.sobol(32, a=jf.LogUniform(1e-4, 0.1), b=jf.LogUniform(1e-4, 0.1))
+    a, b = (np.array(drawn.columns[name]) for name in "ab")
+    space = looked(bowl(a, 10.0) + 0.01 * bowl(b, 3e-3), drawn.columns)
+    three = np.sort(a)[-3:]
+    assert ends(space, "a") == pytest.approx((three[0] / 2, three[-1] * 10**0.5), rel=5e-3)
+
+
 def test_beyond_an_edge_of_shares_and_of_whole_numbers():
     momenta = [0.5, 0.7, 0.9]
     space = looked([3, 2, 1], {"momentum": momenta})
