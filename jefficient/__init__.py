@@ -65,6 +65,7 @@ __all__ = [
     "flatten",
     "grid",
     "host_metric",
+    "hyperband",
     "hypergradient",
     "hypergradient_descent",
     "hyperparameters",

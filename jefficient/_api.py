@@ -41,6 +41,7 @@ from .sweeps import StopRule as StopRule
 from .sweeps import Task as Task
 from .sweeps import Trial as Trial
 from .sweeps import host_metric as host_metric
+from .sweeps import hyperband as hyperband
 from .sweeps import hypergradient as hypergradient
 from .sweeps import load as load
 from .sweeps import median_stop as median_stop
