@@ -169,3 +169,13 @@ def test_what_mattered_and_what_stopping_costs_have_sections(tmp_path):
     other = dataclasses.replace(rule, metric="valid_error")
     with pytest.raises(jf.ArgumentError, match="valid_error"):
         page(result, tmp_path, stopping=[other])
+
+
+def test_a_drawn_space_of_which_nothing_was_evaluated_has_a_page(tmp_path):
+    rates = np.geomspace(1e-4, 0.1, 8)
+    result = made(
+        np.full((8, 1, 1), np.nan),
+        {"rate": rates.tolist(), "decay": rates[::-1].tolist()},
+        status=np.full((8, 1, 1), Status.INTERRUPTED),
+    )
+    assert "Nothing has finished so far" in text_of(page(result, tmp_path))
