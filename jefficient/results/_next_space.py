@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._core import html
 from .._core.errors import ArgumentError
 from ..spaces import Axis, Choice, DescribedRanges, LogUniform, Space, grid
 from ._axes import counted
@@ -53,6 +54,9 @@ class NextSpace(Space):
             note = " Here it stays at its best value, to save configurations." if is_thinned else ""
             lines.append(self.ranges.described(name, note))
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(str(self)) + super()._repr_html_()
 
 
 def next_space(

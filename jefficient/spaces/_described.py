@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core import html
 from .._core.text import displayed
 from ._ranges import Choice, LogUniform, Range
 
@@ -38,6 +39,9 @@ class DescribedRanges(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return "\n".join(map(self.described, self))
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(repr(self))
 
     def described(self, name: str, note: str = "") -> str:
         """Return the range of one hyperparameter and its reason, in lines of 100 characters."""

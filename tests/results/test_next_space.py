@@ -47,6 +47,8 @@ def test_beyond_the_edge_by_a_decade():
     space = looked(bowl(RATES, 1e-5), {"learning_rate": RATES.tolist()})
     assert ends(space) == pytest.approx((1e-5, 10**-3.5), rel=2e-3)
     assert "look beyond" in str(space)
+    assert "look beyond" in space._repr_html_()
+    assert "<table>" in space._repr_html_()
 
 
 def test_beyond_the_edge_of_drawn_values_by_half_a_decade():
