@@ -292,8 +292,9 @@ class Result:
 
         Above the largest value that finished the range ends where divergence begins. Batch sizes
         and other static numbers are chosen among the values that were tried, since each has a
-        program. The grid has 7 values of the most important logarithmic range, 3 of the others (the
-        ends and the best), and 64 configurations at most.
+        program (a file does not say which numbers were static: load it with its task). The grid has
+        7 values of the most important logarithmic range, 3 of the others (the ends and the best),
+        and 64 configurations at most.
 
         Returns:
             A `jf.Space` for `jf.sweep`, with `ranges` to draw from and `seeds` to ask for. Print
