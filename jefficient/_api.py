@@ -32,6 +32,7 @@ from .spaces import Uniform as Uniform
 from .spaces import grid as grid
 from .spaces import random as random
 from .spaces import sobol as sobol
+from .spaces import starting_space as starting_space
 from .spaces import static as static
 from .sweeps import Metric as Metric
 from .sweeps import Observation as Observation
@@ -40,6 +41,7 @@ from .sweeps import StopRule as StopRule
 from .sweeps import Task as Task
 from .sweeps import Trial as Trial
 from .sweeps import host_metric as host_metric
+from .sweeps import hyperband as hyperband
 from .sweeps import hypergradient as hypergradient
 from .sweeps import load as load
 from .sweeps import median_stop as median_stop
@@ -49,6 +51,7 @@ from .sweeps import plan_hypergradient as plan_hypergradient
 from .sweeps import simulate as simulate
 from .sweeps import successive_halving as successive_halving
 from .sweeps import sweep as sweep
+from .sweeps import tune as tune
 from .training import Lanes as Lanes
 from .training import LanesState as LanesState
 from .training import TrainState as TrainState

@@ -268,6 +268,13 @@ MISTAKES = {
         STOPPING,
         "keras",
     ),
+    "hyperband with one first rung": Mistake(
+        "sweeps/stopping/_hyperband.py",
+        "return float(self._ends[1] * self.eta**-s)",
+        "return float(self._ends[0])",
+        STOPPING,
+        "hyperband",
+    ),
     "folds swap their sides": Mistake(
         "sweeps/tasks/_folds.py",
         "return train, valid\n",

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from jefficient.results import Result
 
-TEXT = """Print a result: its best configurations in a table, how many could be as good, and what
-the checks say. PATH is a file that result.save wrote, or the directory of a sweep, which may still
-be running. Piped, the table is plain text, its columns separated by tabs; within a cell a tab is
-\\t, a line break \\n, a backslash \\\\, and other control characters are such as \\x1b.
+TEXT = """Print a result: its best configurations in a table, how many could be as good, where the
+optimum is, and what the checks say. PATH is a file that result.save wrote, or the directory of a
+sweep, which may still be running. Piped, the table is plain text, its columns separated by tabs;
+within a cell a tab is \\t, a line break \\n, a backslash \\\\, and other control characters are
+such as \\x1b.
 
 example: jefficient show sweep.nc --top 20
 next:    jefficient report sweep.nc writes it all as a page, with plots."""
@@ -75,7 +76,7 @@ def print_answer(result: "Result") -> None:
 
 
 def answer(result: "Result") -> str:
-    """Say the best configuration, how many could be as good, and what the checks say."""
+    """Say the best configuration, how many could be as good, the optima, and the checks."""
     import jefficient as jf
 
     checks = str(result.checks())
@@ -90,7 +91,20 @@ def answer(result: "Result") -> str:
         return f"no best configuration{so_far}\n{checks}"
     ties = len(result.ties()) - 1
     as_good = f"{ties:,} other configuration{'s' * (ties != 1)} cannot be distinguished from it."
-    return f"best{so_far}: {best}\n{as_good}\n{checks}"
+    return "\n".join([f"best{so_far}: {best}", as_good, *_optima(result), checks])
+
+
+def _optima(result: "Result") -> list[str]:
+    """Say where the optimum of each hyperparameter is that has one."""
+    import jefficient as jf
+
+    said = []
+    for name in result.space:
+        try:
+            said.append(str(result.optimum(name)))
+        except jf.ArgumentError:  # it has none: the report says why
+            continue
+    return said
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ from ._dataset import to_dataset as to_dataset
 from ._files import read as read
 from ._join import concatenated as concatenated
 from ._law import PowerLaw as PowerLaw
+from ._next_space import NextSpace as NextSpace
 from ._optimum import Optimum as Optimum
 from ._replay import Length as Length
 from ._result import Replay as Replay

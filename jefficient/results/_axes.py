@@ -27,9 +27,17 @@ def scale_of(values: Any) -> Scale:
         return "linear"
     if len(positive) == 2:  # 0, 1e-3, 1e-2
         return "symlog"
-    if _unevenness(np.log(positive)) >= _unevenness(positive):
+    if not is_geometric(positive):
         return "linear"
     return "log" if len(positive) == len(given) else "symlog"
+
+
+def is_geometric(values: Any) -> bool:
+    """Return whether numbers are positive, and more evenly spread in their logarithms."""
+    given = np.unique(np.asarray(values, float))
+    if len(given) < 3 or given[0] <= 0:
+        return False
+    return _unevenness(np.log(given)) < _unevenness(given)
 
 
 def _unevenness(values: np.ndarray) -> float:

@@ -126,6 +126,12 @@ def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     configs = order[finished(dataset)[order]]
     if not len(configs):
         advice = "result.table() shows which came closest."
+        if (dataset["status"] == "stopped").any():
+            advice = (
+                "The stopping rule has ended some before they were done, and these have no final "
+                "score: let the rule wait longer, or train without it and rank each by the best it "
+                "reached, with select='best'. result.table() shows what they reached."
+            )
         if "nonfinite" in dataset.attrs:
             advice = f"The data are not finite: {dataset.attrs['nonfinite']}."
         raise JefficientError(

@@ -143,6 +143,12 @@ class _Both:
     second: Content
     second_of: Mapping[int, int]
 
+    @property
+    def static(self) -> frozenset[str]:
+        """Names of the hyperparameters that are compiled into programs."""
+        both = (self.first.programs, self.second.programs)
+        return frozenset().union(*(each.static for each in both if each is not None))
+
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """See `Result.replay`."""
         del dataset

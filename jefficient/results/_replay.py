@@ -40,6 +40,11 @@ class Length(NamedTuple):
 class Trainer(Protocol):
     """What can train: the task, the optimizer and the settings of a sweep."""
 
+    @property
+    def static(self) -> frozenset[str]:
+        """Names of the hyperparameters that are compiled into programs."""
+        ...
+
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """See `Result.replay`."""
         ...

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ from ._grid import unstacked
 from ._importance import WHERE as IMPORTANCE
 from ._importance import importance
 from ._join import joined
+from ._next_space import NextSpace, next_space
 from ._optimum import Optimum, optimum
 from ._plots import Plots
 from ._ranked import ranked
 from ._replay import Length, Replay, Trainer, hyperparameter_texts
 from ._score import Score
 from ._sensitivity import sensitivity_table
+from ._simulation import Simulation
 from ._states import Checkpoints, States, TrialState, Weights
 from ._table import table
 from ._values import values_of
@@ -272,6 +274,43 @@ class Result:
         """
         return optimum("jf.Result.optimum", self.dataset, name, by, level)
 
+    def next_space(self) -> NextSpace:
+        """Propose where to look next: a range for each hyperparameter, and a grid within them.
+
+        For each hyperparameter the first of these rules decides, and says so:
+
+        - Texts, functions and other labels: those stay that are not clearly worse, in no
+          configuration that `ties` returns.
+        - The best value is at an edge, as the check `boundary` has it: from its neighbour to a
+          decade beyond (half a decade, if values were drawn; a step, where values are not spread
+          over decades; double or half of whole numbers).
+        - `optimum` can be said: its interval, at least from half of it to double.
+        - It has less than 5 % of the `importance` (with Optuna installed, and 50 configurations):
+          the best value stays, and where it matters together with another, that one is searched.
+        - Otherwise around the values of the best eighth of the configurations: from the next
+          smaller to the next larger that was tried, among decades at least from half to double.
+
+        Above the largest value that finished the range ends where divergence begins. Batch sizes
+        and other static numbers are chosen among the values that were tried, since each has a
+        program (a file does not say which numbers were static: load it with its task). The grid has
+        7 values of the most important logarithmic range, 3 of the others (the ends and the best),
+        and 64 configurations at most.
+
+        Returns:
+            A `jf.Space` for `jf.sweep`, with `ranges` to draw from and `seeds` to ask for. Print
+            it for the reasons.
+
+        Raises:
+            ArgumentError: if no configuration finished, or sweeps with different optimizers were
+                added.
+
+        References:
+            Godbole et al. (2023), Deep Learning Tuning Playbook, "Identifying bad search space
+            boundaries" and "Exploration vs exploitation".
+        """
+        are_static = frozenset() if self.programs is None else self.programs.static
+        return next_space(self.dataset, self.space, are_static)
+
     def checks(self) -> Checks:
         """Warn as a careful practitioner would: of an optimum at a range's edge, overfitting, ….
 
@@ -343,8 +382,11 @@ class Result:
         *,
         title: str | None = None,
         sensitivity: pd.DataFrame | None = None,
+        stopping: Iterable[Simulation] = (),
     ) -> Path:
         """Write an HTML page: the answer, what could be as good, checks, plots, the table.
+
+        With Optuna installed it has a section on the importance of hyperparameters.
 
         The page is one file that needs no network. It is written whole or not at all. Of more than
         10 000 configurations the best 10 000 are in its table, which says so.
@@ -354,16 +396,25 @@ class Result:
             title: the page's title, by default "Results of a sweep".
             sensitivity: what `sensitivity` returned, for a section that shows it; a report trains
                 nothing by itself.
+            stopping: what `jf.simulate` returned for some rules, for a section on what they would
+                have cost and lost.
 
         Returns:
             The path.
 
         Raises:
+            ArgumentError: if a simulation is of another sweep.
             StorageError: if it cannot be written.
             JefficientError: if Jinja2 or matplotlib are not installed (extra `plot`).
         """
         return write_report(
-            "jf.Result.report", Path(path), self.dataset, self.space, title, sensitivity
+            "jf.Result.report",
+            Path(path),
+            self.dataset,
+            self.space,
+            title,
+            sensitivity,
+            stopping,
         )
 
     def save_params(

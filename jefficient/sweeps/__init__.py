@@ -8,8 +8,10 @@ from ._search import Search as Search
 from ._simulate import simulate as simulate
 from ._sweep import plan as plan
 from ._sweep import sweep as sweep
+from ._tune import tune as tune
 from .stopping import Observation as Observation
 from .stopping import StopRule as StopRule
+from .stopping import hyperband as hyperband
 from .stopping import median_stop as median_stop
 from .stopping import patience as patience
 from .stopping import successive_halving as successive_halving

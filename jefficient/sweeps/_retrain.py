@@ -34,6 +34,11 @@ class Retrainer:
 
     spec: SweepSpec
 
+    @property
+    def static(self) -> frozenset[str]:
+        """Names of the hyperparameters that are compiled into programs."""
+        return frozenset(self.spec.space.static)
+
     @tools_off()
     def replay(self, dataset: xr.Dataset, config: int, seed: int, fold: int) -> Replay:
         """Train one trial again; see `Result.replay`."""

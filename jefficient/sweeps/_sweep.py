@@ -90,8 +90,8 @@ def sweep(
             of them, or where they are not in memory 4 096, or 16 MiB of them. Means are weighted by
             the number of examples.
         stop: a `jf.StopRule` that stops configurations early, such as
-            `jf.successive_halving`, `jf.median_stop` or `jf.patience`. A stopped configuration
-            ranks behind all that finished.
+            `jf.successive_halving`, `jf.hyperband`, `jf.median_stop` or `jf.patience`. A stopped
+            configuration ranks behind all that finished.
         diverged_above: a training loss above it is a divergence, as a loss that is not finite
             always is.
         keep: which weights to keep: those of the ``"last"`` or the ``"best"`` evaluation, or None.

@@ -28,14 +28,16 @@ EPOCH = 100
 """Updates of the quadratic that are called an epoch."""
 
 
-def rules(per_epoch, has_epochs):
+def rules(per_epoch, epochs, has_epochs):
     """Return the rules; those of the quadratic count updates."""
-    first = "min_epochs" if has_epochs else "min_steps"
+    first, last = ("min_epochs", "max_epochs") if has_epochs else ("min_steps", "max_steps")
+    whole = {first: per_epoch, last: epochs * per_epoch}
     return {
         **{
             f"halving from epoch {epoch}": jf.successive_halving(3, **{first: epoch * per_epoch})
             for epoch in (1, 3, 9)
         },
+        "hyperband from epoch 1": jf.hyperband(3, **whole),
         "median": jf.median_stop(),
         **{f"patience of {n}": jf.patience(evaluations=n) for n in (2, 5)},
     }
@@ -131,7 +133,7 @@ def main():
         best = result.best()
         print(f"{problem.__name__}, {optimizer.__name__}: {best}", flush=True)
         per_epoch = EPOCH if problem is on_quadratic else 1
-        for name, rule in rules(per_epoch, has_epochs=problem is on_digits).items():
+        for name, rule in rules(per_epoch, options.epochs, problem is on_digits).items():
             found = jf.simulate(rule, result)
             print(
                 f"  {name:<22} {found.cost:4.0%} of the updates, score "

@@ -43,6 +43,17 @@ def test_show_says_what_it_leaves_out_and_how_sure_the_best_is(saved, capsys):
     assert "warning, diverged:" in out
 
 
+def test_show_says_where_the_optimum_is(tmp_path, capsys):
+    rates = np.geomspace(0.001, 1, 10)
+    noise = 0.01 * np.random.default_rng(0).normal(size=(10, 5, 1))
+    scores = 0.4 + 0.05 * np.log(rates / 0.03)[:, None, None] ** 2 + noise
+    result = made(scores, {"learning_rate": rates.tolist(), "l2": [0.1] * 10})
+    assert main(["show", str(result.save(tmp_path / "sweep.nc"))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count(str(result.optimum("learning_rate"))) == 1
+    assert sum("95 % interval" in line for line in lines) == 1  # one value has no optimum
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -1,6 +1,7 @@
 """What is on the page; how a browser shows it is tested in tests/browser."""
 
 import base64
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -9,7 +10,7 @@ import pytest
 from results.made import made
 
 import jefficient as jf
-from jefficient.results import Status
+from jefficient.results import Simulation, Status
 
 EVIL = "<script>alert(1)</script>"
 
@@ -149,3 +150,32 @@ def test_of_very_many_configurations_the_best_are_shown_and_the_page_says_so(mon
     assert "<h2>Configurations, best first</h2>" in html
     assert ">1199<" in html.partition('id="table"')[2]  # the best
     assert ">1179<" not in html.partition('id="table"')[2]
+
+
+def test_what_mattered_and_what_stopping_costs_have_sections(tmp_path):
+    pytest.importorskip("optuna")
+    rng = np.random.default_rng(0)
+    rates, idle = np.geomspace(1e-3, 1, 40), rng.random(40)
+    scores = 0.4 + np.log(rates / 0.03) ** 2
+    result = made(scores[:, None, None], {"rate": rates.tolist(), "idle": idle.tolist()})
+    rule = Simulation(
+        "Half()", "valid_loss", 0.4, 0.1, (3,), 2, np.full((40, 1, 1), "stopped"), np.ones(40), 1.0
+    )
+    text = text_of(page(result, tmp_path, stopping=[rule]))
+    mattered = text.index("What mattered Importance for being among the best 10%")
+    assert mattered < text.index("What stopping would have cost") < text.index("Checks")
+    assert text.count(result.plot.describe("stopping", [rule])) == 2  # a section, and a plot
+
+    other = dataclasses.replace(rule, metric="valid_error")
+    with pytest.raises(jf.ArgumentError, match="valid_error"):
+        page(result, tmp_path, stopping=[other])
+
+
+def test_a_drawn_space_of_which_nothing_was_evaluated_has_a_page(tmp_path):
+    rates = np.geomspace(1e-4, 0.1, 8)
+    result = made(
+        np.full((8, 1, 1), np.nan),
+        {"rate": rates.tolist(), "decay": rates[::-1].tolist()},
+        status=np.full((8, 1, 1), Status.INTERRUPTED),
+    )
+    assert "Nothing has finished so far" in text_of(page(result, tmp_path))

@@ -404,3 +404,10 @@ def test_a_metric_that_is_nan_blanks_nothing_but_itself(select):
     assert len(by_auc.ties()) == 1
     np.testing.assert_allclose(standard_errors(by_auc.dataset, "valid_loss"), [0, 0])
     np.testing.assert_allclose(means(by_auc.dataset, by_auc.score, "valid_loss"), [1, 1])
+
+
+def test_where_the_rule_has_stopped_all_the_message_says_how_to_rank_them():
+    status = np.full((2, 1, 1), Status.STOPPED)
+    result = made([[[0.1]], [[0.2]]], {"learning_rate": [0.1, 0.2]}, status=status)
+    with pytest.raises(jf.JefficientError, match=r"let the rule wait longer.*select='best'"):
+        result.best()

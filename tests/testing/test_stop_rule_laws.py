@@ -11,6 +11,8 @@ from jefficient.testing import STOP_RULE_LAWS, LawError, verify_stop_rule
 RULES = {
     "halving in updates": jf.successive_halving(3, min_steps=100),
     "halving in epochs": jf.successive_halving(2, min_epochs=2),
+    "hyperband in updates": jf.hyperband(3, min_steps=30, max_steps=1000),
+    "hyperband in epochs": jf.hyperband(2, min_epochs=2, max_epochs=20),
     "median": jf.median_stop(min_steps=100, min_configs=2),
     "patience": jf.patience(evaluations=2, min_delta=0.05),
 }

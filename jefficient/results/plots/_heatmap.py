@@ -159,6 +159,7 @@ class HeatmapPlot:
             (column if numbers else place).astype(float)
             for column, place, numbers in zip(self.columns, self.place, is_number, strict=True)
         )
+        ax.update_datalim(np.column_stack([x, y]))  # a log axis without a dot has no limits
         done = np.isfinite(self.means) & ~self.is_short
         is_many = len(x) > MANY
         size: Style = {"s": 12 if is_many else 45, "rasterized": is_many}

@@ -33,6 +33,8 @@ CAPTIONS = {
     "layers": "Means over seeds and folds.",
     "sparsity": "Each dot is a configuration.",
     "optimum": "The band has the best value; values that diverged are crosses.",
+    "importance": "Shares, with intervals over seeds or folds.",
+    "stopping": "Each mark is a rule; the lower and the further left, the better.",
 }
 
 
@@ -60,12 +62,16 @@ def images(dataset: xr.Dataset, with_optimum: list[str]) -> tuple[list[Image], l
     for name, *arguments in [*optima, *_wanted(dataset, varied)]:
         try:
             plot = plot_of(dataset, score_of(dataset), name, *arguments)
-            address = _address(plot, dataset["status"].size)
             caption = CAPTIONS.get(" ".join((name, *arguments)), CAPTIONS[name])
-            made.append(Image(caption, plot.described(), address))
+            made.append(image_of(plot, caption, dataset))
         except JefficientError as error:
             left_out.append(str(error))
     return made, left_out
+
+
+def image_of(plot: Plot, caption: str, dataset: xr.Dataset) -> Image:
+    """Draw one plot of a result."""
+    return Image(caption, plot.described(), _address(plot, dataset["status"].size))
 
 
 def _wanted(dataset: xr.Dataset, varied: list[str]) -> list[tuple[str, ...]]:

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import importlib
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ import xarray as xr
 from ..._core.errors import JefficientError
 from ..._core.files import save_whole
 from ..._core.text import displayed
+from .. import plots
 from .._best import choose, ties
 from .._dataset import score_of
+from .._importance import QUANTILE, refusal
+from .._plots import plot_of
 from .._sensitivity import check_sensitivity
+from .._simulation import Simulation
 from .._table import table
 from ..checks import checks
 from ._cells import table_of
 from ._facts import is_under_way, number, optima, tried, written
-from ._images import images
+from ._images import CAPTIONS, image_of, images
 
 TIES = 10
 """Rows of the table of ties; the page says how many there are, and the other table has them all."""
@@ -38,12 +43,14 @@ def write_report(
     space: Mapping[str, tuple],
     title: str | None,
     sensitivity: pd.DataFrame | None = None,
+    stopping: Iterable[Simulation] = (),
 ) -> Path:
     """See `Result.report`."""
     _check_installed(where)
     if sensitivity is not None:
         check_sensitivity(where, sensitivity)
-    text = _page(_content(dataset, space, sensitivity), title or "Results of a sweep")
+    content = _content(dataset, space, sensitivity, list(stopping))
+    text = _page(content, title or "Results of a sweep")
     return save_whole(where, path, text.encode())
 
 
@@ -82,7 +89,10 @@ def _displayed(value: Any) -> Any:
 
 
 def _content(
-    dataset: xr.Dataset, space: Mapping[str, tuple], sensitivity: pd.DataFrame | None
+    dataset: xr.Dataset,
+    space: Mapping[str, tuple],
+    sensitivity: pd.DataFrame | None,
+    stopping: list[Simulation],
 ) -> dict[str, Any]:
     """Gather what the template shows."""
     try:
@@ -91,7 +101,9 @@ def _content(
         best = None
     could_be = None if best is None else ties(dataset)
     said, with_optimum = optima(dataset)
+    findings = _findings(dataset, stopping)
     made, left_out = images(dataset, with_optimum)
+    more = [image_of(plot, CAPTIONS[name], dataset) for _, name, plot in findings]
     return {
         "best": best,
         "metric": score_of(dataset).metric,
@@ -102,8 +114,9 @@ def _content(
         "ties_count": 0 if could_be is None else len(could_be),
         "has_repeats": dataset.sizes["seed"] * dataset.sizes["fold"] > 1,
         "optima": said,
+        "findings": [(heading, plot.described()) for heading, _, plot in findings],
         "checks": checks(dataset),
-        "images": made,
+        "images": [*made, *more],
         "sensitivity": None if sensitivity is None else table_of(sensitivity),
         "sensitivity_config": None if sensitivity is None else sensitivity.attrs["config"],
         "left_out": left_out,
@@ -113,6 +126,18 @@ def _content(
             (str(name), written(value).split("\n")) for name, value in dataset.attrs.items()
         ],
     }
+
+
+def _findings(dataset: xr.Dataset, stopping: list[Simulation]) -> list[tuple[str, str, plots.Plot]]:
+    """Return the plots that have a section of their own: headings, names and plots."""
+    wanted: list[tuple[Any, ...]] = []
+    has_optuna = importlib.util.find_spec("optuna") is not None
+    if has_optuna and dataset.sizes["config"] <= ROWS and refusal("", dataset, QUANTILE) is None:
+        wanted.append(("What mattered", "importance"))
+    if stopping:
+        wanted.append(("What stopping would have cost", "stopping", stopping))
+    score = score_of(dataset)
+    return [(heading, *rest[:1], plot_of(dataset, score, *rest)) for heading, *rest in wanted]
 
 
 def _check_installed(where: str) -> None:

@@ -1,5 +1,6 @@
 """Stopping rules: scores of configurations enter; which of them are stopped leaves."""
 
+from ._hyperband import hyperband as hyperband
 from ._log import PrunerLog as PrunerLog
 from ._median import median_stop as median_stop
 from ._patience import patience as patience

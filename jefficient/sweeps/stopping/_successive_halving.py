@@ -28,7 +28,7 @@ class SuccessiveHalving(StopRule[Rungs]):
     """Rungs at ``min_steps · eta^k`` updates; see `successive_halving`."""
 
     eta: float
-    min_steps: int | None
+    min_steps: float | None
     min_epochs: float | None
 
     @property

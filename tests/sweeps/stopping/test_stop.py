@@ -20,6 +20,7 @@ import jefficient as jf
 from jefficient import Observation
 from jefficient.sweeps.programs._groups import TrialLength
 from jefficient.sweeps.stopping import PrunerLog
+from jefficient.sweeps.stopping._hyperband import Hyperband
 
 # The oracles. Both get everything that was observed, in order, and work out all of it again for
 # each answer.
@@ -164,7 +165,6 @@ def compare(rule, oracle, recorded: Runs, in_epochs: bool):
             for c, step, score in reports
         ]
         told += news
-        expected = [oracle(told, now) for now in news]
         given_epochs = [
             now.step / float(recorded.per_epoch[now.config]) if in_epochs else math.nan
             for now in news
@@ -175,7 +175,7 @@ def compare(rule, oracle, recorded: Runs, in_epochs: bool):
                 for now, epoch in zip(news, given_epochs, strict=True)
             ]
         )
-        assert answers == expected
+        assert answers == [oracle(told, now) for now in news]
         try:
             reports = source.send(
                 {now.config for now, stops in zip(news, answers, strict=True) if stops}
@@ -221,6 +221,68 @@ def test_patience_is_what_keras_calls_early_stopping(recorded, evaluations, min_
     rule = jf.patience(evaluations=evaluations, min_delta=min_delta)
     oracle = functools.partial(keras, patience=evaluations, min_delta=min_delta)
     compare(rule, oracle, recorded, in_epochs=False)
+
+
+class Watched(Hyperband):
+    """Hyperband whose state can be looked at: the deal is its own, what follows is the oracle's."""
+
+    def init(self):
+        object.__setattr__(self, "state", super().init())
+        return self.state
+
+
+@property_test
+@given(runs(), st.sampled_from([2, 3]), st.integers(1, 3), st.integers(1, 3), st.booleans())
+def test_hyperband_is_halving_within_each_bracket(recorded, eta, first, rungs, in_epochs):
+    most = first * eta**rungs
+    ends = (None, None, first, most) if in_epochs else (first, most, None, None)
+    rule = Watched(eta, *ends)
+
+    def oracle(told, now):
+        bracket = rule.state.bracket_of
+        own = [t for t in told if bracket.get(t.config) == bracket[now.config]]
+        begins = Fraction(most) / eta ** bracket[now.config]
+        return now.score == math.inf or halving(own, now, Fraction(eta), begins)
+
+    compare(rule, oracle, recorded, in_epochs)
+
+
+def test_hyperband_s_table_is_the_paper_s():
+    """Li et al. 2018, table 1: R = 81 and eta = 3."""
+    rule = jf.hyperband(eta=3, min_steps=1, max_steps=81)
+    assert rule.brackets == [
+        [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
+        [(34, 3), (11, 9), (3, 27), (1, 81)],
+        [(15, 9), (5, 27), (1, 81)],
+        [(8, 27), (2, 81)],
+        [(5, 81)],
+    ]
+    assert rule.configs == 143
+
+
+def test_hyperband_stops_as_many_as_the_paper_s_table():
+    """All side by side: what is left after each rung is the table's sum over the brackets."""
+    rule = Watched(3, 1, 81, None, None)
+    scores = np.random.default_rng(0).permutation(143).astype(float)
+    log, left, seen = PrunerLog(rule), set(range(143)), {}
+    for step in (1, 3, 9, 27):
+        batch = [Observation(c, step, math.nan, scores[c]) for c in sorted(left)]
+        stops = log.stops(batch)
+        left -= {now.config for now, stop in zip(batch, stops, strict=True) if stop}
+        seen[step] = len(left)
+    assert seen == {
+        1: 27 + 34 + 15 + 8 + 5,
+        3: 9 + 11 + 15 + 8 + 5,
+        9: 3 + 3 + 5 + 8 + 5,
+        27: 1 + 1 + 1 + 2 + 5,
+    }
+    assert rule.state.counts == [5, 8, 15, 34, 81]
+    of_bracket = [[c for c, s in rule.state.bracket_of.items() if s == b] for b in range(5)]
+    best = [
+        sorted(each, key=lambda c: scores[c])[: [5, 2, 1, 1, 1][b]]
+        for b, each in enumerate(of_bracket)
+    ]
+    assert left == {c for each in best for c in each}
 
 
 @pytest.mark.parametrize("eta", [2, 3, 1.1, 1.7])
@@ -359,6 +421,14 @@ def test_a_log_without_configurations_is_one_that_never_observed_them():
             lambda: jf.median_stop(min_configs=2.5),
             "min_configs must be a whole number, got min_configs=2.5",
         ),
+        (lambda: jf.hyperband(), "jf.hyperband: min_steps and max_steps, or .* got min_steps=None"),
+        (lambda: jf.hyperband(min_steps=1), "must be given, got min_steps=1, max_steps=None"),
+        (lambda: jf.hyperband(min_steps=1, max_epochs=9), "must be given"),
+        (lambda: jf.hyperband(min_steps=1, max_steps=9, min_epochs=1), "must be given"),
+        (lambda: jf.hyperband(1, min_steps=1, max_steps=9), "eta > 1 must hold, got eta=1"),
+        (lambda: jf.hyperband(min_steps=0, max_steps=9), "min_steps >= 1 must hold"),
+        (lambda: jf.hyperband(min_steps=4, max_steps=9), "max_steps >= eta · min_steps must hold"),
+        (lambda: jf.hyperband(min_epochs=0.0, max_epochs=9), "0 < min_epochs < inf must hold"),
         (
             lambda: jf.patience(evaluations=0),
             "jf.patience: evaluations >= 1 must hold, got evaluations=0",
