@@ -100,8 +100,8 @@ MISTAKES = {
     ),
     "grown where weights are large": Mistake(
         "transforms/_prune_masks.py",
-        'w.g if plan.method == "rigl"',
-        'w.value if plan.method == "rigl"',
+        'w.g if method == "rigl"',
+        'w.value if method == "rigl"',
         "tests/transforms/test_prune.py",
         "rigl_is_algorithm_1",
     ),
