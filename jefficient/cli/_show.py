@@ -23,6 +23,8 @@ be running. Piped, the table is plain text, its columns separated by tabs; withi
 With --follow a running sweep is drawn at every snapshot until it ends: the ranking with curves, how
 far each trial under way is, the time left, what has diverged. In a pipe it is a line a snapshot.
 
+With --json all of it is one object of JSON, whose entries the guide lists under "Command line".
+
 example: jefficient show sweep.nc --top 20; jefficient show sweep --follow
 next:    jefficient report sweep.nc writes it all as a page, with plots."""
 
@@ -36,7 +38,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--top", metavar="N", type=_count, default=10, help="configurations to print (default: 10)"
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one object of JSON, for programs")
+    form.add_argument(
         "--follow",
         action="store_true",
         help="show a running sweep until it ends: ranking, curves, lanes, time left",
@@ -54,12 +58,17 @@ def run(chosen: argparse.Namespace) -> int:
     import jefficient as jf
 
     from ._follow import follow
+    from ._json import as_json
 
     if chosen.follow:
         code = follow(chosen.path, chosen.top)
         print_answer(jf.load(chosen.path))
         return code
-    show(jf.load(chosen.path), chosen.top)
+    result = jf.load(chosen.path)
+    if chosen.json:
+        print(as_json(result, chosen.top))
+    else:
+        show(result, chosen.top)
     return 0
 
 
