@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from ._api import *
-    from .results import Optimum, PowerLaw, Result, Simulation, TrialState
+    from .results import Optimum, PowerLaw, Result, Simulation, TrialState, load_params
     from .sweeps._gradient_run import Hypergradient
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
@@ -79,6 +79,7 @@ __all__ = [
     "l2_decay",
     "linear_schedule",
     "load",
+    "load_params",
     "masked",
     "median_stop",
     "mlflow",
@@ -136,6 +137,7 @@ _LATER = {
     "Result": ".results",
     "Simulation": ".results",
     "TrialState": ".results",
+    "load_params": ".results",
     "Hypergradient": ".sweeps._gradient_run",
 }
 """Names that need xarray and pandas, which composing transforms does not."""

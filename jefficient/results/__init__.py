@@ -24,6 +24,7 @@ from ._optimum import Optimum as Optimum
 from ._replay import Length as Length
 from ._result import Replay as Replay
 from ._result import Result as Result
+from ._safetensors import load_params as load_params
 from ._score import Rank as Rank
 from ._score import Score as Score
 from ._score import Status as Status

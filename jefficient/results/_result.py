@@ -30,13 +30,13 @@ from ._optimum import Optimum, optimum
 from ._plots import Plots
 from ._ranked import ranked
 from ._replay import Length, Replay, Trainer, hyperparameter_texts
+from ._safetensors import save_safetensors
 from ._score import Score
 from ._sensitivity import sensitivity_table
 from ._states import Checkpoints, States, TrialState, Weights
 from ._study import to_study
 from ._table import table
 from ._values import values_of
-from ._weights import save_safetensors
 from .checks import Checks, checks
 from .report import write_report
 
@@ -416,8 +416,9 @@ class Result:
     ) -> Path:
         """Write the trained parameters of one trial as safetensors (extra `safetensors`).
 
-        A parameter's name is its path in the tree, ``layer.kernel``. The metadata have the
-        hyperparameters.
+        A parameter's name is its path in the tree, ``layer.kernel``; where weights are pairs
+        ``(params, state)``, as those of flax and equinox are, ``params.layer.kernel`` and
+        ``state.norm.mean``. The metadata have the hyperparameters. `jf.load_params` reads it.
 
         Args:
             path: the file; an existing one is replaced, of a symlink the file that it points to.
@@ -436,7 +437,8 @@ class Result:
         config = self._or_best(config)
         params = self.params(config, seed, fold)
         texts = hyperparameter_texts(self.dataset, config)
-        return save_safetensors("jf.Result.save_params", Path(path), params, texts)
+        where = "jf.Result.save_params"
+        return save_safetensors(where, Path(path), params, self.dataset, texts)
 
     def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:
         """Return the trained parameters of one trial, as NumPy arrays.

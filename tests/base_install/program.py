@@ -122,7 +122,10 @@ def calls_of(result):
     make = jf.integrations
     return {
         "plot": [*plots, by_command("report", "result.nc")],
-        "safetensors": [lambda: result.save_params("weights.safetensors")],
+        "safetensors": [
+            lambda: result.save_params("weights.safetensors"),
+            lambda: jf.load_params("weights.safetensors"),
+        ],
         "executors": [lambda: sweep(executor=ThreadPoolExecutor(1))],
         "flax": [
             lambda: make.nnx_task(net, **about),
