@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -106,7 +107,19 @@ def records(path):
 
 
 def read(path):
-    """Return what describes a run, its history as (step, values), and its exit code."""
+    """Return what describes a run, its history as (step, values), and its exit code.
+
+    A process of wandb's own writes the file, at times after `finish` has returned.
+    """
+    for _ in range(600):
+        found = read_now(path)
+        if found[2] is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no end")
+
+
+def read_now(path):
     about, history, code = None, [], None
     for record in records(path):
         kind = record.WhichOneof("record_type")
