@@ -9,7 +9,7 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from ._api import *
-    from .results import Optimum, PowerLaw, Result, Simulation, TrialState
+    from .results import Optimum, PowerLaw, Result, Simulation, TrialState, load_params
     from .sweeps._gradient_run import Hypergradient
     from .sweeps.planning import Plan
     from .sweeps.scheduler import Progress
@@ -28,6 +28,8 @@ __all__ = [
     "Lanes",
     "LanesState",
     "LogUniform",
+    "LoggedTrial",
+    "Logger",
     "Metric",
     "Observation",
     "Optimum",
@@ -78,8 +80,10 @@ __all__ = [
     "l2_decay",
     "linear_schedule",
     "load",
+    "load_params",
     "masked",
     "median_stop",
+    "mlflow",
     "nadam",
     "nadamw",
     "named_chain",
@@ -113,12 +117,14 @@ __all__ = [
     "static",
     "successive_halving",
     "sweep",
+    "tensorboard",
     "trace",
     "train_step",
     "tune",
     "use_compilation_cache",
     "use_cpu_devices",
     "vectorize",
+    "wandb",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_stable_decay_schedule",
@@ -134,6 +140,7 @@ _LATER = {
     "Result": ".results",
     "Simulation": ".results",
     "TrialState": ".results",
+    "load_params": ".results",
     "Hypergradient": ".sweeps._gradient_run",
 }
 """Names that need xarray and pandas, which composing transforms does not."""

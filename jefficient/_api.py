@@ -8,8 +8,13 @@ from ._core.errors import ExecutorError as ExecutorError
 from ._core.errors import JefficientError as JefficientError
 from ._core.errors import JefficientWarning as JefficientWarning
 from ._core.errors import StorageError as StorageError
+from ._core.logger import LoggedTrial as LoggedTrial
+from ._core.logger import Logger as Logger
 from ._core.reuse import clear_programs as clear_programs
+from .integrations import mlflow as mlflow
 from .integrations import optuna as optuna
+from .integrations import tensorboard as tensorboard
+from .integrations import wandb as wandb
 from .schedules import constant_schedule as constant_schedule
 from .schedules import cosine_decay_schedule as cosine_decay_schedule
 from .schedules import cosine_onecycle_schedule as cosine_onecycle_schedule

@@ -28,11 +28,16 @@ def pictures(page):
 
 WITH_WORKERS = "docs/executors.md"
 LANDING = "docs/index.md"  # shows what the README shows
+WITH_MARKS = {"docs/logging.md": [pytest.mark.loggers]}  # what it shows is not in the extra `test`
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if blocks(page, "python") and page not in (WITH_WORKERS, LANDING)],
+    [
+        pytest.param(page, marks=WITH_MARKS.get(page, []))
+        for page in PAGES
+        if blocks(page, "python") and page not in (WITH_WORKERS, LANDING)
+    ],
 )
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""

@@ -1,4 +1,4 @@
-"""The few types that annotations use."""
+"""The few types that annotations use, and what weights are."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -22,6 +22,9 @@ DType: TypeAlias = np.dtype
 
 Tree: TypeAlias = Any
 """A pytree of arrays."""
+
+PAIR = "params, state"
+"""Attribute `weights` of a dataset whose weights are pairs (params, state)."""
 
 Device: TypeAlias = Any
 """A `jax.Device`, which a type checker does not accept as a type."""

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, or if who reads the output has enough; 1 for an error (a line
-        on stderr), an output that cannot be written among them; 130 after Ctrl-C; wrong arguments
-        end the process with 2.
+        on stderr), an output that cannot be written among them; 3 if a sweep that was followed was
+        interrupted; 130 after Ctrl-C; wrong arguments end the process with 2.
     """
     parser = argparse.ArgumentParser(
         prog="jefficient",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.text import displayed, escaped
 from ._command import Commands, add_command
+from ._table import fitted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,12 @@ sweep, which may still be running. Piped, the table is plain text, its columns s
 within a cell a tab is \\t, a line break \\n, a backslash \\\\, and other control characters are
 such as \\x1b.
 
-example: jefficient show sweep.nc --top 20
+With --follow a running sweep is drawn at every snapshot until it ends: the ranking with curves, how
+far each trial under way is, the time left, what has diverged. In a pipe it is a line a snapshot.
+
+With --json all of it is one object of JSON, whose entries the guide lists under "Command line".
+
+example: jefficient show sweep.nc --top 20; jefficient show sweep --follow
 next:    jefficient report sweep.nc writes it all as a page, with plots."""
 
 
@@ -32,6 +38,13 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--top", metavar="N", type=_count, default=10, help="configurations to print (default: 10)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one object of JSON, for programs")
+    form.add_argument(
+        "--follow",
+        action="store_true",
+        help="show a running sweep until it ends: ranking, curves, lanes, time left",
     )
 
 
@@ -45,7 +58,18 @@ def run(chosen: argparse.Namespace) -> int:
     """Load and print."""
     import jefficient as jf
 
-    show(jf.load(chosen.path), chosen.top)
+    from ._follow import follow
+    from ._json import as_json
+
+    if chosen.follow:
+        code = follow(chosen.path, chosen.top)
+        print_answer(jf.load(chosen.path))
+        return code
+    result = jf.load(chosen.path)
+    if chosen.json:
+        print(as_json(result, chosen.top))
+    else:
+        show(result, chosen.top)
     return 0
 
 
@@ -113,21 +137,11 @@ def _text(value: Any) -> str:
 
 def _print_table(cells: "pd.DataFrame") -> None:
     """Print as many columns as fit, and the names of the others."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    widths = [max(len(str(name)), *map(len, cells[name])) + 3 for name in cells.columns]
-    count = len(widths)
-    while count > 2 and sum(widths[:count]) + 1 > console.width:
-        count -= 1
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in cells.columns[:count]:
-        table.add_column(Text(str(name)), justify="right", no_wrap=True)
-    for row in cells.itertuples(index=False):
-        table.add_row(*map(Text, row[:count]))
+    table, left_out = fitted(cells, console.width)
     console.print(table)
-    if count < len(widths):
-        console.print(Text(f"no room for: {', '.join(map(str, cells.columns[count:]))}"))
+    if left_out:
+        console.print(Text(f"no room for: {', '.join(left_out)}"))

@@ -1,7 +1,9 @@
 """Equinox: tasks of models, and models of trained weights."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from .._core import signatures
 from .._core.typing import Tree
 from ..sweeps import Metric, Task
 from ..transforms import evaluation_params
-from ._model import Model, flags, import_optional, names_beside, on_device, task_of
+from ._model import Model, flags, import_optional, names_beside, on_device, task_of, weights_of
 
 
 def equinox_task(
@@ -127,14 +129,15 @@ def equinox_task(
 
 def equinox_model(
     build: Callable[..., Any],
-    weights: tuple[Tree, Tree],
+    weights: tuple[Tree, Tree] | str | os.PathLike,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the trained model of an `equinox_task`, in inference mode.
 
     Args:
         build: the task's `build`.
-        weights: ``(params, (constants, state))``, as `result.params()` returns them.
+        weights: ``(params, (constants, state))``, as `result.params()` returns them, or the file
+            that `result.save_params` wrote.
         hyperparameters: name to value, such as `result.best().hyperparameters`; `build` gets those
             that it takes.
 
@@ -143,7 +146,7 @@ def equinox_model(
 
     Raises:
         JefficientError: if equinox is not installed.
-        ArgumentError: if `build` has no argument `key`.
+        ArgumentError: if `build` has no argument `key`, or the file is of another model.
 
     Examples:
         >>> import equinox as eqx
@@ -161,7 +164,8 @@ def equinox_model(
     eqx = import_optional(where, "equinox", "equinox")
     given = signatures.pick(hyperparameters or {}, names_beside(where, build, "key"))
     structure = _structure(eqx, build, given)
-    params, (constants, state) = on_device(weights)
+    like = partial(_like, eqx, build, given)
+    params, (constants, state) = on_device(weights_of(weights, like))
     model = eqx.nn.inference_mode(eqx.combine(params, constants, structure.rest))
     return (model, state) if structure.has_state else model
 
@@ -183,6 +187,17 @@ def _structure(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]
         return _Structure(_partition(eqx, model, given)[2], has_state)
 
     return eqx.filter_eval_shape(of, jax.random.key(0))  # computes no array
+
+
+def _like(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]) -> Tree:
+    """Return the weights as shapes and dtypes."""
+
+    def of(key: jax.Array) -> Tree:
+        model, state, _ = _built(eqx, build, key, given)
+        params, constants, _ = _partition(eqx, model, given)
+        return params, (constants, state)
+
+    return eqx.filter_eval_shape(of, jax.random.key(0))
 
 
 def _built(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -172,6 +173,15 @@ def flags(model: Callable[..., Any], is_training: bool) -> dict[str, bool]:
         **{name: is_training for name in _TRUE_IN_TRAINING if name in taken},
         **{name: not is_training for name in _TRUE_IN_EVALUATION if name in taken},
     }
+
+
+def weights_of(weights: Tree, like: Callable[[], Tree]) -> Tree:
+    """Return weights, or those in the file that `save_params` wrote of such weights."""
+    if not isinstance(weights, str | os.PathLike):
+        return weights
+    from ..results import load_params  # which imports xarray
+
+    return load_params(weights, like())
 
 
 def on_device(tree: Tree) -> Tree:

@@ -1,5 +1,6 @@
 """Flax NNX: tasks of modules, and modules of trained weights."""
 
+import os
 from collections.abc import Callable, Hashable, Mapping
 from types import ModuleType
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from .._core import signatures
 from .._core.typing import Tree
 from ..sweeps import Metric, Task
 from ..transforms import evaluation_params
-from ._model import Model, flags, import_optional, names_beside, on_device, task_of
+from ._model import Model, flags, import_optional, names_beside, on_device, task_of, weights_of
 
 
 def nnx_task(
@@ -127,14 +128,15 @@ def nnx_task(
 
 def nnx_model(
     build: Callable[..., Any],
-    weights: tuple[Tree, Tree],
+    weights: tuple[Tree, Tree] | str | os.PathLike,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the trained module of an `nnx_task`, in evaluation mode.
 
     Args:
         build: the task's `build`.
-        weights: ``(params, state)``, as `result.params()` returns them.
+        weights: ``(params, state)``, as `result.params()` returns them, or the file that
+            `result.save_params` wrote.
         hyperparameters: name to value, such as `result.best().hyperparameters`; `build` gets those
             that it takes.
 
@@ -143,7 +145,7 @@ def nnx_model(
 
     Raises:
         JefficientError: if flax is not installed.
-        ArgumentError: if `build` has no argument `rngs`.
+        ArgumentError: if `build` has no argument `rngs`, or the file is of another model.
 
     Examples:
         >>> from flax import nnx
@@ -158,7 +160,7 @@ def nnx_model(
     nnx = import_optional(where, "flax", "flax.nnx")
     given = signatures.pick(hyperparameters or {}, names_beside(where, build, "rngs"))
     model = build(rngs=nnx.Rngs(0), **given)
-    _fill(nnx, model, on_device(weights))
+    _fill(nnx, model, on_device(weights_of(weights, lambda: _weights(nnx, model))))
     model.eval()
     return model
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -15,26 +14,8 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from .._core.array_text import array_texts
+from ..results import FAILED, Outcome
 from ..spaces import Choice, LogUniform, Range, Space, from_points, positions_shape
-
-FAILED = "failed"
-"""Attribute of a trial: why its configuration has no score. Trials that were lost lack it."""
-
-
-class Outcome(NamedTuple):
-    """What a trial is told.
-
-    Attributes:
-        state: None if the configuration was interrupted.
-        value: its score, if it has one.
-        failed: why it has no score.
-        seen: (step, value) of its evaluations, thinned.
-    """
-
-    state: TrialState | None
-    value: float | None
-    failed: str | None
-    seen: list[tuple[int, float]]
 
 
 class Points:

@@ -12,25 +12,15 @@ from optuna.trial import TrialState
 
 from .._core.errors import ArgumentError
 from .._core.warn import warn
-from ..results import (
-    Status,
-    at_evaluations,
-    counted_evaluations,
-    in_largest_fold,
-    over_trials,
-    status_of,
-)
+from ..results import FAILED, Outcome, outcomes
 from ..spaces import Choice, Range, Space, from_points, positions_shape, static_combinations
 from ..sweeps import Goal, Search
-from ._optuna_record import FAILED, Outcome, Points, Record
+from ._optuna_record import Points, Record
 from ._optuna_seed import Reseeded
 from ._optuna_storage import Heartbeats, database_at
 
 ABOUT = "jefficient"
 """Attribute of a study: which sweep it belongs to."""
-
-MOST_SEEN = 20
-"""Intermediate values of a trial at most."""
 
 MOST_COPIES = 200
 """Proposals in a row that are known already, after which nothing new is expected."""
@@ -248,43 +238,6 @@ class OptunaSearch(Search):
         if self._heartbeats is not None:
             self._heartbeats.end()
             self._heartbeats = None
-
-
-def outcomes(dataset: xr.Dataset) -> list[Outcome]:
-    """Return what the trial of each configuration is told: means over seeds and folds."""
-    order = ("config", "seed", "fold")
-    values = dataset[dataset.attrs["metric"]].transpose(*order, "evaluation").values.astype(float)
-    # NaN if any trial of the configuration has no score
-    score = over_trials(at_evaluations(values, counted_evaluations(dataset)), axis=(1, 2))
-    curve = over_trials(values, axis=(1, 2))
-    step = in_largest_fold(dataset, "step")
-    diverged_at = dataset["diverged_at"].transpose(*order).values
-    return [
-        _outcome(status, float(score[c]), diverged_at[c], _thinned(step[c], curve[c]))
-        for c, status in enumerate(status_of(dataset))
-    ]
-
-
-def _thinned(step: np.ndarray, curve: np.ndarray) -> list[tuple[int, float]]:
-    """Take evaluations evenly, the last one included: a database takes milliseconds for each."""
-    seen = np.flatnonzero(np.isfinite(curve))
-    every = -(-len(seen) // MOST_SEEN) or 1
-    return [(int(step[i]), float(curve[i])) for i in seen[::-every][::-1]]
-
-
-def _outcome(
-    status: np.ndarray, score: float, diverged_at: np.ndarray, seen: list[tuple[int, float]]
-) -> Outcome:
-    if (status == Status.DIVERGED).any():
-        step = int(diverged_at[diverged_at >= 0].min())
-        return Outcome(TrialState.FAIL, None, f"diverged at update {step}", seen)
-    if (status == Status.STOPPED).any():
-        return Outcome(TrialState.PRUNED, None, None, seen)
-    if (status != Status.FINISHED).any():
-        return Outcome(None, None, None, seen)
-    if not np.isfinite(score):
-        return Outcome(TrialState.FAIL, None, "its score is not finite", seen)
-    return Outcome(TrialState.COMPLETE, score, None, seen)
 
 
 @contextmanager

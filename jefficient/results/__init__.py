@@ -7,6 +7,7 @@ from ._dataset import Curves as Curves
 from ._dataset import Labels as Labels
 from ._dataset import by_fold as by_fold
 from ._dataset import counted_evaluations as counted_evaluations
+from ._dataset import curves_of as curves_of
 from ._dataset import in_largest_fold as in_largest_fold
 from ._dataset import last_evaluation as last_evaluation
 from ._dataset import ranking as ranking
@@ -16,11 +17,15 @@ from ._dataset import to_dataset as to_dataset
 from ._files import read as read
 from ._join import concatenated as concatenated
 from ._law import PowerLaw as PowerLaw
+from ._ledger import Ledger as Ledger
+from ._log import Log as Log
+from ._log import checked_loggers as checked_loggers
 from ._next_space import NextSpace as NextSpace
 from ._optimum import Optimum as Optimum
 from ._replay import Length as Length
 from ._result import Replay as Replay
 from ._result import Result as Result
+from ._safetensors import load_params as load_params
 from ._score import Rank as Rank
 from ._score import Score as Score
 from ._score import Status as Status
@@ -35,6 +40,9 @@ from ._states import Checkpoints as Checkpoints
 from ._states import States as States
 from ._states import TrialState as TrialState
 from ._statistics import factor_of as factor_of
+from ._study import FAILED as FAILED
+from ._study import Outcome as Outcome
+from ._study import outcomes as outcomes
 from ._values import as_column as as_column
 from ._values import dimensions as dimensions
 from ._values import value_table as value_table

@@ -115,6 +115,35 @@ def to_dataset(labels: Labels, curves: Curves, attributes: Mapping[str, Any]) ->
     return dataset
 
 
+def curves_of(dataset: xr.Dataset) -> Curves:
+    """Return the arrays that `to_dataset` labelled."""
+
+    def arrays(names: list[str]) -> dict[str, np.ndarray]:
+        order = (*EVALUATIONS, "layer")
+        return {
+            name: dataset[name].transpose(*(x for x in order if x in dataset[name].dims)).values
+            for name in names
+        }
+
+    by_trial = {
+        name: dataset[name].transpose(*TRIAL).values
+        for name in ("started_at", "steps_taken", "diverged_at")
+    }
+    step = by_fold(dataset, "step")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        periods = step / by_fold(dataset, "epoch")
+    return Curves(
+        measured=arrays(measured(dataset)),
+        diagnostics=arrays(_of_role(dataset, "diagnostic")),
+        seconds=dataset["seconds"].transpose(*EVALUATIONS).values,
+        status=status_of(dataset),
+        **by_trial,
+        step=step,
+        steps_per_epoch=periods[..., 0],
+        block_width=dataset["block_width"].values,
+    )
+
+
 def _column(name: str, values: tuple) -> tuple[tuple[str, ...], np.ndarray]:
     """Label the values of a hyperparameter; arrays have dimensions of their own."""
     column = as_column(values)

@@ -54,7 +54,7 @@ def importance(
             f"{where}: Optuna must be installed: pip install 'jefficient[optuna]'."
         ) from None
 
-    study = _study(optuna, _parameters(dataset))
+    study = _study(optuna, parameters(dataset))
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
 
     def of(values: np.ndarray) -> pd.Series:
@@ -137,7 +137,8 @@ def _resampled(dataset: xr.Dataset) -> tuple[list[np.ndarray], np.ndarray]:
     return [_targets(dataset, units[:, own].mean(axis=1)) for own in distinct], counts
 
 
-def _parameters(dataset: xr.Dataset) -> dict[str, Parameter]:
+def parameters(dataset: xr.Dataset) -> dict[str, Parameter]:
+    """Return the hyperparameters as Optuna has them: ranges from the least to the largest value."""
     found: dict[str, Parameter] = {}
     for name in hyperparameters(dataset):
         if not is_array(dataset, name):
@@ -171,12 +172,15 @@ def _study(optuna: Any, parameters: dict[str, Parameter]) -> "optuna.Study":
 
     configs = len(next(iter(parameters.values())).values)
     for config in range(configs):
-        own = {
-            name: each.values[config]
-            for name, each in parameters.items()
-            if isinstance(each.values[config], str) or math.isfinite(each.values[config])
-        }
-        distributions = {name: parameters[name].distribution for name in own}
-        trial = optuna.trial.create_trial(params=own, distributions=distributions, value=0.0)
-        study.add_trial(trial)
+        study.add_trial(optuna.trial.create_trial(**params_of(parameters, config), value=0.0))
     return study
+
+
+def params_of(parameters: dict[str, Parameter], config: int) -> dict[str, Any]:
+    """Return `params` and `distributions` of a configuration's trial, without what it has not."""
+    own = {
+        name: each.values[config]
+        for name, each in parameters.items()
+        if isinstance(each.values[config], str) or math.isfinite(each.values[config])
+    }
+    return {"params": own, "distributions": {name: parameters[name].distribution for name in own}}

@@ -8,9 +8,9 @@ import xarray as xr
 
 from .._core.typing import Tree
 from ._dataset import hyperparameters
+from ._safetensors import save_safetensors
 from ._sensitivity import Derivatives
 from ._values import arrays
-from ._weights import save_safetensors
 
 
 class Replay(NamedTuple):
@@ -27,7 +27,8 @@ class Replay(NamedTuple):
     def save_params(self, path: str | os.PathLike) -> Path:
         """Write the parameters as safetensors; see `Result.save_params`."""
         texts = hyperparameter_texts(self.dataset, 0)
-        return save_safetensors("jf.Replay.save_params", Path(path), self.params, texts)
+        where = "jf.Replay.save_params"
+        return save_safetensors(where, Path(path), self.params, self.dataset, texts)
 
 
 class Length(NamedTuple):

@@ -13,28 +13,32 @@ import xarray as xr
 from .._core import html
 from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
+from .._core.logger import Logger
 from .._core.typing import Tree
 from ._best import Best, choose, ties
 from ._compare import Comparison, compare
 from ._content import Content
-from ._dataset import hyperparameters, score_of
+from ._dataset import curves_of, hyperparameters, score_of
 from ._files import save
 from ._grid import unstacked
 from ._importance import WHERE as IMPORTANCE
 from ._importance import importance
 from ._join import joined
+from ._ledger import Ledger
+from ._log import Log, checked_loggers
 from ._next_space import NextSpace, next_space
 from ._optimum import Optimum, optimum
 from ._plots import Plots
 from ._ranked import ranked
 from ._replay import Length, Replay, Trainer, hyperparameter_texts
+from ._safetensors import save_safetensors
 from ._score import Score
 from ._sensitivity import sensitivity_table
 from ._simulation import Simulation
 from ._states import Checkpoints, States, TrialState, Weights
+from ._study import to_study
 from ._table import table
 from ._values import values_of
-from ._weights import save_safetensors
 from .checks import Checks, checks
 from .report import write_report
 
@@ -417,13 +421,55 @@ class Result:
             stopping,
         )
 
+    def log(self, *loggers: Logger) -> None:
+        """Write the result to loggers, as ``jf.sweep(log=…)`` does while it runs: a run a trial.
+
+        Every call writes runs of its own, under a new name of the sweep.
+
+        Args:
+            *loggers: such as `jf.tensorboard`, `jf.mlflow` or `jf.wandb`.
+
+        Raises:
+            ArgumentTypeError: if one is no `jf.Logger`.
+            Exception: what a logger raises.
+        """
+        where = "jf.Result.log"
+        log = Log(where, checked_loggers(where, loggers), Ledger(where), raises=True)
+        try:
+            log.of(lambda: self.dataset)(curves_of(self.dataset))
+        finally:
+            log.close()
+
+    def to_study(self, storage: Any = None, *, study_name: str | None = None) -> Any:
+        """Return the result as a study of Optuna, for its dashboard and plots (extra `optuna`).
+
+        Every configuration is a trial, as `jf.optuna` tells it: its value is the mean score over
+        seeds and folds, its intermediate values are that mean at up to 20 evaluations. One with a
+        diverged trial is ``FAIL`` (its user attribute `failed` says why), a stopped one ``PRUNED``.
+
+        Args:
+            storage: the address of a database, ``"sqlite:///study.db"``, which
+                ``optuna-dashboard sqlite:///study.db`` shows; a storage of Optuna's; or None for
+                memory.
+            study_name: of a study that is not there yet; by default a name of its own.
+
+        Returns:
+            An ``optuna.Study``. Numbers are ranges from their least to their largest value, linear
+            or logarithmic as they are spread; the rest are choices among labels.
+
+        Raises:
+            JefficientError: if Optuna is not installed.
+        """
+        return to_study("jf.Result.to_study", self.dataset, storage, study_name)
+
     def save_params(
         self, path: str | os.PathLike, config: int | None = None, seed: int = 0, fold: int = 0
     ) -> Path:
         """Write the trained parameters of one trial as safetensors (extra `safetensors`).
 
-        A parameter's name is its path in the tree, ``layer.kernel``. The metadata have the
-        hyperparameters.
+        A parameter's name is its path in the tree, ``layer.kernel``; where weights are pairs
+        ``(params, state)``, as those of flax and equinox are, ``params.layer.kernel`` and
+        ``state.norm.mean``. The metadata have the hyperparameters. `jf.load_params` reads it.
 
         Args:
             path: the file; an existing one is replaced, of a symlink the file that it points to.
@@ -442,7 +488,8 @@ class Result:
         config = self._or_best(config)
         params = self.params(config, seed, fold)
         texts = hyperparameter_texts(self.dataset, config)
-        return save_safetensors("jf.Result.save_params", Path(path), params, texts)
+        where = "jf.Result.save_params"
+        return save_safetensors(where, Path(path), params, self.dataset, texts)
 
     def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:
         """Return the trained parameters of one trial, as NumPy arrays.

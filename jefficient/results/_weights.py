@@ -1,8 +1,7 @@
-"""Trees of trials as arrays that netCDF can hold, and back; parameters as safetensors."""
+"""Trees of trials as arrays that netCDF can hold, and back."""
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import JefficientError
-from .._core.files import save_whole
 from .._core.typing import Tree
 from .._core.warn import warn
 from ._states import Place
@@ -64,26 +62,6 @@ def _variable(name: str, path: str, leaves: Iterable[Any]) -> xr.Variable:
     return xr.Variable(
         ("trial", *(f"{name}_{i}" for i in range(array.ndim - 1))), array, attributes
     )
-
-
-def save_safetensors(where: str, path: Path, params: Tree, metadata: Mapping[str, str]) -> Path:
-    """Write a tree of arrays, each under its path; see `Result.save_params`."""
-    try:
-        from safetensors.numpy import save
-    except ImportError:
-        raise JefficientError(
-            f"{where}: safetensors must be installed: pip install 'jefficient[safetensors]'."
-        ) from None
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    named = {
-        jax.tree_util.keystr(path, simple=True, separator=".") or "params": np.asarray(x)
-        for path, x in leaves
-    }
-    if len(named) != len(leaves):
-        raise JefficientError(
-            f"{where}: parameters must have names of their own, got {len(named)} of {len(leaves)}."
-        )
-    return save_whole(where, path, save(named, metadata=dict(metadata)))
 
 
 def to_trees(

@@ -13,6 +13,7 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from ..results import (
     Status,
     by_fold,
     concatenated,
+    curves_of,
     ranking,
     status_of,
 )
@@ -39,6 +41,7 @@ from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from ._local import run_locally, warn_interrupted
+from ._logging import begin_log
 from ._part_folders import part_folders
 from ._portable import jax_settings, packed, portable_error, unpacked, use_jax_settings
 from .checkpoint import attributes
@@ -81,6 +84,7 @@ def run_in_parts(
     machine: Machine,
     on_progress: Callable[[Progress], object],
     end: EndRequest,
+    stack: ExitStack,
 ) -> Result:
     """Hand the parts out, those that are lost again, and put the results together.
 
@@ -110,15 +114,19 @@ def run_in_parts(
     results: dict[int, PartResult] = {}
     tallies: list[_Tally] = []
     report = end.asked_by(on_progress)
+    log = begin_log(options, stack)
 
     def take(index: int, part: PartResult | None, folder: Path | None) -> None:
         """Take the result of a part; of one that did not run, what its folder has."""
         if part is None:
             own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
+            own = dataclasses.replace(own, log=None)  # the whole tells of its parts
             space, start, _ = each[index]
             part = _run_part((task, optimizer), settings, space, start, own, end)
         assert part.dataset is not None
         _check_diverged(debugger, spec, configs[index], part.dataset)
+        dataset = part.dataset
+        log.of(lambda: dataset, configs[index])(curves_of(dataset))
         results[index] = part
         tallies.append(_Tally.of(part.dataset))
         report(_progress(spec, tallies, time.monotonic() - begun))

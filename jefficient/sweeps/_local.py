@@ -1,14 +1,16 @@
 """A sweep on the devices of this process."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from .._core.devices import Machine
 from .._core.errors import StorageError
 from .._core.warn import warn
-from ..results import Result
+from ..results import Curves, Result
 from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
+from ._logging import begin_log
 from .checkpoint import Checkpointer, attributes, dataset_of
 from .planning import Plan, RunOptions, SweepSpec, assemble, checked_plan, plan_of, timed_plan
 from .scheduler import Progress, Scheduler, reporter
@@ -39,11 +41,12 @@ def run_locally(
         scheduler = assemble(spec, plan, machine, on_progress, stack)
         if checkpointer is not None:
             checkpointer.begin(scheduler, plan)
+        tell = begin_log(options, stack).of(lambda: dataset_of(spec, scheduler.record, {}))
         on_progress(scheduler.record.progress())
         with end.on_interrupt():
             debugger = Debugger(spec, machine.tools)
             debugger.begin()
-            progress = train(scheduler, end, debugger, checkpointer)
+            progress = train(scheduler, end, debugger, tell, checkpointer)
 
     if progress.trials_done < progress.trials and not is_part:
         is_saved = checkpointer is not None and checkpointer.is_saved
@@ -82,6 +85,7 @@ def train(
     scheduler: Scheduler,
     end: EndRequest,
     debugger: Debugger,
+    tell: Callable[[Curves], None],
     checkpointer: Checkpointer | None = None,
 ) -> Progress:
     """Run a scheduler until every trial is over, or until it is asked to end; return how far it is.
@@ -110,6 +114,7 @@ def train(
         curves = scheduler.record.curves
         debugger.check(curves.status, curves.diverged_at)
         on_segment()
+        tell(curves)
 
     scheduler.on_segment = after_segment
     scheduler.is_ending = end
@@ -121,7 +126,9 @@ def train(
     except _InterruptedError:
         progress = scheduler.record.progress()
         scheduler.record.interrupt()
+        tell(scheduler.record.curves)
         return progress
+    tell(scheduler.record.curves)
     write_last(scheduler)
     return scheduler.record.progress()
 

@@ -17,6 +17,7 @@ from .._core.warn import warn
 from ..results import (
     NO_CHECKPOINTS,
     Checkpoints,
+    Log,
     Result,
     Score,
     States,
@@ -29,6 +30,7 @@ from ._debugging import Debugger
 from ._finish import finish
 from ._interrupt import EndRequest
 from ._local import train, warn_interrupted
+from ._logging import begin_log
 from ._search import Goal, Search, kinds
 from .checkpoint import attributes, dataset_of
 from .planning import (
@@ -72,7 +74,8 @@ def run_search(
         search.begin(_goal(example, machine))
         stack.enter_context(end.on_interrupt())
 
-        batches = _Batches(given, search, settings, example, end.asked_by(report), machine)
+        log = begin_log(options, stack)
+        batches = _Batches(given, search, settings, example, end.asked_by(report), machine, log)
         while not (batches.datasets and end()) and (space := search.ask()) is not None:
             search.tell(batches.train(space, end))
 
@@ -110,8 +113,10 @@ class _Batches:
         example: SweepSpec,
         report: Callable[[Progress], None],
         machine: Machine,
+        log: Log,
     ):
         self._machine = machine
+        self._log = log
         self._given = given
         self._search = search
         self._settings = settings
@@ -150,7 +155,10 @@ class _Batches:
                 lambda now: self._report(total(now)),
                 stack,
             )
-            over = train(scheduler, end, Debugger(spec, self._machine.tools))
+            first = sum(x.sizes["config"] for x in self.datasets)
+            configs = first + np.arange(len(space))
+            tell = self._log.of(lambda: dataset_of(spec, scheduler.record, {}), configs)
+            over = train(scheduler, end, Debugger(spec, self._machine.tools), tell)
             if over.trials_done < over.trials:
                 warn_interrupted(end, over, has_directory=False)
             self._widths |= {group_key(queue.group): queue.width for queue in scheduler.queues}

@@ -47,4 +47,5 @@ def _run(
     with ExitStack() as stack:
         on_progress, close = reporter(WHERE, options.progress)
         stack.callback(close)
-        return run_in_parts((task, optimizer), spec, options, plan, machine, on_progress, end)
+        given = task, optimizer
+        return run_in_parts(given, spec, options, plan, machine, on_progress, end, stack)

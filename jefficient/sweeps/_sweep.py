@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from .._core.errors import ArgumentTypeError
+from .._core.logger import Logger
 from ..spaces import Space
 from .stopping import StopRule
 from .tasks import Task, Trial
@@ -46,6 +47,7 @@ def sweep(
     directory: Any = None,
     snapshot_every: float = 30.0,
     progress: "bool | Callable[[Progress], bool | None]" = True,
+    log: Logger | Iterable[Logger] | None = None,
     time_limit: float | None = None,
     executor: Any = None,
     parts: int | None = None,
@@ -133,6 +135,10 @@ def sweep(
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing,
             or a function that is called with a `Progress` after every segment. If it returns True,
             or raises KeyboardInterrupt, the sweep ends as after Ctrl-C, with a partial result.
+        log: a `jf.Logger` or several, such as `jf.tensorboard`, `jf.mlflow` and `jf.wandb`: each is
+            told of every evaluation, one run a trial. With `directory` a resumed sweep tells
+            nothing twice; with an executor a part is told when it is over. A logger that raises is
+            named in a warning, and told no more.
         time_limit: seconds of wall time, compilation included, after which no further segment is
             begun. The result is the one so far: trials that are not over have the status
             ``"interrupted"``. With `directory` the same call goes on from there, and has that time
@@ -203,7 +209,7 @@ def sweep(
         optimizer,
         space,
         settings,
-        RunOptions(plan, directory, snapshot_every, progress, executor, parts, time_limit),
+        RunOptions(plan, directory, snapshot_every, progress, executor, parts, time_limit, log),
     )
 
 

@@ -16,9 +16,9 @@ import jefficient as jf
 OPTIONAL = (
     *("matplotlib", "jinja2", "safetensors", "cloudpickle", "flax", "equinox", "optuna", "chex"),
     *("hypothesis", "pytest", "sklearn", "playwright", "psycopg", "distributed", "mpi4py"),
-    *("submitit", "mkdocs"),
+    *("submitit", "mkdocs", "tensorboard", "mlflow", "wandb"),
 )
-FOR_DEVELOPERS = {"browser", "postgres", "clusters", "docs", "dev"}
+FOR_DEVELOPERS = {"browser", "postgres", "clusters", "loggers", "docs", "dev"}
 """Extras that no public function needs."""
 
 X = np.linspace(-1, 1, 40, dtype=np.float32)
@@ -122,7 +122,10 @@ def calls_of(result):
     make = jf.integrations
     return {
         "plot": [*plots, by_command("report", "result.nc")],
-        "safetensors": [lambda: result.save_params("weights.safetensors")],
+        "safetensors": [
+            lambda: result.save_params("weights.safetensors"),
+            lambda: jf.load_params("weights.safetensors"),
+        ],
         "executors": [lambda: sweep(executor=ThreadPoolExecutor(1))],
         "flax": [
             lambda: make.nnx_task(net, **about),
@@ -133,7 +136,10 @@ def calls_of(result):
             lambda: make.equinox_task(net, **about),
             lambda: make.equinox_model(net, ({}, {})),
         ],
-        "optuna": [lambda: jf.optuna(None, 4, rate=jf.Uniform(0.0, 1.0))],
+        "optuna": [lambda: jf.optuna(None, 4, rate=jf.Uniform(0.0, 1.0)), result.to_study],
+        "tensorboard": [jf.tensorboard],
+        "mlflow": [jf.mlflow],
+        "wandb": [jf.wandb],
         "test": [
             lambda: jf.testing.verify_transform(jf.sgd),
             lambda: importlib.import_module("jefficient.testing"),

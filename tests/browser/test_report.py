@@ -6,30 +6,16 @@ needs Playwright (extra `browser`) and a Chromium on the PATH; that there is non
 """
 
 import itertools
-import shutil
 
 import numpy as np
 import pytest
 from results.made import made
 
 pytestmark = pytest.mark.browser
-BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 EVIL = "<script>alert(1)</script>"
 RATES = [0.01, 0.1, 9.0, 10.0, 0.02]
 NAMES = ["relu", "tanh", EVIL, "gelu", "elu"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert path, f"one of {BROWSERS} must be on the PATH"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

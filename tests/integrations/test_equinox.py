@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 from integrations.digits import DATA, RATES, VALID, accuracy, batches, cross_entropy, keys, sweep
 
 import jefficient as jf
@@ -109,6 +110,16 @@ def test_a_trial_is_the_loop_written_by_hand_and_its_weights_go_back(result):
     assert model[0].activation is jax.nn.relu
     assert (model[0].columns == expected[0].columns).all()
     assert (model[0].noise == expected[0].noise).all()
+
+
+def test_a_file_of_weights_is_a_model_in_one_call(result, tmp_path):
+    path = result.save_params(tmp_path / "best.safetensors", 1)
+    assert {"params.first.weight", "params.norm.bias"} <= set(safetensors.numpy.load_file(path))
+    model, expected = equinox_model(Net, path), equinox_model(Net, result.params(1))
+    np.testing.assert_array_equal(predicted(*model), predicted(*expected))
+    assert (model[0].noise == expected[0].noise).all()
+    with pytest.raises(jf.ArgumentError, match="like must have the shapes and dtypes in the file"):
+        equinox_model(Net, path, {"width": 5})
 
 
 def test_evaluations_change_nothing_and_lanes_are_independent(result):

@@ -186,5 +186,5 @@ def test_weights_go_through_files(result, tmp_path):
     result.save_params(tmp_path / "best.safetensors")
     stored = safetensors.numpy.load_file(tmp_path / "best.safetensors")
     np.testing.assert_array_equal(
-        stored["1.batch_stats.BatchNorm_0.mean"], jax.tree.leaves(result.params()[1])[0]
+        stored["state.batch_stats.BatchNorm_0.mean"], jax.tree.leaves(result.params()[1])[0]
     )

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+import safetensors.numpy
 from flax import nnx
 from integrations.digits import DATA, RATES, VALID, accuracy, batches, cross_entropy, keys, sweep
 
@@ -90,6 +91,18 @@ def test_names_of_build_are_hyperparameters(tmp_path):
     np.testing.assert_allclose(cross_entropy(model(VALID["x"]), VALID), best.score, rtol=1e-5)
     result.save(tmp_path / "result.nc")
     chex.assert_trees_all_equal(jf.load(tmp_path / "result.nc").params(), result.params())
+
+
+def test_a_file_of_weights_is_a_model_in_one_call(result, tmp_path):
+    path = result.save_params(tmp_path / "best.safetensors", 1)
+    names = set(safetensors.numpy.load_file(path))
+    assert {"params.layers.0.kernel", "params.norm.scale", "state.norm.mean"} <= names
+    model, expected = nnx_model(Net, path), nnx_model(Net, result.params(1))
+    for kind in (nnx.Param, nnx.BatchStat):
+        chex.assert_trees_all_equal(variables(model, kind), variables(expected, kind))
+    np.testing.assert_array_equal(model(VALID["x"]), expected(VALID["x"]))
+    with pytest.raises(jf.ArgumentError, match="like must have the shapes and dtypes in the file"):
+        nnx_model(Net, path, {"width": 5})
 
 
 def test_tied_weights_are_one_parameter_and_stay_tied():

@@ -20,8 +20,7 @@ from sweeps.tiny import task as tiny_task
 
 import jefficient as jf
 from jefficient.integrations._optuna_record import distribution
-from jefficient.integrations._optuna_search import outcomes
-from jefficient.results import Status
+from jefficient.results import Status, outcomes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -11,6 +11,8 @@ import numpy as np
 from ..._core import checks
 from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.logger import Logger
+from ...results import checked_loggers
 from ...spaces import Space
 from ..scheduler import Progress
 from ..stopping import StopRule
@@ -150,8 +152,10 @@ class RunOptions:
     executor: Any = None
     parts: int | None = None
     time_limit: float | None = None
+    log: Logger | Iterable[Logger] | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "log", checked_loggers(WHERE, self.log))
         if self.parts is not None:
             checks.check_count(WHERE, parts=self.parts)
             if self.executor is None:

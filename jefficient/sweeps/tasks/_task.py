@@ -15,7 +15,7 @@ from ..._core.checks import check_flag
 from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import same
-from ..._core.typing import Tree
+from ..._core.typing import PAIR, Tree
 from ..._core.warn import warn
 from ...transforms import evaluation_params
 from ..data import Source, Split, example_of, examples_of
@@ -295,6 +295,8 @@ class Task:
         about = {"categories": json.dumps(self.categories)} if self.categories else {}
         if self.is_prequential:
             about["evaluate"] = self.evaluate
+        if self.model_state:
+            about["weights"] = PAIR
         return {**about, "nonfinite": self.nonfinite} if self.nonfinite else about
 
     @property
