@@ -13,11 +13,11 @@ def runs():
     runs = deepobs.published()
     rate, is_first = runs["learning_rate"], runs["seed"] == deepobs.FIRST_SEED
     chosen = {
-        SGD: is_first & rate.between(0.01, 0.04),
+        SGD: is_first & rate.between(0.02, 0.04),
         MOMENTUM: ~is_first
         | rate.between(0.002, 0.003)
         | rate.between(0.0158, 0.0159)
-        | rate.between(0.06, 0.11),
+        | rate.between(0.09, 0.11),
         ADAM: ~is_first | rate.between(0.03, 0.04),
     }
     kept = np.any([(runs["optimizer"] == name) & each for name, each in chosen.items()], axis=0)
@@ -40,7 +40,7 @@ def test_runs_diverge_where_the_published_ones_do(runs):
 def test_every_finite_loss_is_the_published_one(runs):
     """After 700 updates in float32, even momentum's at 0.0158, which its order excites to 235."""
     finite = runs.dropna(subset="test_loss_final")
-    assert len(finite) == 25
+    assert len(finite) == 22
     np.testing.assert_allclose(finite["ours"], finite["test_loss_final"], rtol=1e-5)
 
 
