@@ -89,20 +89,17 @@ def percentiles(problem, losses, fit, rng, draws=400):
     return fit.centre + np.quantile((-b + root) / (3 * a), [0.025, 0.975])
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--replications", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[4, 8, 16])
-    chosen = parser.parse_args()
+def report(replications=1000, numbers_of_seeds=(4, 8, 16)):
+    """Print coverage and width of the intervals for each problem and number of seeds."""
     for name, problem in PROBLEMS.items():
         optimum = problem.optimum()
         print(f"\n{name}: the exact optimum is {np.exp(optimum):.4f}")
-        for seeds in chosen.seeds:
+        for seeds in numbers_of_seeds:
             rng = np.random.default_rng(seeds)
             began = time.process_time()
-            losses = problem.losses(rng, chosen.replications * seeds)
-            losses = losses.reshape(len(problem.rates), chosen.replications, seeds)
-            fits = [located(problem, losses[:, i]) for i in range(chosen.replications)]
+            losses = problem.losses(rng, replications * seeds)
+            losses = losses.reshape(len(problem.rates), replications, seeds)
+            fits = [located(problem, losses[:, i]) for i in range(replications)]
             seconds = time.process_time() - began
             kept = [(i, fit) for i, fit in enumerate(fits) if fit]
             low, high = np.array([[fit.low, fit.high] for _, fit in kept]).T
@@ -120,4 +117,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--replications", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[4, 8, 16])
+    chosen = parser.parse_args()
+    report(chosen.replications, chosen.seeds)

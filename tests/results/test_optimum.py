@@ -153,6 +153,13 @@ def test_the_report_says_where_it_is_or_why_not(tmp_path):
     assert "No optimum of learning rate: there must be several seeds or folds" in page
 
 
+STEP_LAW = {
+    "rate": {"params": (-0.713, -0.774, -0.655), "tokens": (0.307, 0.271, 0.345)},
+    "batch": {"tokens": (0.571, 0.534, 0.606)},
+}
+"""The published exponents and their intervals."""
+
+
 def step_law(rng, factor=2.0):
     """A table of the shape of Step Law's: 17 (N, D), 10 rates x 12 batch sizes, one run of each.
 
@@ -196,6 +203,12 @@ def test_published_exponents_are_found_where_the_best_point_misses_them():
     design = np.column_stack([np.ones(17), np.log(n[best]), np.log(d[best])])
     _, by_params, by_tokens = np.linalg.lstsq(design, np.log(rate[best]))[0]
     assert not (-0.774 < by_params < -0.655 and 0.271 < by_tokens < 0.345)
+
+    columns.pop("params")  # the best batch size grows with tokens alone
+    law = made(scores[:, None, None], columns).optimum("batch", by="tokens").law
+    assert len(law.optima) == 17
+    assert law.low < 0.571 < law.high
+    assert law.high - law.low < 0.15
 
 
 def test_one_run_each_has_the_ordinary_least_squares_interval():

@@ -91,23 +91,36 @@ def predicted(path, i):
     return np.where(last != 0, start, 0)
 
 
+def warm_path():
+    """Return the weights of all strengths and ratios, a list of (3, features), and the updates."""
+    path, updates = [], 0
+    for i, strength in enumerate(STRENGTHS):
+        starts = predicted(path, i) if path else None
+        start = None if starts is None else (lambda config, *_, starts=starts: starts[config])
+        weights, taken = fit(strength, start)
+        path.append(weights)
+        updates += taken
+    return path, updates
+
+
+def both_paths(path):
+    """Yield each ratio, its path, (features, strengths), and that of scikit-learn."""
+    exact = {"tol": 1e-15, "max_iter": 10**6, "alphas": STRENGTHS}
+    for k, ratio in enumerate(np.float32(RATIOS).astype(float).tolist()):
+        here = np.stack([weights[k] for weights in path], axis=1)
+        expected = (
+            enet_path(X, Y, l1_ratio=ratio, **exact) if ratio < 1 else lasso_path(X, Y, **exact)
+        )
+        yield ratio, here, expected[1]
+
+
 def test_warm_started_paths_are_scikit_learn_s_in_a_fifth_of_the_updates():
     with jax.enable_x64(True):
-        path, warm = [], 0
-        for i, strength in enumerate(STRENGTHS):
-            starts = predicted(path, i) if path else None
-            start = None if starts is None else (lambda config, *_, starts=starts: starts[config])
-            weights, updates = fit(strength, start)
-            path.append(weights)
-            warm += updates
+        path, warm = warm_path()
         every = 10
         cold = every * sum(fit(strength)[1] for strength in STRENGTHS[every // 2 :: every])
     assert warm <= cold / 5
 
-    exact = {"tol": 1e-15, "max_iter": 10**6, "alphas": STRENGTHS}
-    for k, ratio in enumerate(np.float32(RATIOS).astype(float)):
-        _, expected, _ = enet_path(X, Y, l1_ratio=float(ratio), **exact)
-        here = np.stack([weights[k] for weights in path], axis=1)
+    for _, here, expected in both_paths(path):
         np.testing.assert_allclose(here, expected, atol=1e-6, rtol=0)
         np.testing.assert_array_equal(here == 0, expected == 0)
-    np.testing.assert_allclose(here, lasso_path(X, Y, **exact)[1], atol=1e-6, rtol=0)

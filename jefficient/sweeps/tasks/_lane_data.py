@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from ..._core.typing import Tree
 from ...training import sequential_batch, shuffled_batch
@@ -62,7 +63,8 @@ class ResidentData(NamedTuple):
             if folds is None:
                 batch = slice_examples(self.valid, begin, count)
             else:
-                indices = jax.lax.dynamic_slice(folds.valid, (fold, begin), (1, count))[0]
+                start = (fold, jnp.asarray(begin, fold.dtype))  # int64 with 64 bits switched on
+                indices = jax.lax.dynamic_slice(folds.valid, start, (1, count))[0]
                 batch = jax.tree.map(lambda x: x[indices], self.train)
             return prepared(task, self.fitted, fold, batch)
 
