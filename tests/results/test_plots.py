@@ -587,5 +587,6 @@ def test_stopping_rules_that_no_other_beats_are_filled_and_joined():
     assert drawn["nothing finishes"].get_xdata().tolist() == [0.1]
     assert plot.describe("stopping", given) == (
         "Validation loss lost by 5 stopping rules: b loses 0.3 at 20% of the updates; a loses 0 at "
-        "50% of the updates; under 1 of them no configuration finishes."
+        "50% of the updates; 2 others cost more or lose more; under 1 of them no configuration "
+        "finishes."
     )

@@ -99,6 +99,9 @@ class StoppingPlot:
         text = f"{labelled(self.metric)} lost by {counted(len(self.rules), 'stopping rule')}: "
         text += "; ".join(said) if said else "under none does a configuration finish"
         count = int(np.isnan(self.regret).sum())
+        others = len(self.rules) - len(said) - count
+        if said and others:
+            text += f"; {counted(others, 'other')} cost more or lose more"
         if said and count:
             text += f"; under {count} of them no configuration finishes"
         return sentence(text)

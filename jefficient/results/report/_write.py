@@ -18,12 +18,13 @@ from ..._core.files import save_whole
 from ..._core.text import displayed
 from .. import plots
 from .._best import choose, ties
-from .._dataset import score_of
+from .._dataset import hyperparameters, score_of
 from .._importance import QUANTILE, refusal
 from .._plots import plot_of
 from .._sensitivity import check_sensitivity
 from .._simulation import Simulation
 from .._table import table
+from .._values import column
 from ..checks import checks
 from ._cells import table_of
 from ._facts import is_under_way, number, optima, tried, written
@@ -132,7 +133,9 @@ def _findings(dataset: xr.Dataset, stopping: list[Simulation]) -> list[tuple[str
     """Return the plots that have a section of their own: headings, names and plots."""
     wanted: list[tuple[Any, ...]] = []
     has_optuna = importlib.util.find_spec("optuna") is not None
-    if has_optuna and dataset.sizes["config"] <= ROWS and refusal("", dataset, QUANTILE) is None:
+    varied = [x for x in hyperparameters(dataset) if len(set(column(dataset, x).tolist())) > 1]
+    has_many = len(varied) > 1 and dataset.sizes["config"] <= ROWS
+    if has_optuna and has_many and refusal("", dataset, QUANTILE) is None:
         wanted.append(("What mattered", "importance"))
     if stopping:
         wanted.append(("What stopping would have cost", "stopping", stopping))
