@@ -48,7 +48,9 @@ def importance(
     if reason is not None:
         raise ArgumentError(f"{where}: {reason}")
     try:
-        import optuna
+        with warnings.catch_warnings():  # of a bar that is not shown
+            warnings.filterwarnings("ignore", "IProgress not found")
+            import optuna
     except ImportError:
         raise JefficientError(
             f"{where}: Optuna must be installed: pip install 'jefficient[optuna]'."

@@ -209,7 +209,8 @@ def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:
 def _check_bools(where: str, mask: Tree) -> None:
     for path, x in jax.tree_util.tree_leaves_with_path(mask):
         if not isinstance(x, bool | np.bool_):
+            by_name = f" For leaves by name: jf.where_name({x!r})." if isinstance(x, str) else ""
             raise ArgumentTypeError(
                 f"{where}: mask must hold True or False (static), got {x!r} at "
-                f"{trees.name_of(path)}."
+                f"{trees.name_of(path)}.{by_name}"
             )

@@ -225,6 +225,8 @@ def test_wrong_arguments():
         jf.prune(jf.sgd(0.1), 0.5, method="rigl")  # the optimizer would never step
     with pytest.raises(jf.ArgumentTypeError, match="prune: tx must be a gradient transformation"):
         jf.prune(jf.sgd, 0.5)
+    with pytest.raises(jf.ArgumentTypeError, match=r"For leaves by name: jf\.where_name\('a'\)"):
+        jf.prune(jf.sgd(0.1), 0.5, mask="a").init(PARAMS)
     with pytest.raises(jf.ArgumentTypeError, match="prune: mask must hold True or False"):
         jf.prune(jf.sgd(0.1), 0.5, mask=jnp.ones(2)).init(jnp.ones(2))
     with pytest.raises(jf.ArgumentTypeError, match=r"prune: parameters must be floating, got dt"):
