@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from .._core.errors import ArgumentError
 from .._core.logger import LoggedTrial, Logger
 from ._model import import_optional
 
@@ -21,14 +22,20 @@ def wandb(project: str = "jefficient", **init: Any) -> Logger:
     Args:
         project: the project's name.
         **init: further arguments of ``wandb.init``, such as ``mode="offline"``, `dir`, `entity`,
-            `tags` or `settings`.
+            `tags`, `settings` or `config`, to which that of the trial is added.
 
     Returns:
         A `jf.Logger` for ``jf.sweep(log=…)`` and `Result.log`.
 
     Raises:
+        ArgumentError: if `id`, `name`, `group`, `resume` or `reinit` is given.
         JefficientError: if wandb is not installed (extra `wandb`).
     """
+    for name in sorted({"id", "resume", "reinit", "group", "name"} & set(init)):
+        raise ArgumentError(
+            f"{WHERE}: {name} must be left to the trials, each of which is a run, got "
+            f"{name}={init[name]!r}."
+        )
     return _Wandb(import_optional(WHERE, "wandb", "wandb"), project, init)
 
 
@@ -40,7 +47,9 @@ class _Wandb(Logger):
         self._runs: dict[str, Any] = {}  # of trials under way
 
     def __repr__(self) -> str:
-        return f"{WHERE}({self._project!r})"
+        where = {x: self._init[x] for x in ("entity", "mode", "dir") if x in self._init}
+        named = [f"{name}={value!r}" for name, value in where.items()]
+        return f"{WHERE}({', '.join([repr(self._project), *named])})"
 
     def log(self, trial: LoggedTrial, step: int, values: Mapping[str, float]) -> None:
         """Write one evaluation to the run of its trial."""
@@ -61,14 +70,14 @@ class _Wandb(Logger):
     def _run(self, trial: LoggedTrial) -> Any:
         if trial.key not in self._runs:
             place = {"sweep": trial.sweep, "seed": trial.seed, "fold": trial.fold}
+            given = {**self._init.get("config", {}), **place, **trial.hyperparameters}
             about = {
                 "project": self._project,
                 "id": hashlib.sha256(trial.key.encode()).hexdigest()[:16],
                 "name": f"{trial.group}, seed {trial.seed}, fold {trial.fold}",
                 "group": f"{trial.group} ({trial.sweep})",
-                "config": {**place, **trial.hyperparameters},
                 "resume": "allow",
                 "reinit": "create_new",
             }
-            self._runs[trial.key] = self._wandb.init(**{**about, **self._init})
+            self._runs[trial.key] = self._wandb.init(**{**about, **self._init, "config": given})
         return self._runs[trial.key]

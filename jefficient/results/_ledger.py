@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import re
 import secrets
 from pathlib import Path
@@ -37,7 +38,7 @@ class Ledger:
         self._path = None if directory is None else directory / _FILE
         if self._path is None:
             return
-        if self._path.exists():
+        if self._path.exists() and b"\n" in self._path.read_bytes():  # its first line is whole
             with decoding(f"{where}: directory must be of a sweep, got {directory}, whose {_FILE}"):
                 self._read(self._path)
         else:
@@ -54,7 +55,7 @@ class Ledger:
         for logger, trial, step, status in lines:
             self._told[str(logger), str(trial)] = Told(int(step), str(status))
         if whole != text:
-            path.write_text(whole)
+            os.truncate(path, len(whole.encode()))
 
     def told(self, logger: str, trial: str) -> Told:
         """Return what a logger has been told of a trial."""

@@ -54,6 +54,7 @@ class Log:
             if name in self._loggers:
                 name = f"{name} #{len(self._loggers)}"
             self._loggers[name] = logger
+        self._given = tuple(loggers)
         self._ledger = ledger
         self._raises = raises
 
@@ -74,9 +75,20 @@ class Log:
         return _TrialLog(self, dataset, numbers, self._ledger.sweep).tell
 
     def close(self) -> None:
-        """Close the loggers."""
-        for name, logger in list(self._loggers.items()):
-            self._guarded(name, logger.close)
+        """Close all loggers, those that have raised, too; pass the first error on at the end."""
+        errors = []
+        for logger in self._given:
+            try:
+                logger.close()
+            except Exception as error:
+                errors.append((logger, error))
+        if errors and self._raises:
+            raise errors[0][1]
+        for logger, error in errors:
+            warn(
+                f"{self._where}: the logger {logger!r} raised {type(error).__name__} when it was "
+                f"closed: {error}."
+            )
 
     def tell(
         self, trial: LoggedTrial, evaluations: Sequence[tuple[int, Mapping[str, float]]], end: str
@@ -89,25 +101,27 @@ class Log:
             end: its status.
         """
         key = f"{trial.hash}-{trial.seed}-{trial.fold}"
-        for name, logger in list(self._loggers.items()):
+        for name in list(self._loggers):
             told = self._ledger.told(name, key)
             new = [x for x in evaluations if x[0] > told.step]
             is_end = end != _RUNNING and (bool(new) or end != told.status)
             if not new and not is_end:
                 continue
 
-            def write(logger: Logger = logger, new: list = new, is_end: bool = is_end) -> None:
+            def write(
+                name: str = name, told: Told = told, new: list = new, is_end: bool = is_end
+            ) -> None:
                 for step, values in new:
-                    logger.log(trial, step, values)
+                    self._loggers[name].log(trial, step, values)
                 if is_end:
-                    logger.end(trial, end)
-
-            if self._guarded(name, write):
+                    self._loggers[name].end(trial, end)
                 step = max(told.step, evaluations[-1][0])
                 self._ledger.note(name, key, Told(step, end if is_end else ""))
 
-    def _guarded(self, name: str, write: Callable[[], None]) -> bool:
-        """Call a logger; return whether it raised nothing."""
+            self._guarded(name, write)
+
+    def _guarded(self, name: str, write: Callable[[], None]) -> None:
+        """Call a logger, and note what it was told; one that raises is told no more."""
         try:
             write()
         except Exception as error:
@@ -119,8 +133,6 @@ class Log:
                 f"sweep goes on without it. result.log(…) writes all of it afterwards, or with "
                 f"directory=… the same call what is missing."
             )
-            return False
-        return True
 
 
 class _TrialLog:

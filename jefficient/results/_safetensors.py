@@ -169,8 +169,19 @@ def _nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         place = tree
         for part in parts:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise _not_a_tree(name)
+        if last in place:
+            raise _not_a_tree(name)
         place[last] = x
     return tree
+
+
+def _not_a_tree(name: str) -> ArgumentError:
+    return ArgumentError(
+        f"{WHERE}: names must form a tree of dicts where like= is not given, got {name!r} and one "
+        f"that is a part of it. Give like=."
+    )
 
 
 def _imported(where: str, module: str) -> ModuleType:

@@ -176,17 +176,26 @@ class Survey:
         )
 
     def _around_the_optimum(self, name: str) -> tuple[Range, str] | None:
-        """Look at the interval of the optimum, and from half of it to double at least."""
+        """Look at the interval of the optimum, and from half of it to double or at its neighbours.
+
+        Half and double are for what is spread over decades. A momentum of 0.8 has no double.
+        """
         if self.is_listed(name):
             return None
         try:
             found = optimum("", self.dataset, name)
         except ArgumentError:  # says in many words that there is none
             return None
-        low, high = min(found.low, found.value / 2), max(found.high, found.value * 2)
+        if self._is_log(name):
+            ends, where = (found.value / 2, found.value * 2), "from half of it to double"
+        else:
+            values = np.unique(self.reading.axes[name])
+            inside = values[values < found.value].max(), values[values > found.value].min()
+            ends, where = inside, "to the values beside it"
+        low, high = min(found.low, ends[0]), max(found.high, ends[1])
         reason = (
             f"The optimum is at {shown(found.value)} ({100 * found.level:g} % interval "
-            f"{shown(found.low)} to {shown(found.high)}): look from half of it to double."
+            f"{shown(found.low)} to {shown(found.high)}): look {where}."
         )
         if np.isfinite(found.diverges_low) and found.diverges_low > found.value:
             high = min(high, found.diverges_low)

@@ -38,9 +38,17 @@ class Tuned:
 
     @property
     def result(self) -> "Result":
-        """The last look in which a configuration finished, or the first one if none did."""
-        done = [result for result in self.results.values() if _has_best(result)]
-        return done[-1] if done else self.results["wide"]
+        """The last look that was done; of looks that were cut short, the one with the best score.
+
+        A later look has more seeds, so its scores are surer. One that time cut short may lack the
+        good configurations, so it counts only where it has a better one. The first look if in none
+        a configuration finished.
+        """
+        found = None
+        for result in self.results.values():
+            if _has_best(result) and (found is None or _replaces(result, found)):
+                found = result
+        return found or self.results["wide"]
 
     def best(self) -> "Best":
         """Return the best configuration of `result`."""
@@ -84,8 +92,8 @@ def tune(
         A `Tuned`: `best()`, all results, and the steps as text.
 
     Raises:
-        ArgumentError: if the time is not positive, there are no ranges for the optimizer, or for
-            what `jf.sweep` refuses.
+        ArgumentError: if the time is not positive, there are no ranges for the optimizer, one of
+            `plan`, `start` and `directory` is given, or for what `jf.sweep` refuses.
 
     Examples:
         >>> import jefficient as jf
@@ -103,6 +111,11 @@ def tune(
         ['wide', 'close', 'ties']
     """
     check_positive_finite(WHERE, time_limit=time_limit)
+    for name in sorted({"plan", "start", "directory"} & set(settings)):
+        raise ArgumentError(
+            f"{WHERE}: {name} must not be given, since each look is a sweep of its own, got "
+            f"{name}={settings[name]!r}."
+        )
     search = _Looks(task, optimizer, settings, time.monotonic() + time_limit, bool(progress))
     given = _ranges(optimizer, ranges)
     wide = search.look("wide", sobol(WIDE, **given), f"{WIDE} points of a Sobol' sequence.")
@@ -152,7 +165,7 @@ class _Looks:
                 **self.settings,
             )
         self.results[name] = result
-        is_cut = bool((result.dataset["status"] == "interrupted").any())
+        is_cut = _is_cut(result)
         is_by_user = is_cut and time.monotonic() < end
         ended = "nothing finished" if not _has_best(result) else f"best: {result.best()}"
         self._say(f"{name}: {ended}{'; interrupted before it was done' if is_cut else ''}.")
@@ -176,6 +189,16 @@ def _ranges(optimizer: Any, ranges: Mapping[str, Range] | None) -> Mapping[str, 
         )
     found = starting_space(name)
     return {x: found[x] for x in found if x != "batch_size"}
+
+
+def _is_cut(result: "Result") -> bool:
+    return bool((result.dataset["status"] == "interrupted").any())
+
+
+def _replaces(later: "Result", earlier: "Result") -> bool:
+    """Whether the answer is that of a later look."""
+    sign = later.score.sign
+    return not _is_cut(later) or sign * later.best().score < sign * earlier.best().score
 
 
 def _has_best(result: "Result") -> bool:

@@ -109,7 +109,8 @@ def where_due(is_due: jax.Array, renew: Callable[..., Tree], old: Tree, *operand
     """Return `renew(*operands)` where it is due, else `old`; without derivatives.
 
     Under vmap a `lax.cond` works out both sides for all lanes. Here nothing is worked out in a step
-    in which no lane is due. `renew` must close over no array that may be traced.
+    in which no lane is due. `renew` must close over no array that may be traced, and call no
+    collective.
     """
 
     @jax.custom_batching.custom_vmap

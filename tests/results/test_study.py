@@ -3,6 +3,7 @@
 import numpy as np
 import optuna
 import pytest
+from integrations import worker
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from results.made import made
@@ -20,9 +21,9 @@ COLUMNS = {"learning_rate": [0.001, 0.01, 0.1, 0.03, 0.3], "kind": list("abaab")
 
 @pytest.fixture
 def study(tmp_path):
-    storage = f"sqlite:///{tmp_path}/study.db"
-    made(SCORES, COLUMNS, status=STATUS).to_study(storage, study_name="made")
-    return optuna.load_study(study_name="made", storage=storage)
+    path = f"sqlite:///{tmp_path}/study.db"
+    made(SCORES, COLUMNS, status=STATUS).to_study(worker.opened(path), study_name="made")
+    return optuna.load_study(study_name="made", storage=worker.opened(path))
 
 
 def test_each_configuration_is_a_trial(study):

@@ -123,6 +123,7 @@ def test_a_logger_that_raises_loses_nothing(told, tmp_path):
         result = small.sweep(log=[broken, whole], directory=tmp_path, **SETTINGS)
     assert result.table().equals(told[0].table())
     assert broken.count == 8  # and it is asked no more
+    assert (broken.closed, whole.closed) == (1, 1)
     assert whole.evaluations == told[1].evaluations
     small.sweep(log=again, directory=tmp_path, **SETTINGS)
     for trial, evaluations in told[1].evaluations.items():
@@ -145,6 +146,10 @@ def test_a_line_that_was_cut_is_not_read(tmp_path):
     status = json.loads(lines[-1])[-1]
     assert len(again.ends) == 1
     assert list(again.ends.values()) == [status]
+    path.write_text('"20260101')  # cut before anything was told
+    anew = Lines()
+    small.sweep(log=anew, directory=tmp_path, **SETTINGS)
+    assert len(anew.ends) == 24
     path.write_text("[]\n")
     with pytest.raises(jf.JefficientError, match=r"whose logged.jsonl is damaged"):
         small.sweep(log=again, directory=tmp_path, **SETTINGS)

@@ -25,7 +25,7 @@ class Progress:
         rate: lane-steps a second since it was compiled.
         diverged: trials that have diverged.
         stopped: trials that were stopped early.
-        busy: share of the lane-steps computed in which a trial was trained.
+        utilization: share of the lane-steps computed in which a trial was trained.
         metric: what the score is.
         best: the best mean score of a configuration whose trials are all done; None before the
             first.

@@ -146,16 +146,17 @@ def hyperband(
     Successive halving must know when scores begin to tell. Hyperband need not: it splits the
     configurations into brackets s = s_max, …, 0, s_max = ⌊log(R / r) / log(eta)⌋. In bracket s the
     first rung is at R·eta⁻ˢ, and then asynchronous `successive_halving` goes on; in bracket 0
-    nothing is stopped. So a configuration that is slow at first is lost in some brackets only, and
-    the cost is at most s_max + 1 times that of the best bracket. A configuration joins a bracket
-    when it is first evaluated, so that brackets have shares ⌈(s_max + 1) / (s + 1) · etaˢ⌉ of them;
-    which one follows from a digest of its first score. One with a diverged trial is stopped at
-    once.
+    nothing is stopped before R. So a configuration that is slow at first is lost in some brackets
+    only, and the cost is at most s_max + 1 times that of the best bracket. A configuration joins a
+    bracket when it is first evaluated, so that brackets have shares ⌈(s_max + 1) / (s + 1) · etaˢ⌉
+    of them; which one follows from a digest of its first score. One with a diverged trial is
+    stopped at once. Configurations whose first scores are equal, such as error rates at chance
+    level, cannot be told apart and share a bracket: rank by a loss then.
 
     Args:
         eta: 1 < eta < inf.
         min_steps: r, updates before the first rung at the earliest, 1 or more.
-        max_steps: R, updates of the sweep's trials, above r·eta.
+        max_steps: R, updates of the sweep's trials, r·eta or more.
         min_epochs: r in epochs, above 0: right for a sweep over batch sizes.
         max_epochs: R in epochs; give these two, or those in updates.
 
