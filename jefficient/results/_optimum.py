@@ -12,11 +12,11 @@ from .._core.checks import check_between, one_of
 from .._core.errors import ArgumentError
 from .._core.text import displayed
 from ._axes import labelled, shown
-from ._dataset import flat_trials, hyperparameters, ranking, score_of, status_of
+from ._dataset import flat_trials, hyperparameters, is_prequential, ranking, score_of, status_of
 from ._law import Level, PowerLaw, fit_law, level_of
 from ._local_fit import FEWEST, LocalFit, fit_minimum
 from ._score import Status
-from ._statistics import finished, units_of
+from ._statistics import ROUNDING, finished, units_of
 from ._values import column, is_array
 
 SPAN = float(np.sqrt(10))
@@ -260,9 +260,26 @@ def _row(
     if units.values.shape[1] < units_needed:
         raise ArgumentError(
             f"{where}: there must be several seeds or folds, got one of each: nothing tells how "
-            "sure the optimum is. Ask jf.sweep for seeds=5, or folds=5."
+            f"sure the optimum is. Ask jf.sweep for seeds=5{_or_folds(dataset)}."
+        )
+    spread = np.ptp(units.values[done], axis=1)
+    is_alike = spread <= ROUNDING * np.abs(units.values[done]).max(axis=1)
+    if units_needed > 1 and is_alike.all():
+        raise ArgumentError(
+            f"{where}: seeds must give different numbers, got {units.values.shape[1]} that are "
+            "alike: nothing is drawn from them, so nothing tells how sure the optimum is. Ask "
+            f"jf.sweep for {_instead(dataset)}."
         )
     return _Row(x[done], units.values[done], status, x[configs])
+
+
+def _or_folds(dataset: xr.Dataset) -> str:
+    return "" if is_prequential(dataset) else ", or folds=5"
+
+
+def _instead(dataset: xr.Dataset) -> str:
+    """Say what repeats a training that draws nothing from its seed."""
+    return "another stretch of the stream" if is_prequential(dataset) else "folds=5"
 
 
 def _read(

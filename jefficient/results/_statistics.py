@@ -19,6 +19,9 @@ from scipy import stats
 from ._dataset import EXAMPLES, flat_trials, score_of, status_of, trial_values
 from ._score import Status
 
+ROUNDING = 1e-5
+"""Seeds shuffle the examples of a batch, whose sums then differ in the last digits."""
+
 
 class Units(NamedTuple):
     """Scores of configurations, one for each unit.

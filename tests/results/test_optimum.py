@@ -20,6 +20,7 @@ from jefficient.results._local_fit import fit_minimum
 matplotlib.use("Agg")
 
 RATES = np.geomspace(0.001, 1, 10)
+SCORES = 0.4 + 0.02 * np.log(RATES / 0.03)[:, None, None] ** 2
 
 
 def benchmark(name):
@@ -85,10 +86,9 @@ def test_a_parabola_has_its_lowest_point_its_costs_and_its_sensitivity(mode):
     """Of a (log x)², half and double cost a (log 2)², a decade around a (log 10)² / 12."""
     rates = np.geomspace(0.001, 1, 13)
     scores = 5 + 0.02 * np.log(rates / 0.03) ** 2
-    scores = scores if mode == "min" else -scores
-    result = made(
-        np.repeat(scores[:, None, None], 3, axis=1), {"learning_rate": rates.tolist()}, mode=mode
-    )
+    apart = np.array([-0.001, 0.0, 0.001])  # by which no slope differs: a factor, in logarithms
+    scores = scores[:, None] * (1 + apart) if mode == "min" else -scores[:, None] + apart
+    result = made(scores[:, :, None], {"learning_rate": rates.tolist()}, mode=mode)
     got = result.optimum("learning_rate")
     assert got.value == pytest.approx(0.03, rel=0.01)
     assert got.low < got.value < got.high < 1.01 * got.low
@@ -283,6 +283,11 @@ def test_what_is_asked_of_the_others():
         (bowl(), ("learning_rate", None, 1.5), r"0 < level < 1 must hold"),
         (bowl(), ("learning_rate", "learning_rate"), "by must be another hyperparameter"),
         (bowl(seeds=1), ("learning_rate",), "there must be several seeds or folds, got one"),
+        (
+            made(np.repeat(SCORES, 5, axis=1), {"learning_rate": RATES.tolist()}),
+            ("learning_rate",),
+            "seeds must give different numbers, got 5 that are alike: .* Ask jf.sweep for folds=5",
+        ),
         (bowl(best=3.0), ("learning_rate",), r"got 1, the largest that .*larger ones, 2.15 and"),
         (bowl(best=1e-4), ("learning_rate",), r"got 0.001, the smallest.*smaller ones, 0.000464"),
         (bowl(rates=RATES[3:6]), ("learning_rate",), r"4 values of learning_rate .* got 3\."),

@@ -23,6 +23,7 @@ from .._dataset import (
 )
 from .._score import Score, Status
 from .._statistics import (
+    ROUNDING,
     Units,
     by_unit,
     finished,
@@ -35,8 +36,6 @@ from .._values import column
 
 LEVEL = 0.05
 """Differences whose p-value is not above this are taken for real."""
-ROUNDING = 1e-5
-"""Seeds shuffle the examples of a batch, whose sums then differ in the last digits."""
 EVALUATIONS_FOR_JITTER = 6
 """Third differences of fewer evaluations than this are too few for a median."""
 
