@@ -93,42 +93,10 @@ def show(result: "Result", top: int) -> None:
 
 
 def print_answer(result: "Result") -> None:
-    """Print `answer`, in a terminal with line breaks between words."""
+    """Print what the result says, in a terminal with line breaks between words."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for line in answer(result).splitlines():
+    for line in str(result).splitlines():
         print(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
-
-
-def answer(result: "Result") -> str:
-    """Say the best configuration, how many could be as good, the optima, and the checks."""
-    import jefficient as jf
-
-    checks = str(result.checks())
-    statuses = result.dataset["status"].values.astype(str).ravel().tolist()
-    over = [x for x in statuses if x not in ("running", "interrupted")]
-    so_far = ""
-    if len(over) < len(statuses):
-        so_far = f" so far, {len(over)} of {len(statuses)} trials are over"
-    try:
-        best = result.best()
-    except jf.JefficientError:
-        return f"no best configuration{so_far}\n{checks}"
-    ties = len(result.ties()) - 1
-    as_good = f"{ties:,} other configuration{'s' * (ties != 1)} cannot be distinguished from it."
-    return "\n".join([f"best{so_far}: {best}", as_good, *_optima(result), checks])
-
-
-def _optima(result: "Result") -> list[str]:
-    """Say where the optimum of each hyperparameter is that has one."""
-    import jefficient as jf
-
-    said = []
-    for name in result.space:
-        try:
-            said.append(str(result.optimum(name)))
-        except jf.ArgumentError:  # it has none: the report says why
-            continue
-    return said
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
 from .._core.logger import Logger
 from .._core.typing import Tree
+from ._answer import answer
 from ._best import Best, choose, ties
 from ._compare import Comparison, compare
 from ._content import Content
@@ -80,6 +81,15 @@ class Result:
                 f"jf.Result: space must have a value for every configuration, {count} in all, got "
                 f"{lengths}."
             )
+
+    def __repr__(self) -> str:
+        names = {"configurations": "config", "seeds": "seed", "folds": "fold"}
+        sizes = [f"{name}={self.dataset.sizes.get(dim, 1)}" for name, dim in names.items()]
+        return f"Result({', '.join(sizes)}, metric={self.score.metric!r})"
+
+    def __str__(self) -> str:
+        """Say the best configuration, how many could be as good, the optima, and the checks."""
+        return answer(self.dataset, self.space)
 
     def _repr_html_(self) -> str:
         try:

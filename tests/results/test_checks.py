@@ -582,3 +582,26 @@ def test_a_curve_that_only_recovers_from_a_rise_gained_nothing(planted):
         [np.linspace(0, 1, EVALUATIONS // 2), np.linspace(1, 0.1, EVALUATIONS - EVALUATIONS // 2)]
     )
     assert "improving" not in names(planted.result(falling=hill))
+
+
+@pytest.mark.parametrize(
+    ("metric", "taken", "is_told"),
+    [
+        ("valid_loss", '["learning_rate"]', True),
+        ("valid_loss", '["key"]', False),
+        ("valid_m", '["learning_rate"]', False),
+    ],
+)
+def test_losses_of_their_own_do_not_compare(metric, taken, is_told):
+    rng = np.random.default_rng(0)
+    scores = VALLEY[:, None, None] + 1e-5 * rng.normal(size=(len(VALLEY), 4, 1))
+    result = made(scores, {"learning_rate": RATES}, metric=metric, mode="min", loss_takes=taken)
+    said = [x.evidence for x in result.checks() if x.name == "own_losses"]
+    assert len(said) == is_told
+    assert all("The loss takes learning_rate." in text for text in said)
+
+
+def test_two_seeds_are_told_to_be_few():
+    scores = VALLEY[:, None, None] + 0.2 * np.random.default_rng(0).normal(size=(len(VALLEY), 2, 1))
+    found = {check.name: check for check in made(scores, {"learning_rate": RATES}).checks()}
+    assert "ask for 5 seeds" in found["noise"].next_step

@@ -341,3 +341,17 @@ def test_below_a_divergence_the_next_values_are_named():
     result = made(scores[:, :, None], {"learning_rate": RATES.tolist()})
     with pytest.raises(jf.ArgumentError, match=r"values between it and 0\.464, where training div"):
         result.optimum("learning_rate")
+
+
+def test_a_printed_result_has_the_optimum_or_the_reason_why_there_is_none():
+    result = bowl()
+    assert str(result.optimum("learning_rate")) in str(result)
+    assert str(result.best()) in str(result)
+    assert str(result.checks()) in str(result)
+
+    at_the_edge = bowl(best=3.0)
+    with pytest.raises(jf.ArgumentError) as refusal:
+        at_the_edge.optimum("learning_rate")
+    reason = str(refusal.value).removeprefix("jf.Result.optimum: ")
+    assert f"An optimum of learning rate cannot be said: {reason}" in str(at_the_edge)
+    assert repr(result) == "Result(configurations=10, seeds=5, folds=1, metric='valid_loss')"

@@ -35,6 +35,7 @@ CHECKS = {
     "few_examples": measured.few_examples,
     "fold_sizes": measured.fold_sizes,
     "unfinished": measured.unfinished,
+    "own_losses": space.own_losses,
     "noise": space.noise,
     "coarse": space.coarse,
 }

@@ -1,5 +1,6 @@
 """Checks of what was tried: its failures, its spacing, and how sure the best configuration is."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -74,8 +75,28 @@ def noise(reading: Reading) -> Iterator[Finding]:
             "note",
             f"The best is within noise of {others} other configuration{'s' * (others > 1)} of "
             f"{count}: {repeats} {units} do not tell which of them is best.",
-            "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
+            f"Two tell next to nothing apart: ask for 5 {units}."
+            if repeats == 2
+            else "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
             f"prefer=…)), or add {reading.repeats}.",
+        )
+
+
+def own_losses(reading: Reading) -> Iterator[Finding]:
+    """The configurations are ranked by a loss that takes a hyperparameter which varies."""
+    if not reading.dataset.attrs["metric"].endswith("_loss"):
+        return
+    taken = json.loads(reading.dataset.attrs.get("loss_takes", "[]"))
+    varied = [name for name, _ in reading.varied() if name in taken]
+    if varied:
+        names = " and ".join(varied)
+        yield Finding(
+            "note",
+            f"The loss takes {names}. Where that changes what is measured (the weight of a term, "
+            "a margin, label smoothing) and not what the model predicts, losses of different "
+            "configurations do not compare.",
+            "Rank by a metric that is the same for all: Task(metrics=…), then "
+            "jf.sweep(metric=…) or result.ranked_by(…).",
         )
 
 

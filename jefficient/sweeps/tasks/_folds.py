@@ -120,17 +120,21 @@ def labels_of(data: Tree) -> list[np.ndarray | None]:
 
 
 def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
+    labels = labels_of(data)
     try:
         with warnings.catch_warnings():  # the user did not pass them
             warnings.filterwarnings(
                 "ignore", message="The groups parameter is ignored", category=UserWarning
             )
-            return list(splitter.split(np.zeros((size, 1)), *labels_of(data)))
+            return list(splitter.split(np.zeros((size, 1)), *labels))
     except (TypeError, ValueError) as error:
+        there_is = ""
+        if labels[0] is None and isinstance(data, Mapping):
+            there_is = f"There is no data['y'], only {list(data)}. "
         raise ArgumentError(
             f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: "
-            f"{error} Its y and groups are data['y'] and data['groups'], or the second of a pair; "
-            f"else pass the pairs: folds=list(splitter.split(x, y, groups))."
+            f"{error} {there_is}Its y and groups are data['y'] and data['groups'], or the second "
+            f"of a pair; else pass the pairs: folds=list(splitter.split(x, y, groups))."
         ) from error
 
 

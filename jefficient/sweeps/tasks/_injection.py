@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
@@ -134,6 +135,12 @@ class Injection:
         if self.augment is not None:
             others.append(self.augment)
         return (self.init, self.loss, self.optimizer, *others)
+
+    @property
+    def about_loss(self) -> dict[str, str]:
+        """What the dataset of a sweep says of the loss that is evaluated."""
+        taken = self.evaluation.requested
+        return {"loss_takes": json.dumps(list(taken))} if taken else {}
 
     def build_optimizer(self, hyperparameters: Mapping[str, Any]) -> optax.GradientTransformation:
         """Build the optimizer, and check that it is one."""

@@ -30,6 +30,7 @@ def check_functions(
     static: dict[str, Any],
     table: HyperparameterTable,
     reuse_key: Hashable,
+    is_evaluated: bool,
 ) -> None:
     """Build the optimizer of every configuration, and trace the functions for some of them.
 
@@ -37,6 +38,7 @@ def check_functions(
     for `MOST_CHECKED` of them and the extremes of each hyperparameter. Each function is traced
     alone, with concrete hyperparameters: what checks them in Python raises here. What was traced in
     an earlier call with the same functions (`reuse_key` is what they depend on) is not again.
+    `is_evaluated`: whether there is a validation set, or a test set.
     """
     key = key_like()
     first = table[0]
@@ -96,9 +98,11 @@ def check_functions(
     evaluated = (batch,)
     if isinstance(data, DrawnData):  # metrics see its points alone, and so does the loss
         evaluated = data.points
-        with _annotate_evaluation(evaluated):
-            for points in evaluated:
-                traced(injection.evaluation, of_metrics(points), *arguments, points)
+    takes_key = "key" in injection.evaluation.requested
+    if isinstance(data, DrawnData) or (is_evaluated and takes_key):
+        with _annotate_evaluation(task):
+            for seen in evaluated:
+                traced(injection.evaluation, of_metrics(seen), *arguments, seen)
     for seen in evaluated:
         for requester in injection.metrics.values():
             traced(requester, of_metrics(seen), *arguments, seen)
@@ -167,14 +171,21 @@ def _check_shapes(
 
 
 @contextmanager
-def _annotate_evaluation(points: tuple[Tree, ...]) -> Iterator[None]:
-    """Add to errors what the loss of a task without data gets in evaluation."""
+def _annotate_evaluation(task: Task) -> Iterator[None]:
+    """Add to errors what a loss that takes a key gets in evaluation."""
     try:
         yield
     except Exception as error:
-        given = "None" if points[0] is None else "the points of validation"
-        error.add_note(
-            f"{WHERE}: raised by the loss in evaluation, where a task with data=None has batch "
-            f"{given} and key None. Without validation, rank by metric='train_loss'."
-        )
+        if task.data is None:
+            advice = (
+                "a task with data=None has the points of validation for its batch and key None: "
+                "write `x = batch if key is None else …`. Without validation, rank by "
+                "metric='train_loss'."
+            )
+        else:
+            advice = (
+                "its key is None: draw only where there is one, `if key is not None: …`, and "
+                "leave out there what is random in training, such as dropout."
+            )
+        error.add_note(f"{WHERE}: raised by the loss in evaluation, where {advice}")
         raise

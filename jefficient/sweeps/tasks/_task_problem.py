@@ -63,6 +63,7 @@ class TaskProblem(Problem):
         diagnostics: tuple[str, ...] = (),
     ) -> "TaskProblem":
         """Split the examples; `key` is that of the sweep."""
+        injection = Injection.of(task, optimizer)
         test = task.test
         if task.data is None and test is not None:
             test = drawn_data("test", test, jax.random.fold_in(key, TEST))
@@ -74,9 +75,9 @@ class TaskProblem(Problem):
             test=test,
             scorer=_scorer(task, splits),
             probe=Probe(diagnostics, min(splits.sizes.training)),
-            about_data=task.about_data,
+            about_data=task.about_data | injection.about_loss,
             task=task,
-            injection=Injection.of(task, optimizer),
+            injection=injection,
             eval_batch_size=eval_batch_size,
         )
 
@@ -183,7 +184,8 @@ class TaskProblem(Problem):
         self, trial: Trial, static: dict[str, Any], table: HyperparameterTable, key: Hashable
     ) -> None:
         data = self.step_data(static)
-        check_functions(self.task, self.injection, trial, data, static, table, key)
+        is_evaluated = self._has_evaluation or self.test is not None
+        check_functions(self.task, self.injection, trial, data, static, table, key, is_evaluated)
         if self.is_prequential:
             self._check_one_pass(static, int(table.columns["steps"].max()))
         layout = self._layout(static)
@@ -235,6 +237,10 @@ class TaskProblem(Problem):
             return evaluation_batch_size(size, self.test, self.eval_batch_size)
         return self.eval_batch_size or size
 
+    @property
+    def _has_evaluation(self) -> bool:
+        return max(self.sizes.validation) > 0 or self.is_prequential
+
     def _some_examples(self) -> Tree:
         """Return validation examples of the largest fold, or training examples, for a try."""
         has_validation = max(self.sizes.validation) > 0
@@ -256,7 +262,7 @@ class TaskProblem(Problem):
         self, trial: Trial, static: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> tuple[str, ...]:
         del trial, static, hyperparameters
-        if max(self.sizes.validation) == 0 and not self.is_prequential:
+        if not self._has_evaluation:
             return ("train_loss",)
         return ("train_loss", *self._names("valid"), *self.window_names)
 

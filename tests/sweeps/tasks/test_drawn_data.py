@@ -204,6 +204,21 @@ def test_what_needs_examples_is_refused(changes, message):
 def test_a_loss_that_cannot_be_evaluated_says_so():
     with pytest.raises(TypeError) as caught:
         sweep(without_batch, task={"validation": none})
-    assert "raised by the loss in evaluation" in "".join(caught.value.__notes__)
+    notes = "".join(caught.value.__notes__)
+    assert "raised by the loss in evaluation" in notes
+    assert "`x = batch if key is None else …`" in notes
     with pytest.raises(jf.ArgumentError, match="A loss that draws its own batches has data=None"):
         tiny.task(data={})
+
+
+@pytest.mark.parametrize("given", [{"validation": 0.25}, {"test": np.ones((4, 3))}, {"folds": 2}])
+def test_a_loss_that_needs_its_key_says_what_it_has_in_evaluation(given):
+    def dropped(w, batch, key):
+        return jnp.mean(batch @ w * jax.random.normal(key, (len(batch),)))
+
+    own = {name: x for name, x in given.items() if name != "folds"}
+    task = jf.Task(lambda key: jnp.zeros(3), dropped, np.ones((12, 3)), **own)
+    call = {"epochs": 1, "batch_size": 4, "folds": given.get("folds"), "metric": "train_loss"}
+    with pytest.raises(TypeError, match="key") as caught:
+        jf.plan(task, jf.sgd, SPACE, **call)
+    assert "its key is None: draw only where there is one" in "".join(caught.value.__notes__)
