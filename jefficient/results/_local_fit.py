@@ -3,7 +3,9 @@
 The curve is known at m values of x by n units (seeds or folds), which are paired: a unit has a
 number at every value. A quadratic with a cubic term, since curves rise faster towards divergence
 than away from it, is fitted to the means in a window of neighbouring values around the lowest one.
-Leave-one-value-out cross-validation chooses the window. Noise grows towards divergence, too, so
+Leave-one-value-out cross-validation chooses the window; of those that predict alike it is the
+narrowest whose interval has both ends, which excludes windows by what they say. Coverage was
+measured with that rule (see below). Noise grows towards divergence, too, so
 values count by the inverse of their variance, which is smoothed over neighbours.
 
 The interval inverts a test. A polynomial has its minimum at x if its slope there is 0, and the

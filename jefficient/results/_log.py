@@ -1,5 +1,6 @@
 """Loggers are told what is new in the arrays of a sweep."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -18,8 +19,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _RUNNING = Status.RUNNING.name.lower()
 
 
-def checked_loggers(where: str, log: "Logger | Iterable[Logger] | None") -> tuple[Logger, ...]:
-    """Return the loggers of an argument `log`.
+def checked_loggers(
+    where: str, log: "Logger | Iterable[Logger] | None", name: str = "log"
+) -> tuple[Logger, ...]:
+    """Return the loggers of an argument; `name` is what messages call it.
 
     Raises:
         ArgumentTypeError: if one is something else.
@@ -30,7 +33,7 @@ def checked_loggers(where: str, log: "Logger | Iterable[Logger] | None") -> tupl
     for logger in loggers:
         if not isinstance(logger, Logger):
             raise ArgumentTypeError(
-                f"{where}: log must be a jf.Logger or several, got log={log!r}. Take "
+                f"{where}: {name} must be a jf.Logger or several, got {name}={log!r}. Take "
                 f"jf.tensorboard('runs'), jf.mlflow('name') or jf.wandb('project'), or derive from "
                 f"jf.Logger."
             )
@@ -91,19 +94,25 @@ class Log:
             )
 
     def tell(
-        self, trial: LoggedTrial, evaluations: Sequence[tuple[int, Mapping[str, float]]], end: str
+        self,
+        trial: LoggedTrial,
+        steps: Sequence[int],
+        values: Callable[[int], Mapping[str, float]],
+        end: str,
     ) -> None:
         """Tell each logger what it has not been told of a trial.
 
         Args:
             trial: the trial.
-            evaluations: steps and values of all evaluations so far, in order.
+            steps: of all evaluations so far, in order.
+            values: returns what was measured at an evaluation, by its place in `steps`; called for
+                what is new.
             end: its status.
         """
         key = f"{trial.hash}-{trial.seed}-{trial.fold}"
         for name in list(self._loggers):
             told = self._ledger.told(name, key)
-            new = [x for x in evaluations if x[0] > told.step]
+            new = [i for i, step in enumerate(steps) if step > told.step]
             is_end = end != _RUNNING and (bool(new) or end != told.status)
             if not new and not is_end:
                 continue
@@ -111,11 +120,11 @@ class Log:
             def write(
                 name: str = name, told: Told = told, new: list = new, is_end: bool = is_end
             ) -> None:
-                for step, values in new:
-                    self._loggers[name].log(trial, step, values)
+                for i in new:
+                    self._loggers[name].log(trial, steps[i], values(i))
                 if is_end:
                     self._loggers[name].end(trial, end)
-                step = max(told.step, evaluations[-1][0])
+                step = max(told.step, steps[-1])
                 self._ledger.note(name, key, Told(step, end if is_end else ""))
 
             self._guarded(name, write)
@@ -156,19 +165,20 @@ class _TrialLog:
             steps = curves.step[config, fold if curves.step.shape[1] > 1 else 0]
             made = np.flatnonzero(np.isfinite(curves.seconds[trial]) & (steps >= 0))
             if len(made):
-                evaluations = [
-                    (int(steps[i]), self._values(curves, (*trial, i))) for i in made.tolist()
-                ]
+                places = [(*trial, i) for i in made.tolist()]
+                values = functools.cache(functools.partial(self._values_at, curves, places))
                 status = Status(int(curves.status[trial])).name.lower()
-                self._log.tell(self._trial(*trial), evaluations, status)
+                self._log.tell(self._trial(*trial), steps[made].tolist(), values, status)
         self._steps_taken = curves.steps_taken.copy()
         self._status = curves.status.copy()
 
-    def _values(self, curves: Curves, place: tuple[int, ...]) -> dict[str, float]:
-        """Return what was measured at an evaluation and is finite."""
+    def _values_at(
+        self, curves: Curves, places: Sequence[tuple[int, ...]], i: int
+    ) -> dict[str, float]:
+        """Return what was measured at evaluation i and is finite."""
         values: dict[str, float] = {}
         for name, x in {**curves.measured, **curves.diagnostics}.items():
-            numbers = x[place]
+            numbers = x[places[i]]
             if numbers.ndim == 0:
                 values[name] = float(numbers)
             else:

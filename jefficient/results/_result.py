@@ -444,7 +444,7 @@ class Result:
             Exception: what a logger raises.
         """
         where = "jf.Result.log"
-        log = Log(where, checked_loggers(where, loggers), Ledger(where), raises=True)
+        log = Log(where, checked_loggers(where, loggers, "loggers"), Ledger(where), raises=True)
         try:
             log.of(lambda: self.dataset)(curves_of(self.dataset))
         finally:
