@@ -36,7 +36,7 @@ FEATURES = 16
 HIDDEN = 32
 CLASSES = 2 ** sum(BITS.values())
 
-WHOLE = dict.fromkeys(BITS, [1.0])
+WHOLE = {part: [1.0] for part in BITS}
 """All parts are there."""
 
 SETTINGS = {"epochs": 12, "batch_size": 64, "select": "best", "layers": True, "progress": False}

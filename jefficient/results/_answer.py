@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import xarray as xr
 
 from .._core.errors import ArgumentError, JefficientError
 from ._axes import labelled
 from ._best import choose, ties
+from ._local_fit import FEWEST
 from ._optimum import optimum
+from ._values import column
 from .checks import checks
 
 
@@ -29,13 +32,18 @@ def answer(dataset: xr.Dataset, space: Mapping[str, tuple]) -> str:
 
 
 def _optima(dataset: xr.Dataset, space: Mapping[str, tuple]) -> list[str]:
-    """Say where the optimum of each hyperparameter is that has one; of a single one, why not."""
+    """Say where the optimum of each hyperparameter is that has one.
+
+    Of a single one say why it has none, if enough values were tried to expect one.
+    """
     said = []
     for name in space:
         try:
             said.append(str(optimum("", dataset, name)))
         except ArgumentError as error:
-            if len(space) == 1:
+            x = column(dataset, name)
+            is_curve = np.issubdtype(x.dtype, np.number) and len(set(x.tolist())) >= FEWEST
+            if len(space) == 1 and is_curve:
                 reason = str(error).removeprefix(": ")
                 said.append(f"An optimum of {labelled(name)} cannot be said: {reason}")
     return said

@@ -48,7 +48,8 @@ class Best:
         trials = f"mean ± standard error of {self.trials} trials"
         if self.trials == 1:
             trials = "one trial"
-        return displayed(f"{values}: {self.metric} {self.score:.4g}{spread} ({trials})")
+        values = f"{values}: " if values else ""
+        return displayed(f"{values}{self.metric} {self.score:.4g}{spread} ({trials})")
 
     def _repr_html_(self) -> str:
         own = {self.metric: self.score, "standard error": self.standard_error}

@@ -225,6 +225,10 @@ def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
             attributes[name] = x
         elif name == "programs":
             attributes[name] = json.dumps({**json.loads(x), **json.loads(y)})
+        elif name == "loss_takes":
+            taken = [json.loads(text) for text in (x, y)]
+            both = {loss: sorted({*taken[0][loss], *taken[1][loss]}) for loss in taken[0]}
+            attributes[name] = json.dumps(both)
         elif name == "parts":
             attributes[name] = x + y
         elif name in ("call", "plan", "versions", "arithmetic"):

@@ -5,8 +5,8 @@ number at every value. A quadratic with a cubic term, since curves rise faster t
 than away from it, is fitted to the means in a window of neighbouring values around the lowest one.
 Leave-one-value-out cross-validation chooses the window; of those that predict alike it is the
 narrowest whose interval has both ends, which excludes windows by what they say. Coverage was
-measured with that rule (see below). Noise grows towards divergence, too, so
-values count by the inverse of their variance, which is smoothed over neighbours.
+measured with that rule (see below). Noise grows towards divergence, too, so values count by the
+inverse of their variance, which is smoothed over neighbours.
 
 The interval inverts a test. A polynomial has its minimum at x if its slope there is 0, and the
 slope at x is linear in the numbers: so each unit has a slope of its own, and a t-test over units

@@ -260,26 +260,30 @@ def _row(
     if units.values.shape[1] < units_needed:
         raise ArgumentError(
             f"{where}: there must be several seeds or folds, got one of each: nothing tells how "
-            f"sure the optimum is. Ask jf.sweep for seeds=5{_or_folds(dataset)}."
+            f"sure the optimum is. Ask jf.sweep for seeds=5{', or folds=5' * _has_folds(dataset)}."
         )
     spread = np.ptp(units.values[done], axis=1)
     is_alike = spread <= ROUNDING * np.abs(units.values[done]).max(axis=1)
     if units_needed > 1 and is_alike.all():
         raise ArgumentError(
-            f"{where}: seeds must give different numbers, got {units.values.shape[1]} that are "
-            "alike: nothing is drawn from them, so nothing tells how sure the optimum is. Ask "
-            f"jf.sweep for {_instead(dataset)}."
+            f"{where}: {'folds' if dataset.sizes['fold'] > 1 else 'seeds'} must give different "
+            f"numbers, got {units.values.shape[1]} that are alike: nothing tells how sure the "
+            f"optimum is.{_instead(dataset)}"
         )
     return _Row(x[done], units.values[done], status, x[configs])
 
 
-def _or_folds(dataset: xr.Dataset) -> str:
-    return "" if is_prequential(dataset) else ", or folds=5"
+def _has_folds(dataset: xr.Dataset) -> bool:
+    """Whether a sweep like this may have folds: a stream has none, and what has no examples."""
+    return not is_prequential(dataset) and bool(dataset["training_examples"].values.all())
 
 
 def _instead(dataset: xr.Dataset) -> str:
     """Say what repeats a training that draws nothing from its seed."""
-    return "another stretch of the stream" if is_prequential(dataset) else "folds=5"
+    if is_prequential(dataset):
+        return " Sweep another stretch of the stream."
+    may_fold = _has_folds(dataset) and dataset.sizes["fold"] == 1
+    return " Ask jf.sweep for folds=5, or a splitter." if may_fold else ""
 
 
 def _read(

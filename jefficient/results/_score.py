@@ -41,13 +41,12 @@ class Score:
         """Check the names, of `measured` ones, and take `mode` from the metric if it is a loss."""
         if metric not in measured:
             message = f"{where}: metric must be one of {list(measured)}, got metric={metric!r}."
-            if metric == "valid_loss":
-                message = message[:-1] + ", which it is by default."
             if f"valid_{metric}" in measured:
                 message += f" Did you mean metric='valid_{metric}'?"
             if measured == ("train_loss",):
                 message += (
-                    " There is no validation, so only training numbers exist: ask for "
+                    " There is no validation, so only training numbers exist (jf.sweep ranks by "
+                    "'valid_loss' unless it is told otherwise): ask for "
                     "metric='train_loss', or give the Task validation=…"
                 )
             raise ArgumentError(message)

@@ -1,10 +1,13 @@
 """Each check fires on what is planted for it, alone, and on nothing else."""
 
+import json
+
 import numpy as np
 import pytest
 from results.made import made
 from scipy import stats
 
+from jefficient import JefficientWarning
 from jefficient.results import Check, Checks, Result, Status
 from jefficient.results._axes import scale_of
 from jefficient.results.checks._reading import Curve
@@ -584,24 +587,45 @@ def test_a_curve_that_only_recovers_from_a_rise_gained_nothing(planted):
     assert "improving" not in names(planted.result(falling=hill))
 
 
-@pytest.mark.parametrize(
-    ("metric", "taken", "is_told"),
-    [
-        ("valid_loss", '["learning_rate"]', True),
-        ("valid_loss", '["key"]', False),
-        ("valid_m", '["learning_rate"]', False),
-    ],
-)
-def test_losses_of_their_own_do_not_compare(metric, taken, is_told):
+def taking(names, metric="valid_loss", column=RATES):
+    """A result whose loss takes these names."""
     rng = np.random.default_rng(0)
     scores = VALLEY[:, None, None] + 1e-5 * rng.normal(size=(len(VALLEY), 4, 1))
-    result = made(scores, {"learning_rate": RATES}, metric=metric, mode="min", loss_takes=taken)
+    takes = json.dumps({"train_loss": names, "valid_loss": names, "window_loss": names})
+    return made(scores, {"kind": column}, metric=metric, mode="min", loss_takes=takes)
+
+
+@pytest.mark.parametrize(
+    ("result", "is_told"),
+    [
+        (taking(["kind"]), True),
+        (taking(["kind"], metric="train_loss"), True),
+        (taking(["kind"], column=["mse", "mae", "mse", "mae", "huber"]), True),
+        (taking(["kind"], column=[True, False, True, False, True]), True),
+        (taking(["kind"], column=[1.0] * 5), False),
+        (taking(["key"]), False),
+        (taking(["kind"], metric="valid_m"), False),
+        (taking(["kind"], metric="valid_log_loss"), False),
+    ],
+)
+def test_losses_of_their_own_do_not_compare(result, is_told):
     said = [x.evidence for x in result.checks() if x.name == "own_losses"]
     assert len(said) == is_told
-    assert all("The loss takes learning_rate." in text for text in said)
+    assert all("The loss takes kind." in text for text in said)
+
+
+def test_joined_losses_take_what_both_take():
+    with pytest.warns(JefficientWarning, match="in the first already"):
+        both = taking(["kind"]) + taking(["step"])
+    assert json.loads(both.dataset.attrs["loss_takes"])["valid_loss"] == ["kind", "step"]
+    assert "own_losses" in names(both)
 
 
 def test_two_seeds_are_told_to_be_few():
     scores = VALLEY[:, None, None] + 0.2 * np.random.default_rng(0).normal(size=(len(VALLEY), 2, 1))
     found = {check.name: check for check in made(scores, {"learning_rate": RATES}).checks()}
-    assert "ask for 5 seeds" in found["noise"].next_step
+    assert "Two tell next to nothing apart: add seeds or folds." in found["noise"].next_step
+
+    tied = np.repeat([0.5, 0.5, 0.5, 0.7, 0.7], 2).reshape(5, 2, 1)
+    found = {check.name: check for check in made(tied, {"learning_rate": RATES}).checks()}
+    assert found["noise"].next_step.endswith("add folds.")

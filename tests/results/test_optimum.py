@@ -288,6 +288,16 @@ def test_what_is_asked_of_the_others():
             ("learning_rate",),
             "seeds must give different numbers, got 5 that are alike: .* Ask jf.sweep for folds=5",
         ),
+        (
+            made(np.repeat(SCORES, 5, axis=1), {"learning_rate": RATES.tolist()}, examples=(0, 0)),
+            ("learning_rate",),
+            r"seeds must give different numbers, got 5 that are alike: .* sure the optimum is\.$",
+        ),
+        (
+            made(np.repeat(SCORES, 5, axis=2), {"learning_rate": RATES.tolist()}),
+            ("learning_rate",),
+            r"folds must give different numbers, got 5 that are alike: .* sure the optimum is\.$",
+        ),
         (bowl(best=3.0), ("learning_rate",), r"got 1, the largest that .*larger ones, 2.15 and"),
         (bowl(best=1e-4), ("learning_rate",), r"got 0.001, the smallest.*smaller ones, 0.000464"),
         (bowl(rates=RATES[3:6]), ("learning_rate",), r"4 values of learning_rate .* got 3\."),

@@ -7,8 +7,9 @@ import numpy as np
 
 from .._axes import counted, scale_of
 from .._best import ties
-from .._dataset import TRIAL
+from .._dataset import TRIAL, hyperparameters
 from .._statistics import standard_errors
+from .._values import column
 from ._boundary import are_whole
 from ._reading import LEVEL, Finding, Reading, mend_data
 
@@ -75,7 +76,7 @@ def noise(reading: Reading) -> Iterator[Finding]:
             "note",
             f"The best is within noise of {others} other configuration{'s' * (others > 1)} of "
             f"{count}: {repeats} {units} do not tell which of them is best.",
-            f"Two tell next to nothing apart: ask for 5 {units}."
+            f"Two tell next to nothing apart: add {reading.repeats}."
             if repeats == 2
             else "Take the cheapest or simplest of them (result.ties(), result.best(rule='1se', "
             f"prefer=…)), or add {reading.repeats}.",
@@ -84,10 +85,10 @@ def noise(reading: Reading) -> Iterator[Finding]:
 
 def own_losses(reading: Reading) -> Iterator[Finding]:
     """The configurations are ranked by a loss that takes a hyperparameter which varies."""
-    if not reading.dataset.attrs["metric"].endswith("_loss"):
-        return
-    taken = json.loads(reading.dataset.attrs.get("loss_takes", "[]"))
-    varied = [name for name, _ in reading.varied() if name in taken]
+    dataset = reading.dataset
+    taken = json.loads(dataset.attrs.get("loss_takes", "{}")).get(dataset.attrs["metric"], [])
+    names = [name for name in hyperparameters(dataset) if name in taken]
+    varied = [name for name in names if len(set(column(dataset, name).tolist())) > 1]
     if varied:
         names = " and ".join(varied)
         yield Finding(

@@ -129,8 +129,10 @@ def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
             return list(splitter.split(np.zeros((size, 1)), *labels))
     except (TypeError, ValueError) as error:
         there_is = ""
-        if labels[0] is None and isinstance(data, Mapping):
+        if isinstance(data, Mapping) and "y" not in data:
             there_is = f"There is no data['y'], only {list(data)}. "
+        elif isinstance(data, Mapping) and labels[0] is None:
+            there_is = "data['y'] has more than one number for an example. "
         raise ArgumentError(
             f"{WHERE}: folds must be able to split the data, got {splitter!r}, which raised: "
             f"{error} {there_is}Its y and groups are data['y'] and data['groups'], or the second "

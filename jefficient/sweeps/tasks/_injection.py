@@ -138,9 +138,17 @@ class Injection:
 
     @property
     def about_loss(self) -> dict[str, str]:
-        """What the dataset of a sweep says of the loss that is evaluated."""
-        taken = self.evaluation.requested
-        return {"loss_takes": json.dumps(list(taken))} if taken else {}
+        """What the dataset of a sweep says of each loss: the names that it requests, JSON.
+
+        What `init` requests, too, is the model's.
+        """
+        losses = {"train_loss": self.loss, "valid_loss": self.evaluation}
+        losses["window_loss"] = self.evaluation
+        taken = {
+            name: [x for x in loss.requested if x not in self.init.requested]
+            for name, loss in losses.items()
+        }
+        return {"loss_takes": json.dumps(taken)} if any(taken.values()) else {}
 
     def build_optimizer(self, hyperparameters: Mapping[str, Any]) -> optax.GradientTransformation:
         """Build the optimizer, and check that it is one."""
