@@ -45,9 +45,9 @@ class Score:
                 message += f" Did you mean metric='valid_{metric}'?"
             if measured == ("train_loss",):
                 message += (
-                    " There is no validation, so only training numbers exist (jf.sweep ranks by "
-                    "'valid_loss' unless it is told otherwise): ask for "
-                    "metric='train_loss', or give the Task validation=…"
+                    " There is no validation, so only training numbers exist: ask for "
+                    "metric='train_loss' (jf.sweep's default is 'valid_loss'), or give the Task "
+                    "validation=…"
                 )
             raise ArgumentError(message)
         if mode is None and metric not in ("train_loss", "valid_loss", "window_loss"):
