@@ -16,7 +16,7 @@ from ._dataset import flat_trials, hyperparameters, is_prequential, ranking, sco
 from ._law import Level, PowerLaw, fit_law, level_of
 from ._local_fit import FEWEST, LocalFit, fit_minimum
 from ._score import Status
-from ._statistics import ROUNDING, finished, units_of
+from ._statistics import are_alike, finished, units_of
 from ._values import column, is_array
 
 SPAN = float(np.sqrt(10))
@@ -262,9 +262,7 @@ def _row(
             f"{where}: there must be several seeds or folds, got one of each: nothing tells how "
             f"sure the optimum is. Ask jf.sweep for seeds=5{', or folds=5' * _has_folds(dataset)}."
         )
-    spread = np.ptp(units.values[done], axis=1)
-    is_alike = spread <= ROUNDING * np.abs(units.values[done]).max(axis=1)
-    if units_needed > 1 and is_alike.all():
+    if units_needed > 1 and are_alike(units.values[done], axis=1):
         raise ArgumentError(
             f"{where}: {'folds' if dataset.sizes['fold'] > 1 else 'seeds'} must give different "
             f"numbers, got {units.values.shape[1]} that are alike: nothing tells how sure the "

@@ -19,8 +19,14 @@ from scipy import stats
 from ._dataset import EXAMPLES, flat_trials, score_of, status_of, trial_values
 from ._score import Status
 
-ROUNDING = 1e-5
+_ROUNDING = 1e-5
 """Seeds shuffle the examples of a batch, whose sums then differ in the last digits."""
+
+
+def are_alike(values: np.ndarray, axis: int) -> bool:
+    """Return whether numbers along an axis, of seeds or folds, are the same but for rounding."""
+    first = np.take(values, [0], axis)
+    return bool(np.isclose(values, first, rtol=_ROUNDING, atol=0, equal_nan=True).all())
 
 
 class Units(NamedTuple):

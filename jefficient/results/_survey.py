@@ -18,7 +18,7 @@ from ._best import ties
 from ._dataset import EXAMPLES, hyperparameters
 from ._importance import QUANTILE, importance, refusal
 from ._optimum import optimum
-from ._values import column, is_array
+from ._values import column, is_array, is_varied
 from .checks import Reading, beyond, edge_of
 
 LEADERS = 1 / 8
@@ -77,7 +77,7 @@ class Survey:
     @functools.cached_property
     def importance(self) -> dict[str, float]:
         """The share of each hyperparameter, empty where nothing can be said, or without Optuna."""
-        varied = [name for name in hyperparameters(self.dataset) if self._is_varied(name)]
+        varied = [name for name in hyperparameters(self.dataset) if is_varied(self.dataset, name)]
         best = QUANTILE * self.dataset.sizes["config"]
         if len(varied) < 2 or best < FEWEST_BEST or refusal("", self.dataset, QUANTILE) is not None:
             return {}
@@ -93,7 +93,7 @@ class Survey:
             return Look(Choice(np.array([best])), "Arrays stay as in the best.", best)
         if name not in self.reading.axes:
             return self._labels(name, best)
-        if not self._is_varied(name):
+        if not is_varied(self.dataset, name):
             return Look(self._choice(name, [best]), "One value was tried.", best)
         range_, reason = (
             self._at_the_edge(name, best)
@@ -111,9 +111,6 @@ class Survey:
         """Whether values between those that were tried make no sense, or a program each."""
         values = self.reading.axes[name]
         return name in self.are_static or (values.min() <= 0 and scale_of(values) != "linear")
-
-    def _is_varied(self, name: str) -> bool:
-        return len(np.unique(column(self.dataset, name).astype(str))) > 1
 
     def _labels(self, name: str, best: Any) -> Look:
         """Keep what is not clearly worse: a label of a configuration that could be the best."""

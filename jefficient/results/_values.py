@@ -90,6 +90,11 @@ def column(dataset: xr.Dataset, name: str) -> np.ndarray:
     return np.array(array_texts(values), object) if is_array(dataset, name) else values
 
 
+def is_varied(dataset: xr.Dataset, name: str) -> bool:
+    """Return whether a hyperparameter has several values."""
+    return len(np.unique(column(dataset, name).astype(str))) > 1
+
+
 def arrays(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Return the labels of a hyperparameter, (configs, *shape)."""
     shape = dataset[name].shape[1:]

@@ -23,8 +23,8 @@ from .._dataset import (
 )
 from .._score import Score, Status
 from .._statistics import (
-    ROUNDING,
     Units,
+    are_alike,
     by_unit,
     finished,
     paired_test,
@@ -161,9 +161,7 @@ class Reading:
         """Whether there are several seeds, and all measured the same, but for rounding."""
         each = [trial_values(self.dataset, self.score, name) for name in measured(self.dataset)]
         of_finished = np.stack(each)[:, self.finished]
-        first = of_finished[:, :, :1]
-        is_alike = np.isclose(of_finished, first, rtol=ROUNDING, atol=0, equal_nan=True)
-        return of_finished.shape[2] > 1 and bool(is_alike.all())
+        return of_finished.shape[2] > 1 and are_alike(of_finished, axis=2)
 
     @property
     def repeats(self) -> str:

@@ -9,7 +9,7 @@ from .._axes import counted, scale_of
 from .._best import ties
 from .._dataset import TRIAL, hyperparameters
 from .._statistics import standard_errors
-from .._values import column
+from .._values import is_varied
 from ._boundary import are_whole
 from ._reading import LEVEL, Finding, Reading, mend_data
 
@@ -87,8 +87,7 @@ def own_losses(reading: Reading) -> Iterator[Finding]:
     """The configurations are ranked by a loss that takes a hyperparameter which varies."""
     dataset = reading.dataset
     taken = json.loads(dataset.attrs.get("loss_takes", "{}")).get(dataset.attrs["metric"], [])
-    names = [name for name in hyperparameters(dataset) if name in taken]
-    varied = [name for name in names if len(set(column(dataset, name).tolist())) > 1]
+    varied = [x for x in hyperparameters(dataset) if x in taken and is_varied(dataset, x)]
     if varied:
         names = " and ".join(varied)
         yield Finding(

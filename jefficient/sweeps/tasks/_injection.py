@@ -142,8 +142,8 @@ class Injection:
 
         What `init` requests, too, is the model's.
         """
-        losses = {"train_loss": self.loss, "valid_loss": self.evaluation}
-        losses["window_loss"] = self.evaluation
+        losses = {"train_loss": self.loss}
+        losses |= dict.fromkeys(("valid_loss", "window_loss"), self.evaluation)
         taken = {
             name: [x for x in loss.requested if x not in self.init.requested]
             for name, loss in losses.items()
