@@ -133,8 +133,9 @@ def sweep(
         snapshot_every: seconds from one snapshot to the next, at least; ``kill -9`` loses as much.
             With 0 there is one after every round of segments, and the sweep waits for it.
         progress: True for a bar in terminals and notebooks and lines elsewhere, False for nothing,
-            or a function that is called with a `Progress` after every segment. If it returns True,
-            or raises KeyboardInterrupt, the sweep ends as after Ctrl-C, with a partial result.
+            or a function that is called with a `Progress` after every evaluation of a block, or
+            every 0.1 s where they come faster. If it returns True, or raises KeyboardInterrupt, the
+            sweep ends as after Ctrl-C, with a partial result.
         log: a `jf.Logger` or several, such as `jf.tensorboard`, `jf.mlflow` and `jf.wandb`: each is
             told of every evaluation, one run a trial. With `directory` a resumed sweep tells
             nothing twice; with an executor a part is told when it is over. A logger that raises is

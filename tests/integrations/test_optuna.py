@@ -15,6 +15,7 @@ from integrations import worker
 from integrations.bowl import LOOKS, RANGES, TRIAL, score, sweep
 from optuna.trial import TrialState
 from results.made import made
+from sweeps import tiny
 from sweeps.tiny import sweep as tiny_sweep
 from sweeps.tiny import task as tiny_task
 
@@ -345,7 +346,8 @@ def test_two_processes_share_a_study_and_one_is_killed(tmp_path):
     worker.check_two_of_which_one_is_killed(f"sqlite:///{tmp_path}/study.db", n=28, folder=tmp_path)
 
 
-def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path):
+def test_ctrl_c_keeps_what_is_done_and_proposes_the_rest_again(tmp_path, monkeypatch):
+    tiny.series_of(monkeypatch, 0)
     place = {"storage": f"sqlite:///{tmp_path}/study.db", "study_name": "cut"}
     place["rate"] = jf.LogUniform(1e-4, 0.1)  # nothing diverges
 

@@ -147,8 +147,9 @@ def test_a_program_s_own_handler_is_left_alone():
     assert seen == ["own"]
 
 
-def test_after_the_limit_no_segment_begins(clock, tmp_path, whole):
+def test_after_the_limit_no_segment_begins(clock, tmp_path, whole, monkeypatch):
     """Each segment takes a second; a resumed sweep has the time again, and ends alike."""
+    tiny.series_of(monkeypatch, 0)
 
     def a_second_later(progress):
         clock[0] += progress.steps_done > 0

@@ -266,7 +266,8 @@ def test_seeds_that_start_at_different_updates_are_refused(whole):
 
 
 @pytest.mark.parametrize("segments", [1, 3, 5])
-def test_a_branch_survives_its_process(half, tmp_path, segments):
+def test_a_branch_survives_its_process(half, tmp_path, monkeypatch, segments):
+    tiny.series_of(monkeypatch, 0)
     settings = {"start": half, "directory": tmp_path / "s", "snapshot_every": 0}
     settings |= {"keep_states": "last"}
     with pytest.raises(tiny.CrashError):

@@ -1,6 +1,7 @@
 """Sweeps against plain loops, and the promises of the engine."""
 
 import functools
+import math
 
 import chex
 import jax
@@ -551,8 +552,9 @@ def test_dataset_is_labelled_and_survives_a_file(tmp_path):
         xr.testing.assert_equal(read.load(), data)
 
 
-def test_progress_goes_to_a_function_or_to_standard_error(capsys):
+def test_progress_goes_to_a_function_or_to_standard_error(capsys, monkeypatch):
     seen = []
+    tiny.series_of(monkeypatch, 0)
     with tiny.machine(cores=1):
         sweep(seeds=2, eval_every=5, progress=seen.append, diverged_above=1e6)
     assert [p.steps_done for p in seen] == list(range(0, 201, 25))
@@ -561,6 +563,13 @@ def test_progress_goes_to_a_function_or_to_standard_error(capsys):
     assert seen[-1].trials_done == 10
     assert seen[0].best is None
     assert seen[-1].best == pytest.approx(sweep(seeds=2).best().score, rel=1e-5)
+
+    fewer = []
+    tiny.series_of(monkeypatch, math.inf)
+    with tiny.machine(cores=1):
+        sweep(seeds=2, eval_every=5, progress=fewer.append, diverged_above=1e6)
+    assert [p.steps_done for p in fewer] == [0, 100, 200]  # when a trial is over
+
     sweep(progress=True)
     assert "5/5 trials" in capsys.readouterr().err
     sweep(progress=False)

@@ -59,6 +59,11 @@ def lanes(width, blocks=1, **changes):
     return machine(widest=width, widest_small=width, cores=blocks, **changes)
 
 
+def series_of(monkeypatch, seconds):
+    """Let blocks compute so long until the host observes them; 0 for one segment at a time."""
+    monkeypatch.setattr("jefficient.sweeps.scheduler._continuous._SERIES_SECONDS", seconds)
+
+
 class CrashError(Exception):
     """Raised by a progress function in the middle of a sweep."""
 

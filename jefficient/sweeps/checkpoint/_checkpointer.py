@@ -1,6 +1,6 @@
 """A sweep that survives its process: what a directory holds of it, and how it goes on from there.
 
-A snapshot is taken between two rounds of segments: every segment under way is waited for, and its
+A snapshot is taken between two rounds of segments: those under way are waited for, and their
 outcome is stored before it is acted upon. A sweep that goes on from there decides the same things
 in the same order.
 """

@@ -19,7 +19,7 @@ import numpy as np
 from ..._core.files import DamagedError, decoding, read_sealed, read_whole, sealed, write_whole
 from ..._core.serialization import digest
 
-FORMAT = 5
+FORMAT = 6
 _LARGEST_BODY = 64 * 2**20  # bytes
 _KINDS = "biufcSU"
 """Of the dtypes that arrays have: numbers and texts, no objects."""

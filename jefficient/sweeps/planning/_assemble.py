@@ -39,7 +39,7 @@ def assemble(
         spec: the sweep.
         plan: how it is laid out.
         machine: where it runs.
-        on_progress: called after every segment.
+        on_progress: called after every series of segments.
         stack: closes what is opened here.
 
     Raises:

@@ -89,6 +89,7 @@ class Evaluation(NamedTuple):
     step: jax.Array  # int32: updates made
     diverged_at: jax.Array  # int32, -1 for never
     predictions: dict[str, Tree] | None = None  # for the validation set, to be scored on the host
+    seconds: Any = None  # float64: wall time since the sweep began, which the host adds
 
 
 def zeros(lanes: Lane, device: Device) -> Lane:

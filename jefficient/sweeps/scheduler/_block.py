@@ -25,7 +25,8 @@ class Block:
         lanes: on the device; donated to the segment that is being computed.
         trials: which trial each lane trains, int array (width,), `IDLE` for none.
         evaluations: which evaluation comes next for each lane, int array (width,).
-        segment: what is being computed, where segments are; None otherwise.
+        series: what is being computed, where segments are: the lanes after a series of them, and an
+            evaluation for each; None otherwise.
     """
 
     queue: Queue
@@ -34,7 +35,7 @@ class Block:
     lanes: Lane
     trials: np.ndarray
     evaluations: np.ndarray
-    segment: Future[tuple[Lane, Evaluation]] | None = None
+    series: Future[tuple[Lane, list[Evaluation]]] | None = None
 
     @property
     def width(self) -> int:
@@ -77,17 +78,34 @@ class Block:
         """Return the commands for the next segment."""
         return self.queue.commands(self.trials, fresh, self.evaluations)
 
+    def commands_after(self, segments: int) -> Commands:
+        """Return the commands for the segment after so many more, in which no trial ended."""
+        return self.queue.commands(
+            self.trials, np.zeros(self.width, bool), self.evaluations + segments
+        )
+
+    @property
+    def evaluations_left(self) -> int:
+        """Evaluations until a trial ends."""
+        lanes = self.occupied
+        counts = self.queue.evaluation_counts(self.trials[lanes])
+        return int((counts - self.evaluations[lanes]).min())
+
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return the block as arrays below `name`; waits for the segment under way."""
+        """Return the block as arrays below `name`; waits for the series under way.
+
+        Evaluations have an axis for the segments of the series before that of lanes.
+        """
         lanes = self.lanes
         evaluated: dict[str, Any] = {}
-        if self.segment is not None:
-            lanes, evaluation = self.segment.result()
-            evaluated = {f"{name}/values/{key}": x for key, x in evaluation.values.items()}
-            evaluated |= {f"{name}/{key}": getattr(evaluation, key) for key in _OUTCOME}
+        if self.series is not None:
+            lanes, evaluations = self.series.result()
+            of_all = jax.tree.map(lambda *each: np.stack(each), *evaluations)
+            evaluated = {f"{name}/values/{key}": x for key, x in of_all.values.items()}
+            evaluated |= {f"{name}/{key}": getattr(of_all, key) for key in _OUTCOME}
         return {
             **encoded(f"{name}/lanes", lanes),
-            **{key: np.array(x) for key, x in evaluated.items()},
+            **evaluated,
             f"{name}/trials": self.trials.copy(),
             f"{name}/evaluations": self.evaluations.copy(),
         }
@@ -111,10 +129,13 @@ class Block:
             values: Any = {
                 k.removeprefix(begin): x for k, x in arrays.items() if k.startswith(begin)
             }
-            outcome: Any = [arrays[f"{name}/{key}"] for key in _OUTCOME]
-            block.segment = Future()
-            block.segment.set_result((lanes, Evaluation(values, *outcome)))
+            outcome: Any = {key: arrays[f"{name}/{key}"] for key in _OUTCOME}
+            of_all = Evaluation(values, **outcome)
+            segments = range(len(outcome["status"]))
+            evaluations = [jax.tree.map(lambda x, i=i: x[i], of_all) for i in segments]
+            block.series = Future()
+            block.series.set_result((lanes, evaluations))
         return block
 
 
-_OUTCOME = ("status", "step", "diverged_at")
+_OUTCOME = ("status", "step", "diverged_at", "seconds")

@@ -1,13 +1,16 @@
 """The policy where the data are in memory: blocks run on their own, lanes are refilled as they end.
 
-Some slots work side by side, each with one block at a time. The host takes their segments in turn,
-slot after slot, waits for each, observes it and sends its lanes on; meanwhile the other slots
-compute.
+Some slots work side by side, each with one block at a time. A block computes a series of segments
+until the host is needed: to begin other trials in lanes that are free, to score, to keep states, or
+to show how far the sweep is. The host observes the series and sends the block's lanes on; meanwhile
+the other slots compute. Where a rule stops configurations, a series is one segment, and the host
+takes slot after slot and waits for each, so that its decisions do not depend on the clock.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 import jax
@@ -15,12 +18,18 @@ import numpy as np
 
 from ..._core.debugging import Workers
 from ..._core.typing import Device
+from ...results import Status
 from ..programs import Commands, Evaluation, Lane, zeros
 from ._block import Block
 from ._memory import MEMORY_ERRORS
 from ._queue import IDLE, Queue
 from ._scheduler import Evaluated, Scheduler
 from ._scored import scored
+
+_RUNNING = int(Status.RUNNING)  # comparing arrays with a member of an enumeration is slow
+
+_SERIES_SECONDS = 0.1
+"""After so long a series ends with the segment under way, and the host sees how far it is."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -40,34 +49,48 @@ class ContinuousScheduler(Scheduler):
         """Train until every trial is over."""
         with Workers(len(self.devices)) as pool:
             for slot, block in enumerate(self.blocks):
-                if block is not None and block.segment is None:
+                if block is not None and block.series is None:
                     self._go_on(slot, block, pool)
             self._open_blocks(pool)
             while any(self.blocks):
                 self.at_boundary(self)
-                for slot, block in enumerate(self.blocks):
-                    if block is not None and block.segment is not None:
+                for slot in self._next_slots():
+                    block = self.blocks[slot]
+                    if block is not None and block.series is not None:
                         self._turn(slot, block, pool)
 
+    def _next_slots(self) -> list[int]:
+        """Return whose turns are next: of all slots, or of those that need not be waited for."""
+        if self.pruner is not None:
+            return list(range(len(self.blocks)))
+        slots = {
+            block.series: slot
+            for slot, block in enumerate(self.blocks)
+            if block is not None and block.series is not None
+        }
+        done, _ = wait(slots, return_when=FIRST_COMPLETED)
+        return sorted(slots[series] for series in done)
+
     def _turn(self, slot: int, block: Block, pool: Workers) -> None:
-        """Observe a block's segment and send its lanes on."""
-        assert block.segment is not None
+        """Observe a block's series and send its lanes on."""
+        assert block.series is not None
         try:
-            block.lanes, evaluation = block.segment.result()
+            block.lanes, evaluations = block.series.result()
         except MEMORY_ERRORS as error:
             self.halve(block.queue, error)
             self._open_blocks(pool)
             return
 
         lanes = block.occupied
-        of_trials = jax.tree.map(lambda x: x[lanes], evaluation)
-        block.segment = None
-        self.observe([Evaluated(block, lanes, of_trials)])
+        block.series = None
+        for evaluation in evaluations:
+            of_trials = jax.tree.map(lambda x: x[lanes], evaluation)
+            self.observe([Evaluated(block, lanes, of_trials)])
         self._go_on(slot, block, pool)
         self.on_segment()  # while the block computes again
 
     def _go_on(self, slot: int, block: Block, pool: Workers) -> None:
-        """Compute a block's next segment; one that has no trials left makes room for another.
+        """Compute a block's next series; one that has no trials left makes room for another.
 
         Where the sweep is to end, the block stays as it is, and a resumed sweep begins with this.
         """
@@ -78,7 +101,7 @@ class ContinuousScheduler(Scheduler):
             self._open_blocks(pool)
 
     def _send(self, block: Block, pool: Workers) -> bool:
-        """Refill idle lanes and compute the next segment; False where no lane has a trial."""
+        """Refill idle lanes and compute the next series; False where no lane has a trial."""
         fresh = block.refill()
         if not len(block.occupied):
             return False
@@ -86,20 +109,38 @@ class ContinuousScheduler(Scheduler):
         try:
             self._start(block, fresh, commands)
         except MEMORY_ERRORS as error:  # the block's next turn deals with it
-            block.segment = Future()
-            block.segment.set_exception(error)
+            block.series = Future()
+            block.series.set_exception(error)
             return True
-        lanes, occupied = block.lanes, block.occupied
+        block.series = pool.submit(self._compute, block, block.lanes, commands)
+        return True
 
-        def compute() -> tuple[Lane, Evaluation]:
-            after, evaluation = block.program(lanes, commands, self.shared[block.device])
-            evaluation = jax.tree.map(np.array, evaluation)
+    def _compute(
+        self, block: Block, lanes: Lane, commands: Commands
+    ) -> tuple[Lane, list[Evaluation]]:
+        """Compute the segment of these commands, and those after it, as far as the host allows."""
+        occupied = block.occupied
+        evaluations: list[Evaluation] = []
+        ends_at = time.monotonic() + _SERIES_SECONDS
+        most = self._most_segments(block)
+        while True:
+            lanes, evaluation = block.program(lanes, commands, self.shared[block.device])
+            evaluation = self._on_host(evaluation)
             if self.scorer is not None:
                 evaluation = scored(self.scorer, evaluation, occupied, commands.fold)
-            return after, evaluation
+            evaluations.append(evaluation)
 
-        block.segment = pool.submit(compute)
-        return True
+            is_any_over = (np.asarray(evaluation.status)[occupied] != _RUNNING).any()
+            if is_any_over or len(evaluations) == most or time.monotonic() >= ends_at:
+                return lanes, evaluations
+            commands = block.commands_after(len(evaluations))
+
+    def _most_segments(self, block: Block) -> int:
+        """Return how many segments a series has at most: only one where each is to be observed."""
+        keeps_in_between = self.keep_states not in (None, "last")
+        if self.pruner is not None or block.queue.program.is_ranked_on_host or keeps_in_between:
+            return 1
+        return block.evaluations_left
 
     def _commands(self, block: Block, fresh: np.ndarray) -> Commands:
         commands = block.commands(fresh)
@@ -137,8 +178,8 @@ class ContinuousScheduler(Scheduler):
     def _drop_blocks(self, queue: Queue) -> None:
         for slot, block in enumerate(self.blocks):
             if block is not None and block.queue is queue:
-                if block.segment is not None:
-                    wait([block.segment])
+                if block.series is not None:
+                    wait([block.series])
                 self.blocks[slot] = None
 
     def probe(self, queue: Queue, device: Device) -> Callable[[int, int], None]:
@@ -164,12 +205,12 @@ class ContinuousScheduler(Scheduler):
 
     @property
     def has_failed(self) -> bool:
-        """Whether a segment has raised, which the next turn of the loop deals with."""
-        running = [block.segment for block in self.blocks if block is not None and block.segment]
-        return any(segment.exception() for segment in running)
+        """Whether a series has raised, which the next turn of the loop deals with."""
+        running = [block.series for block in self.blocks if block is not None and block.series]
+        return any(series.exception() for series in running)
 
     def captured(self) -> tuple[list[Any], dict[str, np.ndarray]]:
-        """Return the queue of each slot's block, and the blocks; waits for segments under way."""
+        """Return the queue of each slot's block, and the blocks; waits for what is under way."""
         slots = []
         arrays: dict[str, np.ndarray] = {}
         for slot, block in enumerate(self.blocks):

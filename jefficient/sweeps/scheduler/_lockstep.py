@@ -252,7 +252,7 @@ class LockstepScheduler(Scheduler):
         block.lanes, evaluation = block.program.evaluate(
             block.lanes, is_due, block.begun_at, accumulators, scores, shared
         )
-        return jax.tree.map(np.array, evaluation)
+        return self._on_host(evaluation)
 
     def _free_stopped(self) -> None:
         """Free lanes whose configuration has been stopped while they were not due."""

@@ -98,7 +98,11 @@ class Queue:
 
     def is_last(self, trials: np.ndarray, evaluations: np.ndarray) -> np.ndarray:
         """Return whether each trial ends with this evaluation, bool."""
-        return evaluations + 1 == self.group.evaluation_count(self.group.place(trials)[0])
+        return evaluations + 1 == self.evaluation_counts(trials)
+
+    def evaluation_counts(self, trials: np.ndarray) -> np.ndarray:
+        """Return how many evaluations each trial has, int array."""
+        return self.group.evaluation_count(self.group.place(trials)[0])
 
     def place(self, trials: np.ndarray) -> Place:
         """Return where trials stand in the arrays of a record."""

@@ -156,7 +156,7 @@ class Record:
         at = (*place, index[going])
         for name, x in values.items():
             self._measured(name)[at] = x[going]
-        curves.seconds[at] = self.seconds
+        curves.seconds[at] = evaluation.seconds[going]
         curves.steps_taken[place] = step[going]
         curves.diverged_at[place] = diverged_at[going]
         self._steps_made += int(steps_made.sum())

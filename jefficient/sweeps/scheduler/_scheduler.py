@@ -1,8 +1,8 @@
 """What every scheduler does: observe evaluations, prune configurations, free lanes.
 
-A policy decides which blocks are trained when (`_continuous`, `_lockstep`). What it hands to
-`Scheduler.observe` is a function of how far blocks have got, never of wall time, so a sweep repeats
-exactly.
+A policy decides which blocks are trained when (`_continuous`, `_lockstep`). Where a rule stops
+configurations, what it hands to `Scheduler.observe`, and in which order, is a function of how far
+blocks have got, never of wall time, so a sweep repeats exactly.
 """
 
 import abc
@@ -51,7 +51,7 @@ class Scheduler(abc.ABC):
         keep_states: of which evaluations states are kept: the "last" one, the "best" one so far, or
             those with these numbers; None for none.
         starts: what trials begin with instead of `init`, by configuration, seed and fold.
-        on_segment: called after every segment.
+        on_segment: called after every series of segments.
         at_boundary: called with the scheduler where it can be checkpointed.
         is_ending: whether no further segment may begin; then `at_boundary` raises.
     """
@@ -109,6 +109,11 @@ class Scheduler(abc.ABC):
         found = self.compiler(queue, device)
         self.record.training_begins()
         return found
+
+    def _on_host(self, evaluation: Evaluation) -> Evaluation:
+        """Copy an evaluation to NumPy arrays, and say when it was computed."""
+        seconds = np.full(np.shape(evaluation.status), self.record.seconds)
+        return jax.tree.map(np.array, evaluation)._replace(seconds=seconds)
 
     def observe(self, evaluated: list[Evaluated]) -> None:
         """Record evaluations, prune configurations, and free the lanes whose trials are over."""

@@ -1,5 +1,7 @@
 """A sweep in a directory grows: seeds, updates; what was trained is not trained again."""
 
+import math
+
 import chex
 import numpy as np
 import pytest
@@ -82,12 +84,13 @@ def test_trials_that_had_finished_train_on(tmp_path, changes):
     chex.assert_trees_all_equal(dict(longer.states), dict(whole.states))
 
 
-@pytest.mark.parametrize("segments", [1, 3, 5])
-def test_a_longer_sweep_survives_its_process(tmp_path, segments):
+@pytest.mark.parametrize(("seconds", "turns"), [(0, 1), (0, 3), (0, 5), (math.inf, 1)])
+def test_a_longer_sweep_survives_its_process(tmp_path, monkeypatch, seconds, turns):
+    tiny.series_of(monkeypatch, seconds)
     path = tmp_path / "s"
     lengthened(path, 8)
     with pytest.raises(tiny.CrashError):
-        lengthened(path, 16, progress=tiny.crash_after(segments), snapshot_every=0)
+        lengthened(path, 16, progress=tiny.crash_after(turns), snapshot_every=0)
     longer = lengthened(path, 16)
     whole = lengthened(None, 16)
     for name in ("valid_loss", "train_loss", "status", "steps_taken"):

@@ -1,6 +1,7 @@
 """What survives: kills, interruptions, damaged files; and what a directory refuses."""
 
 import dataclasses
+import math
 import os
 import pickle
 import random
@@ -79,15 +80,17 @@ def test_after_a_crash_the_same_call_goes_on(tmp_path, whole, segments):
     assert len(again) == 1  # nothing was left to do
 
 
-def test_several_programs_go_on_where_each_was(tmp_path):
+@pytest.mark.parametrize(("seconds", "turns"), [(0, 44), (math.inf, 9)])
+def test_several_programs_go_on_where_each_was(tmp_path, monkeypatch, seconds, turns):
     """Killed in the second program: results of the first one are not computed again."""
+    tiny.series_of(monkeypatch, seconds)
     settings = {
         "the_space": small.space(10) * jf.grid(batch_size=[4, 8]),
         "batch_size": None,
         "stop": None,
     }
     whole = small.sweep(**settings)
-    crashed(tmp_path, 44, **settings)
+    crashed(tmp_path, turns, **settings)
     done = []
     assert_same(small.sweep(directory=tmp_path, progress=done.append, **settings), whole)
     assert done[0].trials_done >= 40

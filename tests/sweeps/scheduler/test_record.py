@@ -59,7 +59,9 @@ def filled(group, keep, at_a_time, select="last", seed=0):
         it.add(
             Place(row, member_seed, fold),
             index,
-            Evaluation(seen, status, steps, np.where(is_lost, steps, -1)),
+            Evaluation(
+                seen, status, steps, np.where(is_lost, steps, -1), seconds=np.zeros(len(steps))
+            ),
             8,
         )
         for i in np.flatnonzero(status != Status.RUNNING):
@@ -149,7 +151,13 @@ def test_the_rate_leaves_compilation_out():
     it.add(
         first,
         np.array([0]),
-        Evaluation({"valid_loss": np.array([0.5])}, np.array([Status.RUNNING]), steps, steps),
+        Evaluation(
+            {"valid_loss": np.array([0.5])},
+            np.array([Status.RUNNING]),
+            steps,
+            steps,
+            seconds=np.zeros(1),
+        ),
         8,
     )
     progress = it.progress()
