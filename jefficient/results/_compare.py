@@ -3,11 +3,11 @@
 import dataclasses
 
 import xarray as xr
-from scipy import stats
 
 from .._core.checks import check_place
 from .._core.errors import ArgumentError
 from ._dataset import score_of
+from ._distributions import t_isf
 from ._statistics import finished, paired_test, units_of
 
 
@@ -70,7 +70,7 @@ def compare(dataset: xr.Dataset, a: int, b: int) -> Comparison:
     units = units_of(dataset)
     test = paired_test(units, a, b)
     degrees = units.values.shape[-1] - 1
-    half = stats.t.isf(0.025, degrees) * test.standard_error
+    half = t_isf(0.025, degrees) * test.standard_error
     return Comparison(
         a=int(a),
         b=int(b),

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from .._core.checks import check_positive_finite
 from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.text import displayed
 from .._core.warn import warn
 from ._axes import labelled, shown
+from ._distributions import t_isf
 from ._moderated import shrunk
 
 FEWEST = 3
@@ -161,7 +161,7 @@ class Line(NamedTuple):
             below += variance**2 / count if count else 0.0
         above = (noise + scatter) ** 2
         degrees = np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0)
-        return stats.t.isf((1 - self.level) / 2, degrees) * np.sqrt(noise + scatter)
+        return t_isf((1 - self.level) / 2, degrees) * np.sqrt(noise + scatter)
 
 
 def fit_law(

@@ -27,7 +27,8 @@ Fieller (1954), "Some problems in interval estimation", Journal of the Royal Sta
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from ._distributions import t_isf
 
 FEWEST = 4
 """Values: three have no quadratic that could fail."""
@@ -214,7 +215,7 @@ def _interval(
     if not np.isfinite(minimum):
         return -np.inf, np.inf
 
-    t = stats.t.isf((1 - level) / 2, derivative.shape[1] - 1)
+    t = t_isf((1 - level) / 2, derivative.shape[1] - 1)
     covariance = factor * np.cov(derivative)
     # without noise both ends are one double root, which is not found: they stay this far apart
     covariance[-1, -1] += np.square(RESOLUTION * np.polyval(np.polyder(slope), minimum))

@@ -7,8 +7,9 @@ from the scatter of the variances how alike they are, as a prior of so many degr
 """
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
+from ._distributions import t_sf
 from ._statistics import Differences, Units, variance
 
 FEWEST = 4
@@ -31,7 +32,7 @@ def against(units: Units, best: np.ndarray | int) -> Differences:
     difference = means - np.take_along_axis(means, best, axis=-1)
     error = np.sqrt(units.factor * (variances + np.take_along_axis(variances, best, axis=-1)))
     statistic = np.divide(difference, error, out=np.zeros_like(difference), where=error != 0)
-    p_value = 2 * stats.t.sf(np.abs(statistic), degrees[..., None])
+    p_value = 2 * t_sf(np.abs(statistic), degrees[..., None])
     return Differences(difference, error, statistic, p_value)
 
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from ._dataset import EXAMPLES, flat_trials, score_of, status_of, trial_values
+from ._distributions import t_sf
 from ._score import Status
 
 _ROUNDING = 1e-5
@@ -112,7 +112,7 @@ def t_test(differences: np.ndarray, factor: float, floor: np.ndarray | float = 0
     # without spread, 0/0 is not shown to differ (statistic 0), and x/0 is certain
     statistic = np.divide(mean, error, out=np.zeros_like(mean), where=error != 0)
     statistic = np.where((error == 0) & (mean != 0), np.copysign(np.inf, mean), statistic)
-    p_value = 2 * stats.t.sf(np.abs(statistic), differences.shape[-1] - 1)
+    p_value = 2 * t_sf(np.abs(statistic), differences.shape[-1] - 1)
     return Differences(mean, error, statistic, p_value)
 
 

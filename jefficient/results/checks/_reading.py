@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from .._dataset import (
     TRIAL,
@@ -21,6 +20,7 @@ from .._dataset import (
     status_of,
     trial_values,
 )
+from .._distributions import normal_isf
 from .._score import Score, Status
 from .._statistics import (
     Units,
@@ -99,7 +99,7 @@ class Curve:
             return False
         if evaluations < EVALUATIONS_FOR_JITTER:
             return units > 1
-        return bool(rise.mean() > stats.norm.isf(LEVEL / evaluations) * np.sqrt(2) * self.jitter)
+        return bool(rise.mean() > normal_isf(LEVEL / evaluations) * np.sqrt(2) * self.jitter)
 
     @property
     def jitter(self) -> float:
@@ -110,7 +110,7 @@ class Curve:
         if there are many evaluations.
         """
         third = np.diff(self.mean, n=3)
-        middle = np.median(np.abs(third)) / stats.norm.isf(0.25)
+        middle = np.median(np.abs(third)) / normal_isf(0.25)
         late = np.sqrt(np.mean(np.square(third[len(third) // 2 :])))
         return float(max(middle, late) / np.sqrt(20))
 

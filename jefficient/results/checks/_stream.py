@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from .._distributions import t_sf
 from ._reading import LEVEL, Finding, Reading
 
 FEWEST = 5
@@ -51,7 +51,7 @@ def clearest_rise(scores: np.ndarray) -> Rise | None:
     variances += np.square(np.finfo(np.float32).eps * np.abs(scores).max() + 1e-30)  # of digits
     total = variances.sum(axis=0)
     degrees = (size - 1) * total**2 / np.square(variances).sum(axis=0)
-    p_values = stats.t.sf(rise / np.sqrt(total), degrees)
+    p_values = t_sf(rise / np.sqrt(total), degrees)
     place = int(p_values.argmin())
     return Rise(
         last=place + size - 1,
