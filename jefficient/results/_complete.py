@@ -70,6 +70,8 @@ def check_complete(what: str, dataset: xr.Dataset) -> None:
         content = json.loads(dataset.attrs.get(name, "{}"))
         each = content if isinstance(content, list) else [content]
         _require(all(isinstance(x, dict) for x in each), name)
+    takes = json.loads(dataset.attrs.get("loss_takes", "{}"))
+    _require(isinstance(takes, dict) and all(map(_is_texts, takes.values())), "loss_takes")
 
 
 def _check_variables(dataset: xr.Dataset) -> None:
@@ -85,6 +87,10 @@ def _check_variables(dataset: xr.Dataset) -> None:
         _require(own == set(dims) and x.dtype.kind in kinds, name)
         if x.dtype.kind == _TEXTS:
             _require(all(isinstance(text, str) for text in x.values.ravel().tolist()), name)
+
+
+def _is_texts(x: Any) -> bool:
+    return isinstance(x, list) and all(isinstance(text, str) for text in x)
 
 
 def _require(is_so: bool, name: str) -> None:

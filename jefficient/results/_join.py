@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -216,25 +216,35 @@ def _shapes(dataset: xr.Dataset) -> dict[str, tuple[int, ...]]:
     return {name: dataset[name].shape[1:] for name in names if is_array(dataset, name)}
 
 
+def _one_after_another(x: Any, y: Any) -> list[Any]:
+    """Return a list of both, each of which may be one of a join already."""
+    return [z for each in (x, y) for z in (each if isinstance(each, list) else [each])]
+
+
+def _takes(x: dict[str, list[str]], y: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return what each loss takes in one of both sweeps."""
+    return {loss: sorted({*x.get(loss, ()), *y.get(loss, ())}) for loss in {**x, **y}}
+
+
+_JSON_OF_BOTH: dict[str, Callable[[Any, Any], Any]] = {
+    "programs": lambda x, y: {**x, **y},
+    "loss_takes": _takes,
+    **dict.fromkeys(("call", "plan", "versions", "arithmetic"), _one_after_another),
+}
+"""How attributes that hold JSON are joined where they differ."""
+
+
 def _attributes(one: xr.Dataset, two: xr.Dataset) -> dict[str, Any]:
-    """Return those of both; where they differ, JSON lists of JSON, and texts one after another."""
+    """Return those of both; where they differ, joined JSON, and texts one after another."""
     attributes: dict[str, Any] = {name: x for name, x in two.attrs.items() if name not in one.attrs}
     for name, x in one.attrs.items():
         y = two.attrs.get(name, x)
         if x == y:
             attributes[name] = x
-        elif name == "programs":
-            attributes[name] = json.dumps({**json.loads(x), **json.loads(y)})
-        elif name == "loss_takes":
-            taken = [json.loads(text) for text in (x, y)]
-            both = {loss: sorted({*taken[0][loss], *taken[1][loss]}) for loss in taken[0]}
-            attributes[name] = json.dumps(both)
+        elif name in _JSON_OF_BOTH:
+            attributes[name] = json.dumps(_JSON_OF_BOTH[name](json.loads(x), json.loads(y)))
         elif name == "parts":
             attributes[name] = x + y
-        elif name in ("call", "plan", "versions", "arithmetic"):
-            both = [json.loads(text) for text in (x, y)]
-            lists = [z if isinstance(z, list) else [z] for z in both]
-            attributes[name] = json.dumps(lists[0] + lists[1])
         else:
             attributes[name] = f"{x} + {y}"
 

@@ -9,16 +9,19 @@ other rates.
 - sweep: `jf.sweep` as it comes, ranked by the training loss
 - expert: the program above
 
-The last row has trials of 10 updates.
+The last row has trials of 10 updates. Then second calls of the first row take turns in one process:
+what orders of examples that are each trial's own cost, and what evaluations do.
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
+from functools import partial
 
 import numpy as np
-from timing import fresh, machine
+from timing import Cost, by_turns, fresh, machine
 
 ROWS = {
     "MLP 64-32-10, 256 rates": (32, 256, 450),
@@ -37,16 +40,17 @@ def rates(trials, call):
     return np.geomspace(1e-4 * (1 + call), 1e-2, trials).astype(np.float32)
 
 
-def sweep(hidden, trials, steps):
+def sweep(hidden, trials, steps, of_task=None, **changes):
     from workloads import mlp
 
     import jefficient as jf
 
     task, optimizer, _ = mlp(hidden)
+    task = dataclasses.replace(task, **(of_task or {}))
 
     def call(number):
         space = jf.grid(learning_rate=rates(trials, number))
-        settings = {"steps": steps, "batch_size": BATCH_SIZE, "metric": "train_loss"}
+        settings = {"steps": steps, "batch_size": BATCH_SIZE, "metric": "train_loss", **changes}
         return jf.sweep(task, optimizer, space, **settings, progress=False).best().score
 
     return call
@@ -120,6 +124,30 @@ def report(names, repeats, is_quick):
         shown = f"{first[0]:>10.2f} {second[0]:>6.2f} {first[1]:>11.2f} {second[1]:>6.2f}"
         ratios = f"{first[0] / first[1]:.2f}, {second[0] / second[1]:.2f}"
         print(f"  {row:<34} {shown} {ratios:>12}", flush=True)
+    report_parts(3 * repeats)
+
+
+def report_parts(repeats):
+    """Print second calls with parts of a sweep left out that the expert's program does not have."""
+    row = "MLP 64-32-10, 256 rates"
+    hidden, trials, steps = ROWS[row]
+    sequential = {"of_task": {"order": "sequential"}}
+    once = {"eval_every": steps}
+    variants = {
+        "as it comes": {},
+        "in the order of the data": sequential,
+        "evaluated once": once,
+        "both": {**sequential, **once},
+    }
+    calls = {name: sweep(hidden, trials, steps, **changes) for name, changes in variants.items()}
+    for call in calls.values():
+        call(0)
+    costs = by_turns(
+        {name: partial(Cost.of, partial(call, 1), 1) for name, call in calls.items()}, repeats
+    )
+    print(f"  {row}, second call: wall and CPU seconds")
+    for name, cost in costs.items():
+        print(f"  {name:<34} {cost.wall / 1e6:>10.2f} {cost.cpu / 1e6:>6.2f}", flush=True)
 
 
 if __name__ == "__main__":

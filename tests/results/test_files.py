@@ -142,6 +142,15 @@ def test_a_file_without_an_attribute_is_refused(tmp_path, capsys, name):
     assert f"lacks the attributes ['{name}']" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("takes", ["[]", '["loss"]', '{"valid_loss": "l2"}', '{"valid_loss": [1]}'])
+def test_a_file_with_other_json_than_is_meant_is_refused(tmp_path, takes):
+    result = with_weights({})
+    result.dataset.attrs["loss_takes"] = takes
+    with pytest.raises(jf.JefficientError, match="which is damaged") as raised:
+        jf.load(result.save(tmp_path / "sweep.nc"))
+    assert str(raised.value.__cause__) == "loss_takes"
+
+
 @pytest.mark.parametrize("make", fuzzing.HOSTILE)
 def test_what_leads_out_of_a_file_or_declares_more_than_it_holds_is_refused(tmp_path, make):
     """The digest is right: whoever made it could compute it."""
