@@ -1,10 +1,11 @@
 """The policy where the data are in memory: blocks run on their own, lanes are refilled as they end.
 
 Some slots work side by side, each with one block at a time. A block computes a series of segments
-until the host is needed: to begin other trials in lanes that are free, to score, to keep states, or
-to show how far the sweep is. The host observes the series and sends the block's lanes on; meanwhile
-the other slots compute. Where a rule stops configurations, a series is one segment, and the host
-takes slot after slot and waits for each, so that its decisions do not depend on the clock.
+until the host is needed: to begin other trials in lanes that are free, to rank by a metric of its
+own, to keep states, or to show how far the sweep is. The host observes the series and sends the
+block's lanes on; meanwhile the other slots compute. Where a rule stops configurations, a series is
+one segment, and the host takes slot after slot and waits for each, so that its decisions do not
+depend on the clock.
 """
 
 import dataclasses
@@ -131,7 +132,8 @@ class ContinuousScheduler(Scheduler):
             evaluations.append(evaluation)
 
             is_any_over = (np.asarray(evaluation.status)[occupied] != _RUNNING).any()
-            if is_any_over or len(evaluations) == most or time.monotonic() >= ends_at:
+            is_enough = len(evaluations) == most or time.monotonic() >= ends_at
+            if is_any_over or is_enough or self.is_ending():
                 return lanes, evaluations
             commands = block.commands_after(len(evaluations))
 
@@ -205,7 +207,7 @@ class ContinuousScheduler(Scheduler):
 
     @property
     def has_failed(self) -> bool:
-        """Whether a series has raised, which the next turn of the loop deals with."""
+        """Whether a series has raised; waits for those under way. The next turn deals with it."""
         running = [block.series for block in self.blocks if block is not None and block.series]
         return any(series.exception() for series in running)
 

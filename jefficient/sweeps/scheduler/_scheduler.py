@@ -86,7 +86,7 @@ class Scheduler(abc.ABC):
     @property
     @abc.abstractmethod
     def has_failed(self) -> bool:
-        """Whether a segment has raised, which the next turn of the loop deals with."""
+        """Whether what is under way has raised; waits for it. The next turn deals with that."""
 
     @abc.abstractmethod
     def captured(self) -> tuple[list[Any], dict[str, np.ndarray]]:
@@ -111,9 +111,10 @@ class Scheduler(abc.ABC):
         return found
 
     def _on_host(self, evaluation: Evaluation) -> Evaluation:
-        """Copy an evaluation to NumPy arrays, and say when it was computed."""
+        """Copy an evaluation to NumPy arrays, which waits for it, and say when it was there."""
+        evaluation = jax.tree.map(np.array, evaluation)
         seconds = np.full(np.shape(evaluation.status), self.record.seconds)
-        return jax.tree.map(np.array, evaluation)._replace(seconds=seconds)
+        return evaluation._replace(seconds=seconds)
 
     def observe(self, evaluated: list[Evaluated]) -> None:
         """Record evaluations, prune configurations, and free the lanes whose trials are over."""

@@ -169,7 +169,8 @@ def test_out_of_memory_before_a_crash_goes_on_at_the_halved_width(tmp_path, monk
         assert_same(result, small.sweep(**settings))
 
 
-def test_another_plan_starts_again_what_is_not_finished_and_says_so(tmp_path):
+def test_another_plan_starts_again_what_is_not_finished_and_says_so(tmp_path, monkeypatch):
+    tiny.series_of(monkeypatch, 0)
     crashed(tmp_path, 12, stop=None)
     plan = jf.plan(small.task(), jf.adam, small.space(), **small.SETTINGS | {"stop": None})
     narrow = dataclasses.replace(plan, programs=(dataclasses.replace(plan.programs[0], width=3),))
