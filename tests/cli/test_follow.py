@@ -101,6 +101,7 @@ def follow_while_it_runs(monkeypatch, output, directory):
     """Follow a sweep that another thread begins and ends; return the exit code."""
     monkeypatch.setattr(_follow, "MOMENT", 0.02)
     monkeypatch.setattr(sys, "stdout", output)
+    tiny.series_of(monkeypatch, 0)
     begun = threading.Event()
 
     def report(progress):
