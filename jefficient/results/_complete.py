@@ -30,7 +30,7 @@ _VARIABLES = {
 
 _MAY_HAVE_FOLDS = ("step", "epoch")
 _TEXT_ATTRIBUTES = ("metric", "mode", "select")
-_JSON_ATTRIBUTES = ("call", "plan", "versions", "programs", "categories", "loss_takes")
+_JSON_ATTRIBUTES = ("call", "plan", "versions", "programs", "categories")
 _NUMBER_ATTRIBUTES = ("seconds", "utilization", "diverged_above")
 
 

@@ -50,7 +50,11 @@ class Block:
     @property
     def until(self) -> np.ndarray:
         """Updates made at each lane's next evaluation, int32; 0 for idle lanes."""
-        return self.queue.until(self.trials, self.evaluations)
+        return self.until_after(0)
+
+    def until_after(self, segments: int) -> np.ndarray:
+        """Return `until` after so many segments in which no trial ends."""
+        return self.queue.until(self.trials, self.evaluations + segments)
 
     @property
     def begun_at(self) -> np.ndarray:
@@ -77,12 +81,6 @@ class Block:
     def commands(self, fresh: np.ndarray) -> Commands:
         """Return the commands for the next segment."""
         return self.queue.commands(self.trials, fresh, self.evaluations)
-
-    def commands_after(self, segments: int) -> Commands:
-        """Return the commands for the segment after so many more, in which no trial ended."""
-        return self.queue.commands(
-            self.trials, np.zeros(self.width, bool), self.evaluations + segments
-        )
 
     @property
     def evaluations_left(self) -> int:

@@ -135,7 +135,8 @@ class ContinuousScheduler(Scheduler):
             is_enough = len(evaluations) == most or time.monotonic() >= ends_at
             if is_any_over or is_enough or self.is_ending():
                 return lanes, evaluations
-            commands = block.commands_after(len(evaluations))
+            until = block.until_after(len(evaluations))
+            commands = commands._replace(fresh=np.zeros_like(commands.fresh), until=until)
 
     def _most_segments(self, block: Block) -> int:
         """Return how many segments a series has at most: only one where each is to be observed."""
