@@ -1,8 +1,9 @@
 """Strict dtype promotion; warnings are errors (pyproject.toml); a run compiles programs once.
 
 Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
-simplifies as it always does, LLVM hardly at all. The tutorial and the examples train for long, so
-theirs are compiled with some. `XLA_FLAGS= python -m pytest` compiles all as users do.
+simplifies as it always does, LLVM hardly at all, and on the worker's core alone. The tutorial and
+the examples train for long, so theirs are compiled with some. `XLA_FLAGS= python -m pytest`
+compiles all as users do.
 """
 
 import gc
@@ -14,7 +15,7 @@ from importlib.metadata import version
 
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0"
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     + " --xla_cpu_use_fusion_emitters=false"
     * (version("jaxlib") < "0.11"),  # one that XLA does not know aborts it
 )

@@ -121,12 +121,12 @@ def curves_of(dataset: xr.Dataset) -> Curves:
     def arrays(names: list[str]) -> dict[str, np.ndarray]:
         order = (*EVALUATIONS, "layer")
         return {
-            name: dataset[name].transpose(*(x for x in order if x in dataset[name].dims)).values
+            name: array_of(dataset, name, *(x for x in order if x in dataset[name].dims))
             for name in names
         }
 
     by_trial = {
-        name: dataset[name].transpose(*TRIAL).values
+        name: array_of(dataset, name, *TRIAL)
         for name in ("started_at", "steps_taken", "diverged_at")
     }
     step = by_fold(dataset, "step")
@@ -135,7 +135,7 @@ def curves_of(dataset: xr.Dataset) -> Curves:
     return Curves(
         measured=arrays(measured(dataset)),
         diagnostics=arrays(_of_role(dataset, "diagnostic")),
-        seconds=dataset["seconds"].transpose(*EVALUATIONS).values,
+        seconds=array_of(dataset, "seconds", *EVALUATIONS),
         status=status_of(dataset),
         **by_trial,
         step=step,
@@ -248,10 +248,18 @@ def _of_role(dataset: xr.Dataset, role: str) -> list[str]:
     return [str(name) for name, x in dataset.variables.items() if x.attrs.get("role") == role]
 
 
+def array_of(dataset: xr.Dataset, name: str, *dimensions: str) -> np.ndarray:
+    """Return a variable's array over its dimensions in this order.
+
+    Without its coordinates, which xarray reorders, too, for a `DataArray`.
+    """
+    return dataset.variables[name].transpose(*dimensions).values
+
+
 def status_of(dataset: xr.Dataset) -> np.ndarray:
     """Return the statuses, int array (configs, seeds, folds) of `Status`."""
     names = {s.name.lower(): s for s in Status}
-    text = dataset["status"].transpose(*TRIAL).values
+    text = array_of(dataset, "status", *TRIAL)
     return np.vectorize(names.__getitem__, otypes=[int])(text)
 
 
@@ -260,7 +268,7 @@ def trial_values(dataset: xr.Dataset, score: Score, variable: str) -> np.ndarray
 
     Where the score is not finite, it is NaN, and other variables are those of the last evaluation.
     """
-    values = dataset[variable].transpose(*EVALUATIONS).values
+    values = array_of(dataset, variable, *EVALUATIONS)
     is_score = variable == score.metric
     evaluations = (counted_evaluations if is_score else reported_evaluations)(dataset, score)
     return at_evaluations(values, evaluations)
@@ -276,21 +284,20 @@ def reported_evaluations(dataset: xr.Dataset, score: Score) -> np.ndarray:
 def counted_evaluations(dataset: xr.Dataset, score: Score | None = None) -> np.ndarray:
     """Return the evaluation that counts, int array (configs, seeds, folds); -1 without a score."""
     score = score_of(dataset) if score is None else score
-    metric = dataset[score.metric].transpose(*EVALUATIONS).values
+    metric = array_of(dataset, score.metric, *EVALUATIONS)
     return score.evaluations(metric, status_of(dataset), _last_evaluations(dataset))
 
 
 def _last_evaluations(dataset: xr.Dataset) -> np.ndarray:
-    taken = dataset["steps_taken"].transpose(*TRIAL).values
+    taken = array_of(dataset, "steps_taken", *TRIAL)
     return last_evaluation(by_fold(dataset, "step")[:, None], taken)
 
 
 def by_fold(dataset: xr.Dataset, name: str) -> np.ndarray:
     """Return `step` or `epoch`, array (configs, folds, evaluations), or one for folds if alike."""
-    values = dataset[name]
-    if "fold" not in values.dims:
-        values = values.expand_dims("fold")
-    return values.transpose("config", "fold", "evaluation").values
+    if "fold" in dataset[name].dims:
+        return array_of(dataset, name, "config", "fold", "evaluation")
+    return array_of(dataset, name, "config", "evaluation")[:, None]
 
 
 def in_largest_fold(dataset: xr.Dataset, name: str) -> np.ndarray:
@@ -321,5 +328,5 @@ def ranking(dataset: xr.Dataset, score: Score) -> np.ndarray:
     """Rank the configurations, best first: their numbers, int array (configs,)."""
     scores = trial_values(dataset, score, score.metric)
     status = status_of(dataset)
-    taken = dataset["steps_taken"].transpose(*TRIAL).values
+    taken = array_of(dataset, "steps_taken", *TRIAL)
     return score.order(*map(flat_trials, (scores, status, taken)))

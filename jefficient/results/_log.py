@@ -10,7 +10,7 @@ import xarray as xr
 from .._core.errors import ArgumentTypeError
 from .._core.logger import LoggedTrial, Logger, Plain
 from .._core.warn import warn
-from ._dataset import TRIAL, Curves, hyperparameters
+from ._dataset import TRIAL, Curves, array_of, hyperparameters
 from ._ledger import Ledger, Told
 from ._score import Status
 from ._values import values_of
@@ -154,7 +154,7 @@ class _TrialLog:
         self._hashes = dataset["hash"].values.tolist()
         self._columns = {name: values_of(dataset, name) for name in hyperparameters(dataset)}
         self._layers = dataset["layer"].values.tolist() if "layer" in dataset.coords else []
-        self._steps_taken = dataset["started_at"].transpose(*TRIAL).values
+        self._steps_taken = array_of(dataset, "started_at", *TRIAL)
         self._status = np.full_like(self._steps_taken, Status.RUNNING)
 
     def tell(self, curves: Curves) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .._core.errors import JefficientError
-from ._dataset import TRIAL, counted_evaluations, in_largest_fold, score_of, status_of
+from ._dataset import TRIAL, array_of, counted_evaluations, in_largest_fold, score_of, status_of
 from ._importance import parameters, params_of
 from ._score import Status, at_evaluations, over_trials
 
@@ -74,12 +74,12 @@ def to_study(
 
 def outcomes(dataset: xr.Dataset) -> list[Outcome]:
     """Return what the trial of each configuration is told: means over seeds and folds."""
-    values = dataset[dataset.attrs["metric"]].transpose(*TRIAL, "evaluation").values.astype(float)
+    values = array_of(dataset, dataset.attrs["metric"], *TRIAL, "evaluation").astype(float)
     # NaN if any trial of the configuration has no score
     score = over_trials(at_evaluations(values, counted_evaluations(dataset)), axis=(1, 2))
     curve = over_trials(values, axis=(1, 2))
     step = in_largest_fold(dataset, "step")
-    diverged_at = dataset["diverged_at"].transpose(*TRIAL).values
+    diverged_at = array_of(dataset, "diverged_at", *TRIAL)
     return [
         _outcome(status, float(score[c]), diverged_at[c], _thinned(step[c], curve[c]))
         for c, status in enumerate(status_of(dataset))

@@ -16,7 +16,7 @@ from .._core.typing import Tree
 from ..results import Status
 from .data import EpochOrder
 from .planning import SweepSpec, order_key
-from .tasks import NO_PROBE, WHERE, annotate_errors
+from .tasks import NO_PROBE, WHERE, annotate_errors, trial_key
 
 
 class Debugger:
@@ -123,8 +123,7 @@ class _LoneTrial:
             "fold": np.int32(fold),
         }
         traced = {name: jnp.asarray(x) for name, x in numbers.items()}
-        key = jax.random.fold_in(spec.settings.key, np.uint32(seed))
-        key = jax.random.fold_in(key, np.int32(fold))
+        key = trial_key(spec.settings.key, np.uint32(seed), np.int32(fold))
 
         data = jax.device_put(spec.data)
         start = None if spec.starts is None else spec.starts.of.get((config, seed, fold))

@@ -146,15 +146,13 @@ def _permute(position: jax.Array, size: jax.Array, epoch: jax.Array, keys: jax.A
     columns_log2 = (32 - jax.lax.clz(jnp.maximum(size, 1) - 1)) // 2
     columns = _U32(1) << columns_log2
     rows = (size + columns - 1) >> columns_log2
-    tweaks = [_mix(epoch ^ keys[2 * i]) ^ keys[2 * i + 1] for i in range(_ROUNDS)]
+    tweaks = _mix(epoch[None] ^ keys[::2, None]) ^ keys[1::2, None]
 
     def encrypt(x: jax.Array) -> jax.Array:
         column = x & (columns - 1)
         row = x >> columns_log2
-        for i in range(0, _ROUNDS, 2):
-            column = (column + _mix(row ^ tweaks[i])) & (columns - 1)
-            row = row + _scaled(_mix(column ^ tweaks[i + 1]), rows)
-            row = jnp.where(row >= rows, row - rows, row)
+        for even, odd in zip(tweaks[::2], tweaks[1::2], strict=True):
+            column, row = _two_rounds(column, row, even, odd, columns, rows)
         return (row << columns_log2) | column
 
     def is_outside(x: jax.Array) -> jax.Array:
@@ -166,6 +164,21 @@ def _permute(position: jax.Array, size: jax.Array, epoch: jax.Array, keys: jax.A
         lambda x: jnp.where(is_outside(x), encrypt(x), x),
         encrypt(position),
     )
+
+
+@jax.jit  # traced and lowered once
+def _two_rounds(
+    column: jax.Array,
+    row: jax.Array,
+    even: jax.Array,
+    odd: jax.Array,
+    columns: jax.Array,
+    rows: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Move the columns by a hash of the rows, then the rows by a hash of the columns."""
+    column = (column + _mix(row ^ even)) & (columns - 1)
+    row = row + _scaled(_mix(column ^ odd), rows)
+    return column, jnp.where(row >= rows, row - rows, row)
 
 
 def _mix(x: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._axes import shown
-from .._dataset import EVALUATIONS, EXAMPLES, TRIAL, hyperparameters, trial_values
+from .._dataset import EVALUATIONS, EXAMPLES, TRIAL, array_of, hyperparameters, trial_values
 from .._values import column
 from ._reading import Finding, Reading
 
@@ -31,7 +31,7 @@ def unmoved(reading: Reading) -> Iterator[Finding]:
         return
     if "valid_loss" not in dataset:
         return
-    curves = dataset["valid_loss"].transpose(*EVALUATIONS).values[reading.best]
+    curves = array_of(dataset, "valid_loss", *EVALUATIONS)[reading.best]
     first = curves[..., :1]
     is_same = (curves == first) | np.isnan(curves)
     evaluations = int(np.isfinite(curves).sum(axis=-1).min())
@@ -148,7 +148,7 @@ def fold_sizes(reading: Reading) -> Iterator[Finding]:
 
 def unfinished(reading: Reading) -> Iterator[Finding]:
     """No configuration with some value finished, so it is compared in the middle of training."""
-    status = reading.dataset["status"].transpose(*TRIAL).values
+    status = array_of(reading.dataset, "status", *TRIAL)
     is_over = np.isin(status, ("finished", "diverged"))
     is_cut = (~is_over).any(axis=(1, 2))
     next_step = "Let the sweep go on to its end before you compare them."

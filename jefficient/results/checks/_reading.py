@@ -10,6 +10,7 @@ import xarray as xr
 
 from .._dataset import (
     TRIAL,
+    array_of,
     flat_trials,
     hyperparameters,
     in_largest_fold,
@@ -200,30 +201,31 @@ class Reading:
         """Return a measured variable of the best configuration, None if there is none."""
         if name not in self.dataset:
             return None
-        trials = self.dataset[name].transpose("config", "evaluation", *TRIAL[1:]).values
+        trials = array_of(self.dataset, name, "config", "evaluation", *TRIAL[1:])
         values = by_unit(trials[self.best]).T
         seen = np.isfinite(values).all(axis=0)
         if not seen.any():
             return None
         sign = self.score.sign if name == self.score.metric else 1
-        when = [self._when(evaluation) for evaluation in np.flatnonzero(seen).tolist()]
+        when = [self.when[evaluation] for evaluation in np.flatnonzero(seen)]
         return Curve(sign * values[:, seen], when, variance_factor(self.dataset))
 
-    def _when(self, evaluation: int) -> str:
-        """Say when an evaluation of the best configuration was: in epochs, or in steps.
+    @functools.cached_property
+    def when(self) -> list[str]:
+        """Say when each evaluation of the best configuration was: in epochs, or in steps.
 
         In steps if there are no examples, or a stream of them.
         """
-        epoch, step = (
-            in_largest_fold(self.dataset, name)[self.best, evaluation] for name in ("epoch", "step")
-        )
         are_epochs_alike = (
             "fold" in self.dataset["step"].dims or "fold" not in self.dataset["epoch"].dims
         )
         has_epochs = self.dataset["training_examples"].values.max() > 0 and not self.is_prequential
         if has_epochs and are_epochs_alike:
-            return f"epoch {round(float(epoch), 1):g}"
-        return f"step {int(step)}"
+            epochs = in_largest_fold(self.dataset, "epoch")[self.best]
+            return [f"epoch {round(epoch, 1):g}" for epoch in epochs.tolist()]
+        return [
+            f"step {step}" for step in in_largest_fold(self.dataset, "step")[self.best].tolist()
+        ]
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over the axes with numbers that vary, each with its distinct values."""

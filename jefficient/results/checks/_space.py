@@ -7,7 +7,7 @@ import numpy as np
 
 from .._axes import counted, scale_of
 from .._best import ties
-from .._dataset import TRIAL, hyperparameters
+from .._dataset import TRIAL, array_of, hyperparameters
 from .._statistics import standard_errors
 from .._values import is_varied
 from ._boundary import are_whole
@@ -102,7 +102,7 @@ def own_losses(reading: Reading) -> Iterator[Finding]:
 
 def stopped(reading: Reading) -> Iterator[Finding]:
     """The stopping rule decided, and hardly anything was left to compare at the end."""
-    status = reading.dataset["status"].transpose(*TRIAL).values
+    status = array_of(reading.dataset, "status", *TRIAL)
     stopped_early = int((status == "stopped").any(axis=(1, 2)).sum())
     done = int(reading.finished.sum())
     if stopped_early and done < FEW:

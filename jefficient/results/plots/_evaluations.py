@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from .._dataset import EVALUATIONS, TRIAL, by_fold, in_largest_fold
+from .._dataset import EVALUATIONS, TRIAL, array_of, by_fold, in_largest_fold
 from .._score import Status, over_trials
 from ._reading import has
 
@@ -29,7 +29,7 @@ def places(dataset: xr.Dataset) -> tuple[str, np.ndarray, np.ndarray]:
 
 def mean_curves(dataset: xr.Dataset, variable: str) -> np.ndarray:
     """Average over seeds and folds: (configs, evaluations), NaN where a trial has no value."""
-    values = dataset[variable].transpose(*EVALUATIONS).values.astype(float)
+    values = array_of(dataset, variable, *EVALUATIONS).astype(float)
     return over_trials(values, axis=(1, 2))
 
 
@@ -58,7 +58,7 @@ def curve_ends(
     """
     configs = np.flatnonzero(has(dataset, Status.DIVERGED))
     last = last_seen(y[configs])
-    at = dataset["diverged_at"].transpose(*TRIAL).values[configs].astype(float)
+    at = array_of(dataset, "diverged_at", *TRIAL)[configs].astype(float)
     at = at * per_update[configs][:, None]
     first = np.where(at >= 0, at, np.inf).min(axis=(1, 2))
     is_seen = np.isfinite(y[configs]).any(axis=1)

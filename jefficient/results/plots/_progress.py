@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.special import gammaln
 
 from .._axes import counted, labelled, measured_scale, sentence, shown
-from .._dataset import EVALUATIONS
+from .._dataset import EVALUATIONS, array_of
 from .._score import Score
 from .._statistics import finished
 from ._reading import means, scored
@@ -52,7 +52,7 @@ class ProgressPlot:
         is_finished = finished(dataset)
         counted = np.where(is_finished, values, np.nan) if is_finished.any() else values
 
-        seconds = dataset["seconds"].transpose(*EVALUATIONS).values.reshape(len(values), -1)
+        seconds = array_of(dataset, "seconds", *EVALUATIONS).reshape(len(values), -1)
         ended = np.where(np.isfinite(seconds), seconds, -np.inf).max(axis=1)
         ended[np.isinf(ended)] = np.inf  # never evaluated: last
         by_end = np.argsort(ended, kind="stable")

@@ -20,7 +20,7 @@ from ..scheduler import (
     Scheduler,
 )
 from ..stopping import PrunerLog
-from ..tasks import ORDER, WHERE
+from ..tasks import ORDER, WHERE, trial_key
 from ._plan import Plan
 from ._spec import SweepSpec
 from ._widths import blocks_in_step
@@ -109,7 +109,7 @@ def order_key(key: jax.Array) -> Callable[[int, int], jax.Array]:
     def of(seed: int, fold: int) -> jax.Array:
         cpu = host_device()
         with jax.default_device(cpu):
-            own = jax.random.fold_in(jax.device_put(key, cpu), np.uint32(seed))
-            return jax.random.fold_in(jax.random.fold_in(own, np.int32(fold)), ORDER)
+            own = trial_key(jax.device_put(key, cpu), np.uint32(seed), np.int32(fold))
+            return jax.random.fold_in(own, ORDER)
 
     return of

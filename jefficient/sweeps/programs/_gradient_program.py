@@ -23,7 +23,7 @@ from jax.extend.core.primitives import conv_general_dilated_p, dot_general_p
 from ..._core import trees
 from ..._core.reuse import program
 from ..._core.typing import Device, Tree
-from ..tasks import Trial
+from ..tasks import Trial, trial_key
 from ._lanes import Shared
 
 _TRACED = 1_000_003
@@ -367,7 +367,7 @@ def _is_kept(primitive: Any, *_: Any, **__: Any) -> bool:
 
 
 def _key(place: Place, shared: Shared) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(shared.key, place.seed), place.fold)
+    return trial_key(shared.key, place.seed, place.fold)
 
 
 def _given(numbers: Numbers, place: Place) -> dict[str, jax.Array]:

@@ -20,7 +20,7 @@ from ..._core import trees
 from ..._core.reuse import lowered, program, same
 from ..._core.typing import Device, Tree
 from ...results import Score, Status
-from ..tasks import Begin, Sums, Trial
+from ..tasks import Begin, Sums, Trial, trial_key
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
 Segment = jax.stages.Compiled
@@ -184,7 +184,7 @@ class LaneProgram:
 
     def begin_lane(self, commands: Commands, shared: Shared, start: Start | None = None) -> Lane:
         """Begin the trial that one lane's commands describe, with `init` or from elsewhere."""
-        key = jax.random.fold_in(jax.random.fold_in(shared.key, commands.seed), commands.fold)
+        key = trial_key(shared.key, commands.seed, commands.fold)
         given = {**commands.hyperparameters, "steps": commands.steps, "fold": commands.fold}
         if start is None:
             state = self.trial.init(key, **given)

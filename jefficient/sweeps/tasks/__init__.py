@@ -6,6 +6,7 @@ from ._injection import COLUMNS as COLUMNS
 from ._injection import DIMENSIONS as DIMENSIONS
 from ._injection import VARIABLES as VARIABLES
 from ._keys import ORDER as ORDER
+from ._keys import trial_key as trial_key
 from ._lane_data import ResidentData as ResidentData
 from ._lane_data import StreamedData as StreamedData
 from ._metric import Metric as Metric

@@ -1,8 +1,15 @@
-"""What a trial draws from its key: ``fold_in(trial_key, INIT)``, and so on."""
+"""The key of a trial, and what is drawn from it: ``fold_in(key, INIT)``, and so on.
+
+Each `fold_in` of a program is compiled by itself on a CPU, for a tenth of a second: so several are
+one loop.
+"""
 
 from functools import partial
 
 import jax
+import jax.numpy as jnp
+
+from ..._core.typing import Scalar
 
 INIT, ORDER, NOISE, AUGMENT = range(4)
 """INIT draws the initial parameters, ORDER shuffles examples, NOISE is the `key` of the loss, and
@@ -17,6 +24,18 @@ EXAMPLES = 0
 
 TEST = 2**32 - 2
 """Draws the points of the test set of a task without data."""
+
+
+@jax.jit
+def trial_key(key: jax.Array, seed: Scalar, fold: Scalar) -> jax.Array:
+    """Return ``fold_in(fold_in(key, seed), fold)``, of the key of a sweep."""
+    both = jnp.stack([jnp.asarray(x).astype(jnp.uint32) for x in (seed, fold)])
+    return jax.lax.fori_loop(0, 2, lambda i, key: jax.random.fold_in(key, both[i]), key)
+
+
+def folded(key: jax.Array, *numbers: int) -> jax.Array:
+    """Return the keys ``fold_in(key, number)``, in an array of keys."""
+    return jax.lax.map(partial(jax.random.fold_in, key), jnp.array(numbers, jnp.uint32))
 
 
 @partial(jax.jit, static_argnums=1)

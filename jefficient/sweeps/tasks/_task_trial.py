@@ -15,7 +15,7 @@ from ...training import TrainState, TrainStep, layer_norms, train_step
 from ..data import EvaluationBatch
 from ._evaluation import Examples, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
-from ._keys import AUGMENT, INIT, NOISE
+from ._keys import AUGMENT, INIT, NOISE, folded
 from ._lane_data import LaneData, ResidentData
 from ._notes import WHERE
 from ._probe import Probe
@@ -40,20 +40,24 @@ class TaskTrial:
 
     def init(self, key: jax.Array, /, **traced: Any) -> TrainState:
         init, hyperparameters = self.injection.init, {**self.static, **traced}
-        made = init.function(jax.random.fold_in(key, INIT), **init.choose(hyperparameters))
+        init_key, noise_key = folded(key, INIT, NOISE)
+        made = init.function(init_key, **init.choose(hyperparameters))
         is_pair = isinstance(made, tuple | list) and len(made) == 2
         if self.task.model_state and not is_pair:
             raise ArgumentTypeError(
                 f"{WHERE}: with model_state, init must return a pair (params, model_state), "
                 f"got {type(made).__name__}."
             )
-        return self.restart(key, made, **traced)
+        return self._begun(noise_key, made, **traced)
 
     def restart(self, key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
         """Begin with these weights: parameters, or a pair of them and the model's state."""
+        return self._begun(jax.random.fold_in(key, NOISE), weights, **traced)
+
+    def _begun(self, noise_key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
         params, model_state = weights if self.task.model_state else (weights, None)
         train = self._train_step({**self.static, **traced})
-        state = train.init(params, key=_noise(key), model_state=model_state)
+        state = train.init(params, key=noise_key, model_state=model_state)
         if not self.task.is_prequential:
             return state
         return state._replace(
@@ -62,7 +66,7 @@ class TaskTrial:
 
     def resume(self, key: jax.Array, state: TrainState) -> TrainState:
         """Go on from a state that was kept, with noise of this trial's own."""
-        return state._replace(key=_noise(key))
+        return state._replace(key=jax.random.fold_in(key, NOISE))
 
     def step(
         self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
@@ -155,8 +159,3 @@ class TaskTrial:
         """Return norms in the order of `layers`; NaN for one that this group does not have."""
         absent = jnp.asarray(jnp.nan)
         return jnp.stack([norms.get(name, absent).astype(jnp.float32) for name in self.layers])
-
-
-def _noise(key: jax.Array) -> jax.Array:
-    """Return the key that a trial's noise is drawn from."""
-    return jax.random.fold_in(key, NOISE)
