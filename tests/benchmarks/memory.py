@@ -21,9 +21,9 @@ import numpy as np
 
 import jefficient as jf
 from jefficient._core.devices import Machine
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.planning._timing import tried
 
 CASES = [(2048, 1), (2048, 4), (1024, 16), (4096, 1), (4096, 2)]

@@ -16,9 +16,9 @@ import numpy as np
 
 import jefficient as jf
 from jefficient._core.devices import Machine
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 
 
 class Cost(NamedTuple):

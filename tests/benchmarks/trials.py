@@ -34,10 +34,10 @@ from jefficient._core.devices import Machine
 from jefficient.results import Result, concatenated
 from jefficient.sweeps.checkpoint._checkpointer import Checkpointer
 from jefficient.sweeps.checkpoint._labels import attributes, dataset_of
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._assemble import assemble
 from jefficient.sweeps.planning._plan import plan_of
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 
 ROWS, FEATURES, STEPS = 64, 8, 16
 PARTS = 8

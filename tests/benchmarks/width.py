@@ -19,8 +19,8 @@ import numpy as np
 from workloads import WORKLOADS
 
 import jefficient as jf
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.programs._lanes import Shared, zeros
 from jefficient.sweeps.scheduler import Queue
 

@@ -29,8 +29,8 @@ import jefficient as jf
 from jefficient.sweeps import _executor
 from jefficient.sweeps._executor import split_configs
 from jefficient.sweeps.checkpoint import _directory, _labels
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 
 SPACE = jf.grid(
     learning_rate=[0, 1e-3, 1e-2, 0.1, 0.3], batch_size=[4, 8]

@@ -10,8 +10,8 @@ import pytest
 from sweeps.tiny import X, Y, sweep, task
 
 import jefficient as jf
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 
 LENGTHS = np.array([[0.3, 0.1, 0.02], [0.1, 0.1, 0.1], [0.01, 0.1, 0.4], [0.05, 0.05, 0.01]])
 STEPS = 12

@@ -7,10 +7,10 @@ from ._plan import ProgramPlan as ProgramPlan
 from ._plan import checked_plan as checked_plan
 from ._plan import group_key as group_key
 from ._plan import plan_of as plan_of
+from ._prepare import prepare as prepare
 from ._settings import RunOptions as RunOptions
 from ._settings import Settings as Settings
 from ._spec import SweepSpec as SweepSpec
-from ._spec import prepare as prepare
 from ._starting import Starts as Starts
 from ._timing import timed_plan as timed_plan
 from ._widths import even_width as even_width

@@ -15,7 +15,8 @@ from ..programs import Segment
 from ..scheduler import MEMORY_ERRORS, Queue, Scheduler, block_bytes, is_out_of_memory
 from ._assemble import assemble
 from ._plan import Plan, ProgramPlan, plan_of
-from ._spec import MANY_PROGRAMS, SweepSpec
+from ._prepare import MANY_PROGRAMS
+from ._spec import SweepSpec
 from ._widths import width_candidates
 
 _MOST_TRIED = 8

@@ -14,9 +14,8 @@ from sweeps import small, tiny
 
 import jefficient as jf
 from jefficient._core.devices import Machine
-from jefficient.sweeps.planning import _plan, _timing, _widths
+from jefficient.sweeps.planning import _plan, _timing, _widths, prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.scheduler import _compiler
 
 CPU = Machine("cpu", "cpu", 1, 2, math.inf, 2**34, 8, 256)

@@ -10,8 +10,8 @@ from jax import export
 from sweeps import sources, tiny
 
 import jefficient as jf
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.programs import Shared, StreamedProgram
 from jefficient.sweeps.scheduler import Queue
 

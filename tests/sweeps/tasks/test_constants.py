@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jefficient as jf
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.programs import Shared
 from jefficient.sweeps.scheduler import Queue
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jefficient as jf
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.tasks._hyperparameters import (
     MOST_CHECKED,
     HyperparameterTable,

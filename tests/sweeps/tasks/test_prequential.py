@@ -10,8 +10,8 @@ import pytest
 
 import jefficient as jf
 from jefficient._core.devices import Machine
+from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
-from jefficient.sweeps.planning._spec import prepare
 from jefficient.sweeps.planning._widths import group_width
 from jefficient.sweeps.tasks._evaluation import RunningSums, Sums
 
