@@ -1,6 +1,7 @@
 """A record as a labelled dataset: names along its axes, and what was asked for, where and when."""
 
 import datetime
+import functools
 import json
 import platform
 from collections.abc import Mapping
@@ -121,6 +122,7 @@ def programs_of(spec: SweepSpec) -> dict[str, str]:
     return {group_key(group): costs.digest for group, costs in pairs}
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("jefficient", "jax", "optax", "numpy")}
     return {**packages, "jaxlib": jaxlib_version, "python": platform.python_version()}
