@@ -251,7 +251,7 @@ def _of_role(dataset: xr.Dataset, role: str) -> list[str]:
 def array_of(dataset: xr.Dataset, name: str, *dimensions: str) -> np.ndarray:
     """Return a variable's array over its dimensions in this order.
 
-    Without its coordinates, which xarray reorders, too, for a `DataArray`.
+    The variable alone is read: a `DataArray` would transpose its coordinates, too.
     """
     return dataset.variables[name].transpose(*dimensions).values
 

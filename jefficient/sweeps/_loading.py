@@ -176,7 +176,7 @@ def _check_programs(
     spec: SweepSpec, versions: dict[str, str], of_jax: dict[str, str], programs: dict[str, str]
 ) -> None:
     """Refuse other functions; programs of other versions cannot be compared."""
-    if any(versions.get(name) != version(name) for name in ("jax", "optax")):
+    if any(versions.get(name) != version(name) for name in ("jefficient", "jax", "optax")):
         return
     others = [key for key, digest in programs_of(spec).items() if programs.get(key) != digest]
     if others:

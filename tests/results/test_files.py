@@ -1,5 +1,6 @@
 """What is saved comes back, and what is not whole is refused."""
 
+import json
 import os
 import socket
 
@@ -259,6 +260,21 @@ def test_a_sweep_is_trained_again_from_a_file(swept, tmp_path):
                 path,
                 **{"task": small.task(), "optimizer": jf.adam, "space": small.space(4), **changes},
             )
+
+
+@pytest.mark.parametrize("package", ["jefficient", "jax", "optax"])
+def test_programs_of_another_version_are_not_compared(swept, tmp_path, package):
+    given = {"task": small.task(), "optimizer": jf.adam, "space": small.space(4)}
+    other = jf.load(swept.save(tmp_path / "sweep.nc"))
+    attributes = other.dataset.attrs
+    programs = dict.fromkeys(json.loads(attributes["programs"]), "others")
+    attributes["programs"] = json.dumps(programs)
+    with pytest.raises(jf.ArgumentError, match="must be those of the sweep, got others"):
+        jf.load(other.save(tmp_path / "same.nc"), **given)
+    versions = {**json.loads(attributes["versions"]), package: "0.0.1"}
+    attributes["versions"] = json.dumps(versions)
+    loaded = jf.load(other.save(tmp_path / "other.nc"), **given)
+    assert loaded.best().config == swept.best().config
 
 
 def test_functions_that_are_others_by_a_setting_of_jax_say_so(swept, tmp_path):

@@ -223,9 +223,7 @@ class Reading:
         if has_epochs and are_epochs_alike:
             epochs = in_largest_fold(self.dataset, "epoch")[self.best]
             return [f"epoch {round(epoch, 1):g}" for epoch in epochs.tolist()]
-        return [
-            f"step {step}" for step in in_largest_fold(self.dataset, "step")[self.best].tolist()
-        ]
+        return [f"step {int(x)}" for x in in_largest_fold(self.dataset, "step")[self.best]]
 
     def varied(self) -> Iterator[tuple[str, np.ndarray]]:
         """Iterate over the axes with numbers that vary, each with its distinct values."""

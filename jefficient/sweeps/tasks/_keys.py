@@ -28,7 +28,10 @@ TEST = 2**32 - 2
 
 @jax.jit
 def trial_key(key: jax.Array, seed: Scalar, fold: Scalar) -> jax.Array:
-    """Return ``fold_in(fold_in(key, seed), fold)``, of the key of a sweep."""
+    """Return ``fold_in(fold_in(key, seed), fold)``, of the key of a sweep.
+
+    Seed and fold are uint32 or int32, 0 or more, of JAX or NumPy.
+    """
     both = jnp.stack([jnp.asarray(x).astype(jnp.uint32) for x in (seed, fold)])
     return jax.lax.fori_loop(0, 2, lambda i, key: jax.random.fold_in(key, both[i]), key)
 
