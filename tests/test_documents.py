@@ -39,7 +39,6 @@ WITH_MARKS = {"docs/logging.md": [pytest.mark.loggers]}  # what it shows is not 
         if blocks(page, "python") and page not in (WITH_WORKERS, LANDING)
     ],
 )
-@pytest.mark.long
 def test_every_python_block_runs(page, tmp_path):
     """In a process of its own, as a reader would paste them: one after another."""
     program = "\n".join(blocks(page, "python"))
@@ -59,7 +58,6 @@ def test_the_landing_page_shows_the_sweep_of_the_readme():
     assert pictures(LANDING) == pictures("README.md")
 
 
-@pytest.mark.long
 def test_a_block_that_starts_workers_runs_as_a_file(tmp_path):
     """The workers import it: without a main guard each would start workers of its own."""
     (block,) = blocks(WITH_WORKERS, "python")

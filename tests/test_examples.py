@@ -13,8 +13,6 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-pytestmark = pytest.mark.long
-
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -12,7 +12,6 @@ MUTATIONS = 120
 """Thousands are tried by `tests/benchmarks/fuzz.py`."""
 
 
-@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.parametrize("target", ["result", "snapshot", "weights"])
 def test_mutated_files_are_refused_or_read_as_they_were(target):

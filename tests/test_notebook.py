@@ -6,8 +6,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-pytestmark = pytest.mark.long
-
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "quickstart.ipynb"
 COUNTER = """
 import jax

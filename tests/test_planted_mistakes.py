@@ -330,9 +330,6 @@ def run(tests, select, folder):
     )
 
 
-pytestmark = pytest.mark.long
-
-
 @pytest.fixture
 def copy(tmp_path):
     return Path(shutil.copytree(ROOT / "jefficient", tmp_path / "jefficient"))

@@ -146,7 +146,6 @@ def run(module, folder):
     return json.loads(report.read_text(encoding="utf-8"))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("module", MODULES)
 def test_optax_suite(module, tmp_path):
     cases = {
