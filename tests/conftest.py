@@ -33,19 +33,21 @@ LONGEST = {"test_documents.py", "test_examples.py", "test_optax_suite.py"}
 
 
 def pytest_configure(config):
-    """Share one compilation cache with processes that tests start; let Ctrl-C work as usual."""
+    """Share a worker's compilation cache with processes it starts; let Ctrl-C work as usual."""
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # a shell's background processes are started so
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if folder is None:
         folder = tempfile.mkdtemp(prefix="jefficient-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        os.environ.update(
-            JAX_COMPILATION_CACHE_DIR=folder, JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.05"
-        )
-        jax.config.update("jax_compilation_cache_dir", folder)
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.05"
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    elif hasattr(config, "workerinput"):  # jax's cache can be read while another worker writes it
+        folder = os.path.join(folder, config.workerinput["workerid"])
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    jax.config.update("jax_compilation_cache_dir", folder)
 
 
 def pytest_collection_modifyitems(items):

@@ -52,7 +52,9 @@ def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     """Keep compiled programs on disk: the second run of a sweep starts at once.
 
     Sets jax's persistent compilation cache for all programs, however small and quick to compile.
-    Other settings of it (``jax_compilation_cache_max_size`` …) can be made as usual.
+    Other settings of it (``jax_compilation_cache_max_size`` …) can be made as usual. Processes may
+    share the folder: where one reads what another is still writing, or was killed while writing,
+    jax warns of it and compiles.
 
     Args:
         path: a folder, made if it is not there; by default ``~/.cache/jefficient`` (or below

@@ -79,6 +79,11 @@ _programs: _Recent[Any] = _Recent(MOST_PROGRAMS)
 _by_text: weakref.WeakValueDictionary[Hashable, jax.stages.Compiled] = weakref.WeakValueDictionary()
 """The same programs by their text, as long as they are kept."""
 
+_compiling: weakref.WeakValueDictionary[Hashable, threading.Lock] = weakref.WeakValueDictionary()
+"""Locks by programs' texts and devices, as long as somebody compiles or waits."""
+
+_one_lock_each = threading.Lock()
+
 
 def clear_programs() -> None:
     """Forget what sweeps of this process have traced and compiled; the next one does it anew.
@@ -172,21 +177,25 @@ def lowered(function: Callable[..., Any], *arguments: Tree, **options: Any) -> A
 def compiled(program: Any, device: Device) -> jax.stages.Compiled:
     """Compile what a function was `lowered` to for a device, unless there is the same.
 
-    On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
+    Of threads with one program one compiles and the others wait: the time is spent once, and none
+    reads from jax's compilation cache what another is writing there. On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
     takes half the time, and the programs are as fast.
     """
     text = program.as_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
     key = (digest, program.in_tree, program.out_tree, device, settings_key())
     calls_host = any(name in text for name in _CALLS)
-    found = None if calls_host else _by_text.get(key)
-    if found is None:
-        options: Any = None
-        if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
-            options = {_LEVEL: 2}
-        found = program.compile(compiler_options=options)
-        if not calls_host:
-            _by_text[key] = found
+    with _one_lock_each:
+        lock = _compiling.setdefault((digest, device), threading.Lock())
+    with lock:
+        found = None if calls_host else _by_text.get(key)
+        if found is None:
+            options: Any = None
+            if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
+                options = {_LEVEL: 2}
+            found = program.compile(compiler_options=options)
+            if not calls_host:
+                _by_text[key] = found
     return found
 
 

@@ -4,6 +4,7 @@ import enum
 import functools
 import gc
 import threading
+import time
 import weakref
 
 import jax
@@ -424,6 +425,31 @@ def test_one_program_in_two_threads_at_a_time():
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_of_two_threads_with_one_program_one_compiles_it():
+    """Both at once would take twice the time, and one could read half of what jax's cache keeps."""
+    program = reuse.lowered(jnp.sin, 1.0)
+    compiles, results = [], []
+
+    class Slow:
+        as_text, in_tree, out_tree = program.as_text, program.in_tree, program.out_tree
+
+        def compile(self, **options):
+            compiles.append(options)
+            time.sleep(0.2)
+            return program.compile(**options)
+
+    threads = [
+        threading.Thread(target=lambda: results.append(reuse.compiled(Slow(), jax.devices()[0])))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(compiles) == 1
+    assert results[0] is results[1]
 
 
 def test_a_transform_that_is_built_already_is_the_same_while_it_is_the_same_object():
