@@ -178,8 +178,9 @@ def compiled(program: Any, device: Device) -> jax.stages.Compiled:
     """Compile what a function was `lowered` to for a device, unless there is the same.
 
     Of threads with one program one compiles and the others wait: the time is spent once, and none
-    reads from jax's compilation cache what another is writing there. On a CPU with fewer compiler passes than by default, unless ``XLA_FLAGS`` sets their level: it
-    takes half the time, and the programs are as fast.
+    reads from jax's compilation cache what another is writing there. On a CPU with fewer compiler
+    passes than by default, unless ``XLA_FLAGS`` sets their level: it takes half the time, and the
+    programs are as fast.
     """
     text = program.as_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
