@@ -21,7 +21,23 @@ DType: TypeAlias = np.dtype
 """The dtype of an array."""
 
 Tree: TypeAlias = Any
-"""A pytree of arrays."""
+"""A pytree of arrays, of which nothing more is known here."""
+
+Params: TypeAlias = Any
+"""A model's parameters: a pytree of arrays."""
+
+Updates: TypeAlias = Any
+"""Gradients, or what is added to parameters: a pytree of arrays like theirs."""
+
+State: TypeAlias = Any
+"""What a transform keeps between updates: a pytree of arrays."""
+
+ModelState: TypeAlias = Any
+"""What a model keeps beside its parameters (running means, …): a pytree of arrays, None if nothing.
+"""
+
+Examples: TypeAlias = Any
+"""Data, or a batch of them: a pytree of arrays whose first axes are examples."""
 
 PAIR = "params, state"
 """Attribute `weights` of a dataset whose weights are pairs (params, state)."""
