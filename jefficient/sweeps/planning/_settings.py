@@ -46,7 +46,7 @@ class Settings:
     @tools_off()
     def __post_init__(self):
         if self.key is None:
-            object.__setattr__(self, "key", jax.random.key(0, impl="threefry2x32"))
+            object.__setattr__(self, "key", _default_key())
         for name, x in vars(self).items():
             if isinstance(x, np.generic):  # in a file it would become a text
                 object.__setattr__(self, name, x.item())
@@ -165,3 +165,9 @@ class RunOptions:
         checks.check_not_negative(WHERE, snapshot_every=self.snapshot_every)
         if self.time_limit is not None:
             checks.check_positive(WHERE, time_limit=self.time_limit)
+
+
+def _default_key() -> jax.Array:
+    """Return ``jax.random.key(0, impl="threefry2x32")``, from its data, which compiles nothing."""
+    data = jnp.asarray(np.zeros(2, np.uint32))
+    return jax.random.wrap_key_data(data, impl="threefry2x32")

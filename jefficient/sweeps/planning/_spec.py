@@ -59,7 +59,7 @@ class SweepSpec:
         """Costs of a lane of each group, found by tracing."""
         each = zip(self.keys, self.trials, self.groups, strict=True)
         return [
-            once(("costs", key), partial(lane_costs, self.problem, trial, group, self._key))
+            once(("costs", key), partial(lane_costs, self.problem, trial, group, self.settings.key))
             for key, trial, group in each
         ]
 
@@ -69,7 +69,10 @@ class SweepSpec:
         each = zip(self.keys, self.costs, self.trials, self.groups, strict=True)
         return [
             costs.state_bytes
-            + once(("working", key), partial(working_bytes, self.problem, trial, group, self._key))
+            + once(
+                ("working", key),
+                partial(working_bytes, self.problem, trial, group, self.settings.key),
+            )
             for key, costs, trial, group in each
         ]
 
@@ -237,7 +240,9 @@ class SweepSpec:
         numbers = self.groups[index].table()[0]
         return once(
             ("state", self.keys[index]),
-            lambda: jax.eval_shape(lambda key: trial.init(key, **numbers, fold=0), self._key),
+            lambda: jax.eval_shape(
+                lambda key: trial.init(key, **numbers, fold=0), self.settings.key
+            ),
         )
 
     def weights_like(self, config: int) -> Tree:
@@ -282,8 +287,3 @@ class SweepSpec:
             self.problem.steps_made,
             program_of,
         )
-
-    @property
-    def _key(self) -> jax.Array:
-        """A key of the sweep's kind, to trace with."""
-        return jax.random.key(0, impl=jax.random.key_impl(self.settings.key))

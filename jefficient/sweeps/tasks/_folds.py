@@ -12,7 +12,7 @@ import numpy as np
 from ..._core import checks
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Tree
-from ._keys import permutation
+from ._keys import SPLIT, permutation
 from ._notes import WHERE
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -78,7 +78,7 @@ def folds_of(folds: Any, data: Tree, size: int, key: jax.Array) -> Folds:
         data: where a splitter's `y` and `groups` are found: ``data["y"]`` and ``data["groups"]``
             of a dict, the second array of a pair.
         size: number of examples.
-        key: what a number of folds is drawn with.
+        key: that of the sweep, with which a number of folds is drawn.
     """
     if isinstance(folds, bool | str | Mapping):
         pairs = None
@@ -105,7 +105,7 @@ def _shuffled(folds: int, size: int, key: jax.Array) -> list[Pair]:
         raise ArgumentError(
             f"{WHERE}: 2 <= folds <= {size} (the examples of data) must hold, got folds={folds}."
         )
-    parts = np.array_split(np.asarray(permutation(key, size)), folds)
+    parts = np.array_split(permutation(key, size, SPLIT), folds)
     return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
 
 

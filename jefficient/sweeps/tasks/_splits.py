@@ -17,7 +17,7 @@ from ..._core.typing import Tree
 from ..data import Concatenated, Source, Split, Stream
 from ._drawn_data import drawn_data, point_count
 from ._folds import Folds, folds_of, labels_of
-from ._keys import EXAMPLES
+from ._keys import SPLIT
 from ._lane_data import LaneData, ResidentData, StreamedData
 from ._notes import WHERE
 from ._subsets import share_of
@@ -43,7 +43,7 @@ class Splits(NamedTuple):
 
 
 def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
-    """Split the examples; `key` draws the validation set, or the folds."""
+    """Split the examples; `key` is that of the sweep."""
     if folds is not None and task.validation is not None:
         raise ArgumentError(
             f"{WHERE}: folds and Task(validation=…) must not both be given: each fold has a "
@@ -55,7 +55,7 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
             f"every example of the stream, got folds={folds!r}."
         )
     if task.data is None:
-        points = drawn_data("validation", task.validation, key)
+        points = drawn_data("validation", task.validation, jax.random.fold_in(key, SPLIT))
         return Splits(points, SplitSizes([0], [point_count(points)]))
     if task.is_sequential and is_number(folds):
         raise ArgumentError(
@@ -99,8 +99,7 @@ def _shares(
     if task.examples == 1:
         return training
     labels, _ = labels_of(data)
-    own = jax.random.fold_in(key, EXAMPLES)
-    return tuple(share_of(indices, task.examples, labels, own) for indices in training)
+    return tuple(share_of(indices, task.examples, labels, key) for indices in training)
 
 
 def _in_folds(task: Task, folds: Folds) -> Splits:

@@ -5,7 +5,7 @@ import math
 import jax
 import numpy as np
 
-from ._keys import permutation
+from ._keys import EXAMPLES, SPLIT, permutation
 
 
 def share_of(
@@ -20,9 +20,9 @@ def share_of(
         indices: the examples, int array (n,), n >= 1.
         share: above 0, at most 1.
         labels: of all examples, those of `indices` among them; or None.
-        key: draws the order.
+        key: that of the sweep.
     """
-    order = indices[np.asarray(permutation(key, len(indices)))]
+    order = indices[permutation(key, len(indices), SPLIT, EXAMPLES)]
     if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
         order = order[np.argsort(_places(labels[order]), kind="stable")]
     count = math.ceil(share * len(order) * (1 - 1e-12))

@@ -20,7 +20,7 @@ from ..._core.warn import warn
 from ...transforms import evaluation_params
 from ..data import Source, Split, example_of, examples_of
 from ._batchless import with_batch
-from ._keys import permutation
+from ._keys import SPLIT, permutation
 from ._metric import Metric
 
 WHERE = "jf.Task"
@@ -346,14 +346,17 @@ class Task:
         return task
 
     def split(self, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Draw the indices of training and validation examples, sorted; None where all train."""
+        """Draw the indices of training and validation examples, sorted; None where all train.
+
+        `key` is that of the sweep.
+        """
         if self.validation is None or self.has_validation_examples:
             return None, None
         count = round(float(self.validation) * self.size)
         if self.is_sequential:  # nothing is trained on that comes after what is validated on
             rows = np.arange(self.size)
             return rows[: self.size - count], rows[self.size - count :]
-        order = np.asarray(permutation(key, self.size))
+        order = permutation(key, self.size, SPLIT)
         return np.sort(order[count:]), np.sort(order[:count])
 
 

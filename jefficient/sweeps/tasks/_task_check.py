@@ -41,8 +41,8 @@ def check_functions(
     `is_evaluated`: whether there is a validation set, or a test set.
     """
     key = key_like()
+    number = jax.ShapeDtypeStruct((), jnp.int32)
     first = table[0]
-    zero = jnp.int32(0)
 
     def of_functions() -> tuple[Tree, Tree]:
         with annotate_errors({**static, **first}):
@@ -50,7 +50,11 @@ def check_functions(
                 lambda key: trial.weights(trial.init(key, **first, fold=0)), key
             )
         batch = jax.eval_shape(
-            lambda data, key: data.training_batch(task, zero, key, zero, static), data, key
+            lambda data, t, key, fold: data.training_batch(task, t, key, fold, static),
+            data,
+            number,
+            key,
+            number,
         )
         return weights, batch
 
@@ -58,7 +62,6 @@ def check_functions(
 
     arguments = weights if task.model_state else (weights,)
 
-    number = jax.ShapeDtypeStruct((), jnp.int32)
     of_all = {"fold": number}
 
     def of_metrics(batch: Tree) -> dict[str, Any]:

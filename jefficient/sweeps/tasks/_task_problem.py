@@ -23,7 +23,7 @@ from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._hyperparameters import HyperparameterTable
 from ._injection import INJECTED, Injection, Requester
-from ._keys import SPLIT, TEST
+from ._keys import TEST
 from ._lane_data import ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
 from ._probe import Probe
@@ -67,7 +67,7 @@ class TaskProblem(Problem):
         test = task.test
         if task.data is None and test is not None:
             test = drawn_data("test", test, jax.random.fold_in(key, TEST))
-        splits = split_examples(task, folds, eval_batch_size, jax.random.fold_in(key, SPLIT))
+        splits = split_examples(task, folds, eval_batch_size, key)
         return cls(
             data=splits.data,
             sizes=splits.sizes,
