@@ -4,7 +4,7 @@ import argparse
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._command import Commands, add_command
 
@@ -74,7 +74,7 @@ def demo(
 
     import jefficient as jf
 
-    def init(key: Any) -> Any:
+    def init(key: jax.Array) -> dict[str, jax.Array | np.ndarray]:
         first, second = jax.random.split(key)
         return {
             "w1": jax.random.normal(first, (64, HIDDEN)) * np.float32(np.sqrt(2 / 64)),
@@ -83,15 +83,15 @@ def demo(
             "b2": np.zeros(10, np.float32),
         }
 
-    def logits(params: Any, x: Any) -> Any:
+    def logits(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         return jax.nn.relu(x @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
 
-    def loss(params: Any, batch: Any) -> Any:
+    def loss(params: dict[str, jax.Array], batch: dict[str, jax.Array]) -> jax.Array:
         return optax.softmax_cross_entropy_with_integer_labels(
             logits(params, batch["x"]), batch["y"]
         ).mean()
 
-    def error(params: Any, batch: Any) -> Any:
+    def error(params: dict[str, jax.Array], batch: dict[str, jax.Array]) -> jax.Array:
         return logits(params, batch["x"]).argmax(-1) != batch["y"]
 
     images, digits = load_digits(return_X_y=True)

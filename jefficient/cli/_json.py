@@ -97,7 +97,7 @@ def _hyperparameters(result: "Result", config: int) -> dict[str, Any]:
     return {name: column[config] for name, column in result.space.items()}
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: object) -> object:
     """Return what JSON has: arrays as lists, null for what is not finite."""
     if isinstance(x, dict):
         return {str(name): _plain(value) for name, value in x.items()}

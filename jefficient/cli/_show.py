@@ -4,7 +4,7 @@ import argparse
 import shutil
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core.text import displayed, escaped
 from ._command import Commands, add_command
@@ -99,7 +99,7 @@ def print_answer(result: "Result") -> None:
         print(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,15 +1,16 @@
 """Scales of axes, and names and numbers as they are shown on them."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._core.text import displayed
 
 Scale = Literal["linear", "log", "symlog"]
 
 
-def scale_of(values: Any) -> Scale:
+def scale_of(values: ArrayLike) -> Scale:
     """Choose the scale on which the values of a hyperparameter are evenly spread.
 
     Args:
@@ -32,7 +33,7 @@ def scale_of(values: Any) -> Scale:
     return "log" if len(positive) == len(given) else "symlog"
 
 
-def is_geometric(values: Any) -> bool:
+def is_geometric(values: ArrayLike) -> bool:
     """Return whether numbers are positive, and more evenly spread in their logarithms."""
     given = np.unique(np.asarray(values, float))
     if len(given) < 3 or given[0] <= 0:
@@ -45,13 +46,13 @@ def _unevenness(values: np.ndarray) -> float:
     return float(np.std(gaps) / np.mean(gaps))
 
 
-def smallest_positive(values: Any) -> float:
+def smallest_positive(values: ArrayLike) -> float:
     """Return the value below which a symlog axis is linear."""
     given = np.asarray(values, float)
     return float(given[given > 0].min())
 
 
-def measured_scale(values: Any) -> Scale:
+def measured_scale(values: ArrayLike) -> Scale:
     """Choose ``log`` if what was measured is positive and spans more than a decade."""
     given = np.asarray(values, float)
     given = given[np.isfinite(given)]
@@ -66,7 +67,7 @@ def labelled(name: str) -> str:
     return displayed(name.replace("_", " "))
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Write a float in three digits; anything else as its text."""
     return f"{value:.3g}" if isinstance(value, float) else displayed(str(value))
 

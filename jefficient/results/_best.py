@@ -144,7 +144,7 @@ def _ranked(where: str, dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _preference(
-    where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: Any
+    where: str, dataset: xr.Dataset, space: Mapping[str, tuple], name: str, wish: object
 ) -> np.ndarray:
     """Return a number for each configuration: the smaller, the more preferred."""
     if name not in space:
@@ -174,9 +174,9 @@ def _preference(
     return 1 - is_wished.astype(int)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

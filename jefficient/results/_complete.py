@@ -1,7 +1,6 @@
 """What a dataset must have to be that of a result: a file may lack it, or have something else."""
 
 import json
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -82,14 +81,14 @@ def _check_variables(dataset: xr.Dataset) -> None:
         shape = dataset[name].shape[1:]
         variables[name] = dimensions(name, shape), "iuf" if shape else "iufO"
     for name, (dims, kinds) in variables.items():
-        x: Any = dataset[name]
+        x: xr.DataArray = dataset[name]
         own = set(x.dims) - ({"fold"} if name in _MAY_HAVE_FOLDS else set())
         _require(own == set(dims) and x.dtype.kind in kinds, name)
         if x.dtype.kind == _TEXTS:
             _require(all(isinstance(text, str) for text in x.values.ravel().tolist()), name)
 
 
-def _is_texts(x: Any) -> bool:
+def _is_texts(x: object) -> bool:
     return isinstance(x, list) and all(isinstance(text, str) for text in x)
 
 

@@ -25,7 +25,7 @@ from xarray.backends import H5NetCDFStore
 
 from .._core.errors import JefficientError
 from .._core.files import DamagedError, decoding, read_sealed, save_whole, sealed
-from .._core.typing import Tree
+from .._core.typing import Params, State, Tree
 from ._complete import check_complete
 from ._dataset import TRIAL
 from ._states import Checkpoints, Place
@@ -63,8 +63,8 @@ class Stored(NamedTuple):
     def checkpoints(
         self,
         where: str,
-        weights_like: Callable[[int], Tree] | None = None,
-        state_like: Callable[[int], Tree] | None = None,
+        weights_like: Callable[[int], Params] | None = None,
+        state_like: Callable[[int], State] | None = None,
     ) -> Checkpoints:
         """Return weights and states as trees; see `to_trees` for the templates."""
         weights = self._restored(where, "weights", weights_like)
@@ -214,7 +214,7 @@ def _sizes_of_attributes(node: h5py.Group | h5py.Dataset) -> Iterator[int]:
             yield sum(len(x) for x in values.ravel().tolist())
 
 
-def _is_known(node: h5py.Group | h5py.Dataset, name: str, about: Any) -> bool:
+def _is_known(node: h5py.Group | h5py.Dataset, name: str, about: h5py.h5a.AttrID) -> bool:
     """Return whether an attribute has the type that its name promises.
 
     HDF5 reads the attributes of its dimension scales without comparing their size with that of its

@@ -7,6 +7,7 @@ a score take part, behind all others: a value at which training diverges is one 
 import math
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -165,7 +166,7 @@ def _parameter(values: Sequence[Any]) -> Parameter:
     return Parameter(FloatDistribution(min(given), max(given), log=scale == "log"), list(values))
 
 
-def _study(optuna: Any, parameters: dict[str, Parameter]) -> "optuna.Study":
+def _study(optuna: ModuleType, parameters: dict[str, Parameter]) -> "optuna.Study":
     """Make a study with a trial for each configuration, numbered alike; values do not matter."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # says that a study was made

@@ -216,7 +216,7 @@ def _shapes(dataset: xr.Dataset) -> dict[str, tuple[int, ...]]:
     return {name: dataset[name].shape[1:] for name in names if is_array(dataset, name)}
 
 
-def _one_after_another(x: Any, y: Any) -> list[Any]:
+def _one_after_another(x: object, y: object) -> list[Any]:
     """Return a list of both, each of which may be one of a join already."""
     return [z for each in (x, y) for z in (each if isinstance(each, list) else [each])]
 

@@ -121,11 +121,11 @@ def _values(look: Look, count: int) -> Axis:
     return Axis(tuple(dict.fromkeys(points if given.integer else map(rounded, points))))
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def _is_same(a: object, b: object) -> bool:
     return a is b or bool(np.all(a == b))
 
 
-def _is_fixed(given: Any) -> bool:
+def _is_fixed(given: object) -> bool:
     return isinstance(given, Choice) and len(tuple(given.values)) == 1
 
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from .._core.checks import one_of
 from . import plots
@@ -31,7 +32,9 @@ _MAKERS: dict[str, Callable[..., plots.Plot]] = {
 }
 
 
-def plot_of(dataset: xr.Dataset, score: Score, name: str, *args: Any, **kwargs: Any) -> plots.Plot:
+def plot_of(
+    dataset: xr.Dataset, score: Score, name: str, *args: object, **kwargs: object
+) -> plots.Plot:
     """Compute what the plot of this name shows; the arguments are those of `Plots`' method."""
     return _MAKERS[name](f"jf.Result.plot.{name}", dataset, score, *args, **kwargs)
 
@@ -199,7 +202,7 @@ class Plots:
     def knots(
         self,
         hyperparameter: str,
-        at: Any = None,
+        at: str | ArrayLike | None = None,
         *,
         best: int | None = None,
         ax: "Axes | None" = None,
@@ -352,7 +355,7 @@ class Plots:
         """
         return self._drawn("optimum", ax, name, by, level)
 
-    def describe(self, name: str, *args: Any, **kwargs: Any) -> str:
+    def describe(self, name: str, *args: object, **kwargs: object) -> str:
         """Say in a sentence what a plot shows, with its numbers, for those who cannot see it.
 
         Args:
@@ -371,7 +374,7 @@ class Plots:
         one_of("jf.Result.plot.describe", "name", name, list(_MAKERS))
         return plot_of(self.dataset, self.score, name, *args, **kwargs).described()
 
-    def _drawn(self, name: str, ax: "Axes | None", *args: Any, **kwargs: Any) -> "Axes":
+    def _drawn(self, name: str, ax: "Axes | None", *args: object, **kwargs: object) -> "Axes":
         plot = plot_of(self.dataset, self.score, name, *args, **kwargs)  # before a new figure
         is_own = ax is None
         if ax is None:

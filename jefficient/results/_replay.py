@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import xarray as xr
 
-from .._core.typing import Tree
+from .._core.typing import Params
 from ._dataset import hyperparameters
 from ._safetensors import save_safetensors
 from ._sensitivity import Derivatives
@@ -22,7 +22,7 @@ class Replay(NamedTuple):
     """
 
     dataset: xr.Dataset
-    params: Tree
+    params: Params
 
     def save_params(self, path: str | os.PathLike) -> Path:
         """Write the parameters as safetensors; see `Result.save_params`."""

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import xarray as xr
@@ -14,7 +14,7 @@ from .._core import html
 from .._core.checks import check_place
 from .._core.errors import ArgumentError, JefficientError
 from .._core.logger import Logger
-from .._core.typing import Tree
+from .._core.typing import Params
 from ._answer import answer
 from ._best import Best, choose, ties
 from ._compare import Comparison, compare
@@ -42,6 +42,10 @@ from ._table import table
 from ._values import values_of
 from .checks import Checks, checks
 from .report import write_report
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.storages import BaseStorage
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -450,7 +454,9 @@ class Result:
         finally:
             log.close()
 
-    def to_study(self, storage: Any = None, *, study_name: str | None = None) -> Any:
+    def to_study(
+        self, storage: "str | BaseStorage | None" = None, *, study_name: str | None = None
+    ) -> "Study":
         """Return the result as a study of Optuna, for its dashboard and plots (extra `optuna`).
 
         Every configuration is a trial, as `jf.optuna` tells it: its value is the mean score over
@@ -501,7 +507,7 @@ class Result:
         where = "jf.Result.save_params"
         return save_safetensors(where, Path(path), params, self.dataset, texts)
 
-    def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Tree:
+    def params(self, config: int | None = None, seed: int = 0, fold: int = 0) -> Params:
         """Return the trained parameters of one trial, as NumPy arrays.
 
         Args:

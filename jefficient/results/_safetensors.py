@@ -1,7 +1,7 @@
 """Weights as safetensors: each array under its path in the tree, and back into a tree."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import ml_dtypes  # noqa: F401  (NumPy knows bfloat16 by name through it)
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from .._core.errors import ArgumentError, JefficientError
 from .._core.files import decoding, save_whole
-from .._core.typing import PAIR, Tree
+from .._core.typing import PAIR, Params
 
 WHERE = "jf.load_params"
 _PARTS = ("params", "state")
@@ -31,7 +32,7 @@ _DTYPES = {
 
 
 def save_safetensors(
-    where: str, path: Path, params: Tree, dataset: xr.Dataset, metadata: Mapping[str, str]
+    where: str, path: Path, params: Params, dataset: xr.Dataset, metadata: Mapping[str, str]
 ) -> Path:
     """Write the weights of a trial; see `Result.save_params`.
 
@@ -52,7 +53,7 @@ def save_safetensors(
     return save_whole(where, path, library.save(arrays, metadata=dict(metadata)))
 
 
-def load_params(path: str | os.PathLike, like: Tree = None) -> Tree:
+def load_params(path: str | os.PathLike, like: Params = None) -> Params:
     """Load weights that `Result.save_params` wrote (extra `safetensors`).
 
     Args:
@@ -121,24 +122,24 @@ def load_params(path: str | os.PathLike, like: Tree = None) -> Tree:
     return structure.unflatten(read)
 
 
-def _is_key(x: Any) -> bool:
+def _is_key(x: np.ndarray | jax.Array | jax.ShapeDtypeStruct) -> bool:
     """Return whether a leaf is a typed key of jax, or the shape of one."""
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def _numbers(x: Any) -> Any:
+def _numbers(x: Any) -> ArrayLike:
     """Return the numbers of a typed key; of any other array itself."""
     return jax.random.key_data(x) if hasattr(x, "dtype") and _is_key(x) else x
 
 
-def _impl(key: Any) -> Any:
+def _impl(key: jax.Array | jax.ShapeDtypeStruct) -> Hashable:
     """Return the implementation of a typed key, or of the shape of one."""
     found = []
     jax.eval_shape(lambda x: found.append(jax.random.key_impl(x)), key)
     return found[0]
 
 
-def _named(tree: Tree, *, is_pair: bool) -> list[tuple[str, Any]]:
+def _named(tree: Params, *, is_pair: bool) -> list[tuple[str, Any]]:
     """Return the leaves with their names: ``layer.kernel``, of a pair ``params.layer.kernel``."""
     named = []
     for path, x in jax.tree_util.tree_leaves_with_path(tree):

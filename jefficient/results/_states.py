@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from .._core.typing import Tree
+from .._core.typing import Params, State, Tree
 
 Trial = tuple[int, int, int]
 """(config, seed, fold)."""
@@ -20,10 +20,10 @@ class TrialState(NamedTuple):
     """
 
     step: int
-    state: Tree
+    state: State
 
 
-Weights = Mapping[Trial, Tree]
+Weights = Mapping[Trial, Params]
 """The parameters of trials."""
 
 States = Mapping[Trial, Mapping[int, TrialState]]

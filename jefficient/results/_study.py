@@ -1,7 +1,7 @@
 """A result as a study of Optuna, its trials told as `jf.optuna` tells them."""
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -39,7 +39,10 @@ class Outcome(NamedTuple):
 
 
 def to_study(
-    where: str, dataset: xr.Dataset, storage: Any, study_name: str | None
+    where: str,
+    dataset: xr.Dataset,
+    storage: "str | optuna.storages.BaseStorage | None",
+    study_name: str | None,
 ) -> "optuna.Study":
     """Make a study with a trial for each configuration, numbered alike; see `Result.to_study`."""
     try:

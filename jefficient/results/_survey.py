@@ -112,7 +112,7 @@ class Survey:
         values = self.reading.axes[name]
         return name in self.are_static or (values.min() <= 0 and scale_of(values) != "linear")
 
-    def _labels(self, name: str, best: Any) -> Look:
+    def _labels(self, name: str, best: object) -> Look:
         """Keep what is not clearly worse: a label of a configuration that could be the best."""
         labels = column(self.dataset, name)
         own = labels[self.reading.best]
@@ -125,11 +125,11 @@ class Survey:
             reason = f"{', '.join(dropped)} {were} clearly worse, in every configuration."
         return Look(Choice(static(values)), reason, best)
 
-    def _value(self, name: str, label: Any) -> Any:
+    def _value(self, name: str, label: object) -> object:
         labels = column(self.dataset, name)
         return self.space[name][int(np.flatnonzero(labels == label)[0])]
 
-    def _at_the_edge(self, name: str, best: Any) -> tuple[Range, str] | None:
+    def _at_the_edge(self, name: str, best: object) -> tuple[Range, str] | None:
         """Move beyond the end of the values that the best is at."""
         x = self.reading.axes[name]
         values = np.unique(x)
@@ -162,7 +162,7 @@ class Survey:
         outside = 2 * end if is_high else max(1.0, end // 2)
         return min(outside, examples) if name == "batch_size" and examples else outside
 
-    def _unimportant(self, name: str, best: Any) -> tuple[Range, str] | None:
+    def _unimportant(self, name: str, best: object) -> tuple[Range, str] | None:
         """Leave what does not matter at its best value."""
         share = self.importance.get(name, 1.0)
         if share >= UNIMPORTANT:

@@ -117,7 +117,7 @@ def _like(where: str, what: str, template: Tree, leaves: list[Any]) -> Tree:
     return structure.unflatten(leaves)
 
 
-def _described(tree: Tree, numbers: Iterator[int]) -> Any:
+def _described(tree: Tree, numbers: Iterator[int]) -> object:
     """Describe a tree of dicts, lists and tuples as JSON, its leaves by number in jax's order.
 
     Anything else is "class".
@@ -133,18 +133,18 @@ def _described(tree: Tree, numbers: Iterator[int]) -> Any:
     return next(numbers) if jax.tree_util.all_leaves([tree]) else "class"
 
 
-def _is_plain_key(key: Any) -> bool:
+def _is_plain_key(key: object) -> bool:
     """Whether JSON has the key of a dict: a number, a bool, a text, or a tuple, as a list."""
     if type(key) is tuple:
         return all(map(_is_plain_key, key))
     return type(key) in (bool, int, float, str)
 
 
-def _as_key(described: Any) -> Hashable:
+def _as_key(described: object) -> Hashable:
     return tuple(map(_as_key, described)) if isinstance(described, list) else described
 
 
-def _has_class(described: Any) -> bool:
+def _has_class(described: object) -> bool:
     if isinstance(described, dict):
         ((kind, inner),) = described.items()
         trees = {"dict": lambda: inner.values(), "items": lambda: (x for _, x in inner)}

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,13 @@ import numpy as np
 
 from .._core import trees
 from .._core.debugging import DebugTools
-from .._core.typing import Tree
+from .._core.typing import Params, State, Tree
 from ..results import Status
 from .data import EpochOrder
 from .planning import SweepSpec, order_key
 from .tasks import NO_PROBE, WHERE, annotate_errors, trial_key
+
+T = TypeVar("T")
 
 
 class Debugger:
@@ -61,7 +63,7 @@ class Debugger:
         trial = _LoneTrial.of(self._spec, config, seed, fold)
         name = "jax_debug_nans" if self._tools.nans else "jax_debug_infs"
 
-        def op_by_op(what: str, run: Callable[[], Any]) -> Any:
+        def op_by_op(what: str, run: Callable[[], T]) -> T:
             with trial.annotated(what, name), self._tools.op_by_op():
                 return run()
 
@@ -104,11 +106,11 @@ class _LoneTrial:
     begin: int
     steps: int
     shown: dict[str, Any]
-    init: Callable[[], Any]
-    of_batch: Callable[[Any, Tree, jax.Array], tuple[Any, dict[str, jax.Array]]]
+    init: Callable[[], State]
+    of_batch: Callable[[State, Tree, jax.Array], tuple[State, dict[str, jax.Array]]]
     data_at: Callable[[int], Tree]
-    evaluate: Callable[[Any], Any]
-    weights: Callable[[Any], Tree]
+    evaluate: Callable[[State], object]
+    weights: Callable[[State], Params]
 
     @classmethod
     def of(cls, spec: SweepSpec, config: int, seed: int, fold: int) -> "_LoneTrial":
@@ -128,12 +130,12 @@ class _LoneTrial:
         data = jax.device_put(spec.data)
         start = None if spec.starts is None else spec.starts.of.get((config, seed, fold))
 
-        def init() -> Any:
+        def init() -> State:
             if start is None:
                 return trial.init(key, **traced)
             return jax.device_put(start).begun(problem.begin(group.static), key, traced)
 
-        def evaluate(state: Any) -> Any:
+        def evaluate(state: State) -> object:
             if spec.stream is None:
                 return trial.evaluate(state, data, **traced)
             weights = trial.weights(state)
@@ -155,7 +157,7 @@ class _LoneTrial:
             weights=trial.weights,
         )
 
-    def step(self, state: Any, t: int) -> tuple[Any, dict[str, jax.Array]]:
+    def step(self, state: State, t: int) -> tuple[State, dict[str, jax.Array]]:
         """Make update `t`."""
         return self.of_batch(state, self.data_at(t), jnp.int32(t))
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -22,11 +22,11 @@ from .._core.debugging import Workers
 from .._core.devices import Machine
 from .._core.errors import ArgumentError
 from .._core.reuse import once
-from .._core.typing import Device, Tree
+from .._core.typing import Device
 from ..results import Derivatives
 from ..spaces import Space
 from .planning import SweepSpec, group_width
-from .programs import GradientProgram, Place, Shared
+from .programs import Carry, Ending, GradientProgram, Place, Shared
 from .scheduler import block_bytes
 
 FORWARD = 1.2
@@ -43,6 +43,8 @@ _WORKING = 3
 
 _LONG_ENOUGH = 0.1
 """Seconds of a call that is timed, at least."""
+
+T = TypeVar("T")
 
 
 class Layout(NamedTuple):
@@ -209,7 +211,9 @@ class Differentiator:
         differentiate = {"forward": _forward, "reverse": _reverse}[layout.mode]
         slots = self._slots(layout, machine)[: len(blocks)]
 
-        def block(calls: "_Calls", which: np.ndarray) -> Tree:
+        def block(
+            calls: "_Calls", which: np.ndarray
+        ) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
             return jax.device_get(differentiate(calls, self._inputs(which, calls), self.steps))
 
         found = _side_by_side(block, slots, blocks)
@@ -259,7 +263,9 @@ class Differentiator:
         ]
         return devices * machine.blocks
 
-    def _inputs(self, which: np.ndarray, calls: "_Calls") -> tuple[Tree, Place, Shared]:
+    def _inputs(
+        self, which: np.ndarray, calls: "_Calls"
+    ) -> tuple[dict[str, jax.Array], Place, Shared]:
         own = jax.tree.map(lambda x: x[which], self.places)
         numbers, places = jax.device_put((self.numbers, own), calls.device)
         return numbers, places, calls.shared
@@ -320,7 +326,7 @@ class _Calls:
         self.compiled: dict[str, jax.stages.Compiled] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, name: str, *arguments: Any) -> Any:
+    def __call__(self, name: str, *arguments: object) -> Any:
         with self._lock:  # blocks side by side share what is compiled
             if name not in self.compiled:
                 program, function = self.program, name
@@ -331,7 +337,9 @@ class _Calls:
         return self.compiled[name](*arguments)
 
 
-def _forward(call: _Calls, given: tuple[Tree, Place, Shared], steps: int) -> Tree:
+def _forward(
+    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], steps: int
+) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
     """Carry tangents along."""
     numbers, places, shared = given
     carry, first = call("first", *given)
@@ -342,7 +350,9 @@ def _forward(call: _Calls, given: tuple[Tree, Place, Shared], steps: int) -> Tre
     return ending, gradients, first
 
 
-def _reverse(call: _Calls, given: tuple[Tree, Place, Shared], steps: int) -> Tree:
+def _reverse(
+    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], steps: int
+) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
     """Keep the carry of every segment; pull the adjoint back through them."""
     numbers, places, shared = given
     begins = [np.int32(t) for t in range(0, steps, call.program.length)]
@@ -364,21 +374,21 @@ def _reverse(call: _Calls, given: tuple[Tree, Place, Shared], steps: int) -> Tre
 
 
 def _tried(
-    call: _Calls, given: tuple[Tree, Place, Shared], mode: str, steps: int
+    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], mode: str, steps: int
 ) -> tuple[float, float]:
     """Time a block of one mode, by short calls: seconds of training alone, and of derivatives."""
     numbers, places, shared = given
     start = np.int32(0)
     carry, _ = call("first", *given)
 
-    def trained(count: int) -> Tree:
+    def trained(count: int) -> Carry:
         return call("advance", numbers, carry, places, shared, start, np.int32(count))
 
     update = _seconds_of_update(trained)
     if mode == "forward":
         tangents = call("first_tangents", *given)
 
-        def pushed(count: int) -> Tree:
+        def pushed(count: int) -> tuple[Carry, Carry]:
             ends = start, np.int32(count)
             return call("advance_tangents", numbers, carry, tangents, places, shared, *ends)
 
@@ -395,7 +405,7 @@ def _tried(
     return steps * update, steps * update + segments * segment + ending
 
 
-def _seconds_of_update(advance: Callable[[int], Tree]) -> float:
+def _seconds_of_update(advance: Callable[[int], object]) -> float:
     """Time calls of so many updates until one takes long enough."""
     count = 2
     none = _seconds(partial(advance, 0))
@@ -404,7 +414,7 @@ def _seconds_of_update(advance: Callable[[int], Tree]) -> float:
     return max(took - none, 0.0) / count
 
 
-def _seconds(call: Callable[[], Tree]) -> float:
+def _seconds(call: Callable[[], object]) -> float:
     """Return the seconds of a call, the shortest of two after a first that loads the program."""
     took = []
     for _ in range(3):
@@ -415,14 +425,14 @@ def _seconds(call: Callable[[], Tree]) -> float:
 
 
 def _side_by_side(
-    run: Callable[[_Calls, np.ndarray], Tree], slots: list[_Calls], blocks: Sequence[np.ndarray]
-) -> list[Tree]:
+    run: Callable[[_Calls, np.ndarray], T], slots: list[_Calls], blocks: Sequence[np.ndarray]
+) -> list[T]:
     """Run blocks on slots, in order."""
     if len(slots) == 1:
         return [run(slots[0], block) for block in blocks]
     is_x64 = jax.dtypes.canonicalize_dtype(float) == np.float64
 
-    def in_thread(slot: _Calls, block: np.ndarray) -> Tree:
+    def in_thread(slot: _Calls, block: np.ndarray) -> T:
         with jax.enable_x64(is_x64):  # a context of the caller's does not reach its threads
             return run(slot, block)
 

@@ -15,7 +15,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -47,7 +47,7 @@ from ._portable import jax_settings, packed, portable_error, unpacked, use_jax_s
 from .checkpoint import attributes
 from .planning import Plan, RunOptions, Settings, Starts, SweepSpec, prepare
 from .scheduler import Progress
-from .tasks import WHERE, Task
+from .tasks import WHERE, Optimizer, Task, Trial
 
 DEFAULT_PARTS = 8
 """Parts, where the caller names no number."""
@@ -77,7 +77,7 @@ def split_configs(spec: SweepSpec, parts: int) -> list[np.ndarray]:
 
 
 def run_in_parts(
-    given: tuple[Any, Any],
+    given: tuple[Task | Trial, Optimizer | None],
     spec: SweepSpec,
     options: RunOptions,
     plan: Plan,
@@ -186,7 +186,7 @@ def run_part(common: bytes, own: bytes) -> bytes:
 
 @tools_off()
 def _run_part(
-    given: tuple[Any, Any],
+    given: tuple[Task | Trial, Optimizer | None],
     settings: Settings,
     space: Space,
     start: Starts | None,
@@ -363,7 +363,7 @@ def _best_score(dataset: xr.Dataset) -> float | None:
         return None
 
 
-def _checked(executor: Any) -> Executor:
+def _checked(executor: object) -> Executor:
     if not isinstance(executor, Executor):
         raise ArgumentTypeError(
             f"{WHERE}: executor must be a concurrent.futures.Executor, got {executor!r}. Dask's "

@@ -16,7 +16,7 @@ from ..results import Derivatives, factor_of, mean_and_error, one_of
 from ..spaces import Axis, Space, grid
 from ._derivatives import Differentiator, without_derivative
 from .planning import Settings, SweepSpec, prepare
-from .tasks import Task, annotate_checks
+from .tasks import Optimizer, Task, Trial, annotate_checks
 
 WHERE = "jf.hypergradient"
 
@@ -101,9 +101,9 @@ class HypergradientPlan:
 
 @tools_off()
 def differentiated(
-    task: Any,
-    optimizer: Any,
-    point: Any,
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    point: Mapping[str, Any] | None,
     settings: dict[str, Any],
     wrt: Sequence[str] | None,
     mode: str,
@@ -119,9 +119,9 @@ def differentiated(
 
 @tools_off()
 def planned(
-    task: Any,
-    optimizer: Any,
-    point: Any,
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    point: Mapping[str, Any] | None,
     settings: dict[str, Any],
     wrt: Sequence[str] | None,
     mode: str,
@@ -147,7 +147,11 @@ def planned(
 
 
 def _differentiator(
-    task: Any, optimizer: Any, point: Any, settings: dict[str, Any], wrt: Sequence[str] | None
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    point: Mapping[str, Any] | None,
+    settings: dict[str, Any],
+    wrt: Sequence[str] | None,
 ) -> Differentiator:
     """Check everything that can be checked before compilation."""
     space = _space(point)
@@ -160,7 +164,7 @@ def _differentiator(
     return Differentiator(WHERE, spec, 0, names, np.full(shape, count - 1))
 
 
-def _space(point: Any) -> Space:
+def _space(point: object) -> Space:
     """Return the space of one configuration."""
     if not isinstance(point, Mapping) or not point:
         raise ArgumentTypeError(
@@ -171,7 +175,7 @@ def _space(point: Any) -> Space:
     return math.prod(list(axes.values())[1:], start=next(iter(axes.values())))
 
 
-def _axis(x: Any) -> Any:
+def _axis(x: Any) -> Axis | list[Any]:
     """Return one value as an axis; what `jf.static` marks is one already.
 
     A list of floats is an array, as `Result.best` has it; whole numbers may be the shape of layers.
@@ -237,5 +241,5 @@ def _labelled(derivatives: Derivatives, spec: SweepSpec) -> Hypergradient:
     return Hypergradient(score, means, derivatives.gradients, errors, exploding)
 
 
-def _plain(x: np.ndarray) -> Any:
+def _plain(x: np.ndarray) -> float | np.ndarray:
     return float(x) if x.ndim == 0 else x

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from .._core.errors import ArgumentTypeError
-from .tasks import Task, Trial
+from .tasks import CrossValidation, Optimizer, Task, Trial
 
 if TYPE_CHECKING:
     from ._gradient_run import Hypergradient, HypergradientPlan
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def hypergradient(
     task: Task | Trial,
-    optimizer: Any = None,
+    optimizer: Optimizer | None = None,
     point: Mapping[str, Any] | None = None,
     *,
     steps: int | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
     seeds: int = 1,
-    folds: Any = None,
+    folds: CrossValidation | None = None,
     metric: str = "valid_loss",
     eval_every: int | None = None,
     eval_batch_size: int | None = None,
@@ -115,7 +115,7 @@ def hypergradient(
 
 def plan_hypergradient(
     task: Task | Trial,
-    optimizer: Any = None,
+    optimizer: Optimizer | None = None,
     point: Mapping[str, Any] | None = None,
     *,
     wrt: Sequence[str] | None = None,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import parent_process
 from types import FrameType
-from typing import Any
 
 import numpy as np
 
@@ -102,7 +101,7 @@ class EndRequest:
         return report_and_listen
 
 
-def _is_default(handler: Any) -> bool:
+def _is_default(handler: object) -> bool:
     """Tell whether a signal is handled as Python or `asyncio.run` handles it.
 
     The latter cancels the running task, which cannot happen before the sweep is over.

@@ -1,20 +1,22 @@
 """`jf.load`."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..results import Result
+    from ..spaces import Space
+    from .tasks import CrossValidation, Optimizer, Task, Trial
 
 
 def load(
     path: str | os.PathLike,
     *,
-    task: Any = None,
-    optimizer: Any = None,
-    space: Any = None,
-    folds: Any = None,
-    start: Any = None,
+    task: "Task | Trial | None" = None,
+    optimizer: "Optimizer | None" = None,
+    space: "Space | None" = None,
+    folds: "CrossValidation | None" = None,
+    start: object = None,
 ) -> "Result":
     """Load a result from a file that `Result.save` wrote, or from the directory of a sweep.
 

@@ -31,12 +31,18 @@ from ._retrain import Retrainer
 from .checkpoint import EmptyError, Snapshot, labels_from, peek, programs_of
 from .planning import Settings, SweepSpec, prepare
 from .scheduler import timetable
+from .tasks import CrossValidation, Optimizer, Task, Trial
 
 WHERE = "jf.load"
 
 
 def load(
-    path: str | os.PathLike, task: Any, optimizer: Any, space: Any, folds: Any, start: Any
+    path: str | os.PathLike,
+    task: Task | Trial | None,
+    optimizer: Optimizer | None,
+    space: Any,
+    folds: CrossValidation | None,
+    start: object,
 ) -> Result:
     """Load a result; see `jf.load`."""
     path = Path(path)
@@ -111,7 +117,14 @@ def _dataset_in(snapshot: Snapshot, is_running: bool) -> xr.Dataset:
 
 
 @tools_off()
-def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any, start: Any) -> Result:
+def _with_task(
+    path: Path,
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    space: Any,
+    folds: CrossValidation | None,
+    start: object,
+) -> Result:
     """Load a result that can train again, checked against the recorded data and programs."""
     stored = read(WHERE, path)
     recorded = stored.dataset.attrs
@@ -146,7 +159,7 @@ def _with_task(path: Path, task: Any, optimizer: Any, space: Any, folds: Any, st
     return Result(stored.dataset, columns, *held, test=stored.test, programs=Retrainer(spec))
 
 
-def _settings(recorded: dict[str, Any], folds: Any) -> Settings:
+def _settings(recorded: dict[str, Any], folds: CrossValidation | None) -> Settings:
     """Return the settings of the recorded call."""
     call = json.loads(recorded["call"])
     if isinstance(call, list):

@@ -1,14 +1,14 @@
 """The folders of a sweep in parts, within its directory."""
 
+import os
 import re
 from pathlib import Path
-from typing import Any
 
 from .._core.errors import ArgumentError
 from .tasks import WHERE
 
 
-def part_folders(directory: Any, parts: int) -> list[Path | None]:
+def part_folders(directory: str | os.PathLike | None, parts: int) -> list[Path | None]:
     """Name a folder for each part; None for each where there is no directory."""
     if directory is None:
         return [None] * parts
@@ -27,7 +27,7 @@ def part_folders(directory: Any, parts: int) -> list[Path | None]:
     return [Path(directory) / name for name in names]
 
 
-def check_whole(directory: Any) -> None:
+def check_whole(directory: str | os.PathLike) -> None:
     """Refuse the directory of a sweep in parts for a sweep without an executor."""
     if found := folders_in(Path(directory)):
         raise ArgumentError(

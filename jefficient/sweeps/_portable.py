@@ -4,6 +4,7 @@ So functions of a notebook or a script get there.
 """
 
 import io
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -15,12 +16,12 @@ from .._core.errors import JefficientError
 from .tasks import WHERE
 
 
-def packed(content: Any) -> bytes:
+def packed(content: object) -> bytes:
     """Return the content as bytes; typed keys, which have no pickle of their own, as arrays."""
     cloudpickle = _cloudpickle()
 
     class Pickler(cloudpickle.Pickler):
-        def reducer_override(self, obj: Any) -> Any:
+        def reducer_override(self, obj: object) -> object:
             if isinstance(obj, jax.Array) and jnp.issubdtype(obj.dtype, jax.dtypes.prng_key):
                 impl = str(jax.random.key_impl(obj))
                 return _key_from, (np.asarray(jax.random.key_data(obj)), impl)
@@ -61,7 +62,7 @@ def portable_error(error: Exception) -> Exception:
     return error
 
 
-def _cloudpickle() -> Any:
+def _cloudpickle() -> ModuleType:
     try:
         import cloudpickle
     except ImportError:

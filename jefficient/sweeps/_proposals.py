@@ -46,14 +46,14 @@ from .planning import (
 )
 from .programs import Start
 from .scheduler import Progress, reporter
-from .tasks import WHERE, Task, Trial
+from .tasks import WHERE, Optimizer, Task, Trial
 
 _ATTRIBUTES = ("metric", "mode", "select", "data", "start", "optimizer")
 _CALL = ("steps", "epochs", "batch_size", "seeds", "folds", "eval_every", "stop", "key")
 
 
 def run_search(
-    given: tuple[Task | Trial, Any],
+    given: tuple[Task | Trial, Optimizer | None],
     search: Search,
     settings: Settings,
     options: RunOptions,
@@ -107,7 +107,7 @@ class _Batches:
 
     def __init__(
         self,
-        given: tuple[Task | Trial, Any],
+        given: tuple[Task | Trial, Optimizer | None],
         search: Search,
         settings: Settings,
         example: SweepSpec,

@@ -6,7 +6,7 @@ of a block is another one: instead of training, its lanes look up what was recor
 
 import dataclasses
 import json
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import numpy as np
@@ -30,6 +30,8 @@ from .stopping import PrunerLog, StopRule
 
 WHERE = "jf.simulate"
 TRIAL = ("config", "seed", "fold")
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ class Playback:
     width: int
     is_ranked_on_host: bool = False
 
-    def __call__(self, lanes: Any, commands: Commands, shared: Shared) -> tuple[Any, Evaluation]:
+    def __call__(self, lanes: T, commands: Commands, shared: Shared) -> tuple[T, Evaluation]:
         """Take every lane to its next evaluation; idle ones, whose `until` is 0, do not matter."""
         del shared
         known = self.recorded
@@ -109,7 +111,7 @@ class Playback:
         status = np.where(is_over, known.status[trial], Status.RUNNING)
         step = np.where(is_over, known.steps_taken[trial], commands.until)
         diverged_at = np.where(is_over, known.diverged_at[trial], -1)
-        values: Any = {known.score.metric: known.values[(*trial, evaluation)]}
+        values: dict[str, Any] = {known.score.metric: known.values[(*trial, evaluation)]}
         return lanes, Evaluation(values, *cast(Any, (status, step, diverged_at)))
 
 

@@ -1,11 +1,11 @@
 """Which way a sweep runs: on this machine, in parts on an executor, or as a search proposes it."""
 
 from contextlib import ExitStack
-from typing import Any
 
 from .._core.debugging import tools_off
 from .._core.devices import Machine
 from ..results import Result
+from ..spaces import Space
 from ._executor import DEFAULT_PARTS, run_in_parts
 from ._interrupt import EndRequest
 from ._local import choose_plan, run_locally
@@ -14,10 +14,16 @@ from ._proposals import run_search
 from ._search import Search
 from .planning import RunOptions, Settings, prepare
 from .scheduler import reporter
-from .tasks import WHERE, annotate_checks
+from .tasks import WHERE, Optimizer, Task, Trial, annotate_checks
 
 
-def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunOptions) -> Result:
+def run(
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    space: Space | Search,
+    settings: Settings,
+    options: RunOptions,
+) -> Result:
     """Run a sweep; see `jf.sweep`."""
     end = EndRequest(options.time_limit)
     machine = Machine.here()
@@ -26,9 +32,9 @@ def run(task: Any, optimizer: Any, space: Any, settings: Settings, options: RunO
 
 
 def _run(
-    task: Any,
-    optimizer: Any,
-    space: Any,
+    task: Task | Trial,
+    optimizer: Optimizer | None,
+    space: Space | Search,
     settings: Settings,
     options: RunOptions,
     machine: Machine,

@@ -90,7 +90,7 @@ class Search(abc.ABC):
                 says how each trial ended.
         """
 
-    def start(self, state: Callable[[int, int, int], "TrialState | None"]) -> Any:
+    def start(self, state: Callable[[int, int, int], "TrialState | None"]) -> object:
         """Return what the trials of the last proposal start from, as `start` of `jf.sweep`.
 
         It is called after every proposal but the first. By default all trials begin with `init`,

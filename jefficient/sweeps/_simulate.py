@@ -1,8 +1,9 @@
 """`jf.simulate`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._core.checks import check_count, check_positive_finite
 from .._core.errors import ArgumentError, ArgumentTypeError
@@ -20,7 +21,7 @@ def simulate(
     stop: StopRule,
     curves: "Result | np.ndarray",
     *,
-    steps: Any = None,
+    steps: ArrayLike | None = None,
     steps_per_epoch: float | None = None,
     mode: str | None = None,
     select: str | None = None,
@@ -109,7 +110,12 @@ def _from_result(result: "Result") -> "Recorded":
 
 
 def _from_array(
-    curves: Any, steps: Any, steps_per_epoch: Any, mode: str | None, select: str | None, lanes: Any
+    curves: ArrayLike,
+    steps: ArrayLike | None,
+    steps_per_epoch: float | None,
+    mode: str | None,
+    select: str | None,
+    lanes: int | None,
 ) -> "Recorded":
     from ..results import Score
     from ._recorded import from_curves
@@ -141,7 +147,7 @@ def _from_array(
     return from_curves(values, score, _checked_steps(steps, values.shape), per_epoch, lanes)
 
 
-def _checked_steps(steps: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _checked_steps(steps: ArrayLike | None, shape: tuple[int, ...]) -> np.ndarray:
     """Return the updates at each evaluation, int array (configs, evaluations)."""
     given = np.arange(1, shape[1] + 1) if steps is None else np.asarray(steps)
     if given.dtype.kind not in "iu" or given.shape not in (shape, shape[1:]):

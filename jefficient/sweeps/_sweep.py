@@ -1,7 +1,9 @@
 """`jf.sweep` and `jf.plan`."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,7 +12,7 @@ from .._core.errors import ArgumentTypeError
 from .._core.logger import Logger
 from ..spaces import Space
 from .stopping import StopRule
-from .tasks import Task, Trial
+from .tasks import CrossValidation, Optimizer, Task, Trial
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
 
 def sweep(
     task: Task | Trial,
-    optimizer: Any = None,
+    optimizer: Optimizer | None = None,
     space: "Space | Search" = None,  # pyright: ignore[reportArgumentType]
     *,
     steps: int | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
     seeds: int = 1,
-    folds: Any = None,
+    folds: CrossValidation | None = None,
     metric: str = "valid_loss",
     mode: str | None = None,
     select: str = "last",
@@ -39,17 +41,17 @@ def sweep(
     keep: str | None = "last",
     keep_configs: int = 10,
     keep_states: str | Iterable[int] | None = None,
-    start: Any = None,
+    start: object = None,
     layers: bool = False,
     diagnostics: tuple[str, ...] = (),
     key: jax.Array | None = None,
-    plan: Any = None,
-    directory: Any = None,
+    plan: "Plan | str | None" = None,
+    directory: str | os.PathLike | None = None,
     snapshot_every: float = 30.0,
     progress: "bool | Callable[[Progress], bool | None]" = True,
     log: Logger | Iterable[Logger] | None = None,
     time_limit: float | None = None,
-    executor: Any = None,
+    executor: Executor | None = None,
     parts: int | None = None,
 ) -> "Result":
     """Train every configuration of a space in one compiled program for each static combination.
@@ -215,7 +217,12 @@ def sweep(
 
 
 def plan(
-    task: Any, optimizer: Any = None, space: Any = None, *, measure: bool = False, **settings: Any
+    task: Task | Trial,
+    optimizer: Optimizer | None = None,
+    space: Any = None,
+    *,
+    measure: bool = False,
+    **settings: Any,
 ) -> "Plan":
     """Plan a sweep: how it would be laid out, and the memory and time it would take.
 

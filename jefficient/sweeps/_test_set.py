@@ -7,7 +7,7 @@ import xarray as xr
 
 from .._core.errors import JefficientError
 from .._core.reuse import program
-from .._core.typing import Tree
+from .._core.typing import Examples, Params, Tree
 from .._core.warn import warn
 from ..results import Result, by_fold, counted_evaluations
 from .planning import SweepSpec
@@ -41,8 +41,8 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
     group = spec.groups[index]
 
     def of_batch(
-        weights: Tree, batch: Tree, data: Tree, fold: jax.Array, numbers: dict[str, jax.Array]
-    ) -> tuple[Tree, Tree]:
+        weights: Params, batch: Examples, data: Tree, fold: jax.Array, numbers: dict[str, jax.Array]
+    ) -> tuple[dict[str, Sums], dict[str, Tree]]:
         hyperparameters = {**group.static, **numbers}
         return problem.test_batch(weights, batch, data, fold, hyperparameters)
 

@@ -1,6 +1,7 @@
 """`jf.tune`: a wide look, a close one, and more seeds for ties, within a limit of time."""
 
 import dataclasses
+import os
 import time
 import warnings
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from .._core.checks import check_positive_finite
 from .._core.errors import ArgumentError, JefficientError, JefficientWarning
 from ..spaces import OPTIMIZERS, Range, Space, sobol, starting_space
 from ._sweep import sweep
-from .tasks import Task, Trial
+from .tasks import Optimizer, Task, Trial
 
 if TYPE_CHECKING:
     from ..results import Best, Result
@@ -60,12 +61,12 @@ class Tuned:
 
 def tune(
     task: Task | Trial,
-    optimizer: Any,
+    optimizer: Optimizer,
     *,
     time_limit: float = 60,
     ranges: Mapping[str, Range] | None = None,
-    progress: Any = True,
-    report: Any = None,
+    progress: bool = True,
+    report: str | os.PathLike | None = None,
     **settings: Any,
 ) -> Tuned:
     """Search as the guide does by hand: a wide look, a close look, and more seeds for the ties.
@@ -138,8 +139,8 @@ def tune(
 class _Looks:
     """The looks so far, and the time by which all must be done."""
 
-    task: Any
-    optimizer: Any
+    task: Task | Trial
+    optimizer: Optimizer
     settings: dict[str, Any]
     deadline: float
     is_printed: bool
@@ -177,7 +178,7 @@ class _Looks:
             print(text)
 
 
-def _ranges(optimizer: Any, ranges: Mapping[str, Range] | None) -> Mapping[str, Any]:
+def _ranges(optimizer: Optimizer, ranges: Mapping[str, Range] | None) -> Mapping[str, Any]:
     """Return the ranges to start from; every batch size would be a program to compile."""
     if ranges is not None:
         return ranges

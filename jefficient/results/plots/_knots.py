@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from ..._core.checks import check_count, one_of
 from ..._core.errors import ArgumentError
@@ -26,6 +27,7 @@ from ._style import GREY, MANY, Style, norm_of, set_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ class KnotsPlot:
         dataset: xr.Dataset,
         score: Score,
         hyperparameter: str,
-        at: Any = None,
+        at: str | ArrayLike | None = None,
         best: int | None = None,
     ):
         """Read from a dataset."""
@@ -132,7 +134,7 @@ class KnotsPlot:
         bar = figure.colorbar(lines, ax=ax, label=labelled(self.metric))
         set_scale(bar.ax, "y", scale, scores)
 
-    def _draw_lines(self, ax: "Axes", configs: np.ndarray, **style: Any) -> Any:
+    def _draw_lines(self, ax: "Axes", configs: np.ndarray, **style: Any) -> "Collection":
         from matplotlib.collections import LineCollection
 
         segments = np.stack([self.x[configs], self.y[configs]], axis=-1)
@@ -171,7 +173,9 @@ def _rows(where: str, dataset: xr.Dataset, argument: str, name: str) -> np.ndarr
     return values.astype(float)
 
 
-def _positions(where: str, dataset: xr.Dataset, at: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _positions(
+    where: str, dataset: xr.Dataset, at: str | ArrayLike | None, shape: tuple[int, ...]
+) -> np.ndarray:
     """Return where the knots are along x, (configs, knots)."""
     if isinstance(at, str):
         x = _rows(where, dataset, "at", at)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -107,7 +107,7 @@ class StoppingPlot:
         return sentence(text)
 
 
-def _check(where: str, given: Any, score: Score, configs: int) -> None:
+def _check(where: str, given: object, score: Score, configs: int) -> None:
     if not isinstance(given, Simulation):
         raise ArgumentTypeError(
             f"{where}: simulations must be what jf.simulate returned, got {given!r}. For rules: "

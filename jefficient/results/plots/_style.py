@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core.errors import JefficientError
 from .._axes import Scale, shown, smallest_positive
@@ -110,7 +111,7 @@ def _legend(ax: "Axes", title: str, is_own: bool) -> None:
         ax.legend(title=title or None, loc=loc, **style)
 
 
-def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: Any) -> None:
+def set_scale(ax: "Axes", along: Literal["x", "y"], scale: Scale, values: ArrayLike) -> None:
     """Set the scale of an axis, with few ticks and no labels between them."""
     from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
@@ -141,7 +142,9 @@ def set_ticks_at(ax: "Axes", scale: Scale, values: np.ndarray) -> None:
         ax.set_xticks(given, [shown(x) for x in given.tolist()])
 
 
-def draw_crosses(ax: "Axes", x: Any, y: Any, *, label: str = "diverged", **kwargs: Any) -> None:
+def draw_crosses(
+    ax: "Axes", x: ArrayLike, y: ArrayLike, *, label: str = "diverged", **kwargs: Any
+) -> None:
     """Draw red crosses for what diverged."""
     if np.size(x):
         style: Style = {"color": "red", "markersize": 8, "markeredgewidth": 1.5}

@@ -1,6 +1,6 @@
 """Tables as rows of cells: the text that is shown, and the number it is sorted by."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def table_of(frame: pd.DataFrame, *, ranked: bool = False) -> Table:
     return Table([str(name) for name in frame.columns], numeric, rows)
 
 
-def cell(value: Any) -> Cell:
+def cell(value: object) -> Cell:
     """Write a float in four digits, NaN as a dash."""
     if isinstance(value, float):
         if np.isnan(value):

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,9 @@ from .._dataset import hyperparameters, score_of, trial_values
 from .._plots import plot_of
 from .._values import column, is_array
 from ..plots import Plot, draw
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DOTS = 1000
 """Trials from which a plot is made of pixels at once: as a drawing it would have more bytes."""
@@ -119,7 +122,7 @@ def _address(plot: Plot, trials: int) -> str:
         return _data("image/png", pixels)
 
 
-def _bytes(figure: Any, kind: str, **settings: Any) -> bytes:
+def _bytes(figure: "Figure", kind: str, **settings: Any) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format=kind, facecolor="white", **settings)
     return file.getvalue()

@@ -80,7 +80,7 @@ def _page(content: Mapping[str, Any], title: str) -> str:
     )
 
 
-def _displayed(value: Any) -> Any:
+def _displayed(value: object) -> object:
     """Write a text or the lines of a text; what is HTML already stays."""
     import markupsafe
 

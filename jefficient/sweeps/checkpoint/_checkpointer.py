@@ -5,6 +5,7 @@ outcome is stored before it is acted upon. A sweep that goes on from there decid
 in the same order.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -53,7 +54,7 @@ class Checkpointer:
         found: the snapshot in the directory when it was opened, or None.
     """
 
-    def __init__(self, spec: SweepSpec, path: Any, every: float):
+    def __init__(self, spec: SweepSpec, path: str | os.PathLike, every: float):
         self._spec = spec
         self._every = every
         self._directory = Directory(WHERE, path)

@@ -128,7 +128,7 @@ def _versions() -> dict[str, str]:
     return {**packages, "jaxlib": jaxlib_version, "python": platform.python_version()}
 
 
-def _shown(x: Any) -> str:
+def _shown(x: object) -> str:
     """Return a text for what JSON cannot hold, without addresses."""
     text = repr(x)
     return type(x).__name__ if " at 0x" in text or len(text) > 200 else text

@@ -1,7 +1,5 @@
 """Examples in memory: NumPy arrays enter, checked arrays of one device leave."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,14 +7,14 @@ from jax.sharding import SingleDeviceSharding
 
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.trees import name_of
-from ..._core.typing import Tree
+from ..._core.typing import Examples
 from ._readers import WHERE, fits, name_at, native
 
 _FIRST = 3
 """Places of numbers that are not finite which a text names."""
 
 
-def arrays(name: str, tree: Tree, *, has_one_length: bool = True) -> Tree:
+def arrays(name: str, tree: Examples, *, has_one_length: bool = True) -> Examples:
     """Check the leaves and convert them to arrays of one device, by default of one length.
 
     Raises:
@@ -40,7 +38,7 @@ def arrays(name: str, tree: Tree, *, has_one_length: bool = True) -> Tree:
     return jax.tree.unflatten(jax.tree.structure(tree), found)
 
 
-def _array(name: str, leaf: Any) -> jax.Array:
+def _array(name: str, leaf: object) -> jax.Array:
     array = leaf if isinstance(leaf, jax.Array) else _device_array(name, np.asarray(leaf))
     if not isinstance(array.sharding, SingleDeviceSharding):
         array = _off_mesh(name, array)
@@ -74,7 +72,7 @@ def _device_array(name: str, host: np.ndarray) -> jax.Array:
     return jax.device_put(host.astype(dtype))
 
 
-def nonfinite(name: str, tree: Tree) -> list[str]:
+def nonfinite(name: str, tree: Examples) -> list[str]:
     """Say of each leaf how many NaN and inf it holds, and where the first are."""
     return [
         text

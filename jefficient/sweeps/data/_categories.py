@@ -104,7 +104,7 @@ def check_codes(name: str, codes: np.ndarray, categories: Sequence) -> None:
         )
 
 
-def _is_missing(x: Any) -> bool:
+def _is_missing(x: object) -> bool:
     """Return whether `x` is None, NaN or pandas' NA."""
     return x is None or type(x).__name__ == "NAType" or (isinstance(x, float) and x != x)
 
@@ -116,7 +116,7 @@ def _refuse_missing(name: str, missing: int, size: int) -> None:
     )
 
 
-def plain_name(category: Any) -> Hashable:
+def plain_name(category: object) -> Hashable:
     """Return the name of a class as JSON can hold it: texts and numbers, others as text."""
     category = category.item() if isinstance(category, np.generic) else category
     return category if isinstance(category, str | bool | int | float) else str(category)

@@ -7,6 +7,7 @@ import jax
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
+from ..._core.typing import Examples as Data
 from ..._core.typing import Tree
 from ._arrays import arrays, nonfinite
 from ._categories import Categories, plain_name
@@ -22,13 +23,13 @@ class Examples(NamedTuple):
     are sources.
     """
 
-    trees: dict[str, Tree]
+    trees: dict[str, Data]
     categories: Categories
     nonfinite: str
 
 
 def examples_of(
-    given: Mapping[str, Tree], categories: Mapping[str, Sequence], *, check_finite: bool
+    given: Mapping[str, Data], categories: Mapping[str, Sequence], *, check_finite: bool
 ) -> Examples:
     """Read the trees `data`, `validation` and `test`, those that are given.
 
@@ -58,7 +59,7 @@ def examples_of(
     return Examples(made, known, _nonfinite(made) if check_finite and not are_read else "")
 
 
-def fixed_points(name: str, points: Tree) -> Tree:
+def fixed_points(name: str, points: Data) -> Data:
     """Return the arrays of a batch that is evaluated as it is, each of its own length; or None."""
     if points is None:
         return None
@@ -71,19 +72,19 @@ def fixed_points(name: str, points: Tree) -> Tree:
     return arrays(name, found.tree, has_one_length=False)
 
 
-def _nonfinite(trees_by_name: Mapping[str, Tree]) -> str:
+def _nonfinite(trees_by_name: Mapping[str, Data]) -> str:
     texts = [text for name, tree in trees_by_name.items() for text in nonfinite(name, tree)]
     return "; ".join(texts)
 
 
-def example_of(tree: Tree) -> Tree:
+def example_of(tree: Data) -> Tree:
     """Return shapes and dtypes of one example."""
     if isinstance(tree, Source):
         return tree.example
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
-def _check_places(categories: Categories, data: Tree) -> None:
+def _check_places(categories: Categories, data: Data) -> None:
     """Check that categories are those of leaves."""
     if isinstance(data, Source):
         return

@@ -51,7 +51,7 @@ class Prefetch:
         """Return whether the slot holds `name`, read or being read."""
         return self._coming is not None and self._name == name
 
-    def begin(self, name: Hashable, read: Callable[..., Any], *arguments: Any) -> None:
+    def begin(self, name: Hashable, read: Callable[..., Any], *arguments: object) -> None:
         """Start ``read(*arguments)`` in the thread; it replaces what the slot held."""
         if self._coming is not None:
             self._coming.cancel()

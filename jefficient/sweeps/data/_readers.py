@@ -4,14 +4,14 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 
 WHERE = "jf.Task"
 
@@ -27,22 +27,22 @@ _SPAN_BYTES = 4 * 2**20
 """Bytes read by one slice at most."""
 
 
-def is_stored(x: Any) -> bool:
+def is_stored(x: object) -> bool:
     """Return whether `x` is an array in a file."""
     return isinstance(x, np.memmap) or (_library(x) in _STORED and hasattr(x, "shape"))
 
 
-def _library(x: Any) -> str:
+def _library(x: object) -> str:
     return type(x).__module__.partition(".")[0]
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: object) -> bool:
     """Return whether NumPy can take `x` as an array; text counts too, and is refused later."""
     is_sequence = hasattr(x, "__len__") and hasattr(x, "__getitem__")
     return is_stored(x) or hasattr(x, "__array__") or isinstance(x, str | bytes) or not is_sequence
 
 
-def read_examples(readers: Tree, indices: np.ndarray) -> Tree:
+def read_examples(readers: Tree, indices: np.ndarray) -> Examples:
     """Read the same examples of every leaf."""
     return jax.tree.map(
         lambda x: x.read(indices) if isinstance(x, ItemReader) else _read_array(x, indices), readers
@@ -103,7 +103,7 @@ class ItemReader:
     def __len__(self) -> int:
         return len(self.given)
 
-    def read(self, indices: np.ndarray) -> Tree:
+    def read(self, indices: np.ndarray) -> Examples:
         """Read examples; copies, since the next call may fill the same buffer."""
         if self.takes_arrays:
             return jax.tree.map(np.copy, _tree_of(self.given[indices]))
@@ -117,7 +117,7 @@ class ItemReader:
             ) from error
 
 
-def _tree_of(examples: Any) -> Tree:
+def _tree_of(examples: Examples) -> Examples:
     """Convert the leaves, torch's tensors among them, to NumPy arrays."""
     return jax.tree.map(_unmasked, examples)
 
@@ -155,7 +155,7 @@ def spec_of_example(name: str, x: np.ndarray) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(x.shape[1:], native(x.dtype))
 
 
-def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
+def as_dtype(name: str, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Cast examples to the dtype of the first one, with rounding.
 
     Raises:
@@ -175,7 +175,7 @@ def as_dtype(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     return x.astype(dtype)
 
 
-def _kind(dtype: Any) -> int:
+def _kind(dtype: np.dtype) -> int:
     """Rank bools, whole numbers, fractions, complex numbers: each holds those before it."""
     return next(i for i, kind in enumerate(_KINDS) if jnp.issubdtype(dtype, kind))
 
@@ -190,7 +190,7 @@ def name_at(name: str, path: tuple[Any, ...]) -> str:
     return name + jax.tree_util.keystr(path)
 
 
-def fits(host: np.ndarray, dtype: Any) -> bool:
+def fits(host: np.ndarray, dtype: np.dtype) -> bool:
     """Return whether whole numbers survive the cast."""
     return np.iinfo(dtype).min <= host.min() and host.max() <= np.iinfo(dtype).max
 
@@ -203,7 +203,7 @@ class FileReference:
     arguments: tuple[Any, ...]
 
     @classmethod
-    def of(cls, leaf: Any) -> Any:
+    def of(cls, leaf: Any) -> object:
         """Return the reference to a file, or the leaf itself, which is then pickled as it is."""
         if _library(leaf) == "h5py":
             return cls(_h5py, (os.path.abspath(leaf.file.filename), leaf.name))
@@ -214,7 +214,7 @@ class FileReference:
 
 
 def _memmap(
-    filename: str, dtype: np.dtype, offset: int, shape: tuple[int, ...], order: Any
+    filename: str, dtype: np.dtype, offset: int, shape: tuple[int, ...], order: Literal["C", "F"]
 ) -> np.memmap:
     return np.memmap(filename, dtype, "r", offset, shape, order)
 
@@ -233,7 +233,7 @@ def _offset(x: np.memmap) -> int:
     return whole.offset + x.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
 
 
-def _order(x: np.memmap) -> Any:
+def _order(x: np.memmap) -> Literal["C", "F"]:
     if x.flags.c_contiguous:
         return "C"
     if x.flags.f_contiguous:

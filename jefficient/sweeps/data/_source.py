@@ -9,7 +9,7 @@ import numpy as np
 from ..._core import trees
 from ..._core.errors import ArgumentError
 from ..._core.serialization import digest_of
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 from ._readers import (
     WHERE,
     FileReference,
@@ -49,7 +49,7 @@ class Source:
     example: Tree
 
     @classmethod
-    def of(cls, name: str, tree: Tree) -> "Source":
+    def of(cls, name: str, tree: Examples) -> "Source":
         """Make a source of a tree; of each leaf the first and the last example are read.
 
         Raises:
@@ -84,7 +84,7 @@ class Source:
         )
         return cls(name, readers, size, example)
 
-    def read(self, indices: np.ndarray) -> Tree:
+    def read(self, indices: np.ndarray) -> Examples:
         """Read examples, in this order: NumPy arrays (n, …), not shared with the source.
 
         Args:
@@ -118,14 +118,14 @@ class Source:
             )
         return as_dtype(self.name, x, like.dtype)
 
-    def batch(self, *leading: int) -> Tree:
+    def batch(self, *leading: int) -> Examples:
         """Return shapes and dtypes of examples with these axes before their own."""
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((*leading, *x.shape), x.dtype), self.example
         )
 
     @property
-    def labels(self) -> Tree:
+    def labels(self) -> Examples:
         """The leaves with one number for each example, as labels are; None for the others."""
         return jax.tree.map(
             lambda x: None if isinstance(x, ItemReader) or len(x.shape) > 1 else x, self.tree
@@ -143,13 +143,13 @@ class Source:
         sample = self.read(indices)
         return digest_of({"indices": indices, "size": np.int64(self.size), "sample": sample})
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle files by name: another process opens them itself."""
         leaves = jax.tree.map(FileReference.of, self.tree)
         return _reopened, (self.name, leaves, self.size, self.example)
 
 
-def is_source(tree: Tree) -> bool:
+def is_source(tree: Examples) -> bool:
     """Return whether a leaf is read where it is instead of being copied into memory."""
     return isinstance(tree, Source) or any(
         is_stored(x) or not is_array(x) for x in jax.tree.leaves(tree)
@@ -157,7 +157,7 @@ def is_source(tree: Tree) -> bool:
 
 
 def _reopened(name: str, tree: Tree, size: int, example: Tree) -> Source:
-    def opened(leaf: Any) -> Any:
+    def opened(leaf: object) -> object:
         return leaf.open(*leaf.arguments) if isinstance(leaf, FileReference) else leaf
 
     return Source(name, jax.tree.map(opened, tree), size, example)

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core.errors import ArgumentTypeError
 from ._readers import WHERE
@@ -18,13 +19,13 @@ class DenseRows:
     def __len__(self) -> int:
         return self._matrix.shape[0]
 
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def __getitem__(self, index: ArrayLike) -> np.ndarray:
         """Return one row for one index, as for a NumPy array."""
         rows = self._matrix[np.atleast_1d(index)].toarray()
         return rows if np.ndim(index) else rows[0]
 
 
-def is_sparse(x: Any) -> bool:
+def is_sparse(x: object) -> bool:
     """Return whether `x` is a sparse array or matrix of SciPy."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and sparse.issparse(x)

@@ -1,13 +1,13 @@
 """Some examples of a source, and several sources as one."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core.errors import ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Examples
 from ._readers import WHERE
 from ._source import Source
 
@@ -27,7 +27,7 @@ class Split:
     def __len__(self) -> int:
         return self.source.size if self.indices is None else len(self.indices)
 
-    def __getitem__(self, chosen: Any) -> Tree:
+    def __getitem__(self, chosen: slice | ArrayLike) -> Examples:
         """Read one example by its index, or those of an array of indices or a slice, as NumPy."""
         size = len(self)
         if isinstance(chosen, slice):
@@ -46,7 +46,7 @@ class Split:
         read = self.read(np.atleast_1d(indices % size))
         return jax.tree.map(lambda x: x[0], read) if indices.ndim == 0 else read
 
-    def read(self, indices: np.ndarray) -> Tree:
+    def read(self, indices: np.ndarray) -> Examples:
         """Read examples by their indices within the split, shape (n,), 0 or more."""
         return self.source.read(indices if self.indices is None else self.indices[indices])
 
@@ -61,7 +61,7 @@ class Concatenated:
     def __len__(self) -> int:
         return int(self._begins[-1])
 
-    def __getitem__(self, index: Any) -> Tree:
+    def __getitem__(self, index: ArrayLike) -> Examples:
         indices = np.atleast_1d(index)
         found = jax.tree.map(
             lambda x: np.empty((len(indices), *x.shape), x.dtype), self._sources[0].example

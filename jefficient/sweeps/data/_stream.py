@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..._core.typing import Tree
+from ..._core.typing import Examples
 from ._source import Source
 from ._split import Split
 
@@ -28,7 +28,7 @@ class PrefetchChunk(NamedTuple):
     others are zeros; `fold`: int32.
     """
 
-    examples: Tree
+    examples: Examples
     count: Any
     fold: Any
 
@@ -40,7 +40,7 @@ class EvaluationBatch(NamedTuple):
     None where all do.
     """
 
-    examples: Tree
+    examples: Examples
     count: Any
 
 
@@ -63,7 +63,7 @@ class Stream:
         """The source of the training examples."""
         return self.train[0].source
 
-    def digest(self) -> Tree:
+    def digest(self) -> dict[str, Any]:
         """Return what identifies the examples: samples of the sources, and the splits' indices."""
         sources = {split.source.name: split.source for split in (*self.train, *self.valid)}
         texts = {

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Examples
 from ._categories import Categories, check_codes, classes_of_texts, codes_of
 from ._readers import WHERE, is_array, is_stored, name_at
 from ._sparse import is_sparse, rows_of
@@ -24,11 +24,11 @@ class Plain(NamedTuple):
     now.
     """
 
-    tree: Tree
+    tree: Examples
     categories: Categories
 
 
-def plain(name: str, tree: Tree, known: Mapping[str, tuple]) -> Plain:
+def plain(name: str, tree: Examples, known: Mapping[str, tuple]) -> Plain:
     """Make arrays of tables, of texts that name classes and of sparse matrices.
 
     A pandas frame becomes a dict of its columns. Other leaves, arrays in files among them, pass.
@@ -45,7 +45,7 @@ def plain(name: str, tree: Tree, known: Mapping[str, tuple]) -> Plain:
     tree = jax.tree.map(lambda x: _by_column(name, x), tree, is_leaf=_is_leaf)
     categories: Categories = {}
 
-    def array(path: tuple, leaf: Any) -> Any:
+    def array(path: tuple, leaf: object) -> object:
         place = jax.tree_util.keystr(path, simple=True, separator=".")
         called = name_at(name, path)
         names = _names_of_classes(called, leaf, is_known=place in known)
@@ -66,18 +66,18 @@ def _pandas() -> Any:
     return sys.modules.get("pandas")
 
 
-def _is_leaf(x: Any) -> bool:
+def _is_leaf(x: object) -> bool:
     """Return whether `x` is one leaf, though jax would take it apart."""
     sparse = sys.modules.get("jax.experimental.sparse")
     return sparse is not None and isinstance(x, sparse.JAXSparse)
 
 
-def _is_of_pandas(x: Any) -> bool:
+def _is_of_pandas(x: object) -> bool:
     pd = _pandas()
     return pd is not None and isinstance(x, pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
 
 
-def _by_column(name: str, table: Any) -> Any:
+def _by_column(name: str, table: Any) -> object:
     """Return a frame as a dict of its columns; others pass."""
     pd = _pandas()
     library = type(table).__module__.partition(".")[0]
@@ -117,7 +117,7 @@ def _names_of_classes(name: str, leaf: Any, *, is_known: bool) -> Any:
     return classes_of_texts(name, leaf, is_known=is_known) if is_text else None
 
 
-def _plain_leaf(name: str, leaf: Any) -> Any:
+def _plain_leaf(name: str, leaf: object) -> object:
     """Return a leaf without names of classes as an array; check that nothing in it is hidden."""
     if _is_leaf(leaf):
         raise ArgumentTypeError(

@@ -51,7 +51,9 @@ def lane_costs(problem: Problem, trial: Trial, group: Group, key: jax.Array) -> 
 def working_bytes(problem: Problem, trial: Trial, group: Group, key: jax.Array) -> int:
     """Return the bytes of the largest array of a step and an evaluation."""
 
-    def step_and_evaluate(key: jax.Array, data: Tree, numbers: dict[str, Any]) -> Any:
+    def step_and_evaluate(
+        key: jax.Array, data: Tree, numbers: dict[str, Any]
+    ) -> dict[str, jax.Array]:
         state = trial.init(key, **numbers, fold=0)
         state, _ = trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
         return trial.evaluate(state, data, **numbers, fold=jnp.int32(0))
@@ -62,7 +64,7 @@ def working_bytes(problem: Problem, trial: Trial, group: Group, key: jax.Array) 
     return _largest_array(jaxpr)
 
 
-def _largest_array(x: Any) -> int:
+def _largest_array(x: object) -> int:
     """Return the bytes of the largest array that a program, or what it calls, makes.
 
     `x` is a program or a parameter of one of its equations, which may hold programs.

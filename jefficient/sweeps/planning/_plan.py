@@ -177,7 +177,7 @@ def plan_of(spec: SweepSpec, machine: Machine, trials: int | None = None, parts:
     )
 
 
-def checked_plan(spec: SweepSpec, machine: Machine, plan: Any) -> Plan:
+def checked_plan(spec: SweepSpec, machine: Machine, plan: object) -> Plan:
     """Check the plan that the user passed, and return it for the groups of this sweep."""
     if not isinstance(plan, Plan):
         raise ArgumentTypeError(

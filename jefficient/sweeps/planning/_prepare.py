@@ -20,6 +20,7 @@ from ..tasks import (
     VARIABLES,
     WHERE,
     HyperparameterTable,
+    Optimizer,
     Problem,
     Task,
     TaskProblem,
@@ -34,7 +35,9 @@ MANY_PROGRAMS = 32
 """Programs from which on a warning is given before they are compiled."""
 
 
-def prepare(task: Any, optimizer: Any, space: Space, settings: Settings) -> SweepSpec:
+def prepare(
+    task: Task | Trial, optimizer: Optimizer | None, space: Space, settings: Settings
+) -> SweepSpec:
     """Check all that can be checked before compilation, the numbers of configurations included."""
     _check_no_mesh()
     settings.check_with(space)
@@ -115,7 +118,7 @@ def _check_no_mesh() -> None:
         )
 
 
-def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
+def _problem(task: Task | Trial, optimizer: Optimizer | None, settings: Settings) -> Problem:
     if isinstance(task, Trial):
         _check_without(optimizer, settings)
         return TrialProblem.of(task)
@@ -147,7 +150,7 @@ def _problem(task: Any, optimizer: Any, settings: Settings) -> Problem:
     )
 
 
-def _check_without(optimizer: Any, settings: Settings) -> None:
+def _check_without(optimizer: Optimizer | None, settings: Settings) -> None:
     """Check that a trial comes without what only a task has."""
     absent = {
         "optimizer": optimizer,

@@ -1,7 +1,9 @@
 """How a sweep is made: what `jf.sweep` takes beside the task, the optimizer and the space."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ from ...results import checked_loggers
 from ...spaces import Space
 from ..scheduler import Progress
 from ..stopping import StopRule
-from ..tasks import WHERE, checked_probes
+from ..tasks import WHERE, CrossValidation, checked_probes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Settings:
     epochs: float | None = None
     batch_size: int | None = None
     seeds: int = 1
-    folds: Any = None
+    folds: CrossValidation | None = None
     metric: str = "valid_loss"
     mode: str | None = None
     select: str = "last"
@@ -38,7 +40,7 @@ class Settings:
     keep: str | None = "last"
     keep_configs: int = 10
     keep_states: str | tuple[int, ...] | None = None
-    start: Any = None
+    start: object = None
     layers: bool | tuple[str, ...] = False  # their names, where another process has found them
     diagnostics: tuple[str, ...] = ()
     key: jax.Array = None  # pyright: ignore[reportAssignmentType]
@@ -146,10 +148,10 @@ class RunOptions:
     """
 
     plan: Any = None
-    directory: Any = None
+    directory: str | os.PathLike | None = None
     snapshot_every: float = 30.0
     progress: bool | Callable[[Progress], bool | None] = True
-    executor: Any = None
+    executor: Executor | None = None
     parts: int | None = None
     time_limit: float | None = None
     log: Logger | Iterable[Logger] | None = None

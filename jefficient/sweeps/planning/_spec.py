@@ -5,7 +5,6 @@ import functools
 import math
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import numpy as np
 from ..._core.errors import ArgumentError
 from ..._core.reuse import once
 from ..._core.serialization import digest, digest_of
-from ..._core.typing import Tree
+from ..._core.typing import Params, State, Tree
 from ...results import Score
 from ...spaces import Space
 from ..data import EvaluationBatch, PrefetchChunk, Stream
@@ -168,7 +167,7 @@ class SweepSpec:
     def _predict(self, group: Group, program: LaneProgram) -> Callable[..., dict[str, Tree]]:
         problem, weights = self.problem, program.trial.weights
 
-        def predict(state: Any, data: Tree, /, **traced: Any) -> dict[str, Tree]:
+        def predict(state: State, data: Tree, /, **traced: jax.Array) -> dict[str, Tree]:
             hyperparameters = {**group.static, **traced}
             return problem.validation_predictions(
                 weights(state), data, traced["fold"], hyperparameters
@@ -181,7 +180,12 @@ class SweepSpec:
         problem, weights = self.problem, program.trial.weights
 
         def accumulate(
-            state: Any, batch: EvaluationBatch, data: Tree, fold: jax.Array, /, **traced: Any
+            state: State,
+            batch: EvaluationBatch,
+            data: Tree,
+            fold: jax.Array,
+            /,
+            **traced: jax.Array,
         ) -> tuple[dict[str, Sums], dict[str, Tree]]:
             hyperparameters = {**group.static, **traced}
             return problem.validation_batch(weights(state), batch, data, fold, hyperparameters)
@@ -233,7 +237,7 @@ class SweepSpec:
         every = self.settings.seeds * self.problem.folds * len(sizes)
         return every if self.settings.stop is not None else min(slots, every)
 
-    def state_like(self, config: int) -> Tree:
+    def state_like(self, config: int) -> State:
         """Return shapes and dtypes of the state of a configuration."""
         index, _ = self.find(config)
         trial = self.trials[index]
@@ -245,7 +249,7 @@ class SweepSpec:
             ),
         )
 
-    def weights_like(self, config: int) -> Tree:
+    def weights_like(self, config: int) -> Params:
         """Return shapes and dtypes of the weights of a configuration."""
         index, _ = self.find(config)
         return once(

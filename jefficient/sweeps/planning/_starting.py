@@ -13,7 +13,7 @@ import numpy as np
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.serialization import digest, digest_of
-from ..._core.typing import Tree
+from ..._core.typing import Params, State, Tree
 from ...results import Result, TrialState, as_column
 from ...spaces import Space
 from ..programs import Group, Start
@@ -61,7 +61,7 @@ class Starts:
         return {key: digest_of(start) for key, start in distinct.items()}
 
 
-def starts_of(start: Any, space: Space, seeds: int, folds: int) -> Starts | None:
+def starts_of(start: object, space: Space, seeds: int, folds: int) -> Starts | None:
     """Return what every trial starts from; see `start` of `jf.sweep`."""
     if start is None or isinstance(start, Starts):
         return start
@@ -119,7 +119,7 @@ def _texts(column: np.ndarray) -> list[str]:
     return [str(x) for x in (column.astype(float) if is_number else column).tolist()]
 
 
-def _as_start(given: Any) -> Start:
+def _as_start(given: object) -> Start:
     """Return a state, or weights, as NumPy arrays of the dtypes that programs have."""
     if not isinstance(given, TrialState):
         return Start(np.int32(0), weights=jax.tree.map(_array, given))
@@ -131,7 +131,7 @@ def _as_start(given: Any) -> Start:
     return Start(np.int32(step), state=jax.tree.map(_array, given.state))
 
 
-def _array(x: Any) -> Any:
+def _array(x: object) -> np.ndarray | jax.Array:
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
         return x
     host = np.asarray(x)
@@ -181,9 +181,9 @@ def _check_before(group: Group, before: np.ndarray) -> None:
 
 def check_starts(
     starts: Starts,
-    state_like: Callable[[int], Tree],
-    weights_like: Callable[[int], Tree] | None,
-    steps_made: Callable[[Tree], int | None],
+    state_like: Callable[[int], State],
+    weights_like: Callable[[int], Params] | None,
+    steps_made: Callable[[State], int | None],
     program_of: Mapping[int, int],
 ) -> None:
     """Check that what trials start from is like what they begin with otherwise.

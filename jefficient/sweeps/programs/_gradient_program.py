@@ -13,16 +13,17 @@ Every function is written for one trial and mapped over a block of fixed width.
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 from jax.extend.core.primitives import conv_general_dilated_p, dot_general_p
 
 from ..._core import trees
 from ..._core.reuse import program
-from ..._core.typing import Device, Tree
+from ..._core.typing import Device, State, Tree
 from ..tasks import Trial, trial_key
 from ._lanes import Shared
 
@@ -33,20 +34,23 @@ Numbers: TypeAlias = dict[str, Any]
 """The hyperparameters that are differentiated, float32 arrays: all trials share them."""
 
 
+T = TypeVar("T")
+
+
 class Place(NamedTuple):
     """A trial of a configuration; in a block every leaf has the axis of trials first."""
 
     hyperparameters: dict[str, Any]  # traced ones that are not differentiated, `steps` among them
-    seed: Any  # uint32
-    fold: Any  # int32
-    until: Any  # int32: updates made at the evaluation that counts
-    since: Any  # int32: updates made at the evaluation before it
+    seed: np.ndarray | jax.Array  # uint32
+    fold: np.ndarray | jax.Array  # int32
+    until: np.ndarray | jax.Array  # int32: updates made at the evaluation that counts
+    since: np.ndarray | jax.Array  # int32: updates made at the evaluation before it
 
 
 class Carry(NamedTuple):
     """What one update passes to the next."""
 
-    state: Any
+    state: State
     total: jax.Array  # float32: the training metric that is the score, summed since `since`
     diverged_at: jax.Array  # int32, -1 for never
 
@@ -126,7 +130,7 @@ class GradientProgram:
             is_sound &= trees.all_finite(self.trial.weights(carry.state))
         return score, Ending(score, carry.diverged_at, is_sound)
 
-    def evaluate(self, numbers: Numbers, state: Any, place: Place, data: Tree) -> jax.Array:
+    def evaluate(self, numbers: Numbers, state: State, place: Place, data: Tree) -> jax.Array:
         """Return the metric that an evaluation returns, float32."""
         values = self.trial.evaluate(state, data, **_given(numbers, place))
         return jnp.asarray(values[self.metric], jnp.float32)
@@ -159,13 +163,13 @@ class GradientProgram:
 
     def adjoint(
         self, numbers: Numbers, carries: Carry, places: Place, shared: Shared
-    ) -> tuple[Ending, Numbers, Tree]:
+    ) -> tuple[Ending, Numbers, Carry]:
         """Score a block; return the derivatives in the hyperparameters and in the carry."""
 
-        def one(carry: Carry, place: Place) -> tuple[Ending, Numbers, Tree]:
+        def one(carry: Carry, place: Place) -> tuple[Ending, Numbers, Carry]:
             floats, others = trees.divided(carry)
 
-            def score(numbers: Numbers, floats: Tree) -> tuple[jax.Array, Ending]:
+            def score(numbers: Numbers, floats: Carry) -> tuple[jax.Array, Ending]:
                 return self.finish(numbers, trees.united(floats, others), place, shared)
 
             value, pull, ending = jax.vjp(score, numbers, floats, has_aux=True)
@@ -181,13 +185,13 @@ class GradientProgram:
         shared: Shared,
         begin: jax.Array,
         gradients: Numbers,
-        adjoints: Tree,
-    ) -> tuple[Numbers, Tree]:
+        adjoints: Carry,
+    ) -> tuple[Numbers, Carry]:
         """Pull adjoints through the segment that begins with update `begin`."""
 
         def one(
-            carry: Carry, place: Place, gradient: Numbers, adjoint: Tree
-        ) -> tuple[Numbers, Tree]:
+            carry: Carry, place: Place, gradient: Numbers, adjoint: Carry
+        ) -> tuple[Numbers, Carry]:
             floats, others = trees.divided(carry)
             segment = functools.partial(self.segment, others, place, shared, begin)
             _, pull = jax.vjp(segment, numbers, floats)
@@ -198,13 +202,13 @@ class GradientProgram:
 
     def segment(
         self,
-        others: Tree,
+        others: Carry,
         place: Place,
         shared: Shared,
         begin: jax.Array,
         numbers: Numbers,
-        floats: Tree,
-    ) -> Tree:
+        floats: Carry,
+    ) -> Carry:
         """Train a segment: from the floating leaves of a carry to those of a later one.
 
         Of an update the carry and its products of matrices are kept for the derivative. The rest
@@ -221,20 +225,20 @@ class GradientProgram:
         return trees.divided(carry)[0]
 
     def back_to_init(
-        self, numbers: Numbers, places: Place, shared: Shared, gradients: Numbers, adjoints: Tree
+        self, numbers: Numbers, places: Place, shared: Shared, gradients: Numbers, adjoints: Carry
     ) -> Numbers:
         """Pull the adjoints of the first carries through `init`."""
 
-        def one(place: Place, gradient: Numbers, adjoint: Tree) -> Numbers:
+        def one(place: Place, gradient: Numbers, adjoint: Carry) -> Numbers:
             _, pull = jax.vjp(lambda x: trees.divided(self.begin(x, place, shared))[0], numbers)
             return jax.tree.map(jnp.add, gradient, pull(adjoint)[0])
 
         return self._each(one)(places, gradients, adjoints)
 
-    def first_tangents(self, numbers: Numbers, places: Place, shared: Shared) -> Tree:
+    def first_tangents(self, numbers: Numbers, places: Place, shared: Shared) -> Carry:
         """Return the tangents of the first carries, the axis of directions after that of trials."""
 
-        def one(place: Place) -> Tree:
+        def one(place: Place) -> Carry:
             _, push = jax.linearize(
                 lambda x: trees.divided(self.begin(x, place, shared))[0], numbers
             )
@@ -246,19 +250,19 @@ class GradientProgram:
         self,
         numbers: Numbers,
         carries: Carry,
-        tangents: Tree,
+        tangents: Carry,
         places: Place,
         shared: Shared,
         begin: jax.Array,
         end: jax.Array,
-    ) -> tuple[Carry, Tree]:
+    ) -> tuple[Carry, Carry]:
         """Make updates begin … end - 1, with tangents."""
         directions = _directions(numbers)
 
-        def one(carry: Carry, tangent: Tree, place: Place, t: jax.Array) -> tuple[Carry, Tree]:
+        def one(carry: Carry, tangent: Carry, place: Place, t: jax.Array) -> tuple[Carry, Carry]:
             floats, others = trees.divided(carry)
 
-            def run(numbers: Numbers, floats: Tree) -> tuple[Tree, Tree]:
+            def run(numbers: Numbers, floats: Carry) -> tuple[Carry, Carry]:
                 carry = trees.united(floats, others)
                 return trees.divided(self.step(numbers, carry, place, shared, t))
 
@@ -271,14 +275,14 @@ class GradientProgram:
         )
 
     def finish_tangents(
-        self, numbers: Numbers, carries: Carry, tangents: Tree, places: Place, shared: Shared
+        self, numbers: Numbers, carries: Carry, tangents: Carry, places: Place, shared: Shared
     ) -> tuple[Ending, Numbers]:
         """Score a block; return the derivatives in the hyperparameters."""
 
-        def one(carry: Carry, tangent: Tree, place: Place) -> tuple[Ending, Numbers]:
+        def one(carry: Carry, tangent: Carry, place: Place) -> tuple[Ending, Numbers]:
             floats, others = trees.divided(carry)
 
-            def score(numbers: Numbers, floats: Tree) -> tuple[jax.Array, Ending]:
+            def score(numbers: Numbers, floats: Carry) -> tuple[jax.Array, Ending]:
                 return self.finish(numbers, trees.united(floats, others), place, shared)
 
             _, push, ending = jax.linearize(score, numbers, floats, has_aux=True)
@@ -297,7 +301,9 @@ class GradientProgram:
 
         segment = dataclasses.replace(self, length=_TRACED).segment
 
-        def pull(others: Tree, numbers: Numbers, floats: Tree, shared: Shared) -> Any:
+        def pull(
+            others: Carry, numbers: Numbers, floats: Carry, shared: Shared
+        ) -> Callable[..., tuple[Numbers, Carry]]:
             begin = jnp.zeros((), jnp.int32)
             run = functools.partial(segment, others, place, shared, begin)
             return jax.vjp(run, numbers, floats)[1]
@@ -315,7 +321,7 @@ class GradientProgram:
         carry = jax.eval_shape(self.begin, numbers, place, shared)
         floats, others = trees.divided(carry.state)
 
-        def value(floats: Tree, others: Tree, shared: Shared) -> jax.Array:
+        def value(floats: State, others: State, shared: Shared) -> jax.Array:
             state = trees.united(floats, others)
             if not self.is_training_metric:
                 return self.evaluate(numbers, state, place, shared.data)
@@ -324,7 +330,7 @@ class GradientProgram:
                 self.metric
             ]
 
-        def derivative(tangents: Tree, floats: Tree, others: Tree, shared: Shared) -> jax.Array:
+        def derivative(tangents: State, floats: State, others: State, shared: Shared) -> jax.Array:
             return jax.jvp(lambda x: value(x, others, shared), (floats,), (tangents,))[1]
 
         program = jax.make_jaxpr(derivative)(floats, floats, others, shared).jaxpr
@@ -334,7 +340,7 @@ class GradientProgram:
                 moved |= set(equation.outvars)
         return not any(x in moved for x in program.outvars if isinstance(x, core.Var))
 
-    def compiled(self, name: str, device: Device, *arguments: Tree) -> jax.stages.Compiled:
+    def compiled(self, name: str, device: Device, *arguments: object) -> jax.stages.Compiled:
         """Return one of the functions of a block, compiled for arguments like these."""
         function: Callable[..., Any] = getattr(self, name)
         return program(("gradient", name, self.reuse_key), function, device, *arguments)
@@ -345,13 +351,13 @@ class GradientProgram:
         own = (self.metric, self.is_training_metric, self.width, self.length, self.is_ragged)
         return self.key, own
 
-    def _each(self, function: Callable[..., Any], *last: None) -> Callable[..., Any]:
+    def _each(self, function: Callable[..., T], *last: None) -> Callable[..., T]:
         """Map a function of one trial over a block; arguments at the end may be shared (None).
 
         A single trial runs as it is: a vmap of one makes convolutions slower.
         """
 
-        def mapped(*arguments: Any) -> Any:
+        def mapped(*arguments: object) -> T:
             axes = (*(0 for _ in arguments[len(last) :]), *last)
             if self.width > 1:
                 return jax.vmap(function, axes)(*arguments)
@@ -362,7 +368,7 @@ class GradientProgram:
         return mapped
 
 
-def _is_kept(primitive: Any, *_: Any, **__: Any) -> bool:
+def _is_kept(primitive: object, *_: object, **__: object) -> bool:
     return primitive in (dot_general_p, conv_general_dilated_p)
 
 
@@ -370,7 +376,7 @@ def _key(place: Place, shared: Shared) -> jax.Array:
     return trial_key(shared.key, place.seed, place.fold)
 
 
-def _given(numbers: Numbers, place: Place) -> dict[str, jax.Array]:
+def _given(numbers: Numbers, place: Place) -> dict[str, Any]:
     return {**place.hyperparameters, **numbers, "fold": place.fold}
 
 

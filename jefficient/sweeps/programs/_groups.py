@@ -186,7 +186,9 @@ class Group:
             here[:, : steps.shape[1]] = steps
         return np.array([number[id(steps)] for steps in self.evaluations]), padded, counts
 
-    def traced(self, rows: Any, seeds: Any, folds: Any) -> dict[str, Any]:
+    def traced(
+        self, rows: int | np.ndarray, seeds: int | np.ndarray, folds: int | np.ndarray
+    ) -> dict[str, Any]:
         """Return the traced hyperparameters of trials, without `steps`."""
         own = {"seed": np.asarray(seeds, np.int32)} if self.requests_seed else {}
         of_rows = {name: x[rows] for name, x in self.numbers.items()}

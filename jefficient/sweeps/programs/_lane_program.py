@@ -10,18 +10,21 @@ or after it has diverged, reaches neither its own numbers nor a neighbour's.
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core import trees
 from ..._core.reuse import lowered, program, same
-from ..._core.typing import Device, Tree
+from ..._core.typing import Device, Params, State, Tree
 from ...results import Score, Status
 from ..tasks import Begin, Sums, Trial, trial_key
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
+
+T = TypeVar("T")
 
 Segment = jax.stages.Compiled
 """``(lanes, commands, shared) -> (lanes, evaluation)``."""
@@ -82,7 +85,7 @@ class LaneProgram:
         """Lower the segment for the device that the arguments are on; its lanes are donated."""
         return lowered(self._segment, lanes, commands, shared, donate_argnums=0)
 
-    def weights(self, lanes: Lane) -> Tree:
+    def weights(self, lanes: Lane) -> Params:
         """Return the weights that lanes keep, with the lane axis."""
         if lanes.checkpoint is not None:
             return lanes.checkpoint.weights
@@ -99,11 +102,11 @@ class LaneProgram:
             self.windows,
         )
 
-    def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Tree:
+    def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Params:
         """Return the weights of lane i, on the device."""
         return self._call("weights of a lane", self._weights_at, lanes, i, has_improved)
 
-    def state_of_lane(self, lanes: Lane, i: np.int32) -> Any:
+    def state_of_lane(self, lanes: Lane, i: np.int32) -> State:
         """Return the state of lane i, on the device."""
         return self._call("state of a lane", _state_at, lanes, i)
 
@@ -121,7 +124,7 @@ class LaneProgram:
         kind: Hashable,
         function: Callable[..., Any],
         lanes: Lane,
-        *others: Any,
+        *others: object,
         **options: Any,
     ) -> Any:
         """Call a small program of a block's lanes, compiled the first time, where they are."""
@@ -139,7 +142,7 @@ class LaneProgram:
         lane = self.begin_lane(own, shared, start)
         return jax.tree.map(lambda of_all, x: of_all.at[i].set(x), lanes, lane)
 
-    def _weights_at(self, lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Tree:
+    def _weights_at(self, lanes: Lane, i: jax.Array, has_improved: jax.Array) -> Params:
         if self.is_ranked_on_host:
             lanes = self._take_improved(lanes, jnp.broadcast_to(has_improved, self.width))
         return jax.tree.map(lambda x: x[i], self.weights(lanes))
@@ -207,7 +210,7 @@ class LaneProgram:
             checkpoint=self._first_checkpoint(state, start),
         )
 
-    def _first_checkpoint(self, state: Any, start: Start | None) -> Checkpointed | None:
+    def _first_checkpoint(self, state: State, start: Start | None) -> Checkpointed | None:
         if self.keep != "best":
             return None
         if start is not None and start.best is not None:
@@ -283,7 +286,7 @@ class LaneProgram:
         checkpoint = Checkpointed(jnp.where(is_better, score, best.score), weights)
         return lane._replace(checkpoint=checkpoint)
 
-    def each(self, function: Callable, *axes: int | None) -> Callable:
+    def each(self, function: Callable[..., T], *axes: int | None) -> Callable[..., T]:
         """Map a function of one lane over a block.
 
         A single lane runs as it is: a vmap of one makes convolutions slower.
@@ -291,7 +294,7 @@ class LaneProgram:
         if self.width > 1:
             return jax.vmap(function, axes)
 
-        def alone(*arguments: Any) -> Any:
+        def alone(*arguments: object) -> T:
             own = (
                 x if axis is None else jax.tree.map(_only, x)
                 for x, axis in zip(arguments, axes, strict=True)
@@ -300,7 +303,7 @@ class LaneProgram:
 
         return alone
 
-    def one_by_one(self, function: Callable) -> Callable:
+    def one_by_one(self, function: Callable[..., T]) -> Callable[..., T]:
         """Map over lanes; on a CPU one after another, which compiles in half the time."""
         if jax.default_backend() != "cpu":
             return lambda *trees: self.each(function, *(0 for _ in trees))(*trees)
@@ -317,7 +320,7 @@ def hyperparameters_of(lane: Lane) -> dict[str, jax.Array]:
     return {**lane.hyperparameters, "steps": lane.steps, "fold": lane.fold}
 
 
-def _state_at(lanes: Lane, i: jax.Array) -> Any:
+def _state_at(lanes: Lane, i: jax.Array) -> State:
     return jax.tree.map(lambda x: x[i], lanes.state)
 
 
@@ -329,7 +332,7 @@ def _mean(accumulated: jax.Array | Sums, steps_taken: jax.Array) -> jax.Array:
 
 
 def _float32(values: Mapping[str, Any]) -> dict[str, Any]:
-    def float32(x: Any) -> jax.Array:
+    def float32(x: ArrayLike) -> jax.Array:
         return jnp.asarray(x, jnp.float32)
 
     return {name: jax.tree.map(float32, x) for name, x in values.items()}
@@ -339,5 +342,5 @@ def _only(x: jax.Array) -> jax.Array:
     return x[0]
 
 
-def _select(condition: Any, new: Tree, old: Tree) -> Tree:
+def _select(condition: jax.Array, new: Tree, old: Tree) -> Tree:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._core.typing import Device, Tree
+from ..._core.typing import Device, Params, State, Tree
 from ..tasks import Begin, Sums
 
 
@@ -36,7 +36,7 @@ class Checkpointed(NamedTuple):
     """The best weights of a trial so far, and their score (smaller is better)."""
 
     score: Any  # float32
-    weights: Tree
+    weights: Params
 
 
 class Lane(NamedTuple):
@@ -52,7 +52,7 @@ class Lane(NamedTuple):
     accumulators: dict[
         str, jax.Array | Sums
     ]  # float32: training metrics since the last evaluation, summed
-    state: Any
+    state: State
     checkpoint: Checkpointed | None
 
 
@@ -64,8 +64,8 @@ class Start(NamedTuple):
     """
 
     step: Any  # int32: updates made
-    state: Any = None
-    weights: Tree = None
+    state: State = None
+    weights: Params = None
     best: Checkpointed | None = None  # the best weights so far
 
     @property
@@ -73,7 +73,7 @@ class Start(NamedTuple):
         """Whether a trial can begin with it."""
         return self.state is not None or self.weights is not None
 
-    def begun(self, begin: Begin, key: jax.Array, hyperparameters: dict[str, Any]) -> Any:
+    def begun(self, begin: Begin, key: jax.Array, hyperparameters: dict[str, Any]) -> State:
         """Return the state that a trial with this key begins with."""
         if self.weights is None:
             return begin.resume(key, self.state)
@@ -95,7 +95,7 @@ class Evaluation(NamedTuple):
 def zeros(lanes: Lane, device: Device) -> Lane:
     """Make lanes of these shapes on a device, all of them without a trial."""
 
-    def leaf(x: Any) -> Any:
+    def leaf(x: jax.Array | jax.ShapeDtypeStruct) -> jax.Array | np.ndarray:
         is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
         return (jnp if is_key else np).zeros(x.shape, x.dtype)  # NumPy's compile nothing
 

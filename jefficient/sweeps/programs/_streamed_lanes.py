@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
 
 from ..._core.reuse import lowered, shapes_of
-from ..._core.typing import Device, Tree
+from ..._core.typing import Device, Examples, Tree
 from ..data import EvaluationBatch, PrefetchChunk
-from ..tasks import Sums
+from ..tasks import StreamedData, Sums
 from ._lane_program import LaneProgram, hyperparameters_of, is_any_training
 from ._lanes import Commands, Evaluation, Lane, Shared
 
@@ -107,7 +107,7 @@ class StreamedProgram(LaneProgram):
 
     def _lower_accumulate(
         self, accumulators: Accumulators, lanes: Lane, fold: jax.Array, shared: Shared
-    ) -> Any:
+    ) -> jax.stages.Lowered | None:
         if self.evaluation_batch is None:
             return None
         batch = _on(shared.key.device, self.evaluation_batch)
@@ -122,11 +122,11 @@ class StreamedProgram(LaneProgram):
     ) -> tuple[Lane, jax.Array]:
         on_cpu = jax.default_backend() == "cpu"
 
-        def update(lane: Lane, until: jax.Array, batch: Tree) -> Lane:
+        def update(lane: Lane, until: jax.Array, batch: Examples) -> Lane:
             data = shared.data._replace(batch=batch, fold=chunk.fold)
             return self.update_lane(lane, until, data)
 
-        def batch_at(i: jax.Array) -> Tree:
+        def batch_at(i: jax.Array) -> Examples:
             batch = jax.tree.map(
                 lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunk.examples
             )
@@ -156,7 +156,7 @@ class StreamedProgram(LaneProgram):
         shared: Shared,
     ) -> tuple[Accumulators, dict[str, Tree]]:
         def of(
-            lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: Tree
+            lane: Lane, batch: EvaluationBatch, fold: jax.Array, data: StreamedData
         ) -> tuple[Accumulators, dict[str, Tree]]:
             traced = {**hyperparameters_of(lane), "step": lane.step}
             return self.accumulate(lane.state, batch, data, fold, **traced)
@@ -180,7 +180,7 @@ class StreamedProgram(LaneProgram):
             is_due: jax.Array,
             begun_at: jax.Array,
             validated: dict[str, jax.Array],
-            data: Any,
+            data: StreamedData,
         ) -> tuple[Lane, Evaluation]:
             data = data._replace(validated=validated)
             after, evaluation = self.evaluate_lane(lane, begun_at, data)

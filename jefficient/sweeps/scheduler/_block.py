@@ -124,10 +124,10 @@ class Block:
         block = cls(queue, device, program, lanes, trials, arrays[f"{name}/evaluations"].copy())
         if f"{name}/status" in arrays:
             begin = f"{name}/values/"
-            values: Any = {
+            values: dict[str, Any] = {
                 k.removeprefix(begin): x for k, x in arrays.items() if k.startswith(begin)
             }
-            outcome: Any = {key: arrays[f"{name}/{key}"] for key in _OUTCOME}
+            outcome: dict[str, Any] = {key: arrays[f"{name}/{key}"] for key in _OUTCOME}
             of_all = Evaluation(values, **outcome)
             segments = range(len(outcome["status"]))
             evaluations = [jax.tree.map(lambda x, i=i: x[i], of_all) for i in segments]

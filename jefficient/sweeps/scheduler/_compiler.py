@@ -90,7 +90,7 @@ class Compiler:
             lowered = queue.program.lower(lanes, commands, shared)
         remember = partial(remember_compiled, settings=settings_key())
 
-        def compile_all() -> Any:
+        def compile_all() -> Segment:
             segment = jax.tree.map(partial(compiled, device=device), lowered)
             remember(reuse_key, (segment, lanes))
             return segment

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from ..._core.typing import Tree
+from ..._core.typing import Params
 from ...results import Rank, Score, TrialState
 
 
@@ -20,7 +20,7 @@ class Leaderboard:
     """
 
     def __init__(self, score: Score, size: int, seeds: int, folds: int):
-        self.weights: dict[tuple[int, int, int], Tree] = {}
+        self.weights: dict[tuple[int, int, int], Params] = {}
         self.states: dict[tuple[int, int, int], dict[int, TrialState]] = {}
         self.best_score: float | None = None
         self._sign = score.sign

@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ..._core import html
 from ..._core.errors import ArgumentTypeError
@@ -78,7 +77,7 @@ def reporter(where: str, progress: bool | Reporter) -> tuple[Reporter, Callable[
     return _bar() if console.is_terminal else _lines()
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: object) -> None:
     pass
 
 

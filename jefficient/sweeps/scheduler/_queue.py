@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections import deque
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._core.typing import Tree
+from ..._core.typing import Params, State
 from ..programs import Commands, Group, Lane, LaneProgram
 from ._record import Place
 
@@ -114,11 +113,11 @@ class Queue:
         each = self.group.seeds * self.group.folds
         return (rows[:, None] * each + np.arange(each)).ravel()
 
-    def state_of(self, lanes: Lane, lane: int) -> Any:
+    def state_of(self, lanes: Lane, lane: int) -> State:
         """Return the state of the trial in one lane, on the host."""
         return jax.tree.map(_on_host, self.program.state_of_lane(lanes, np.int32(lane)))
 
-    def weights_of(self, lanes: Lane, lane: int, has_improved: bool) -> Tree:
+    def weights_of(self, lanes: Lane, lane: int, has_improved: bool) -> Params:
         """Return the weights that one lane keeps, on the host; no other's leave the device.
 
         `has_improved`: whether the last evaluation was the best, where the host ranks.
@@ -127,6 +126,6 @@ class Queue:
         return jax.tree.map(_on_host, weights)
 
 
-def _on_host(x: Any) -> Any:
+def _on_host(x: jax.Array) -> jax.Array | np.ndarray:
     """Copy to a NumPy array; keys, for which NumPy has no dtype, pass through."""
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.array(x)

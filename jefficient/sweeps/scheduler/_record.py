@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._core.typing import Tree
+from ..._core.typing import Params
 from ...results import (
     Checkpoints,
     Curves,
@@ -92,7 +92,7 @@ class Record:
         self._trains_since: tuple[int, float] | None = None  # steps made then, and the clock
 
     @property
-    def weights(self) -> dict[tuple[int, int, int], Tree]:
+    def weights(self) -> dict[tuple[int, int, int], Params]:
         """(config, seed, fold) to the weights that are kept."""
         return self.leaderboard.weights
 
@@ -143,7 +143,7 @@ class Record:
         Trials that were stopped while it was computed stay as they were.
         """
         curves = self.curves
-        values: Any = evaluation.values
+        values: dict[str, Any] = evaluation.values
         step, status, diverged_at = (
             np.asarray(x) for x in (evaluation.step, evaluation.status, evaluation.diverged_at)
         )

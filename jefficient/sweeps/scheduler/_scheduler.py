@@ -264,7 +264,7 @@ class Scheduler(abc.ABC):
             self.pruner = self.pruner.without(set(configs.tolist()))
 
 
-def _moved(device: Device, x: Any) -> Any:
+def _moved(device: Device, x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Move a typed key that was kept on another device; NumPy arrays are on none."""
     is_elsewhere = isinstance(x, jax.Array) and device not in x.devices()
     return jax.device_put(x, device) if is_elsewhere else x

@@ -1,10 +1,12 @@
 """What is trained: a task or trial and a space enter; the pure functions of a lane leave."""
 
 from ._evaluation import Sums as Sums
+from ._folds import CrossValidation as CrossValidation
 from ._hyperparameters import HyperparameterTable as HyperparameterTable
 from ._injection import COLUMNS as COLUMNS
 from ._injection import DIMENSIONS as DIMENSIONS
 from ._injection import VARIABLES as VARIABLES
+from ._injection import Optimizer as Optimizer
 from ._keys import ORDER as ORDER
 from ._keys import trial_key as trial_key
 from ._lane_data import ResidentData as ResidentData

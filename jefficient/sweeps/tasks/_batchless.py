@@ -40,7 +40,7 @@ class _OfBatch:
         self.__signature__ = signature
         self.__name__ = getattr(loss, "__name__", type(loss).__name__)
 
-    def __call__(self, *arguments: Any, **given: Any) -> Any:
+    def __call__(self, *arguments: object, **given: object) -> Any:
         return self.loss(*arguments[: self.place], **given)
 
     def _reuse_key(self) -> Hashable:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ..._core.typing import Examples as Data
 from ..._core.typing import Tree
 from ..data import fixed_points
 from ._evaluation import Examples
@@ -18,12 +19,12 @@ class DrawnData(NamedTuple):
     `fitted`: None, since there is nothing to fit.
     """
 
-    points: tuple[Tree, ...] = ()
+    points: tuple[Data, ...] = ()
     fitted: Tree = None
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Tree:
+    ) -> Data:
         """Return None: the loss draws a batch from its key."""
         del task, t, key, fold, static
         return None
@@ -41,7 +42,7 @@ class DrawnData(NamedTuple):
         return {} if examples is None else measure(examples)
 
 
-def drawn_data(name: str, given: Any, key: jax.Array) -> DrawnData:
+def drawn_data(name: str, given: object, key: jax.Array) -> DrawnData:
     """Return fixed points, or those that a function draws from a key, once for the whole sweep."""
     if given is None:
         return DrawnData()
@@ -49,10 +50,10 @@ def drawn_data(name: str, given: Any, key: jax.Array) -> DrawnData:
     return DrawnData((fixed_points(name, points),))
 
 
-def points_as_examples(points: Tree) -> Examples:
+def points_as_examples(points: Data) -> Examples:
     """Return points as a set that is evaluated all at once, whatever the lengths of its leaves."""
 
-    def batch_of(begin: jax.Array | int, count: int) -> Tree:
+    def batch_of(begin: jax.Array | int, count: int) -> Data:
         del begin, count
         return points
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..._core.errors import ArgumentError
 from ..._core.reuse import program
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Params
 from ._evaluation import Mean, Means, Sums, means_of
 from ._injection import Injection
 from ._metric import Metric
@@ -52,8 +52,8 @@ class Sides:
     """Two ways to compute what must be one number."""
 
     name: str
-    together: Any
-    apart: Any
+    together: jax.Array
+    apart: jax.Array
     is_split: bool  # by examples; else with and without padding
 
 
@@ -74,8 +74,8 @@ def check_exact(
     task: Task,
     injection: Injection,
     layout: Layout,
-    examples: Tree,
-    init: Callable[..., Tree],
+    examples: Examples,
+    init: Callable[..., Params],
     static: Mapping[str, Any],
     numbers: dict[str, Any],
     key: Hashable,
@@ -99,7 +99,7 @@ def check_exact(
     if size < 2:
         return
 
-    def all_sides(weights: Tree, examples: Tree, numbers: dict[str, Any]) -> list[Sides]:
+    def all_sides(weights: Params, examples: Examples, numbers: dict[str, Any]) -> list[Sides]:
         hyperparameters = {**static, **numbers, "fold": jnp.int32(0), "step": jnp.int32(0)}
         means = means_of(task, injection, "", weights, hyperparameters)
         predicts = predicts_of(task, injection, weights, hyperparameters)
@@ -108,7 +108,7 @@ def check_exact(
             *_sides_of_scores(task.scored, predicts, examples, layout),
         ]
 
-    def tried(key: jax.Array, examples: Tree, numbers: dict[str, Any]) -> list[Sides]:
+    def tried(key: jax.Array, examples: Examples, numbers: dict[str, Any]) -> list[Sides]:
         weights = init(key, **numbers, fold=jnp.int32(0))
         return jax.lax.map(
             lambda scale: all_sides(_noisy(weights, key, scale), examples, numbers),
@@ -124,7 +124,7 @@ def check_exact(
                 raise ArgumentError(_message(sides, layout, size, one, other))
 
 
-def _sides_of_means(means: Means, examples: Tree, layout: Layout) -> list[Sides]:
+def _sides_of_means(means: Means, examples: Examples, layout: Layout) -> list[Sides]:
     sides = []
     for mean in means.values():
         value = mean(examples)
@@ -140,18 +140,18 @@ def _sides_of_means(means: Means, examples: Tree, layout: Layout) -> list[Sides]
     return sides
 
 
-def _mean_of_half(mean: Mean, examples: Tree) -> jax.Array:
+def _mean_of_half(mean: Mean, examples: Examples) -> jax.Array:
     half = jax.tree.map(lambda x: x[: _half(examples)], examples)
     return mean.mean(half)
 
 
-def _padded(mean: Mean, examples: Tree) -> jax.Array:
+def _padded(mean: Mean, examples: Examples) -> jax.Array:
     sums = mean.sums(examples, _weights_of_half(examples))
     return sums.total / sums.weight
 
 
 def _sides_of_scores(
-    metrics: Mapping[str, Metric], predicts: Predicts, examples: Tree, layout: Layout
+    metrics: Mapping[str, Metric], predicts: Predicts, examples: Examples, layout: Layout
 ) -> list[Sides]:
     sides = []
     for name, metric in metrics.items():
@@ -170,16 +170,16 @@ def _sides_of_scores(
     return sides
 
 
-def _half(examples: Tree) -> int:
+def _half(examples: Examples) -> int:
     return -(-count_examples(examples) // 2)
 
 
-def _weights_of_half(examples: Tree) -> jax.Array:
+def _weights_of_half(examples: Examples) -> jax.Array:
     size = count_examples(examples)
     return (jnp.arange(size, dtype=jnp.int32) < _half(examples)).astype(jnp.float32)
 
 
-def _noisy(weights: Tree, key: jax.Array, scale: jax.Array) -> Tree:
+def _noisy(weights: Params, key: jax.Array, scale: jax.Array) -> Params:
     """Add noise of this scale to floating weights."""
     leaves, structure = jax.tree.flatten(weights)
 
@@ -208,7 +208,9 @@ def _agree(together: np.ndarray, apart: np.ndarray) -> bool:
     return bool(np.all(difference <= tolerance * scale))
 
 
-def _message(kind: Sides, layout: Layout, size: int, together: Any, apart: Any) -> str:
+def _message(
+    kind: Sides, layout: Layout, size: int, together: np.ndarray, apart: np.ndarray
+) -> str:
     one, other = (float(np.mean(x)) for x in (together, apart))
     if not kind.is_split:
         return (

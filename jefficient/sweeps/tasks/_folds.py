@@ -3,20 +3,33 @@
 import dataclasses
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core import checks
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Examples
 from ._keys import SPLIT, permutation
 from ._notes import WHERE
 
 Pair = tuple[np.ndarray, np.ndarray]
 """Indices of training and of validation examples."""
+
+
+class Splitter(Protocol):
+    """What splits examples into folds, as scikit-learn's splitters do."""
+
+    def split(self, x: np.ndarray, y: Any, groups: Any, /) -> Iterable[Any]:
+        """Return pairs of indices."""
+        ...
+
+
+CrossValidation: TypeAlias = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]]
+"""A number of folds, a splitter, or pairs of indices (training, validation)."""
 
 
 class FoldIndices(NamedTuple):
@@ -69,7 +82,7 @@ class Folds:
         )
 
 
-def folds_of(folds: Any, data: Tree, size: int, key: jax.Array) -> Folds:
+def folds_of(folds: Any, data: Examples, size: int, key: jax.Array) -> Folds:
     """Split the examples into folds.
 
     Args:
@@ -109,7 +122,7 @@ def _shuffled(folds: int, size: int, key: jax.Array) -> list[Pair]:
     return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
 
 
-def labels_of(data: Tree) -> list[np.ndarray | None]:
+def labels_of(data: Examples) -> list[np.ndarray | None]:
     """Return the labels and the groups of examples: `y` and `groups`, or the second of a pair."""
     y = groups = None
     if isinstance(data, Mapping):
@@ -119,7 +132,7 @@ def labels_of(data: Tree) -> list[np.ndarray | None]:
     return [None if x is None else np.asarray(x) for x in (y, groups)]
 
 
-def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
+def _split_by(splitter: Splitter, data: Examples, size: int) -> list[Pair]:
     labels = labels_of(data)
     try:
         with warnings.catch_warnings():  # the user did not pass them
@@ -140,7 +153,7 @@ def _split_by(splitter: Any, data: Tree, size: int) -> list[Pair]:
         ) from error
 
 
-def _checked(fold: int, pair: Any, size: int) -> Pair:
+def _checked(fold: int, pair: object, size: int) -> Pair:
     """Return the pair as sorted int32 arrays that share no example."""
     if not (isinstance(pair, tuple | list) and len(pair) == 2):
         raise ArgumentTypeError(
@@ -157,7 +170,7 @@ def _checked(fold: int, pair: Any, size: int) -> Pair:
     return train, valid
 
 
-def _checked_side(name: str, given: Any, size: int) -> np.ndarray:
+def _checked_side(name: str, given: object, size: int) -> np.ndarray:
     indices = np.asarray(given)
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
         raise ArgumentTypeError(

@@ -29,7 +29,7 @@ class HyperparameterTable(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.columns["steps"])
 
-    def __getitem__(self, row: Any) -> Any:
+    def __getitem__(self, row: int) -> dict[str, Any]:
         # a function may index an array by a traced step, as JAX's can be and NumPy's cannot
         return {
             name: x[row] if x.ndim == 1 else jax.device_put(x[row])

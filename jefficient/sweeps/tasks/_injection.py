@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import optax
 
@@ -17,6 +17,9 @@ from ...training import regularized
 from ._metric import Metric
 from ._notes import WHERE
 from ._task import Task
+
+Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
+"""A transform, or a function of hyperparameters that returns one."""
 
 INJECTED = ("steps", "steps_per_epoch", "batch_size")
 """Values of the sweep that any function may request, whether or not the space names them."""
@@ -103,7 +106,7 @@ class Injection:
     augment: Requester | None = None
 
     @classmethod
-    def of(cls, task: Task, optimizer: Any) -> "Injection":
+    def of(cls, task: Task, optimizer: Optimizer) -> "Injection":
         """Read the signatures; a built transform requests nothing."""
         is_built = isinstance(optimizer, optax.GradientTransformation)
         metrics: dict[str, Requester] = {}

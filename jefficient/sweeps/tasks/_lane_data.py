@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from ..._core.typing import Examples as Data
 from ..._core.typing import Tree
 from ...training import sequential_batch, shuffled_batch
 from ._drawn_data import DrawnData
@@ -25,12 +26,12 @@ class ResidentData(NamedTuple):
 
     folds: FoldIndices | None
     fitted: Tree
-    train: Tree
-    valid: Tree
+    train: Data
+    valid: Data
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Tree:
+    ) -> Data:
         """Take batch `t` of the examples in their order, or as the trial's key shuffles them."""
         indices = self.training_indices(task, t, key, fold, static["batch_size"])
         return self.training_examples(task, fold, indices)
@@ -48,7 +49,7 @@ class ResidentData(NamedTuple):
             indices = shuffled_batch(order, t, size, batch_size)
         return indices if folds is None else folds.train[fold, indices]
 
-    def training_examples(self, task: Task, fold: jax.Array, indices: jax.Array) -> Tree:
+    def training_examples(self, task: Task, fold: jax.Array, indices: jax.Array) -> Data:
         """Return these examples, prepared."""
         batch = jax.tree.map(lambda x: x[indices], self.train)
         return prepared(task, self.fitted, fold, batch)
@@ -59,7 +60,7 @@ class ResidentData(NamedTuple):
         if folds is None and self.valid is None:
             return None
 
-        def batch_of(begin: jax.Array | int, count: int) -> Tree:
+        def batch_of(begin: jax.Array | int, count: int) -> Data:
             if folds is None:
                 batch = slice_examples(self.valid, begin, count)
             else:
@@ -87,14 +88,14 @@ class StreamedData(NamedTuple):
     what was measured on the validation set, for an evaluation. What is not read is None.
     """
 
-    batch: Tree = None
+    batch: Data = None
     fold: jax.Array | None = None
     fitted: Tree = None
     validated: dict[str, jax.Array] | None = None
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Tree:
+    ) -> Data:
         """Return the batch that was read."""
         del t, key, fold, static
         assert self.fold is not None
@@ -112,6 +113,6 @@ LaneData: TypeAlias = ResidentData | StreamedData | DrawnData
 """What a step and an evaluation of a task read."""
 
 
-def slice_examples(tree: Tree, begin: jax.Array | int, count: int) -> Tree:
+def slice_examples(tree: Data, begin: jax.Array | int, count: int) -> Data:
     """Return examples begin … begin + count - 1."""
     return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), tree)

@@ -62,7 +62,7 @@ class Metric:
     def __post_init__(self):
         where = "jf.host_metric" if self.on_host else "jf.Metric"
         for name in ("predict", "score"):
-            function: Any = getattr(self, name)
+            function: object = getattr(self, name)
             if not callable(function):
                 raise ArgumentTypeError(f"{where}: {name} must be a function, got {function!r}.")
 

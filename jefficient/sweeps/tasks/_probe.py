@@ -75,7 +75,7 @@ class Probe:
 NO_PROBE = Probe()
 
 
-def checked_probes(names: Any) -> tuple[str, ...]:
+def checked_probes(names: object) -> tuple[str, ...]:
     """Check the argument `diagnostics`."""
     if not isinstance(names, tuple):
         raise ArgumentTypeError(

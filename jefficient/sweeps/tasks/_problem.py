@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import numpy as np
 
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Params, State, Tree
 from ...spaces import Space
 from ..data import EvaluationBatch, Stream
 from ._evaluation import Sums
@@ -29,8 +29,8 @@ class Begin(NamedTuple):
         resume: ``(key, state) -> state``: a state that was kept, with the trial's own keys.
     """
 
-    restart: Callable[..., Any] | None = None
-    resume: Callable[[jax.Array, Any], Any] = lambda _, state: state
+    restart: Callable[..., State] | None = None
+    resume: Callable[[jax.Array, State], State] = lambda _, state: state
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,7 +56,7 @@ class Problem(abc.ABC):
     data: Tree
     sizes: SplitSizes
     stream: Stream | None = None
-    test: Tree | None = None
+    test: Examples | None = None
     scorer: HostScorer | None = None
     layers: tuple[str, ...] = ()
     probe: Probe = NO_PROBE
@@ -136,7 +136,7 @@ class Problem(abc.ABC):
         del static
         return Begin()
 
-    def steps_made(self, state: Tree) -> int | None:
+    def steps_made(self, state: State) -> int | None:
         """Return the updates that a state says were made, None if it does not say."""
         del state
         return None
@@ -181,7 +181,7 @@ class Problem(abc.ABC):
         del layers, groups
         return self
 
-    def has_clip(self, state: Any) -> bool:
+    def has_clip(self, state: State) -> bool:
         """Return whether this state of a lane, shapes and dtypes at least, counts clipped steps."""
         del state
         return False
@@ -197,7 +197,7 @@ class Problem(abc.ABC):
         return {}
 
     def validation_predictions(
-        self, weights: Tree, data: Tree, fold: jax.Array, hyperparameters: dict[str, Any]
+        self, weights: Params, data: Tree, fold: jax.Array, hyperparameters: dict[str, Any]
     ) -> dict[str, Tree]:
         """Predict the validation set in memory for the `scorer`, padding at the end."""
         del weights, data, fold, hyperparameters
@@ -205,7 +205,7 @@ class Problem(abc.ABC):
 
     def validation_batch(
         self,
-        weights: Tree,
+        weights: Params,
         batch: EvaluationBatch,
         data: Tree,
         fold: jax.Array,
@@ -215,14 +215,14 @@ class Problem(abc.ABC):
         del weights, batch, data, fold, hyperparameters
         return {}, {}
 
-    def test_batches(self) -> Iterator[Tree]:
+    def test_batches(self) -> Iterator[Examples]:
         """Read the test set, batch by batch; one batch where it is in memory."""
         return iter(())
 
     def test_batch(
         self,
-        weights: Tree,
-        batch: Tree,
+        weights: Params,
+        batch: Examples,
         data: Tree,
         fold: jax.Array,
         hyperparameters: dict[str, Any],

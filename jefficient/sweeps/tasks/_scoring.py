@@ -9,32 +9,34 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..._core.checks import check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import program, same
-from ..._core.typing import Tree
+from ..._core.typing import Examples as Data
+from ..._core.typing import Params, Tree
 from ._evaluation import Examples
 from ._injection import Injection
 from ._metric import Metric
 from ._notes import WHERE
 from ._task import Task, count_examples
 
-Predicts: TypeAlias = Mapping[str, Callable[[Tree], Tree]]
+Predicts: TypeAlias = Mapping[str, Callable[[Data], Tree]]
 """Name of a metric to ``batch -> predictions``, trees of arrays (n, …)."""
 
 
 def predicts_of(
-    task: Task, injection: Injection, weights: Tree, hyperparameters: Mapping[str, Any]
+    task: Task, injection: Injection, weights: Params, hyperparameters: Mapping[str, Any]
 ) -> Predicts:
     """Return the `predict` of each `jf.Metric` of the task, for these weights."""
     arguments = weights if task.model_state else (weights,)
 
-    def bound(name: str) -> Callable[[Tree], Tree]:
+    def bound(name: str) -> Callable[[Data], Tree]:
         requester = injection.predicts[name]
         chosen = requester.choose(hyperparameters)
 
-        def predict(batch: Tree) -> Tree:
+        def predict(batch: Data) -> Tree:
             size = count_examples(batch)
             made = requester.function(*arguments, batch, **chosen)
             shapes = [jnp.shape(x) for x in jax.tree.leaves(made)]
@@ -50,7 +52,9 @@ def predicts_of(
     return {name: bound(name) for name in injection.predicts}
 
 
-def score(name: str, metric: Metric, predictions: Tree, batch: Tree, weights: jax.Array) -> Any:
+def score(
+    name: str, metric: Metric, predictions: Tree, batch: Data, weights: jax.Array
+) -> jax.Array:
     """Return the score of predictions in JAX, float32."""
     value = metric.score(predictions, batch, weights)
     if jnp.shape(value) != ():
@@ -84,9 +88,9 @@ class HostScorer:
     """
 
     metrics: Mapping[str, Metric]
-    examples: Callable[[int], Tree]
+    examples: Callable[[int], Data]
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    _known: dict[int, Tree] = dataclasses.field(default_factory=dict)
+    _known: dict[int, Data] = dataclasses.field(default_factory=dict)
 
     def scores(self, fold: int, predictions: Mapping[str, Tree]) -> dict[str, float]:
         """Return the score of each metric: of predictions (n, …), those for padding at the end."""
@@ -95,7 +99,7 @@ class HostScorer:
                 self._known[fold] = jax.tree.map(host_array, self.examples(fold))
             return self.scores_on(self._known[fold], predictions)
 
-    def scores_on(self, batch: Tree, predictions: Mapping[str, Tree]) -> dict[str, float]:
+    def scores_on(self, batch: Data, predictions: Mapping[str, Tree]) -> dict[str, float]:
         """Return the score of each metric on these examples."""
         size = count_examples(batch)
         scores = {}
@@ -112,7 +116,7 @@ class HostScorer:
         return scores
 
 
-def _host_score(name: str, metric: Metric, predictions: Tree, batch: Tree) -> float:
+def _host_score(name: str, metric: Metric, predictions: Tree, batch: Data) -> float:
     try:
         value = np.asarray(metric.score(predictions, batch))
     except Exception as error:
@@ -128,7 +132,7 @@ def _host_score(name: str, metric: Metric, predictions: Tree, batch: Tree) -> fl
     return float(value)
 
 
-def host_array(x: Any) -> np.ndarray:
+def host_array(x: ArrayLike) -> np.ndarray:
     """Copy to NumPy; bfloat16, for which NumPy has no arithmetic, as float32."""
     array = np.asarray(x)
     is_unusual = array.dtype.kind == "V" and jnp.issubdtype(array.dtype, jnp.floating)

@@ -13,10 +13,10 @@ from ..._core import trees
 from ..._core.checks import is_number
 from ..._core.errors import ArgumentError
 from ..._core.serialization import digest_of
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 from ..data import Concatenated, Source, Split, Stream
 from ._drawn_data import drawn_data, point_count
-from ._folds import Folds, folds_of, labels_of
+from ._folds import CrossValidation, Folds, folds_of, labels_of
 from ._keys import SPLIT
 from ._lane_data import LaneData, ResidentData, StreamedData
 from ._notes import WHERE
@@ -42,7 +42,9 @@ class Splits(NamedTuple):
     stream: Stream | None = None
 
 
-def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
+def split_examples(
+    task: Task, folds: CrossValidation | None, eval_batch_size: int | None, key: jax.Array
+) -> Splits:
     """Split the examples; `key` is that of the sweep."""
     if folds is not None and task.validation is not None:
         raise ArgumentError(
@@ -77,13 +79,15 @@ def split_examples(task: Task, folds: Any, eval_batch_size: int | None, key: jax
     return Splits(ResidentData(None, _fit(task, [trained]), trained, validation), sizes)
 
 
-def _folds(task: Task, folds: Any, data: Tree, key: jax.Array) -> Folds:
+def _folds(task: Task, folds: CrossValidation, data: Examples, key: jax.Array) -> Folds:
     """Return the folds with the share of their training examples that the task asks for."""
     found = folds_of(folds, data, task.size, key)
     return dataclasses.replace(found, train=_shares(task, found.train, data, key))
 
 
-def _split(task: Task, data: Tree, key: jax.Array) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _split(
+    task: Task, data: Examples, key: jax.Array
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the share of the training examples that the task asks for, and the validation set."""
     train, valid = task.split(key)
     if task.examples == 1:
@@ -93,7 +97,7 @@ def _split(task: Task, data: Tree, key: jax.Array) -> tuple[np.ndarray | None, n
 
 
 def _shares(
-    task: Task, training: tuple[np.ndarray, ...], data: Tree, key: jax.Array
+    task: Task, training: tuple[np.ndarray, ...], data: Examples, key: jax.Array
 ) -> tuple[np.ndarray, ...]:
     """Return the share of each fold's training examples; labels on a disk are read once."""
     if task.examples == 1:
@@ -108,7 +112,9 @@ def _in_folds(task: Task, folds: Folds) -> Splits:
     return Splits(data, SplitSizes(folds.train_sizes, folds.valid_sizes))
 
 
-def _on_disk(task: Task, folds: Any, eval_batch_size: int | None, key: jax.Array) -> Splits:
+def _on_disk(
+    task: Task, folds: CrossValidation | None, eval_batch_size: int | None, key: jax.Array
+) -> Splits:
     source = task.data
     if folds is not None:
         found = _folds(task, folds, source.labels, key)
@@ -140,7 +146,7 @@ def _fit(task: Task, splits: Iterable[Any]) -> Tree:
     return jax.tree.map(lambda *xs: jnp.stack(xs), *fitted)
 
 
-def _fit_one(task: Task, split: Any) -> Tree:
+def _fit_one(task: Task, split: Examples) -> Tree:
     assert task.prepare is not None
     fit = task.prepare[0]
     if not isinstance(split, Split):
@@ -160,7 +166,7 @@ def _fit_one(task: Task, split: Any) -> Tree:
     return known[name]
 
 
-def _take(tree: Tree, indices: np.ndarray | None) -> Tree:
+def _take(tree: Examples, indices: np.ndarray | None) -> Examples:
     """Take examples; on a CPU with NumPy, which compiles nothing."""
     if indices is None:
         return tree

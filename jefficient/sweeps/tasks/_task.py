@@ -15,7 +15,7 @@ from ..._core.checks import check_flag
 from ..._core.debugging import tools_off
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import same
-from ..._core.typing import PAIR, Tree
+from ..._core.typing import PAIR, Examples, Params, State, Tree
 from ..._core.warn import warn
 from ...transforms import evaluation_params
 from ..data import Source, Split, example_of, examples_of
@@ -127,15 +127,15 @@ class Task:
 
     init: Callable[..., Any]
     loss: Callable[..., Any]
-    data: Tree
+    data: Examples
     metrics: Mapping[str, Callable[..., Any] | Metric] = dataclasses.field(default_factory=dict)
-    validation: Tree | float | None = None
-    test: Tree | None = None
-    prepare: tuple[Callable[[Any], Tree], Callable[[Tree, Tree], Tree]] | None = None
+    validation: Examples | float | None = None
+    test: Examples | None = None
+    prepare: tuple[Callable[[Examples], Tree], Callable[[Tree, Examples], Examples]] | None = None
     model_state: bool = False
     order: Literal["shuffled", "sequential"] = "shuffled"
-    augment: Callable[..., Tree] | None = None
-    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params
+    augment: Callable[..., Examples] | None = None
+    evaluation_params: Callable[[State, Params], Params] = evaluation_params
     categories: Mapping[str, Sequence] = dataclasses.field(default_factory=dict)
     check_finite: bool = True
     examples: float = 1.0
@@ -326,7 +326,7 @@ class Task:
             )
 
     @property
-    def sample(self) -> Tree:
+    def sample(self) -> Examples:
         """Examples that `prepare` can be tried on: all in memory, or a view of the first few."""
         if isinstance(self.data, Source):
             return Split(self.data, np.arange(min(self.size, _FEW)))
@@ -360,7 +360,7 @@ class Task:
         return np.sort(order[count:]), np.sort(order[:count])
 
 
-def count_examples(tree: Tree) -> int:
+def count_examples(tree: Examples) -> int:
     """Return the length of the leading axis, or of a source; 1 where a loss draws its batch."""
     if isinstance(tree, Source):
         return tree.size
@@ -368,7 +368,7 @@ def count_examples(tree: Tree) -> int:
     return leaves[0].shape[0] if leaves else 1
 
 
-def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Tree) -> Tree:
+def prepared(task: Task, fitted: Tree, fold: jax.Array, batch: Examples) -> Examples:
     """Apply what `prepare` fitted on a fold to a batch."""
     if task.prepare is None:
         return batch

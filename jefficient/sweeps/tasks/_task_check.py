@@ -12,7 +12,7 @@ from ..._core import trees
 from ..._core.checks import check_not_negative, check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import key_like, once, shapes_of
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Params, Tree
 from ._drawn_data import DrawnData
 from ._hyperparameters import HyperparameterTable, check_configurations, check_traced
 from ._injection import Injection, Requester, is_regularized
@@ -44,7 +44,7 @@ def check_functions(
     number = jax.ShapeDtypeStruct((), jnp.int32)
     first = table[0]
 
-    def of_functions() -> tuple[Tree, Tree]:
+    def of_functions() -> tuple[Params, Examples]:
         with annotate_errors({**static, **first}):
             weights = jax.eval_shape(
                 lambda key: trial.weights(trial.init(key, **first, fold=0)), key
@@ -64,7 +64,7 @@ def check_functions(
 
     of_all = {"fold": number}
 
-    def of_metrics(batch: Tree) -> dict[str, Any]:
+    def of_metrics(batch: Examples) -> dict[str, Any]:
         weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
         return {**of_all, "step": number, "weights": weights, "key": None}
 
@@ -115,7 +115,7 @@ def check_functions(
         check_configurations(check_strengths, ("l1", "l2"), table, static)
 
 
-def _check_value(name: str, value: Any) -> None:
+def _check_value(name: str, value: object) -> None:
     """Check that a metric returns no dict, and a loss nothing beside: shapes are checked later."""
     parts = value if isinstance(value, tuple) and len(value) == 2 else (value,)
     if all(hasattr(x, "dtype") for x in parts):

@@ -14,17 +14,20 @@ import optax
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import once, same, shapes_of
-from ..._core.typing import Tree
+from ..._core.typing import Examples as Data
+from ..._core.typing import Params, Tree
 from ...spaces import Space
+from ...training import TrainState
 from ...transforms import clipped, sgd
 from ..data import EvaluationBatch, Source, evaluation_batch_size
 from ._drawn_data import DrawnData, drawn_data, points_as_examples
 from ._evaluation import Examples, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
+from ._folds import CrossValidation
 from ._hyperparameters import HyperparameterTable
-from ._injection import INJECTED, Injection, Requester
+from ._injection import INJECTED, Injection, Optimizer, Requester
 from ._keys import TEST
-from ._lane_data import ResidentData, StreamedData, slice_examples
+from ._lane_data import LaneData, ResidentData, StreamedData, slice_examples
 from ._notes import WHERE
 from ._probe import Probe
 from ._problem import Begin, Problem, function_name
@@ -56,8 +59,8 @@ class TaskProblem(Problem):
     def of(
         cls,
         task: Task,
-        optimizer: Any,
-        folds: Any,
+        optimizer: Optimizer,
+        folds: CrossValidation | None,
         eval_batch_size: int | None,
         key: jax.Array,
         diagnostics: tuple[str, ...] = (),
@@ -166,7 +169,7 @@ class TaskProblem(Problem):
         trial = self._trial(static)
         return Begin(trial.restart, trial.resume)
 
-    def steps_made(self, state: Tree) -> int:
+    def steps_made(self, state: TrainState) -> int:
         return int(state.step)
 
     def _trial(self, static: Mapping[str, Any]) -> TaskTrial:
@@ -174,7 +177,7 @@ class TaskProblem(Problem):
             self.task, self.injection, static, self.layers, self.eval_batch_size, self.probe
         )
 
-    def step_data(self, static: Mapping[str, Any]) -> Tree:
+    def step_data(self, static: Mapping[str, Any]) -> LaneData:
         if self.stream is None:
             return self.data
         batch = self.stream.source.batch(static["batch_size"])
@@ -241,7 +244,7 @@ class TaskProblem(Problem):
     def _has_evaluation(self) -> bool:
         return max(self.sizes.validation) > 0 or self.is_prequential
 
-    def _some_examples(self) -> Tree:
+    def _some_examples(self) -> Data:
         """Return validation examples of the largest fold, or training examples, for a try."""
         has_validation = max(self.sizes.validation) > 0
         sizes = self.sizes.validation if has_validation else self.sizes.training
@@ -298,7 +301,7 @@ class TaskProblem(Problem):
         state = jax.eval_shape(lambda k: trial.init(k, **numbers, fold=0), jax.random.key(0))
         return tuple(trees.layers(state.params))
 
-    def has_clip(self, state: Any) -> bool:
+    def has_clip(self, state: TrainState) -> bool:
         return jax.eval_shape(clipped, state.opt_state) is not None
 
     def step_diagnostics(self, has_clip: bool) -> tuple[str, ...]:
@@ -319,7 +322,7 @@ class TaskProblem(Problem):
         return shapes
 
     def validation_predictions(
-        self, weights: Tree, data: ResidentData, fold: jax.Array, hyperparameters: dict[str, Any]
+        self, weights: Params, data: ResidentData, fold: jax.Array, hyperparameters: dict[str, Any]
     ) -> dict[str, Tree]:
         examples = data.validation_set(self.task, fold)
         if self.scorer is None or examples is None:
@@ -331,7 +334,7 @@ class TaskProblem(Problem):
 
     def validation_batch(
         self,
-        weights: Tree,
+        weights: Params,
         batch: EvaluationBatch,
         data: StreamedData,
         fold: jax.Array,
@@ -345,7 +348,7 @@ class TaskProblem(Problem):
         predictions = {name: predict(examples) for name, predict in predicts.items()}
         return batch_sums(means, EvaluationBatch(examples, count)), predictions
 
-    def test_batches(self) -> Iterator[Tree]:
+    def test_batches(self) -> Iterator[Data]:
         test = self.test
         if isinstance(test, DrawnData):
             yield from test.points
@@ -359,13 +362,13 @@ class TaskProblem(Problem):
 
     def test_batch(
         self,
-        weights: Tree,
-        batch: Tree,
-        data: Tree,
+        weights: Params,
+        batch: Data,
+        data: LaneData,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
     ) -> tuple[dict[str, Sums], dict[str, Tree]]:
-        def batch_of(begin: jax.Array | int, count: int) -> Tree:
+        def batch_of(begin: jax.Array | int, count: int) -> Data:
             return prepared(self.task, data.fitted, fold, slice_examples(batch, begin, count))
 
         examples = Examples(batch_of, count_examples(batch))
@@ -392,7 +395,7 @@ class TaskProblem(Problem):
         return {f"test_{name}": x for name, x in scores.items()}
 
 
-def _check_no_batch_size(batch_size: Any) -> None:
+def _check_no_batch_size(batch_size: object) -> None:
     if batch_size is not None:
         raise ArgumentError(
             f"{WHERE}: batch_size must come with data, got {batch_size=} and a jf.Task with "
@@ -408,7 +411,7 @@ def _scorer(task: Task, splits: Splits) -> HostScorer | None:
     if not metrics or max(splits.sizes.validation) == 0:
         return None
 
-    def examples(fold: int) -> Tree:
+    def examples(fold: int) -> Data:
         data, index = splits.data, jnp.int32(fold)
         if splits.stream is not None:
             split = splits.stream.valid[fold]

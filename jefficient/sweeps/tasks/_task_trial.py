@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Examples as Data
+from ..._core.typing import Params
 from ...training import TrainState, TrainStep, layer_norms, train_step
 from ..data import EvaluationBatch
 from ._evaluation import Examples, RunningSums, Sums, batch_sums, means_of
@@ -38,7 +40,7 @@ class TaskTrial:
     def trial(self, data: LaneData) -> Trial:
         return Trial(self.init, self.step, self.evaluate, data, self.weights)
 
-    def init(self, key: jax.Array, /, **traced: Any) -> TrainState:
+    def init(self, key: jax.Array, /, **traced: ArrayLike) -> TrainState:
         init, hyperparameters = self.injection.init, {**self.static, **traced}
         init_key, noise_key = folded(key, INIT, NOISE)
         made = init.function(init_key, **init.choose(hyperparameters))
@@ -50,11 +52,11 @@ class TaskTrial:
             )
         return self._begun(noise_key, made, **traced)
 
-    def restart(self, key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
+    def restart(self, key: jax.Array, weights: Params, /, **traced: ArrayLike) -> TrainState:
         """Begin with these weights: parameters, or a pair of them and the model's state."""
         return self._begun(jax.random.fold_in(key, NOISE), weights, **traced)
 
-    def _begun(self, noise_key: jax.Array, weights: Tree, /, **traced: Any) -> TrainState:
+    def _begun(self, noise_key: jax.Array, weights: Params, /, **traced: ArrayLike) -> TrainState:
         params, model_state = weights if self.task.model_state else (weights, None)
         train = self._train_step({**self.static, **traced})
         state = train.init(params, key=noise_key, model_state=model_state)
@@ -69,7 +71,13 @@ class TaskTrial:
         return state._replace(key=jax.random.fold_in(key, NOISE))
 
     def step(
-        self, state: TrainState, data: LaneData, t: jax.Array, key: jax.Array, /, **traced: Any
+        self,
+        state: TrainState,
+        data: LaneData,
+        t: jax.Array,
+        key: jax.Array,
+        /,
+        **traced: jax.Array,
     ) -> tuple[TrainState, dict[str, jax.Array | Sums]]:
         train = self._train_step({**self.static, **traced})
         batch = data.training_batch(self.task, t, key, traced["fold"], self.static)
@@ -91,7 +99,7 @@ class TaskTrial:
         return state, measured
 
     def _tested(
-        self, state: TrainState, batch: Tree, t: jax.Array, hyperparameters: dict[str, Any]
+        self, state: TrainState, batch: Data, t: jax.Array, hyperparameters: dict[str, Any]
     ) -> dict[str, Sums]:
         """Test a batch before it is trained on: sums over its examples, by name.
 
@@ -106,7 +114,9 @@ class TaskTrial:
         sums = batch_sums(means, EvaluationBatch(batch, count))
         return {name.removeprefix("_"): x for name, x in sums.items()}
 
-    def evaluate(self, state: TrainState, data: LaneData, /, **traced: Any) -> dict[str, jax.Array]:
+    def evaluate(
+        self, state: TrainState, data: LaneData, /, **traced: jax.Array
+    ) -> dict[str, jax.Array]:
         weights = self.weights(state)
         params = weights[0] if self.task.model_state else weights
         values = {"zeros": trees.zero_share(params)}
@@ -134,7 +144,7 @@ class TaskTrial:
 
         return values | data.measured(measure, self.task, traced["fold"])
 
-    def weights(self, state: TrainState) -> Tree:
+    def weights(self, state: TrainState) -> Params:
         params = self.task.evaluation_params(state.opt_state, state.params)
         if trees.kind_of(params) != trees.kind_of(state.params):
             raise ArgumentError(

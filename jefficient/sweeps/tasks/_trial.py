@@ -8,7 +8,7 @@ import jax
 
 from ..._core import signatures
 from ..._core.errors import ArgumentTypeError
-from ..._core.typing import Tree
+from ..._core.typing import Params, State, Tree
 
 WHERE = "jf.Trial"
 
@@ -54,11 +54,11 @@ class Trial:
         {'rate': 0.1}
     """
 
-    init: Callable[..., Any]
-    step: Callable[..., tuple[Any, dict[str, Any]]]
+    init: Callable[..., State]
+    step: Callable[..., tuple[State, dict[str, Any]]]
     evaluate: Callable[..., dict[str, jax.Array]]
     data: Tree = None
-    weights: Callable[[Any], Tree] = lambda state: state
+    weights: Callable[[State], Params] = lambda state: state
 
     def __post_init__(self):
         for name, positional in POSITIONAL.items():

@@ -12,7 +12,7 @@ from ..._core import signatures, trees
 from ..._core.checks import check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import key_like, same, shapes_of
-from ..._core.typing import Tree
+from ..._core.typing import State, Tree
 from ...spaces import Space
 from ._hyperparameters import HyperparameterTable, check_traced
 from ._injection import Requester, check_not_reserved, check_requested, check_required
@@ -76,7 +76,7 @@ class TrialProblem(Problem):
 
     def trial(self, static: Mapping[str, Any]) -> Trial:
         def injected(requester: Requester) -> Callable[..., Any]:
-            def call(*arguments: Any, **traced: Any) -> Any:
+            def call(*arguments: object, **traced: object) -> Any:
                 return requester.function(*arguments, **requester.choose({**static, **traced}))
 
             return call
@@ -132,7 +132,7 @@ def _requester(name: str, function: Callable[..., Any]) -> Requester:
     return dataclasses.replace(requester, takes_any=signatures.takes_any(function))
 
 
-def _dict(name: str, values: Any) -> dict[str, Any]:
+def _dict(name: str, values: object) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise ArgumentTypeError(
             f"{WHERE}: {name} must return its metrics as a dict of scalars, got {_kind(values)}."
@@ -146,11 +146,11 @@ def _dict(name: str, values: Any) -> dict[str, Any]:
     return dict(values)
 
 
-def _kind(x: Any) -> str:
+def _kind(x: object) -> str:
     return "an array" if isinstance(x, jax.Array) else type(x).__name__
 
 
-def _check_alike(before: Tree, after: Tree) -> None:
+def _check_alike(before: State, after: State) -> None:
     if trees.kind_of(before) != trees.kind_of(after):
         raise ArgumentError(
             f"{WHERE}: step must return a state like the one it is given, got "
