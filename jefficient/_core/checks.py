@@ -8,14 +8,16 @@ trace, check the concrete values first.
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
 
 from .errors import ArgumentError, ArgumentTypeError
+from .typing import Scalar
 
 _SCALARS = frozenset((float, int, np.float32, np.float64, np.int32, np.int64))
 """Types that need no closer look: sweeps check every number of every configuration."""
@@ -24,19 +26,19 @@ MOST = 2 * 10**7
 """Configurations or trials at most: lists of more fill any memory."""
 
 
-def is_traced(x: Any) -> bool:
+def is_traced(x: object) -> TypeGuard[jax.Array]:
     """Tell whether the value of `x` is unknown until a compiled program runs."""
     return isinstance(x, Tracer)
 
 
-def is_number(x: Any) -> bool:
+def is_number(x: object) -> bool:
     """Tell whether `x` is a Python or NumPy real number; a bool is none."""
     return type(x) in _SCALARS or (
         isinstance(x, numbers.Real) and not isinstance(x, bool | np.bool_)
     )
 
 
-def check_scalar(where: str, **values: Any) -> None:
+def check_scalar(where: str, **values: object) -> None:
     """Check for real scalars: Python or NumPy numbers, or jax arrays of shape ()."""
     for name, x in values.items():
         if type(x) in _SCALARS:
@@ -55,7 +57,7 @@ def check_scalar(where: str, **values: Any) -> None:
             raise ArgumentTypeError(f"{where}: {name} must be a real number, got dtype {dtype}.")
 
 
-def check_dtype(where: str, **dtypes: Any) -> None:
+def check_dtype(where: str, **dtypes: DTypeLike | None) -> None:
     """Check for floating dtypes, or None."""
     for name, dtype in dtypes.items():
         try:
@@ -68,51 +70,53 @@ def check_dtype(where: str, **dtypes: Any) -> None:
             )
 
 
-def _as_float(x: Any) -> float:
+def _as_float(x: Scalar) -> float:
     try:
         return float(x)
     except OverflowError:
         return math.inf
 
 
-def _check(where: str, rule: str, holds: Callable[[float], bool], values: dict[str, Any]) -> None:
+def _check(
+    where: str, rule: str, holds: Callable[[float], bool], values: dict[str, Scalar]
+) -> None:
     check_scalar(where, **values)
     for name, x in values.items():
         if not is_traced(x) and not holds(_as_float(x)):
             raise ArgumentError(f"{where}: {rule.format(name)} must hold, got {name}={x}.")
 
 
-def check_finite(where: str, **values: Any) -> None:
+def check_finite(where: str, **values: Scalar) -> None:
     """Check that each value is finite."""
     _check(where, "-inf < {} < inf", math.isfinite, values)
 
 
-def check_not_negative(where: str, **values: Any) -> None:
+def check_not_negative(where: str, **values: Scalar) -> None:
     """Check that 0 <= value < inf."""
     _check(where, "0 <= {} < inf", lambda x: 0 <= x < math.inf, values)
 
 
-def check_positive(where: str, **values: Any) -> None:
+def check_positive(where: str, **values: Scalar) -> None:
     """Check that 0 < value <= inf (infinity switches a limit off)."""
     _check(where, "{} > 0", lambda x: x > 0, values)
 
 
-def check_decay(where: str, **values: Any) -> None:
+def check_decay(where: str, **values: Scalar) -> None:
     """Check that 0 <= value < 1: the decay rate of an average."""
     _check(where, "0 <= {} < 1", lambda x: 0 <= x < 1, values)
 
 
-def check_share(where: str, **values: Any) -> None:
+def check_share(where: str, **values: Scalar) -> None:
     """Check that 0 <= value <= 1: a share, or the decay rate of a sum."""
     _check(where, "0 <= {} <= 1", lambda x: 0 <= x <= 1, values)
 
 
-def check_positive_finite(where: str, **values: Any) -> None:
+def check_positive_finite(where: str, **values: Scalar) -> None:
     """Check that 0 < value < inf: a number of steps, a factor, an exponent."""
     _check(where, "0 < {} < inf", lambda x: 0 < x < math.inf, values)
 
 
-def check_whole(where: str, least: int, **values: Any) -> None:
+def check_whole(where: str, least: int, **values: Scalar) -> None:
     """Check for whole numbers, least <= value < 2³¹, traced or not."""
     check_scalar(where, **values)
     for name, x in values.items():
@@ -125,12 +129,12 @@ def check_whole(where: str, least: int, **values: Any) -> None:
             )
 
 
-def check_between(where: str, **values: Any) -> None:
+def check_between(where: str, **values: Scalar) -> None:
     """Check that 0 < value < 1: a share, or a factor that shrinks."""
     _check(where, "0 < {} < 1", lambda x: 0 < x < 1, values)
 
 
-def check_count(where: str, **values: Any) -> None:
+def check_count(where: str, **values: object) -> None:
     """Check for integers of at least one (static: they shape the program)."""
     for name, x in values.items():
         if _integer(where, name, x) < 1:
@@ -148,20 +152,20 @@ def check_size(where: str, what: str, **counts: int) -> None:
         )
 
 
-def check_place(where: str, size: int, **values: Any) -> None:
+def check_place(where: str, size: int, **values: object) -> None:
     """Check for indices into `size` things, counted from 0."""
     for name, x in values.items():
         if not 0 <= _integer(where, name, x) < size:
             raise ArgumentError(f"{where}: 0 <= {name} < {size} must hold, got {name}={x}.")
 
 
-def _integer(where: str, name: str, x: Any) -> int:
+def _integer(where: str, name: str, x: object) -> int:
     if isinstance(x, bool | np.bool_) or not isinstance(x, numbers.Integral):
         raise ArgumentTypeError(f"{where}: {name} must be a whole number, got {name}={x!r}.")
     return int(x)
 
 
-def check_flag(where: str, **values: Any) -> None:
+def check_flag(where: str, **values: object) -> None:
     """Check for bools: they choose the structure of the program, so they cannot be traced."""
     for name, x in values.items():
         if not isinstance(x, bool | np.bool_):
@@ -178,7 +182,7 @@ def one_of(where: str, argument: str, value: str, choices: Sequence[str]) -> Non
         )
 
 
-def is_sum_and_weight(value: Any) -> bool:
+def is_sum_and_weight(value: object) -> bool:
     """Tell whether this is a pair ``(sum, weight)`` of scalars, whose value is sum / weight."""
     if not isinstance(value, tuple) or len(value) != 2:
         return False
@@ -188,7 +192,7 @@ def is_sum_and_weight(value: Any) -> bool:
     )
 
 
-def check_real(where: str, name: str, value: Any) -> None:
+def check_real(where: str, name: str, value: object) -> None:
     """Check that what the function `name` returns has no imaginary part that would be lost."""
     if jnp.iscomplexobj(value):
         raise ArgumentTypeError(
@@ -197,7 +201,7 @@ def check_real(where: str, name: str, value: Any) -> None:
         )
 
 
-def check_loss(where: str, value: Any) -> None:
+def check_loss(where: str, value: object) -> None:
     """Check that the loss is a floating scalar."""
     is_number = isinstance(value, jax.Array | np.ndarray | np.generic | float | int)
     if not is_number or jnp.shape(value) != ():

@@ -34,7 +34,7 @@ def cpu_form(program: core.ClosedJaxpr) -> core.ClosedJaxpr | None:
     return _rewritten(program) if _changes(program) else None
 
 
-def _changes(x: Any) -> bool:
+def _changes(x: object) -> bool:
     """Whether a program changes, or any other parameter of an equation."""
     if isinstance(x, core.ClosedJaxpr) and not isinstance(x, core.Jaxpr):
         x = x.jaxpr
@@ -76,7 +76,7 @@ def _form_of(equation: core.JaxprEqn) -> Callable[..., Any] | None:
     return None
 
 
-def _convolution(equation: core.JaxprEqn, lhs: jax.Array, rhs: jax.Array) -> Any:
+def _convolution(equation: core.JaxprEqn, lhs: jax.Array, rhs: jax.Array) -> jax.Array:
     numbers = equation.params["dimension_numbers"]
     batch, channel, *space = numbers.lhs_spec
     features, inputs, *window = numbers.rhs_spec
@@ -94,12 +94,14 @@ def _convolution(equation: core.JaxprEqn, lhs: jax.Array, rhs: jax.Array) -> Any
     return lax.transpose(out, tuple(places.index(axis) for axis in range(lhs.ndim)))
 
 
-def _one_matrix_at_a_time(equation: core.JaxprEqn, *operands: jax.Array) -> Any:
+def _one_matrix_at_a_time(
+    equation: core.JaxprEqn, *operands: jax.Array
+) -> jax.Array | list[jax.Array]:
     own_axes = _FACTORIZATIONS[equation.primitive.name]
     batch = operands[0].shape[: operands[0].ndim - own_axes]
     count = math.prod(batch)
 
-    def of_one(matrices: tuple[jax.Array, ...]) -> Any:
+    def of_one(matrices: tuple[jax.Array, ...]) -> jax.Array | list[jax.Array]:
         return equation.primitive.bind(*matrices, **equation.params)
 
     flat = tuple(lax.reshape(x, (count, *x.shape[len(batch) :])) for x in operands)

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 
@@ -57,6 +57,6 @@ def tools_off() -> Iterator[None]:
 class Workers(ThreadPoolExecutor):
     """Threads in which the tools are off, too: settings of a thread do not reach its workers."""
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
         """Call a function in one of the threads."""
         return super().submit(tools_off()(fn), *args, **kwargs)

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -69,7 +68,7 @@ def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(path) if path is not None else home / "jefficient"
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,

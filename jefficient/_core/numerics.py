@@ -9,12 +9,12 @@ arithmetic and nothing is promoted.
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+import numpy.typing as npt
+from jax.typing import ArrayLike, DTypeLike
 
 from . import typing as t
 from .errors import ArgumentError
@@ -53,7 +53,7 @@ def least_root(dtype: DTypeLike) -> float:
     return math.sqrt(float(jnp.finfo(dtype).tiny))
 
 
-def array(x: Any) -> jax.Array:
+def array(x: ArrayLike) -> jax.Array:
     """Convert to a jax array; arrays pass through (hot path)."""
     return x if isinstance(x, jax.Array) else jnp.asarray(x)
 
@@ -82,7 +82,7 @@ def number_dtype(*numbers: t.Scalar | t.Step) -> t.DType:
     return compute_dtype(*(x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)))
 
 
-def device_numbers(where: str, name: str, values: Any) -> np.ndarray:
+def device_numbers(where: str, name: str, values: npt.ArrayLike) -> np.ndarray:
     """Convert numbers of the host to what a program gets: int32 for integers, else float32.
 
     Refuse numbers that do not fit.

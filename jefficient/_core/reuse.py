@@ -131,7 +131,7 @@ def recall_compiled(key: Hashable) -> Any:
     return _programs.get((key, settings_key()))
 
 
-def remember_compiled(key: Hashable, found: Any, settings: Hashable = None) -> None:
+def remember_compiled(key: Hashable, found: object, settings: Hashable = None) -> None:
     """Remember what was compiled for this key under these settings of JAX, else the present ones.
 
     A thread has settings of its own: those are meant under which a program was lowered.
@@ -144,7 +144,7 @@ def recall(key: Hashable) -> Any:
     return _facts.get((key, settings_key()))
 
 
-def remember(key: Hashable, found: Any) -> None:
+def remember(key: Hashable, found: object) -> None:
     """Remember what was found for this key under the present settings of JAX."""
     _facts.put((key, settings_key()), found)
 
@@ -155,7 +155,7 @@ def settings_key() -> Hashable:
     return settings, tuple(sorted(arithmetic().items()))
 
 
-def lowered(function: Callable[..., Any], *arguments: Tree, **options: Any) -> Any:
+def lowered(function: Callable[..., Any], *arguments: Tree, **options: Any) -> jax.stages.Lowered:
     """Lower a function for arguments like these, in the form that runs well on a CPU, if on one.
 
     Its text shall tell programs apart, so unused arguments are in it, too: without them two
@@ -174,7 +174,7 @@ def lowered(function: Callable[..., Any], *arguments: Tree, **options: Any) -> A
     return jax.jit(in_cpu_form, keep_unused=True, **options).lower(*arguments)
 
 
-def compiled(program: Any, device: Device) -> jax.stages.Compiled:
+def compiled(program: jax.stages.Lowered, device: Device) -> jax.stages.Compiled:
     """Compile what a function was `lowered` to for a device, unless there is the same.
 
     Of threads with one program one compiles and the others wait: the time is spent once, and none
@@ -206,7 +206,7 @@ def key_like() -> Any:
 
 
 def program(
-    key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree, **options: Any
+    key: Hashable, function: Callable[..., Any], device: Device, *arguments: Tree, **options: object
 ) -> jax.stages.Compiled:
     """Return a function compiled for arguments like these on a device; `key` names it.
 
@@ -268,7 +268,7 @@ def same(x: Any) -> Hashable:
 class _Same:
     """An object, by identity; it is not kept alive, and dead it is like no other."""
 
-    def __init__(self, x: Any):
+    def __init__(self, x: object):
         self._reference = weakref.ref(x)
         self._hash = hash(id(x))
 

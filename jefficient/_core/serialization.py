@@ -6,7 +6,7 @@ A tree's structure is never stored: it comes from the caller's own template.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -33,14 +33,14 @@ def digest_of(tree: Tree) -> str:
     return content.hexdigest()
 
 
-def _is_key(x: Any) -> bool:
+def _is_key(x: Any) -> TypeGuard[jax.Array]:
     return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def encoded(name: str, tree: Tree) -> dict[str, np.ndarray]:
     """Return the leaves as arrays that npz can hold: keys as their data, bfloat16 as bytes."""
 
-    def leaf(x: Any) -> np.ndarray:
+    def leaf(x: object) -> np.ndarray:
         host = np.array(jax.random.key_data(x) if _is_key(x) else x)
         return np.frombuffer(host.tobytes(), np.uint8) if host.dtype.kind == "V" else host
 
@@ -55,7 +55,9 @@ def decoded(name: str, arrays: Mapping[str, np.ndarray], template: Tree) -> Tree
     """
     leaves, structure = jax.tree.flatten(template)
 
-    def leaf(place: str, like: Any) -> Any:
+    def leaf(
+        place: str, like: jax.Array | np.ndarray | jax.ShapeDtypeStruct
+    ) -> jax.Array | np.ndarray:
         stored = arrays[place]
         if _is_key(like):
             return jax.random.wrap_key_data(

@@ -12,7 +12,7 @@ from .errors import ArgumentTypeError
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def _parameters(where: str, function: Callable) -> Iterable[inspect.Parameter]:
+def _parameters(where: str, function: Callable[..., object]) -> Iterable[inspect.Parameter]:
     if not callable(function):
         raise ArgumentTypeError(f"{where}: a function must be given, got {function!r}.")
     try:
@@ -23,20 +23,24 @@ def _parameters(where: str, function: Callable) -> Iterable[inspect.Parameter]:
         ) from None
 
 
-def names_asked(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
+def names_asked(
+    where: str, function: Callable[..., object], positional: int = 0
+) -> tuple[str, ...]:
     """Return the names that `function` takes by keyword, after its first `positional` ones."""
     return tuple(
         p.name for p in list(_parameters(where, function))[positional:] if p.kind in _NAMED
     )
 
 
-def names_required(where: str, function: Callable, positional: int = 0) -> tuple[str, ...]:
+def names_required(
+    where: str, function: Callable[..., object], positional: int = 0
+) -> tuple[str, ...]:
     """Return those of `names_asked` that have no default."""
     parameters = list(_parameters(where, function))[positional:]
     return tuple(p.name for p in parameters if p.kind in _NAMED and p.default is p.empty)
 
 
-def takes_any(function: Callable) -> bool:
+def takes_any(function: Callable[..., object]) -> bool:
     """Tell whether `function` takes ``**kwargs``."""
     return any(
         p.kind is inspect.Parameter.VAR_KEYWORD

@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
 from . import numerics
 from .errors import ArgumentError, ArgumentTypeError
-from .typing import DType, Scalar, Tree
+from .typing import DType, Params, Scalar, Tree, Updates
 
 
-def is_none(x: Any) -> bool:
+def is_none(x: object) -> bool:
     """Tell whether `x` marks a leaf to be left alone."""
     return x is None
 
@@ -24,7 +25,7 @@ def is_none(x: Any) -> bool:
 def map_leaves(
     where: str,
     equation: Callable[..., tuple[jax.Array, ...]],
-    updates: Tree,
+    updates: Updates,
     *,
     reads: tuple[Tree, ...] = (),
     states: tuple[Tree, ...] = (),
@@ -89,8 +90,8 @@ def _computed(
 
 def check_like(
     where: str,
-    updates: Tree,
-    params: Tree,
+    updates: Updates,
+    params: Params,
     what: tuple[str, str] = ("gradients", "parameters"),
     *,
     floating: bool = True,
@@ -127,8 +128,8 @@ def check_real(where: str, tree: Tree, what: str = "gradients") -> None:
 
 def zeros_like(
     where: str,
-    params: Tree,
-    dtype: Callable[[Any], Any] = lambda dtype: dtype,
+    params: Params,
+    dtype: Callable[[DType], DTypeLike] = lambda dtype: dtype,
     *,
     keeps_imaginary: bool = True,
 ) -> Tree:
@@ -173,12 +174,12 @@ def _scaled_norm(leaves: list[jax.Array], norm: jax.Array) -> jax.Array:
     return jnp.where(is_finite, scale * _root_of_squares(scaled), norm)
 
 
-def layers(tree: Tree) -> dict[str, list[Any]]:
+def layers(tree: Tree) -> dict[str, list[jax.Array]]:
     """Return the floating (real or complex) leaves by name of the layer.
 
     A layer is one dict, list or module, or a leaf by itself at the top.
     """
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[jax.Array]] = {}
     for path, x in jax.tree_util.tree_leaves_with_path(tree):
         if numerics.is_floating(dtype_of(x)):
             place = path[:-1] if len(path) > 1 else path
@@ -259,17 +260,17 @@ def _leaves_like(
 _ARRAYS = (jax.Array, np.ndarray, np.generic, float, int, jax.ShapeDtypeStruct)
 
 
-def _is_like(x: Any, y: Any, floating: bool) -> bool:
+def _is_like(x: ArrayLike, y: object, floating: bool) -> bool:
     fits = isinstance(y, _ARRAYS) and np.shape(x) == np.shape(y)
     return fits and (numerics.is_floating(dtype_of(x)) or not floating)
 
 
-def dtype_of(x: Any) -> Any:
+def dtype_of(x: Any) -> DType:
     """Return the dtype of an array or a Python number."""
     return x.dtype if hasattr(x, "dtype") else jnp.result_type(x)
 
 
-def _refuse_leaf(where: str, place: str, x: Any, y: Any, what: tuple[str, str]) -> None:
+def _refuse_leaf(where: str, place: str, x: ArrayLike, y: object, what: tuple[str, str]) -> None:
     if not isinstance(y, _ARRAYS):
         raise ArgumentError(
             f"{where}: {what[0]} and {what[1]} must match, got {type(y).__name__} at {place}."

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jax
 
 from .._core import signatures
-from .._core.typing import Tree
+from .._core.typing import Examples, ModelState, Params, State, Tree
 from ..sweeps import Metric, Task
 from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_beside, on_device, task_of, weights_of
@@ -19,17 +19,17 @@ from ._model import Model, flags, import_optional, names_beside, on_device, task
 def equinox_task(
     build: Callable[..., Any],
     loss: Callable[..., jax.Array],
-    data: Tree,
+    data: Examples,
     *,
-    inputs: Hashable | Callable[[Tree], Any] = "x",
+    inputs: Hashable | Callable[[Examples], Any] = "x",
     metrics: Mapping[str, Callable[..., jax.Array] | Metric] | None = None,
-    validation: Tree | float | None = None,
-    test: Tree | None = None,
-    prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
+    validation: Examples | float | None = None,
+    test: Examples | None = None,
+    prepare: tuple[Callable[[Examples], Tree], Callable[[Tree, Examples], Examples]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     evaluate: Literal["held_out", "prequential"] = "held_out",
-    augment: Callable[..., Tree] | None = None,
-    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    augment: Callable[..., Examples] | None = None,
+    evaluation_params: Callable[[State, Params], Params] = evaluation_params,
     check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of an Equinox model. Batch-norm and dropout are on in training only.
@@ -93,14 +93,14 @@ def equinox_task(
     where = "jf.integrations.equinox_task"
     eqx = import_optional(where, "equinox", "equinox")
 
-    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
+    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Params, ModelState]:
         model, state, _ = _built(eqx, build, key, given)
         params, constants, _ = _partition(eqx, model, given)
         return params, (constants, state)
 
     def apply(
-        params: Tree, carried: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
-    ) -> tuple[Tree, Tree]:
+        params: Params, carried: ModelState, x: tuple, key: jax.Array | None, given: dict[str, Any]
+    ) -> tuple[Tree, ModelState]:
         constants, state = carried
         structure = _structure(eqx, build, given)
         model = eqx.combine(params, constants, structure.rest)
@@ -129,7 +129,7 @@ def equinox_task(
 
 def equinox_model(
     build: Callable[..., Any],
-    weights: tuple[Tree, Tree] | str | os.PathLike,
+    weights: tuple[Params, ModelState] | str | os.PathLike,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the trained model of an `equinox_task`, in inference mode.
@@ -189,10 +189,12 @@ def _structure(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]
     return eqx.filter_eval_shape(of, jax.random.key(0))  # computes no array
 
 
-def _like(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]) -> Tree:
+def _like(
+    eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]
+) -> tuple[Params, ModelState]:
     """Return the weights as shapes and dtypes."""
 
-    def of(key: jax.Array) -> Tree:
+    def of(key: jax.Array) -> tuple[Params, ModelState]:
         model, state, _ = _built(eqx, build, key, given)
         params, constants, _ = _partition(eqx, model, given)
         return params, (constants, state)
@@ -202,7 +204,7 @@ def _like(eqx: ModuleType, build: Callable[..., Any], given: dict[str, Any]) -> 
 
 def _built(
     eqx: ModuleType, build: Callable[..., Any], key: jax.Array, given: dict[str, Any]
-) -> tuple[Tree, Tree, bool]:
+) -> tuple[Tree, ModelState, bool]:
     """Return the model, its state, and whether it is called with state."""
     made = build(key=key, **given)
     if isinstance(made, tuple):
@@ -211,10 +213,10 @@ def _built(
     return model, state, bool(jax.tree.leaves(state))
 
 
-def _partition(eqx: ModuleType, model: Tree, given: dict[str, Any]) -> tuple[Tree, Tree, Tree]:
+def _partition(eqx: ModuleType, model: Tree, given: dict[str, Any]) -> tuple[Params, Tree, Tree]:
     """Split the model into trained arrays, other arrays and the rest, each with None elsewhere."""
 
-    def is_array(x: Any) -> bool:
+    def is_array(x: object) -> bool:
         return eqx.is_array(x) and not any(x is value for value in given.values())
 
     arrays, rest = eqx.partition(model, is_array)
@@ -222,15 +224,15 @@ def _partition(eqx: ModuleType, model: Tree, given: dict[str, Any]) -> tuple[Tre
 
 
 def _call(
-    model: Callable[..., Any], has_state: bool, x: tuple, state: Tree, key: jax.Array | None
-) -> tuple[Tree, Tree]:
+    model: Callable[..., Any], has_state: bool, x: tuple, state: ModelState, key: jax.Array | None
+) -> tuple[Tree, ModelState]:
     """Return the outputs for all examples, and the state after them."""
     told = flags(model.__call__, key is not None)
     keys = None
     if key is not None and "key" in signatures.names_asked("jf.integrations", model.__call__):
         keys = jax.random.split(key, jax.tree.leaves(x)[0].shape[0])
 
-    def one(x: tuple, state: Tree, key: jax.Array | None) -> tuple[Tree, Tree]:
+    def one(x: tuple, state: ModelState, key: jax.Array | None) -> tuple[Tree, ModelState]:
         own = told if key is None else {**told, "key": key}
         return model(*x, state, **own) if has_state else (model(*x, **own), state)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from .._core.typing import Tree
+from .._core.typing import Examples, ModelState, Params, State, Tree
 from ..sweeps import Metric, Task
 from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_of, reader, task_of
@@ -17,17 +17,17 @@ WHERE = "jf.integrations.linen_task"
 def linen_task(
     module: Any,
     loss: Callable[..., jax.Array],
-    data: Tree,
+    data: Examples,
     *,
-    inputs: Hashable | Callable[[Tree], Any] = "x",
+    inputs: Hashable | Callable[[Examples], Any] = "x",
     metrics: Mapping[str, Callable[..., jax.Array] | Metric] | None = None,
-    validation: Tree | float | None = None,
-    test: Tree | None = None,
-    prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
+    validation: Examples | float | None = None,
+    test: Examples | None = None,
+    prepare: tuple[Callable[[Examples], Tree], Callable[[Tree, Examples], Examples]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     evaluate: Literal["held_out", "prequential"] = "held_out",
-    augment: Callable[..., Tree] | None = None,
-    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    augment: Callable[..., Examples] | None = None,
+    evaluation_params: Callable[[State, Params], Params] = evaluation_params,
     check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of a Linen module. Batch-norm and dropout are on in training only.
@@ -95,14 +95,14 @@ def linen_task(
     linen = import_optional(WHERE, "flax", "flax.linen")
     build = (lambda: module) if isinstance(module, linen.Module) else module
 
-    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
+    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Params, ModelState]:
         made = build(**given)
         variables = dict(made.init(key, *example, **flags(made.__call__, False)))
         return variables.pop("params", {}), variables
 
     def apply(
-        params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
-    ) -> tuple[Tree, Tree]:
+        params: Params, state: ModelState, x: tuple, key: jax.Array | None, given: dict[str, Any]
+    ) -> tuple[Tree, ModelState]:
         made = build(**given)
         variables = {"params": params, **state}
         told = flags(made.__call__, key is not None)
@@ -136,7 +136,7 @@ def linen_task(
     return task
 
 
-def _example(task: Task, read: Callable[[Tree], tuple]) -> tuple:
+def _example(task: Task, read: Callable[[Examples], tuple]) -> tuple:
     """Return the module's arguments for one example of zeros."""
     row = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), task.example)
     if task.prepare is not None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from .._core import signatures
 from .._core.errors import ArgumentError, ArgumentTypeError, JefficientError
-from .._core.typing import Tree
+from .._core.typing import Examples, ModelState, Params, Tree
 from ..sweeps import Metric, Task
 from ..training import regularized
 
@@ -39,15 +39,17 @@ class Model:
 
     where: str
     names: Names
-    init: Callable[[jax.Array, dict[str, Any]], tuple[Tree, Tree]]
-    apply: Callable[[Tree, Tree, tuple, jax.Array | None, dict[str, Any]], tuple[Tree, Tree]]
+    init: Callable[[jax.Array, dict[str, Any]], tuple[Params, ModelState]]
+    apply: Callable[
+        [Params, ModelState, tuple, jax.Array | None, dict[str, Any]], tuple[Tree, ModelState]
+    ]
 
 
 def task_of(
     model: Model,
     loss: Callable[..., jax.Array],
-    data: Tree,
-    inputs: Hashable | Callable[[Tree], Any],
+    data: Examples,
+    inputs: Hashable | Callable[[Examples], Any],
     metrics: Mapping[str, Callable[..., Any] | Metric] | None,
     **others: Any,
 ) -> Task:
@@ -59,13 +61,15 @@ def task_of(
         raise ArgumentTypeError(f"{where}: metrics must map a name to a function, got {metrics!r}.")
     read = reader(where, inputs)
 
-    def init(key: jax.Array, **given: Any) -> tuple[Tree, Tree]:
+    def init(key: jax.Array, **given: object) -> tuple[Params, ModelState]:
         return model.init(key, given)
 
     def loss_of_weights(function: Callable[..., jax.Array]) -> Callable[..., Any]:
         return _of_weights(model, read, "loss", function, has_key=True)
 
-    def metric_of_weights(name: str, metric: Callable[..., Any] | Metric) -> Any:
+    def metric_of_weights(
+        name: str, metric: Callable[..., Any] | Metric
+    ) -> Callable[..., Any] | Metric:
         called = f"metrics[{name!r}]"
         if not isinstance(metric, Metric):
             return _of_weights(model, read, called, metric, has_key=False)
@@ -84,7 +88,7 @@ def task_of(
 
 def _of_weights(
     model: Model,
-    read: Callable[[Tree], tuple],
+    read: Callable[[Examples], tuple],
     name: str,
     function: Callable[..., jax.Array],
     *,
@@ -98,8 +102,12 @@ def _of_weights(
         )
 
     def value(
-        params: Tree, model_state: Tree, batch: Tree, key: jax.Array | None = None, **given: Any
-    ) -> Any:
+        params: Params,
+        model_state: ModelState,
+        batch: Examples,
+        key: jax.Array | None = None,
+        **given: object,
+    ) -> jax.Array | tuple[jax.Array, ModelState]:
         own = signatures.pick(given, model.names)
         outputs, state = model.apply(params, model_state, read(batch), key, own)
         x = function(outputs, batch, **signatures.pick(given, names))
@@ -125,10 +133,10 @@ def _loss(
     return of_weights(loss)
 
 
-def reader(where: str, inputs: Hashable | Callable[[Tree], Any]) -> Callable[[Tree], tuple]:
+def reader(where: str, inputs: Hashable | Callable[[Examples], Any]) -> Callable[[Examples], tuple]:
     """Return ``batch -> (x, …)``, the arguments of the model."""
 
-    def entry(batch: Tree) -> Any:
+    def entry(batch: Examples) -> Examples:
         try:
             return batch[inputs]
         except (KeyError, IndexError, TypeError):
@@ -140,7 +148,7 @@ def reader(where: str, inputs: Hashable | Callable[[Tree], Any]) -> Callable[[Tr
 
     read = inputs if callable(inputs) else entry
 
-    def arguments(batch: Tree) -> tuple:
+    def arguments(batch: Examples) -> tuple:
         x = read(batch)
         return x if isinstance(x, tuple) else (x,)
 
@@ -175,7 +183,10 @@ def flags(model: Callable[..., Any], is_training: bool) -> dict[str, bool]:
     }
 
 
-def weights_of(weights: Tree, like: Callable[[], Tree]) -> Tree:
+def weights_of(
+    weights: tuple[Params, ModelState] | str | os.PathLike,
+    like: Callable[[], tuple[Params, ModelState]],
+) -> tuple[Params, ModelState]:
     """Return weights, or those in the file that `save_params` wrote of such weights."""
     if not isinstance(weights, str | os.PathLike):
         return weights

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 
 from .._core import signatures
-from .._core.typing import Tree
+from .._core.typing import Examples, ModelState, Params, State, Tree
 from ..sweeps import Metric, Task
 from ..transforms import evaluation_params
 from ._model import Model, flags, import_optional, names_beside, on_device, task_of, weights_of
@@ -17,17 +17,17 @@ from ._model import Model, flags, import_optional, names_beside, on_device, task
 def nnx_task(
     build: Callable[..., Any],
     loss: Callable[..., jax.Array],
-    data: Tree,
+    data: Examples,
     *,
-    inputs: Hashable | Callable[[Tree], Any] = "x",
+    inputs: Hashable | Callable[[Examples], Any] = "x",
     metrics: Mapping[str, Callable[..., jax.Array] | Metric] | None = None,
-    validation: Tree | float | None = None,
-    test: Tree | None = None,
-    prepare: tuple[Callable[[Tree], Tree], Callable[[Tree, Tree], Tree]] | None = None,
+    validation: Examples | float | None = None,
+    test: Examples | None = None,
+    prepare: tuple[Callable[[Examples], Tree], Callable[[Tree, Examples], Examples]] | None = None,
     order: Literal["shuffled", "sequential"] = "shuffled",
     evaluate: Literal["held_out", "prequential"] = "held_out",
-    augment: Callable[..., Tree] | None = None,
-    evaluation_params: Callable[[Any, Tree], Tree] = evaluation_params,
+    augment: Callable[..., Examples] | None = None,
+    evaluation_params: Callable[[State, Params], Params] = evaluation_params,
     check_finite: bool = True,
 ) -> Task:
     """Make a `jf.Task` of an NNX module. Batch-norm and dropout are on in training only.
@@ -95,12 +95,12 @@ def nnx_task(
     where = "jf.integrations.nnx_task"
     nnx = import_optional(where, "flax", "flax.nnx")
 
-    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Tree, Tree]:
+    def init(key: jax.Array, given: dict[str, Any]) -> tuple[Params, ModelState]:
         return _weights(nnx, build(rngs=nnx.Rngs(key), **given))
 
     def apply(
-        params: Tree, state: Tree, x: tuple, key: jax.Array | None, given: dict[str, Any]
-    ) -> tuple[Tree, Tree]:
+        params: Params, state: ModelState, x: tuple, key: jax.Array | None, given: dict[str, Any]
+    ) -> tuple[Tree, ModelState]:
         model = build(rngs=nnx.Rngs(jax.random.key(0) if key is None else key), **given)
         _fill(nnx, model, (params, state))
         if key is None:
@@ -128,7 +128,7 @@ def nnx_task(
 
 def nnx_model(
     build: Callable[..., Any],
-    weights: tuple[Tree, Tree] | str | os.PathLike,
+    weights: tuple[Params, ModelState] | str | os.PathLike,
     hyperparameters: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the trained module of an `nnx_task`, in evaluation mode.
@@ -165,7 +165,7 @@ def nnx_model(
     return model
 
 
-def _weights(nnx: ModuleType, model: Any) -> tuple[Tree, Tree]:
+def _weights(nnx: ModuleType, model: object) -> tuple[Params, ModelState]:
     """Return parameters and carried state as dicts with strings as keys, which files need."""
     _, params, _, state = nnx.split(model, nnx.Param, nnx.RngState, ...)
     return _with_string_keys(nnx.to_pure_dict(params)), _with_string_keys(nnx.to_pure_dict(state))
@@ -178,7 +178,7 @@ def _with_string_keys(tree: Tree) -> Tree:
     return {str(key): _with_string_keys(x) for key, x in tree.items()}
 
 
-def _fill(nnx: ModuleType, model: Any, weights: tuple[Tree, Tree]) -> None:
+def _fill(nnx: ModuleType, model: object, weights: tuple[Params, ModelState]) -> None:
     """Set the model's variables to these weights."""
     _, params, _, state = nnx.split(model, nnx.Param, nnx.RngState, ...)
     for variables, values in zip((params, state), weights, strict=True):

@@ -1,12 +1,16 @@
 """`jf.optuna`: a study or sampler and ranges enter, a search for `jf.sweep` leaves."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core.checks import check_count
 from .._core.errors import ArgumentTypeError, JefficientError
-from ..spaces import checked_ranges
+from ..spaces import Axis, Range, checked_ranges
 
 if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+
     from ._optuna_search import OptunaSearch
 
 WHERE = "jf.optuna"
@@ -14,14 +18,14 @@ STORAGE = "sqlite:///optuna.db"
 
 
 def optuna(
-    study_or_sampler: Any,
+    study_or_sampler: "Study | BaseSampler",
     n: int,
     /,
     *,
     batch: int = 16,
-    storage: Any = STORAGE,
+    storage: "str | BaseStorage | None" = STORAGE,
     study_name: str | None = None,
-    **ranges: Any,
+    **ranges: Range | Axis,
 ) -> "OptunaSearch":
     """Let a sampler of Optuna propose the configurations of a sweep, `batch` at a time.
 

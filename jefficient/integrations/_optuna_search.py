@@ -38,7 +38,7 @@ class OptunaSearch(Search):
         given: Any,
         n: int,
         batch: int,
-        storage: Any,
+        storage: str | optuna.storages.BaseStorage | None,
         study_name: str | None,
         ranges: Mapping[str, Range],
     ):

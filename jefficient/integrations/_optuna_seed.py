@@ -69,7 +69,7 @@ class Reseeded(BaseSampler):
         trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
-    ) -> Any:
+    ) -> object:
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(

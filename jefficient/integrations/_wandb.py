@@ -12,7 +12,7 @@ from ._model import import_optional
 WHERE = "jf.wandb"
 
 
-def wandb(project: str = "jefficient", **init: Any) -> Logger:
+def wandb(project: str = "jefficient", **init: object) -> Logger:
     """Write a sweep to Weights & Biases: every trial is a run, grouped by configuration.
 
     Trials under way are open runs side by side; a run that diverged has failed. The summary of a

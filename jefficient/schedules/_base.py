@@ -83,13 +83,13 @@ def total(lengths: Sequence[Scalar]) -> list[Scalar]:
     return list(jnp.cumsum(jnp.stack([jnp.asarray(x, dtype) for x in lengths])))
 
 
-def _integer_sum(a: Any, b: Any) -> Any:
+def _integer_sum(a: Scalar, b: Scalar) -> int | jax.Array:
     if isinstance(a, int) and isinstance(b, int):
         return a + b
     return jnp.asarray(a, jnp.int32) + jnp.asarray(b, jnp.int32)
 
 
-def row(numbers: Any, dtype: DType) -> jax.Array:
+def row(numbers: Sequence[Scalar] | np.ndarray | jax.Array, dtype: DType) -> jax.Array:
     """Return an array or a sequence of numbers as an array: int32 if all are integers."""
     is_array = isinstance(numbers, jax.Array | np.ndarray)
     if _is_integer(numbers) if is_array else all(_is_integer(x) for x in numbers):
@@ -123,7 +123,7 @@ def _as_int32(x: Any) -> jax.Array:
     return jnp.asarray(x.astype(np.int32))
 
 
-def _is_integer(x: Any) -> bool:
+def _is_integer(x: object) -> bool:
     if isinstance(x, (jax.Array, np.ndarray, np.generic)):
         return jnp.issubdtype(x.dtype, jnp.integer)
     return isinstance(x, int) and _INT32.min <= x <= _INT32.max

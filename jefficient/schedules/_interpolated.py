@@ -11,7 +11,7 @@ import numpy as np
 from .._core import checks
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError
-from .._core.typing import Schedule, Step
+from .._core.typing import Scalar, Schedule, Step
 from . import _base
 from ._piecewise import Numbers, numbers_in
 
@@ -70,7 +70,7 @@ def interpolated_schedule(knots: Numbers, values: Numbers, log: bool = True) -> 
             f"and {counts[1]}."
         )
 
-    given: Any = list(values) if isinstance(values, Sequence) else [values]
+    given: list[Scalar] = list(values) if isinstance(values, Sequence) else [values]
 
     def schedule(step: Step) -> jax.Array:
         dtype = _base.value_dtype(step, *given)
@@ -90,7 +90,7 @@ def interpolated_schedule(knots: Numbers, values: Numbers, log: bool = True) -> 
     return schedule
 
 
-def _known(where: str, name: str, given: Any) -> list[Any]:
+def _known(where: str, name: str, given: Numbers) -> list[Scalar]:
     """Return the numbers that can be checked: none of a traced array."""
     if is_traced(given) and given.ndim == 1:
         return []

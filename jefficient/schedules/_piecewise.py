@@ -66,7 +66,7 @@ def piecewise_constant_schedule(
     return schedule
 
 
-def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[Scalar]]:
+def _boundaries_and_scales(where: str, given: object) -> tuple[list[Scalar], list[Scalar]]:
     if given is None:
         return [], []
     if isinstance(given, Mapping):
@@ -86,7 +86,7 @@ def _boundaries_and_scales(where: str, given: Any) -> tuple[list[Scalar], list[S
     return boundaries, scales
 
 
-def numbers_in(where: str, name: str, values: Any) -> list[Scalar]:
+def numbers_in(where: str, name: str, values: object) -> list[Scalar]:
     """Return the numbers of a sequence, or of an array of one dimension, as a list."""
     if isinstance(values, jax.Array | np.ndarray):
         if values.ndim != 1:

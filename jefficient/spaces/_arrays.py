@@ -4,7 +4,7 @@ On the host an array holds float64 or int64, as Python's numbers are; programs g
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ from ._identity import python_values
 _HOST = (np.dtype(np.float64), np.dtype(np.int64))
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: object) -> TypeGuard[np.ndarray | jax.Array]:
     """Return whether `x` is an array of NumPy or JAX."""
     return isinstance(x, np.ndarray | jax.Array)
 
 
-def is_whole(x: Any) -> bool:
+def is_whole(x: object) -> bool:
     """Return whether a traced value is an integer, or an array of them."""
     return isinstance(x, int) or (is_array(x) and jnp.issubdtype(x.dtype, jnp.integer))
 
@@ -55,7 +55,7 @@ def _check(where: str, name: str, x: Any) -> None:
         )
 
 
-def _on_host(x: Any) -> Any:
+def _on_host(x: np.ndarray | jax.Array) -> np.ndarray | int | float:
     if isinstance(x, np.ndarray) and x.dtype in _HOST and not x.flags.writeable:
         return x  # it was here before
     array = np.asarray(x)

@@ -36,7 +36,7 @@ class Axis:
         return iter(self.values)
 
     @classmethod
-    def of(cls, where: str, name: str, given: Any) -> "Axis":
+    def of(cls, where: str, name: str, given: object) -> "Axis":
         """Make an axis of a list, an array, or what `jf.static` returns."""
         if isinstance(given, Axis):
             return given
@@ -80,7 +80,7 @@ class Axis:
 
     def check_labels(self, where: str, name: str) -> None:
         """Check that a label stands for one value, and that a value has one label."""
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         labels: dict[str | int, str] = {}
         for value, text in zip(self.values, map(str, self.labels or ()), strict=True):
             if not _is_same(values.setdefault(text, value), value):
@@ -159,7 +159,7 @@ class Axis:
         return f"{name}{mark}: {', '.join(map(_short, values[:most]))}{more}"
 
 
-def listed(where: str, name: str, given: Any) -> tuple:
+def listed(where: str, name: str, given: object) -> tuple:
     """Return the values of a list, or those along the first axis of an array, at least one."""
     shape = getattr(given, "shape", (0,))
     if isinstance(given, Mapping):
@@ -181,7 +181,7 @@ def listed(where: str, name: str, given: Any) -> tuple:
     return values
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def _is_same(a: object, b: object) -> bool:
     if a is b:
         return True
     key = identity(a, label="")

@@ -108,14 +108,14 @@ def _checked(where: str, n: int, seed: int, ranges: Mapping[str, Range | Axis]) 
     return checked
 
 
-def checked_ranges(where: str, ranges: Mapping[str, Any]) -> dict[str, Range]:
+def checked_ranges(where: str, ranges: Mapping[str, object]) -> dict[str, Range]:
     """Check the ranges, and turn what `jf.static` returns into a choice."""
     if not ranges:
         raise ArgumentError(f"{where}: at least one range must be given, got none.")
     return {name: _range(where, name, x) for name, x in ranges.items()}
 
 
-def _range(where: str, name: str, given: Any) -> Range:
+def _range(where: str, name: str, given: object) -> Range:
     if isinstance(given, Range):
         return given
     if isinstance(given, Axis):

@@ -31,7 +31,7 @@ def python_values(values: Iterable[Any]) -> tuple:
     return tuple(array.tolist())
 
 
-def label(value: Any) -> Any:
+def label(value: object) -> object:
     """Return what tables and files show: a number as it is, else a text, "" if it has none."""
     if is_number(value):
         return value

@@ -179,7 +179,7 @@ def _check(where: str, bounds: Uniform | LogUniform) -> None:
         device_numbers(where, name, float(x))
 
 
-def _check_shape(where: str, shape: Any) -> None:
+def _check_shape(where: str, shape: object) -> None:
     """Check for a tuple of sizes of at least one."""
     if not isinstance(shape, tuple):
         raise ArgumentTypeError(

@@ -27,7 +27,7 @@ class LawError(JefficientError, AssertionError):
 
 
 def verify(
-    where: str, laws: Mapping[str, Callable], chosen: Iterable[str] | None, *args: Any
+    where: str, laws: Mapping[str, Callable[..., None]], chosen: Iterable[str] | None, *args: object
 ) -> None:
     """Check the chosen laws, by default all, with `args`."""
     if isinstance(chosen, str):
@@ -131,7 +131,7 @@ def raw(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else x, tree)
 
 
-def _is_key(x: Any) -> bool:
+def _is_key(x: object) -> bool:
     return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 

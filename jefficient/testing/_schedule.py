@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._core.errors import ArgumentTypeError
 from .._core.typing import Scalar, Schedule
@@ -108,7 +109,7 @@ def _shape(case: Case) -> None:
         _check_value(case.build()(jnp.float64(3)), (), "float64")
 
 
-def _check_value(value: Any, shape: tuple[int, ...], dtype: str) -> None:
+def _check_value(value: ArrayLike, shape: tuple[int, ...], dtype: str) -> None:
     kind = getattr(value, "dtype", type(value).__name__)
     is_weak = getattr(value, "weak_type", False)
     if is_weak or kind != np.dtype(dtype) or np.shape(value) != shape:

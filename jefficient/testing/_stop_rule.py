@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -14,6 +14,8 @@ from ..sweeps import Observation, StopRule, Task, sweep
 from ..sweeps.stopping import PrunerLog
 from ..transforms import sgd
 from ._law import verify
+
+T = TypeVar("T")
 
 CONFIGS = 16
 EVALUATIONS = 10
@@ -128,9 +130,7 @@ def _simulated(rule: StopRule[Any], curves: Curves) -> History:
     return history
 
 
-def _updated(
-    rule: StopRule[Any], state: Any, batch: Sequence[Observation]
-) -> tuple[Any, list[bool]]:
+def _updated(rule: StopRule[T], state: T, batch: Sequence[Observation]) -> tuple[T, list[bool]]:
     """Call `update` and check the form of its answer."""
     answer = rule.update(state, list(batch))
     if not (isinstance(answer, tuple) and len(answer) == 2):

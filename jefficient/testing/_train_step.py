@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core.errors import ArgumentTypeError
-from .._core.typing import Scalar, Tree
+from .._core.typing import Examples, Params, Scalar, Tree
 from ._law import (
     Numbers,
     agrees_when_traced,
@@ -30,8 +30,8 @@ class Case(NamedTuple):
 
     factory: Callable[..., Any]
     numbers: Numbers
-    params: Tree
-    batch: Tree
+    params: Params
+    batch: Examples
     init: dict[str, Any]
     rtol: float
 
@@ -44,11 +44,11 @@ def verify_train_step(
     factory: Callable[..., Any],
     numbers: Numbers | None = None,
     *,
-    params: Tree,
-    batch: Tree,
+    params: Params,
+    batch: Examples,
     laws: Iterable[str] | None = None,
     rtol: float = 1e-4,
-    **init: Any,
+    **init: object,
 ) -> None:
     """Hold a train step, of `jf.train_step` or your own, to the laws that sweeps rely on.
 
@@ -91,7 +91,7 @@ def _run(case: Case, **number: Scalar) -> tuple[Tree, Tree]:
     """Return the state after a few scanned steps, and the metrics of each."""
     step = case.build(**number)
 
-    def body(state: Any, _: None) -> tuple[Any, Tree]:
+    def body(state: object, _: None) -> tuple[object, Tree]:
         return step.update(state, case.batch)
 
     state, metrics = jax.lax.scan(body, step.init(case.params, **case.init), None, length=STEPS)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from .._core.trees import check_floating
-from .._core.typing import Tree
+from .._core.typing import Params
 from ..transforms._base import check_transform
 from ._law import built, check_numbers, verify
 from ._transform_laws import TRANSFORM_LAWS, Case
@@ -16,7 +16,7 @@ def verify_transform(
     factory: Callable[..., optax.GradientTransformation],
     numbers: Mapping[str, tuple[float, float]] | None = None,
     *,
-    params: Tree = None,
+    params: Params = None,
     laws: Iterable[str] | None = None,
     rtol: float = 1e-5,
 ) -> None:

@@ -1,7 +1,7 @@
 """The laws of a gradient transformation."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
@@ -12,7 +12,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, u
 from jax.typing import DTypeLike
 
 from .._core.trees import name_of
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, Tree, Updates
 from ._law import (
     Numbers,
     agrees_when_traced,
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
     factory: Callable[..., optax.GradientTransformation]
     numbers: Numbers
-    params: Tree
+    params: Params
     rtol: float
 
     def build(self, **overrides: Scalar) -> optax.GradientTransformationExtraArgs:
@@ -50,17 +50,17 @@ class Case(NamedTuple):
             self.factory(**{**first_values(self.numbers), **overrides})
         )
 
-    def params_as(self, dtype: DTypeLike) -> Tree:
+    def params_as(self, dtype: DTypeLike) -> Params:
         """Cast the parameters to another dtype."""
         return jax.tree.map(lambda p: p.astype(dtype), self.params)
 
-    def updates(self, dtype: DTypeLike, numbers: dict[str, jax.Array]) -> Tree:
+    def updates(self, dtype: DTypeLike, numbers: dict[str, jax.Array]) -> Updates:
         """Return the trajectory of parameters of a dtype, the numbers being traced."""
         params = self.params_as(dtype)
         return jax.jit(lambda numbers: trajectory(self.build(**numbers), params))(numbers)
 
 
-def gradients(params: Tree, t: jax.Array) -> Tree:
+def gradients(params: Params, t: jax.Array) -> Updates:
     """Make gradients of about unit size that change sign with t and never vanish.
 
     They have the shapes and dtypes of the parameters.
@@ -73,14 +73,14 @@ def gradients(params: Tree, t: jax.Array) -> Tree:
     return jax.tree.map(leaf, params)
 
 
-def trajectory(tx: optax.GradientTransformationExtraArgs, params: Tree) -> Tree:
+def trajectory(tx: optax.GradientTransformationExtraArgs, params: Params) -> Updates:
     """Return the updates of some steps, each leaf with a leading axis of steps.
 
     The steps are scanned, so a state whose dtype or weak type changes raises. The loss falls and
     then stays, for transforms that take it.
     """
 
-    def body(carry: tuple[Tree, optax.OptState], t: jax.Array) -> tuple[tuple, Tree]:
+    def body(carry: tuple[Params, optax.OptState], t: jax.Array) -> tuple[tuple, Updates]:
         params, state = carry
         value = jnp.maximum(1 - jnp.float32(0.3) * t, jnp.float32(0.4))
         updates, state = tx.update(gradients(params, t), state, params, value=value)
@@ -119,7 +119,7 @@ def _x64(case: Case) -> None:
                     _check_dtype(dtype, moments, "the state")
 
 
-def _run(case: Case, dtype: str, numbers: dict[str, Scalar]) -> tuple[Tree, Tree]:
+def _run(case: Case, dtype: str, numbers: dict[str, Scalar]) -> tuple[Updates, optax.OptState]:
     """Return the updates of a trajectory and the first state; only their dtypes are looked at."""
     params = case.params_as(dtype)
     tx = case.build(**numbers)
@@ -141,7 +141,7 @@ def _check_dtype(dtype: str, tree: Tree, what: str) -> None:
 def _traced(case: Case) -> None:
     """a traced number gives the updates of a static one, alone and vmapped, with one trace."""
 
-    def run(**number: Scalar) -> Tree:
+    def run(**number: Scalar) -> Updates:
         return trajectory(case.build(**number), case.params)
 
     agrees_when_traced(run, case.numbers, case.rtol, case.rtol / 10)
@@ -160,7 +160,7 @@ def _gradient(case: Case) -> None:
 def _zero(case: Case) -> None:
     """a gradient of zeros gives finite updates in every dtype, and finite slopes in each number."""
 
-    def second_updates(dtype: str, **numbers: Scalar) -> Tree:
+    def second_updates(dtype: str, **numbers: Scalar) -> Updates:
         params = case.params_as(dtype)
         zeros = jax.tree.map(jnp.zeros_like, params)
         tx = case.build(**numbers)
@@ -178,7 +178,7 @@ def _zero(case: Case) -> None:
     finite(jax.jit(jax.grad(total))(floats), "the gradient in a number")
 
 
-def _total(tree: Tree, dtype: DTypeLike) -> jax.Array:
+def _total(tree: Updates, dtype: DTypeLike) -> jax.Array:
     return sum((jnp.sum(x) for x in jax.tree.leaves(tree)), start=jnp.zeros((), dtype))
 
 
@@ -211,7 +211,7 @@ def _empty(case: Case) -> None:
     tx.update({}, tx.init({}), {}, value=VALUE)
 
 
-def _check_extra_leaves(case: Case, extra: dict[str, tuple[Tree, Tree]]) -> None:
+def _check_extra_leaves(case: Case, extra: dict[str, tuple[Params, Updates]]) -> None:
     """Check an update with more parameters and gradients beside the usual ones."""
     grads = gradients(case.params, jnp.float32(0))
     params = {"given": case.params, **{name: p for name, (p, _) in extra.items()}}
@@ -253,7 +253,7 @@ def _compiled(case: Case) -> None:
     _, state = update(grads, tx.init(case.params), case.params, value=VALUE)
     compiled = []
 
-    def listen(event: str, duration_secs: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: object) -> None:
         if event == COMPILATION:
             compiled.append(duration_secs)
 
@@ -274,7 +274,7 @@ def _sharding(case: Case) -> None:
         spec = PartitionSpec("x") if p.ndim else PartitionSpec()
         return jax.ShapeDtypeStruct(p.shape, p.dtype, sharding=NamedSharding(mesh, spec))
 
-    def run(params: Tree, grads: Tree) -> None:
+    def run(params: Params, grads: Updates) -> None:
         tx = case.build()
         state = tx.init(params)
         updates, after = tx.update(grads, state, params, value=VALUE)

@@ -4,20 +4,22 @@ Both see the trained parameters as one real vector x, complex ones as two number
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from .._core import numerics, signatures, trees
-from .._core.typing import Tree
+from .._core.typing import Examples
 from ._train_step import WHERE, TrainState, injected_at, objective_of
 
 PRODUCTS = 32
 """Products with the Hessian: the steps of Lanczos's method."""
 
-Batches: TypeAlias = Callable[[jax.Array], Tree]
+T = TypeVar("T")
+
+Batches: TypeAlias = Callable[[jax.Array], Examples]
 """``i -> batch``, `i` traced."""
 
 
@@ -215,10 +217,10 @@ def _like(p: jax.Array, real: tuple[jax.Array, ...]) -> jax.Array:
     return (real[0] if len(real) == 1 else jax.lax.complex(*real)).astype(trees.dtype_of(p))
 
 
-def _mean(function: Callable[[jax.Array], Tree], count: int) -> Tree:
+def _mean(function: Callable[[jax.Array], T], count: int) -> T:
     """Return the mean of a function over 0 … count - 1, one after another."""
 
-    def add(total: Tree, i: jax.Array) -> tuple[Tree, None]:
+    def add(total: T, i: jax.Array) -> tuple[T, None]:
         return jax.tree.map(jnp.add, total, function(i)), None
 
     like = jax.eval_shape(function, jnp.int32(0))

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from .._core import numerics, trees
 from .._core.errors import ArgumentError
-from .._core.typing import DType, Tree
+from .._core.typing import DType, Examples, ModelState, Params, Updates
 
 Injected: TypeAlias = Mapping[str, jax.Array]
 """What the step gives a loss by name: `key` and `step`, where it takes them."""
@@ -22,10 +22,12 @@ class Loss(NamedTuple):
     weight: jax.Array | None
 
 
-Objective: TypeAlias = Callable[[Tree, Tree, Tree, Injected], tuple[Loss, Tree]]
+Objective: TypeAlias = Callable[[Params, ModelState, Examples, Injected], tuple[Loss, ModelState]]
 """``(params, model_state, batch, injected) -> (loss, model_state)``."""
 
-Gradient: TypeAlias = Callable[[Tree, Tree, Tree, Injected], tuple[Loss, Tree, Tree]]
+Gradient: TypeAlias = Callable[
+    [Params, ModelState, Examples, Injected], tuple[Loss, ModelState, Updates]
+]
 """``(params, model_state, batch, injected) -> (loss, model_state, gradients)``."""
 
 
@@ -43,8 +45,8 @@ def in_dtype(objective: Objective, dtype: DTypeLike) -> Objective:
         return jnp.asarray(x).astype(trees.dtype_of(like))
 
     def computed(
-        params: Tree, model_state: Tree, batch: Tree, injected: Injected
-    ) -> tuple[Loss, Tree]:
+        params: Params, model_state: ModelState, batch: Examples, injected: Injected
+    ) -> tuple[Loss, ModelState]:
         params, batch = (
             jax.tree.map(cast, jax.tree.map(jnp.asarray, tree)) for tree in (params, batch)
         )
@@ -61,11 +63,11 @@ def gradient(objective: Objective) -> Gradient:
     """
 
     def whole(
-        params: Tree, model_state: Tree, batch: Tree, injected: Injected
-    ) -> tuple[Loss, Tree, Tree]:
+        params: Params, model_state: ModelState, batch: Examples, injected: Injected
+    ) -> tuple[Loss, ModelState, Updates]:
         trained, fixed = trees.divided(params)
 
-        def value(trained: Tree) -> tuple[jax.Array, tuple[Loss, Tree]]:
+        def value(trained: Params) -> tuple[jax.Array, tuple[Loss, ModelState]]:
             loss, new_state = objective(trees.united(trained, fixed), model_state, batch, injected)
             return loss.value, (loss, new_state)
 
@@ -88,15 +90,15 @@ def in_microbatches(where: str, whole: Gradient, count: int) -> Gradient:
     """
 
     def accumulated(
-        params: Tree, model_state: Tree, batch: Tree, injected: Injected
-    ) -> tuple[Loss, Tree, Tree]:
+        params: Params, model_state: ModelState, batch: Examples, injected: Injected
+    ) -> tuple[Loss, ModelState, Updates]:
         microbatches = jax.tree_util.tree_map_with_path(
             lambda path, x: _split(where, path, jnp.asarray(x), count), batch
         )
 
         def add(
-            carry: tuple[jax.Array, Tree, Tree, Any], numbered: tuple[jax.Array, Tree]
-        ) -> tuple[tuple[jax.Array, Tree, Tree, Any], None]:
+            carry: tuple[jax.Array, Updates, ModelState, Any], numbered: tuple[jax.Array, Examples]
+        ) -> tuple[tuple[jax.Array, Updates, ModelState, Any], None]:
             total, sums, model_state, weights = carry
             i, microbatch = numbered
             own = dict(injected)

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from .._core.errors import ArgumentError
-from .._core.typing import Tree
+from .._core.typing import Examples
 
 _MOST = 32
 """Examples that the loss is tried on at most."""
 
 
-def check_mean(where: str, value_of: Callable[[Tree], jax.Array], batch: Tree) -> None:
+def check_mean(where: str, value_of: Callable[[Examples], jax.Array], batch: Examples) -> None:
     """Refuse a loss of some examples that is not the mean of its values on both halves of them.
 
     Args:

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
 from .._core.reuse import same
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, Tree
 
 
 class regularized:
@@ -60,7 +60,7 @@ class regularized:
         l1: Scalar = 0,
         l2: Scalar = 0,
         *,
-        mask: Tree | Callable[[Tree], Tree] = None,
+        mask: Tree | Callable[[Params], Tree] = None,
     ):
         if not callable(loss):
             raise ArgumentTypeError(f"jf.regularized: loss must be a function, got {loss!r}.")
@@ -73,11 +73,11 @@ class regularized:
 
     def __call__(
         self,
-        params: Tree,
-        *args: Any,
+        params: Params,
+        *args: object,
         l1: Scalar | None = None,
         l2: Scalar | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Any:
         """Return the penalised loss; `l1` and `l2`, if given, replace those it was made with."""
         l1 = self.l1 if l1 is None else l1
@@ -90,7 +90,7 @@ class regularized:
         return value + self.penalty(params, jnp.result_type(value), l1, l2)
 
     def penalty(
-        self, params: Tree, dtype: DTypeLike, l1: Scalar | None = None, l2: Scalar | None = None
+        self, params: Params, dtype: DTypeLike, l1: Scalar | None = None, l2: Scalar | None = None
     ) -> jax.Array:
         """Return l1·‖θ‖₁ + (l2/2)·‖θ‖² in this dtype, shape ()."""
         l1 = self.l1 if l1 is None else l1
@@ -109,7 +109,7 @@ class regularized:
     def _reuse_key(self) -> Hashable:
         return same((self.unpenalised, self.l1, self.l2, self.mask))
 
-    def _penalised(self, params: Tree) -> Tree:
+    def _penalised(self, params: Params) -> Params:
         if self.mask is None:
             return params
         mask = self.mask(params) if callable(self.mask) else self.mask
@@ -118,7 +118,7 @@ class regularized:
 
 def penalised_parts(
     loss: Callable[..., Any],
-) -> tuple[Callable[..., Any], Callable[[Tree, DTypeLike], jax.Array] | None]:
+) -> tuple[Callable[..., Any], Callable[[Params, DTypeLike], jax.Array] | None]:
     """Take a `regularized` loss, or a `functools.partial` of one, apart: the loss and its penalty.
 
     The penalty is None for any other loss.

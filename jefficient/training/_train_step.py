@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from .._core import numerics, signatures, trees
 from .._core.checks import check_count, check_loss, check_real, is_sum_and_weight, is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Examples, ModelState, Params, Tree, Updates
 from ..transforms import accepting, apply_updates, clipped, hyperparameters
 from ._gradient import (
     Injected,
@@ -49,10 +49,10 @@ class TrainState(NamedTuple):
     """
 
     step: jax.Array
-    params: Tree
+    params: Params
     opt_state: optax.OptState
     key: jax.Array | None = None
-    model_state: Tree = None
+    model_state: ModelState = None
     tested: Tree = None
 
 
@@ -65,7 +65,7 @@ class TrainStep(NamedTuple):
     """
 
     init: Callable[..., TrainState]
-    update: Callable[[TrainState, Tree], tuple[TrainState, Metrics]]
+    update: Callable[[TrainState, Examples], tuple[TrainState, Metrics]]
 
 
 def train_step(
@@ -167,7 +167,9 @@ def train_step(
     if microbatches > 1:
         value_and_grad = in_microbatches(WHERE, value_and_grad, microbatches)
 
-    def init(params: Tree, *, key: jax.Array | None = None, model_state: Tree = None) -> TrainState:
+    def init(
+        params: Params, *, key: jax.Array | None = None, model_state: ModelState = None
+    ) -> TrainState:
         if takes_key and key is None:
             raise ArgumentError(
                 f"{WHERE}: init must be given a key, since loss takes one, got key=None."
@@ -176,7 +178,7 @@ def train_step(
             raise ArgumentError(f"{WHERE}: init must be given model_state, got model_state=None.")
         return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), key, model_state)
 
-    def update(state: TrainState, batch: Tree) -> tuple[TrainState, Metrics]:
+    def update(state: TrainState, batch: Examples) -> tuple[TrainState, Metrics]:
         if not isinstance(state, TrainState):
             raise ArgumentTypeError(
                 f"{WHERE}: state must be what init returns, got {type(state).__name__}."
@@ -187,14 +189,14 @@ def train_step(
         loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
 
         # optax's line searches hand on the extra arguments that they do not know.
-        def value_fn(params: Tree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
+        def value_fn(params: Params, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
             del obj_fn, grad_fn
             given = (params, state.model_state, batch, injected)
             if microbatches > 1:
                 return value_and_grad(*given)[0].value
             return plain_objective(*given)[0].value
 
-        def grad_fn(params: Tree, index: object = None) -> Tree:
+        def grad_fn(params: Params, index: object = None) -> Updates:
             del index  # every gradient is of the same batch
             return value_and_grad(params, state.model_state, batch, injected)[2]
 
@@ -225,7 +227,7 @@ def layer_norms(tree: Tree) -> dict[str, jax.Array]:
 
 
 def _check_microbatches(
-    objective: Objective, state: TrainState, batch: Tree, injected: Injected
+    objective: Objective, state: TrainState, batch: Examples, injected: Injected
 ) -> None:
     """Try a loss without noise and state on a few examples, where they are not traced."""
     if any(map(is_traced, jax.tree.leaves((state.params, batch)))):
@@ -240,7 +242,7 @@ def _check_microbatches(
         )
 
 
-def _of_floating(updates: Tree, params: Tree) -> Tree:
+def _of_floating(updates: Updates, params: Params) -> Updates:
     """Put None in place of the updates of parameters that are not floating: they stay."""
     if all(numerics.is_floating(trees.dtype_of(p)) for p in jax.tree.leaves(params)):
         return updates
@@ -251,10 +253,10 @@ def _of_floating(updates: Tree, params: Tree) -> Tree:
 
 def _updates(
     tx: optax.GradientTransformationExtraArgs,
-    grads: Tree,
+    grads: Updates,
     state: TrainState,
     extra: dict[str, Any],
-) -> tuple[Tree, optax.OptState]:
+) -> tuple[Updates, optax.OptState]:
     """Call the transform, and say what to do where one inside optax's own chain refuses."""
     try:
         return tx.update(grads, state.opt_state, state.params, **extra)
@@ -285,8 +287,8 @@ def objective_of(loss: Callable[..., Any], has_model_state: bool) -> Objective:
     takes_weights = "weights" in signatures.names_asked(WHERE, loss)
 
     def objective(
-        params: Tree, model_state: Tree, batch: Tree, injected: Injected
-    ) -> tuple[Loss, Tree]:
+        params: Params, model_state: ModelState, batch: Examples, injected: Injected
+    ) -> tuple[Loss, ModelState]:
         given = dict(injected)
         if takes_weights:
             examples = jax.tree.leaves(batch)
@@ -320,7 +322,7 @@ def objective_of(loss: Callable[..., Any], has_model_state: bool) -> Objective:
 
 
 def _metrics(
-    value: jax.Array, grads: Tree, updates: Tree, opt_state: optax.OptState, layers: bool
+    value: jax.Array, grads: Updates, updates: Updates, opt_state: optax.OptState, layers: bool
 ) -> Metrics:
     metrics: dict[str, Any] = {
         "loss": value,

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from .._core import numerics, signatures
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
-from ._train_step import Metrics, TrainStep
+from .._core.typing import Examples, Params
+from ._train_step import Metrics, TrainState, TrainStep
 
 WHERE = "jf.vectorize"
 
@@ -27,7 +27,7 @@ class LanesState(NamedTuple):
     """
 
     hyperparameters: dict[str, jax.Array]
-    state: Any
+    state: TrainState
 
 
 class Lanes(NamedTuple):
@@ -39,7 +39,7 @@ class Lanes(NamedTuple):
     """
 
     init: Callable[..., LanesState]
-    update: Callable[[LanesState, Tree], tuple[LanesState, Metrics]]
+    update: Callable[[LanesState, Examples], tuple[LanesState, Metrics]]
 
 
 def vectorize(
@@ -96,27 +96,31 @@ def vectorize(
     grid = _checked_grid(factory, hyperparameters)
 
     def init(
-        params: Tree, hyperparameters: Mapping[str, ArrayLike] | None = None, **kwargs: Any
+        params: Params, hyperparameters: Mapping[str, ArrayLike] | None = None, **kwargs: object
     ) -> LanesState:
         """Return one state per lane; `key` and `model_state` go to the train step's `init`."""
         own = grid if hyperparameters is None else _checked_grid(factory, hyperparameters)
         # Copies, so that donating the state takes nothing from the caller.
         values, params, kwargs = jax.tree.map(jnp.array, (own, params, kwargs))
 
-        def lane(numbers: dict[str, jax.Array], params: Tree, kwargs: dict[str, Any]) -> Tree:
+        def lane(
+            numbers: dict[str, jax.Array], params: Params, kwargs: dict[str, Any]
+        ) -> TrainState:
             return factory(**numbers).init(params, **kwargs)
 
         states = jax.vmap(lane, in_axes=(0, params_axis, params_axis))(values, params, kwargs)
         return LanesState(values, states)
 
-    def update(lanes: LanesState, batch: Tree) -> tuple[LanesState, Metrics]:
+    def update(lanes: LanesState, batch: Examples) -> tuple[LanesState, Metrics]:
         """Make one step of every lane; metrics have the lane axis first."""
         if not isinstance(lanes, LanesState):
             raise ArgumentTypeError(
                 f"{WHERE}: update must be given what init returns, got {type(lanes).__name__}."
             )
 
-        def lane(numbers: dict[str, jax.Array], state: Any, batch: Tree) -> tuple[Any, Metrics]:
+        def lane(
+            numbers: dict[str, jax.Array], state: TrainState, batch: Examples
+        ) -> tuple[TrainState, Metrics]:
             return factory(**numbers).update(state, batch)
 
         state, metrics = jax.vmap(lane, in_axes=(0, 0, batch_axis))(
@@ -171,7 +175,7 @@ def _check_names(
         )
 
 
-def _column(name: str, values: Any) -> np.ndarray | jax.Array:
+def _column(name: str, values: ArrayLike) -> np.ndarray | jax.Array:
     """Return the values as an int32 or float32 array, on the host unless they are traced."""
     if not is_traced(values):
         values = np.asarray(values)

@@ -1,6 +1,6 @@
 """One step for several microbatches."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
-from .._core.typing import DType, ScalarOrSchedule, Tree
+from .._core.typing import DType, Params, ScalarOrSchedule, State, Updates
 from . import _base
 from ._extra_args import accepting
 
@@ -22,8 +22,8 @@ class AccumulateState(NamedTuple):
 
     mini_step: jax.Array
     gradient_step: jax.Array
-    mean: Tree
-    inner_state: Any
+    mean: Updates
+    inner_state: State
     hyperparameters: _base.Report
 
 
@@ -82,7 +82,7 @@ def accumulate(
     def mean_dtype(dtype: DType) -> DTypeLike:
         return numerics.compute_dtype(dtype) if accumulator_dtype is None else accumulator_dtype
 
-    def init(params: Tree) -> AccumulateState:
+    def init(params: Params) -> AccumulateState:
         mean = trees.zeros_like(where, params, mean_dtype)
         gathered = _base.first_count()
         made = _base.first_count()  # an array of its own, since a state may be donated
@@ -90,8 +90,8 @@ def accumulate(
         return AccumulateState(gathered, made, mean, tx.init(params), report)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, AccumulateState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, AccumulateState]:
         _base.check_state(where, AccumulateState, state)
         _base.check_gradients(where, updates, params)
         k = k_at(state.gradient_step)
@@ -103,7 +103,7 @@ def accumulate(
 
         g, mean = trees.map_leaves(where, _add, updates, states=(state.mean,), numbers=numbers)
 
-        def step() -> tuple[Tree, Any]:
+        def step() -> tuple[Updates, State]:
             return tx.update(g, state.inner_state, params, **extra_args)
 
         u, inner_state = _base.either(where, steps, step, state.inner_state)

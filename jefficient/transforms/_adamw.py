@@ -5,7 +5,7 @@ from collections.abc import Callable
 import optax
 from jax.typing import DTypeLike
 
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import Params, Scalar, ScalarOrSchedule, Tree
 from ._chain import chain
 from ._decay import l2_decay
 from ._names import reporting_as
@@ -21,7 +21,7 @@ def adamw(
     eps_root: Scalar = 0.0,
     mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-4,
-    mask: Tree | Callable[[Tree], Tree] | None = None,
+    mask: Tree | Callable[[Params], Tree] | None = None,
     *,
     nesterov: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -77,7 +77,7 @@ def nadamw(
     eps_root: Scalar = 0.0,
     mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-4,
-    mask: Tree | Callable[[Tree], Tree] | None = None,
+    mask: Tree | Callable[[Params], Tree] | None = None,
     *,
     nesterov: bool = True,
 ) -> optax.GradientTransformationExtraArgs:

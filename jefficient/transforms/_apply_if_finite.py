@@ -1,13 +1,13 @@
 """Steps that are skipped where a gradient is not finite."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, State, Updates
 from . import _base
 from ._extra_args import accepting
 
@@ -22,7 +22,7 @@ class ApplyIfFiniteState(NamedTuple):
     notfinite_count: jax.Array
     last_finite: jax.Array
     total_notfinite: jax.Array
-    inner_state: Any
+    inner_state: State
     hyperparameters: _base.Report
 
 
@@ -67,14 +67,14 @@ def apply_if_finite(
     def report() -> _base.Report:
         return _base.report(where, max_consecutive_errors=max_consecutive_errors)
 
-    def init(params: Tree) -> ApplyIfFiniteState:
+    def init(params: Params) -> ApplyIfFiniteState:
         in_a_row = _base.first_count()
         in_all = _base.first_count()  # an array of its own, since a state may be donated
         return ApplyIfFiniteState(in_a_row, jnp.array(True), in_all, inner.init(params), report())
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, ApplyIfFiniteState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, ApplyIfFiniteState]:
         _base.check_state(where, ApplyIfFiniteState, state)
         _base.check_gradients(where, updates, params)
         updates = jax.tree.map(numerics.array, updates)
@@ -82,7 +82,7 @@ def apply_if_finite(
         errors = jnp.where(is_finite, 0, _base.next_count(state.notfinite_count))
         runs = is_finite | (errors > numerics.whole(max_consecutive_errors))
 
-        def run() -> tuple[Tree, Any]:
+        def run() -> tuple[Updates, State]:
             # Under vmap this runs always, and a NaN would reach the gradients of a skipped step.
             g = jax.tree.map(lambda x: jnp.where(runs, x, jnp.zeros_like(x)), updates)
             return inner.update(g, state.inner_state, params, **extra_args)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from .._core import numerics, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Params, Updates
 
 
-def apply_updates(params: Tree, updates: Tree) -> Tree:
+def apply_updates(params: Params, updates: Updates) -> Params:
     """Add the updates to the parameters, leaf by leaf: θ ← θ + u.
 
     Args:

@@ -1,13 +1,13 @@
 """The exponential average of the parameters, which is evaluated in their place."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
-from .._core.typing import DType, ScalarOrSchedule, Tree
+from .._core.typing import DType, Params, ScalarOrSchedule, State, Updates
 from . import _base
 from ._apply_updates import apply_updates
 from ._extra_args import accepting
@@ -23,11 +23,11 @@ class AverageWeightsState(NamedTuple):
 
     count: jax.Array
     weight: jax.Array
-    average: Tree
-    inner_state: Any
+    average: Params
+    inner_state: State
     hyperparameters: _base.Report
 
-    def evaluation_params(self, params: Tree) -> Tree:
+    def evaluation_params(self, params: Params) -> Params:
         """Return the average, in the parameters' dtypes; the parameters before any update."""
 
         def leaf(average: jax.Array, p: jax.Array) -> jax.Array:
@@ -84,7 +84,7 @@ def average_weights(
         checks.check_decay(where, decay=decay)
     tx = accepting(tx)
 
-    def init(params: Tree) -> AverageWeightsState:
+    def init(params: Params) -> AverageWeightsState:
         average = trees.zeros_like(where, params, numerics.compute_dtype)
         count = _base.first_count()
         report = _base.report(where, **_base.values_at(where, {"decay": decay}, count))
@@ -92,8 +92,8 @@ def average_weights(
         return AverageWeightsState(count, weight, average, tx.init(params), report)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, AverageWeightsState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, AverageWeightsState]:
         _base.check_state(where, AverageWeightsState, state)
         _base.check_params(where, params)
         (now,) = _base.values_at(where, {"decay": decay}, state.count).values()

@@ -6,8 +6,8 @@ either direction. Its state is a named tuple. Where the transform has numbers, t
 strongly typed scalars that `update` writes and never reads.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,9 @@ import optax
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import Params, Scalar, ScalarOrSchedule, State, Tree, Updates
+
+T = TypeVar("T")
 
 Report: TypeAlias = dict[str, dict[str, jax.Array]]
 """{transform: {number: value}}, what `jf.hyperparameters` reads."""
@@ -24,8 +26,8 @@ Report: TypeAlias = dict[str, dict[str, jax.Array]]
 def transformation(
     where: str,
     state_type: type,
-    init: Callable[..., Any],
-    update: Callable[[Tree, Any, Tree], tuple[Tree, Any]],
+    init: Callable[..., State],
+    update: Callable[[Updates, State, Params], tuple[Updates, State]],
 ) -> optax.GradientTransformationExtraArgs:
     """Make the pair (init, update); `update` checks its state and the gradients first.
 
@@ -40,8 +42,8 @@ def transformation(
     """
 
     def checked_update(
-        updates: Tree, state: Any, params: Tree = None, **_: Any
-    ) -> tuple[Tree, Any]:
+        updates: Updates, state: State, params: Params = None, **_: object
+    ) -> tuple[Updates, State]:
         check_state(where, state_type, state)
         check_gradients(where, updates, params)
         return update(updates, state, params)
@@ -57,7 +59,7 @@ class ScheduledState(NamedTuple):
 
 
 def scheduled(
-    where: str, numbers: dict[str, ScalarOrSchedule], apply: Callable[..., Tree]
+    where: str, numbers: dict[str, ScalarOrSchedule], apply: Callable[..., Updates]
 ) -> optax.GradientTransformationExtraArgs:
     """Make a transform without memory whose numbers, 0 or more, may be schedules.
 
@@ -75,11 +77,13 @@ def scheduled(
     check_not_negative(where, numbers)
     counts = any(map(callable, numbers.values()))
 
-    def init(_: Tree) -> ScheduledState:
+    def init(_: Params) -> ScheduledState:
         count = first_count()
         return ScheduledState(count, report(where, **values_at(where, numbers, count)))
 
-    def update(updates: Tree, state: ScheduledState, params: Tree) -> tuple[Tree, ScheduledState]:
+    def update(
+        updates: Updates, state: ScheduledState, params: Params
+    ) -> tuple[Updates, ScheduledState]:
         now = values_at(where, numbers, state.count)
         count = next_count(state.count) if counts else state.count
         new_state = ScheduledState(count, report(where, **now))
@@ -89,8 +93,8 @@ def scheduled(
 
 
 def either(
-    where: str, runs: jax.Array, run: Callable[[], tuple[Tree, Any]], state: Any
-) -> tuple[Tree, Any]:
+    where: str, runs: jax.Array, run: Callable[[], tuple[Updates, State]], state: State
+) -> tuple[Updates, State]:
     """Return what `run` returns where `runs` holds, else zero updates and the inner `state`.
 
     The zeros have the dtypes and shardings of the updates that `run` makes, which need not be
@@ -99,13 +103,13 @@ def either(
     like, new_state = jax.eval_shape(run)
     check_state_is_kept(where, new_state, state)
 
-    def skip() -> tuple[Tree, Any]:
+    def skip() -> tuple[Updates, State]:
         return jax.tree.map(jnp.zeros_like, like), state
 
     return jax.lax.cond(runs, run, skip)
 
 
-def where_due(is_due: jax.Array, renew: Callable[..., Tree], old: Tree, *operands: Tree) -> Tree:
+def where_due(is_due: jax.Array, renew: Callable[..., T], old: T, *operands: Tree) -> T:
     """Return `renew(*operands)` where it is due, else `old`; without derivatives.
 
     Under vmap a `lax.cond` works out both sides for all lanes. Here nothing is worked out in a step
@@ -114,12 +118,12 @@ def where_due(is_due: jax.Array, renew: Callable[..., Tree], old: Tree, *operand
     """
 
     @jax.custom_batching.custom_vmap
-    def choose(is_due: jax.Array, old: Tree, *operands: Tree) -> Tree:
+    def choose(is_due: jax.Array, old: T, *operands: Tree) -> T:
         return jax.lax.cond(is_due, lambda: renew(*operands), lambda: old)
 
     @choose.def_vmap
-    def choose_in_lanes(size: int, batched: Any, *arguments: Tree) -> tuple[Tree, Tree]:
-        def own(is_due: jax.Array, old: Tree, *operands: Tree) -> Tree:
+    def choose_in_lanes(size: int, batched: Sequence[Tree], *arguments: Tree) -> tuple[T, Tree]:
+        def own(is_due: jax.Array, old: T, *operands: Tree) -> T:
             new = renew(*operands)
             return jax.tree.map(lambda x, y: jnp.where(is_due, x, y), new, old)
 
@@ -137,7 +141,7 @@ def where_due(is_due: jax.Array, renew: Callable[..., Tree], old: Tree, *operand
     return choose(*jax.lax.stop_gradient((is_due, old, *operands)))
 
 
-def check_state_is_kept(where: str, new: Any, old: Any) -> None:
+def check_state_is_kept(where: str, new: State, old: State) -> None:
     """Check that the inner transform's state keeps its tree, shapes and dtypes."""
     before = jax.tree.structure(old)
     after = jax.tree.structure(new)
@@ -156,7 +160,7 @@ def check_state_is_kept(where: str, new: Any, old: Any) -> None:
             )
 
 
-def check_gradients(where: str, updates: Tree, params: Tree) -> None:
+def check_gradients(where: str, updates: Updates, params: Params) -> None:
     """Check that the gradients are floating, and like the parameters if these are given."""
     if params is None:
         trees.check_floating(where, updates, "gradients")
@@ -164,7 +168,7 @@ def check_gradients(where: str, updates: Tree, params: Tree) -> None:
         trees.check_like(where, updates, params)
 
 
-def check_state(where: str, state_type: type, state: Any) -> None:
+def check_state(where: str, state_type: type, state: State) -> None:
     """Check that the state is what this transform's `init` returns."""
     if not isinstance(state, state_type):
         raise ArgumentError(
@@ -173,7 +177,7 @@ def check_state(where: str, state_type: type, state: Any) -> None:
         )
 
 
-def check_transform(where: str, tx: Any, place: str) -> None:
+def check_transform(where: str, tx: object, place: str) -> None:
     """Check that `tx` is a gradient transformation; `place` says which argument it is."""
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(
@@ -182,7 +186,7 @@ def check_transform(where: str, tx: Any, place: str) -> None:
         )
 
 
-def check_params(where: str, params: Tree) -> None:
+def check_params(where: str, params: Params) -> None:
     """Check that the parameters were passed to `update`."""
     if params is None:
         raise ArgumentError(f"{where}: update must be given the parameters, got params=None.")

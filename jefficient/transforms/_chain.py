@@ -1,12 +1,11 @@
 """Transforms one after another."""
 
 from collections import OrderedDict
-from typing import Any
 
 import optax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Params, State, Updates
 from . import _base
 from ._extra_args import accepting
 
@@ -40,12 +39,12 @@ def chain(*args: optax.GradientTransformation) -> optax.GradientTransformationEx
         _base.check_transform("jf.chain", tx, f"argument {index}")
     transforms = [accepting(tx) for tx in args]
 
-    def init(params: Tree) -> tuple:
+    def init(params: Params) -> tuple:
         return tuple(tx.init(params) for tx in transforms)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, tuple]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, tuple]:
         if not isinstance(state, tuple) or len(state) != len(transforms):
             raise ArgumentError(
                 f"jf.chain: state must be the tuple of {len(transforms)} states that init returns, "
@@ -99,12 +98,12 @@ def named_chain(
         raise ArgumentError(f"{where}: names must be unique, got {names}.")
     transforms = {name: accepting(tx) for name, tx in args}
 
-    def init(params: Tree) -> OrderedDict:
+    def init(params: Params) -> OrderedDict:
         return OrderedDict((name, tx.init(params)) for name, tx in transforms.items())
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, OrderedDict]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, OrderedDict]:
         if not isinstance(state, dict) or set(state) != set(names):
             raise ArgumentError(
                 f"{where}: state must be the dict of {names} that init returns, got "
@@ -118,7 +117,7 @@ def named_chain(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _short(state: Any) -> str:
+def _short(state: State) -> str:
     if isinstance(state, dict):
         return f"a dict of {list(state)}"
     return f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__

@@ -1,14 +1,14 @@
 """Limits on the size of updates."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, State, Updates
 from . import _base
 
 _HUGE = 2.0**64
@@ -54,7 +54,7 @@ def clip(max_delta: Scalar) -> optax.GradientTransformationExtraArgs:
     def report() -> ClipState:
         return ClipState(_base.report(where, max_delta=max_delta))
 
-    def update(updates: Tree, _: ClipState, __: Tree) -> tuple[Tree, ClipState]:
+    def update(updates: Updates, _: ClipState, __: Params) -> tuple[Updates, ClipState]:
         trees.check_real(where, updates)
         return trees.map_leaves(where, _clip, updates, numbers=(max_delta,))[0], report()
 
@@ -92,8 +92,8 @@ def clip_by_global_norm(max_norm: Scalar) -> optax.GradientTransformationExtraAr
         return ClipByGlobalNormState(is_clipped, _base.report(where, max_norm=max_norm))
 
     def update(
-        updates: Tree, _: ClipByGlobalNormState, __: Tree
-    ) -> tuple[Tree, ClipByGlobalNormState]:
+        updates: Updates, _: ClipByGlobalNormState, __: Params
+    ) -> tuple[Updates, ClipByGlobalNormState]:
         norm = trees.global_norm(updates)
         longest = numerics.scalar(max_norm, norm.dtype)
         is_short = norm <= longest  # also where both are infinite: inf / inf must not be formed
@@ -117,7 +117,7 @@ def _clip(g: jax.Array, max_delta: jax.Array) -> tuple[jax.Array]:
     return (jnp.clip(g, -max_delta, max_delta),)
 
 
-def clipped(state: Any) -> jax.Array | None:
+def clipped(state: State) -> jax.Array | None:
     """Tell whether a `clip_by_global_norm` anywhere in a state made the last update shorter.
 
     Without such a transform the answer is None.

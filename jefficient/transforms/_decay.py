@@ -5,7 +5,7 @@ after the scaling it is decoupled, as in `adamw`.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 
 from .._core import checks, trees
 from .._core.errors import ArgumentError
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import Params, Scalar, ScalarOrSchedule, State, Tree, Updates
 from . import _base
 from ._masked import masked
 from ._names import public, reporting_as
@@ -22,12 +22,12 @@ from ._names import public, reporting_as
 class TowardsState(NamedTuple):
     """The parameters that a decay leads to, and the state of the decay."""
 
-    towards: Tree
-    inner_state: Any
+    towards: Params
+    inner_state: State
 
 
 def l1_decay(
-    strength: ScalarOrSchedule, mask: Tree | Callable[[Tree], Tree] | None = None
+    strength: ScalarOrSchedule, mask: Tree | Callable[[Params], Tree] | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """Add the gradient of λ‖θ‖₁, zero at zero: u = g + λ_t · sign(θ).
 
@@ -59,9 +59,9 @@ def l1_decay(
 
 def l2_decay(
     strength: ScalarOrSchedule,
-    mask: Tree | Callable[[Tree], Tree] | None = None,
+    mask: Tree | Callable[[Params], Tree] | None = None,
     *,
-    towards: Tree | None = None,
+    towards: Params | Literal["initial"] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Add the gradient of (λ/2)‖θ‖²: u = g + λ_t · θ; or of (λ/2)‖θ - θ₀‖²: u = g + λ_t · (θ - θ₀).
 
@@ -105,13 +105,13 @@ def _decay(
     function: str,
     equation: Callable[..., tuple[jax.Array]],
     strength: ScalarOrSchedule,
-    mask: Tree | Callable[[Tree], Tree] | None,
-    towards: Tree | None = None,
+    mask: Tree | Callable[[Params], Tree] | None,
+    towards: Params | Literal["initial"] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Return the transform of `equation`, on the leaves that the mask selects."""
     where, numbers = public(function, strength=strength)
 
-    def apply(updates: Tree, params: Tree, value: Scalar) -> Tree:
+    def apply(updates: Updates, params: Params, value: Scalar) -> Updates:
         _base.check_params(where, params)
         return trees.map_leaves(where, equation, updates, reads=(params,), numbers=(value,))[0]
 
@@ -125,19 +125,23 @@ def _decay(
 
 
 def _decaying_towards(
-    where: str, tx: optax.GradientTransformationExtraArgs, towards: Tree
+    where: str,
+    tx: optax.GradientTransformationExtraArgs,
+    towards: Params | Literal["initial"],
 ) -> optax.GradientTransformationExtraArgs:
     """Return the decay `tx` of the distance from other parameters."""
     if isinstance(towards, str):
         checks.one_of(where, "towards", towards, ["initial"])
 
-    def init(params: Tree) -> TowardsState:
+    def init(params: Params) -> TowardsState:
         goal = params if isinstance(towards, str) else _selected(where, towards, params)
         # Copies: a state may be donated.
         goal = jax.tree.map(lambda p, x: jnp.array(x, trees.dtype_of(p)), params, goal)
         return TowardsState(goal, tx.init(params))
 
-    def update(updates: Tree, state: TowardsState, params: Tree) -> tuple[Tree, TowardsState]:
+    def update(
+        updates: Updates, state: TowardsState, params: Params
+    ) -> tuple[Updates, TowardsState]:
         _base.check_params(where, params)
         (distance,) = trees.map_leaves(where, _minus, params, reads=(state.towards,))
         u, inner_state = tx.update(updates, state.inner_state, distance)
@@ -146,10 +150,10 @@ def _decaying_towards(
     return _base.transformation(where, TowardsState, init, update)
 
 
-def _selected(where: str, towards: Tree, params: Tree) -> Tree:
+def _selected(where: str, towards: Params, params: Params) -> Params:
     """Return of a tree like all parameters those that a mask has left of `params`."""
 
-    def is_left_out(x: Any) -> bool:
+    def is_left_out(x: object) -> bool:
         return isinstance(x, optax.MaskedNode)
 
     leaves, treedef = jax.tree.flatten(params, is_leaf=is_left_out)

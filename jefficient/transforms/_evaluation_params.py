@@ -7,10 +7,10 @@ import optax
 
 from .._core import trees
 from .._core.errors import ArgumentError
-from .._core.typing import Tree
+from .._core.typing import Params, State
 
 
-def evaluation_params(opt_state: optax.OptState, params: Tree) -> Tree:
+def evaluation_params(opt_state: optax.OptState, params: Params) -> Params:
     """Return the parameters to evaluate: those of `average_weights`, say, or `params` themselves.
 
     A state anywhere in `opt_state` (through `chain`, `masked`, `partition` and wrappers) may have a
@@ -53,21 +53,21 @@ def evaluation_params(opt_state: optax.OptState, params: Tree) -> Tree:
     return params
 
 
-def _has_own(node: Any) -> bool:
+def _has_own(node: object) -> bool:
     kind = type(node)
     return callable(getattr(kind, "evaluation_params", None)) or _is_schedule_free(node)
 
 
-def _is_schedule_free(node: Any) -> bool:
+def _is_schedule_free(node: object) -> bool:
     return type(node).__name__ == "ScheduleFreeState" and hasattr(node, "z")
 
 
-def _like(node: Any) -> Tree:
+def _like(node: State) -> Params:
     """Return a tree with `optax.MaskedNode` where the state has nothing of a parameter."""
     return node.z if _is_schedule_free(node) else getattr(node, "average", None)
 
 
-def _of_node(node: Any, params: Tree) -> Tree:
+def _of_node(node: State, params: Params) -> Params:
     if not _is_schedule_free(node):
         return node.evaluation_params(params)
     import optax.contrib  # whose state is here, so it is loaded already
@@ -76,19 +76,19 @@ def _of_node(node: Any, params: Tree) -> Tree:
     return jax.tree.map(lambda x, p: x.astype(trees.dtype_of(p)), found, params)
 
 
-def _is_masked(x: Any) -> bool:
+def _is_masked(x: object) -> bool:
     return isinstance(x, optax.MaskedNode)
 
 
-def _leaves(like: Tree) -> list[Any]:
+def _leaves(like: Params) -> list[Any]:
     return jax.tree.leaves(like, is_leaf=_is_masked)
 
 
-def _selected(like: Tree, params: Tree) -> Tree:
+def _selected(like: Params, params: Params) -> Params:
     if not any(map(_is_masked, _leaves(like))):
         return params
     return jax.tree.map(lambda x, p: x if _is_masked(x) else p, like, params, is_leaf=_is_masked)
 
 
-def _merged(found: Tree, params: Tree) -> Tree:
+def _merged(found: Params, params: Params) -> Params:
     return jax.tree.map(lambda x, p: p if _is_masked(x) else x, found, params, is_leaf=_is_masked)

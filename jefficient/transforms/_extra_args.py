@@ -7,7 +7,7 @@ from typing import Any
 
 import optax
 
-from .._core.typing import Tree
+from .._core.typing import Params, State, Tree, Updates
 
 
 def accepting(tx: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -26,8 +26,8 @@ def accepting(tx: optax.GradientTransformation) -> optax.GradientTransformationE
         return tx
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, Any]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, State]:
         taken = {name: x for name, x in extra_args.items() if name in parameters}
         return tx.update(updates, state, params, **taken)
 
@@ -48,7 +48,7 @@ def translated(
 
     def value_of(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)  # line searches read the signature
-        def value(params: Tree, *args: Any, **kwargs: Any) -> Any:
+        def value(params: Params, *args: object, **kwargs: object) -> object:
             return function(outwards(params), *args, **kwargs)
 
         return value

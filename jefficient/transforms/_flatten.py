@@ -3,7 +3,6 @@
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import numpy as np
 import optax
 
 from .._core import trees
-from .._core.typing import Tree
+from .._core.typing import DType, Params, State, Updates
 from . import _base
 from ._extra_args import accepting, translated
 
@@ -51,14 +50,14 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
     _base.check_transform(where, inner, "inner")
     inner = accepting(inner)
 
-    def init(params: Tree) -> Any:
+    def init(params: Params) -> State:
         trees.check_floating(where, params)
         leaves = [jnp.asarray(p) for p in jax.tree.leaves(params)]
         return inner.init(_join(leaves, leaves))
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, Any]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, State]:
         like = updates if params is None else params
         trees.check_like(where, updates, like)
         leaves, treedef = jax.tree.flatten(like)
@@ -76,7 +75,7 @@ def flatten(inner: optax.GradientTransformation) -> optax.GradientTransformation
                 lambda tree: _join(treedef.flatten_up_to(tree), leaves),
                 lambda tree: treedef.unflatten(_split(tree, tree, leaves, leaves)),
             )
-        new: Any
+        new: Updates
         new, state = inner.update(joined, state, vectors, **extra_args)
         us = _split(new, joined, grads, leaves)
         us = [None if g is None else u for g, u in zip(masked_grads, us, strict=True)]
@@ -116,5 +115,5 @@ def _split(
     return us
 
 
-def _widest(arrays: Sequence[jax.Array]) -> Any:
+def _widest(arrays: Sequence[jax.Array]) -> DType:
     return functools.reduce(np.promote_types, (x.dtype for x in arrays))

@@ -1,13 +1,13 @@
 """A learning rate that follows its own gradient, online."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from .._core import checks, numerics, trees
-from .._core.typing import DType, Scalar, Tree
+from .._core.typing import DType, Params, Scalar, State, Updates
 from . import _base
 from ._extra_args import accepting
 
@@ -22,8 +22,8 @@ class HypergradientDescentState(NamedTuple):
     """
 
     learning_rate: jax.Array
-    direction: Tree
-    inner_state: Any
+    direction: Updates
+    inner_state: State
     hyperparameters: _base.Report
 
 
@@ -95,7 +95,7 @@ def hypergradient_descent(
     def report(rate: jax.Array) -> _base.Report:
         return _base.report(where, learning_rate=rate, hyper_learning_rate=hyper_learning_rate)
 
-    def init(params: Tree) -> HypergradientDescentState:
+    def init(params: Params) -> HypergradientDescentState:
         direction = trees.zeros_like(where, params)
         dtypes = [numerics.real_dtype(trees.dtype_of(p)) for p in jax.tree.leaves(params)]
         rate = numerics.scalar(learning_rate, numerics.compute_dtype(*dtypes))
@@ -103,8 +103,8 @@ def hypergradient_descent(
         return HypergradientDescentState(rate, direction, tx.init(params), report(rate))
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, HypergradientDescentState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, HypergradientDescentState]:
         _base.check_state(where, HypergradientDescentState, state)
         _base.check_gradients(where, updates, params)
         beta = numerics.scalar(hyper_learning_rate, state.learning_rate.dtype)
@@ -126,18 +126,18 @@ def _scaled(d: jax.Array, _: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax
     return rate * d, d
 
 
-def _added(rate: jax.Array, beta: jax.Array, g: Tree, d: Tree) -> jax.Array:
+def _added(rate: jax.Array, beta: jax.Array, g: Updates, d: Updates) -> jax.Array:
     return rate - beta * _product(g, d, rate.dtype)
 
 
-def _multiplied(rate: jax.Array, beta: jax.Array, g: Tree, d: Tree) -> jax.Array:
+def _multiplied(rate: jax.Array, beta: jax.Array, g: Updates, d: Updates) -> jax.Array:
     norms = (trees.global_norm(g) * trees.global_norm(d)).astype(rate.dtype)
     is_positive = norms > 0
     cosine = _product(g, d, rate.dtype) / jnp.where(is_positive, norms, 1)
     return rate * (1 - beta * jnp.where(is_positive, cosine, 0))
 
 
-def _product(g: Tree, d: Tree, dtype: DType) -> jax.Array:
+def _product(g: Updates, d: Updates, dtype: DType) -> jax.Array:
     """Return the inner product ⟨g, d⟩ over all leaves that have a gradient, real, shape ()."""
 
     def leaf(g: jax.Array | None, d: jax.Array) -> jax.Array:

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax.tree_util import DictKey, GetAttrKey
+
+from .._core.typing import State
 
 
 class Entry(NamedTuple):
@@ -17,7 +19,7 @@ class Entry(NamedTuple):
     value: jax.Array
 
 
-def hyperparameters(state: Any) -> dict[str, jax.Array]:
+def hyperparameters(state: State) -> dict[str, jax.Array]:
     """Read the values in force at the last update: learning rate, decays, momentum and all others.
 
     Args:
@@ -52,7 +54,7 @@ def hyperparameters(state: Any) -> dict[str, jax.Array]:
     return {address: e.value for address, e in zip(addresses, found, strict=True)}
 
 
-def entries(state: Any, above: tuple = ()) -> Iterator[Entry]:
+def entries(state: State, above: tuple = ()) -> Iterator[Entry]:
     """Yield every number that `state` reports in a field `hyperparameters`, in tree order."""
     for path, node in jax.tree_util.tree_leaves_with_path(state, is_leaf=_reports):
         if _reports(node):
@@ -64,7 +66,7 @@ def entries(state: Any, above: tuple = ()) -> Iterator[Entry]:
                     yield from entries(getattr(node, field), (*above, *path, GetAttrKey(field)))
 
 
-def _reports(node: Any) -> bool:
+def _reports(node: object) -> bool:
     """Tell whether a node is a state of ours that reports: no tree of parameters passes for one."""
     is_ours = isinstance(node, tuple) and type(node).__module__.startswith("jefficient.transforms.")
     return is_ours and hasattr(node, "hyperparameters")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from .._core import trees
-from .._core.typing import Tree
+from .._core.typing import Params, Tree, Updates
 from . import _base
 from ._prune import zeroed
 
@@ -42,11 +42,13 @@ def keep_zeros() -> optax.GradientTransformationExtraArgs:
     """
     where = "jf.keep_zeros"
 
-    def init(params: Tree) -> KeepZerosState:
+    def init(params: Params) -> KeepZerosState:
         trees.check_floating(where, params)
         return KeepZerosState(jax.tree.map(lambda p: jnp.asarray(p != 0), params))
 
-    def update(updates: Tree, state: KeepZerosState, params: Tree) -> tuple[Tree, KeepZerosState]:
+    def update(
+        updates: Updates, state: KeepZerosState, params: Params
+    ) -> tuple[Updates, KeepZerosState]:
         _base.check_params(where, params)
         (u,) = trees.map_leaves(
             where, zeroed, updates, reads=(params, state.kept), like_params=True

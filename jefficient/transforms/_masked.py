@@ -1,7 +1,6 @@
 """Transforms for some of the parameters, and one transform for each group of them."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +8,7 @@ import optax
 
 from .._core import trees
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Params, State, Tree, Updates
 from . import _base
 from ._extra_args import accepting, translated
 from ._names import public
@@ -17,7 +16,7 @@ from ._names import public
 
 def masked(
     inner: optax.GradientTransformation,
-    mask: Tree | Callable[[Tree], Tree],
+    mask: Tree | Callable[[Params], Tree],
     *,
     mask_compatible_extra_args: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -57,12 +56,12 @@ def masked(
         _check_bools(where, prefix)
         return _masked(inner, prefix, mask_compatible_extra_args)
 
-    def init(params: Tree) -> Any:
+    def init(params: Params) -> State:
         return tx(params).init(params)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, Any]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, State]:
         _base.check_state(where, optax.MaskedState, state)
         if params is not None:
             trees.check_like(where, updates, params, floating=False)
@@ -74,7 +73,7 @@ def masked(
 
 def partition(
     transforms: Mapping[Hashable, optax.GradientTransformation],
-    param_labels: Tree | Callable[[Tree], Tree],
+    param_labels: Tree | Callable[[Params], Tree],
     *,
     mask_compatible_extra_args: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
@@ -141,13 +140,13 @@ def partition(
         mask = jax.tree.map(lambda x: x == label, labels)
         return _masked(tx, mask, mask_compatible_extra_args)
 
-    def init(params: Tree) -> optax.transforms.PartitionState:
+    def init(params: Params) -> optax.transforms.PartitionState:
         states = {label: tx.init(params) for label, tx in members(params).items()}
         return optax.transforms.PartitionState(states)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, optax.transforms.PartitionState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, optax.transforms.PartitionState]:
         _base.check_state(where, optax.transforms.PartitionState, state)
         if params is not None:
             trees.check_like(where, updates, params, floating=False)
@@ -167,8 +166,8 @@ def _masked(
     tx = optax.masked(accepting(inner), mask, mask_compatible_extra_args=mask_compatible_extra_args)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, Any]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, State]:
         def selected(tree: Tree) -> Tree:
             return jax.tree.map(lambda m, x: x if m else optax.MaskedNode(), mask, tree)
 
@@ -183,14 +182,14 @@ def _masked(
     return optax.GradientTransformationExtraArgs(tx.init, update)
 
 
-def whole_mask(where: str, mask: Any, params: Tree) -> Tree:
+def whole_mask(where: str, mask: Tree | Callable[[Params], Tree] | None, params: Params) -> Tree:
     """Return a bool for each leaf of the parameters; all are True without a mask."""
     prefix = True if mask is None else _prefix(where, "mask", mask, params)
     _check_bools(where, prefix)
     return jax.tree.map(lambda m, tree: jax.tree.map(lambda _: m, tree), prefix, params)
 
 
-def _prefix(where: str, name: str, prefix: Any, tree: Tree) -> Tree:
+def _prefix(where: str, name: str, prefix: Tree | Callable[[Tree], Tree], tree: Tree) -> Tree:
     """Return the mask or labels for `tree`; check that they are a prefix of it."""
     # A callable with leaves of another kind is a tree: a module that holds bools, say.
     if callable(prefix) and all(map(callable, jax.tree.leaves(prefix))):

@@ -1,6 +1,6 @@
 """Smaller steps once the loss no longer falls."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import optax
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentError
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, State, Updates
 from . import _base
 from ._scale import times
 
@@ -97,7 +97,7 @@ def reduce_on_plateau(
     def report(scale: jax.Array) -> _base.Report:
         return _base.report(where, scale=scale, **numbers)
 
-    def init(params: Tree) -> ReduceOnPlateauState:
+    def init(params: Params) -> ReduceOnPlateauState:
         trees.check_floating(where, params)
         dtypes = [numerics.real_dtype(jnp.result_type(p)) for p in jax.tree.leaves(params)]
         dtype = numerics.compute_dtype(*dtypes)
@@ -107,13 +107,13 @@ def reduce_on_plateau(
         return ReduceOnPlateauState(scale, best, plateau, cooldown, count, mean, report(scale))
 
     def update(
-        updates: Tree,
-        state: Any,
-        params: Tree = None,
+        updates: Updates,
+        state: State,
+        params: Params = None,
         *,
         value: Scalar | None = None,
-        **_: Any,
-    ) -> tuple[Tree, ReduceOnPlateauState]:
+        **_: object,
+    ) -> tuple[Updates, ReduceOnPlateauState]:
         _base.check_state(where, ReduceOnPlateauState, state)
         _base.check_gradients(where, updates, params)
         if value is None:

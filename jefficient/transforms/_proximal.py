@@ -15,7 +15,7 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
-from .._core.typing import DType, Scalar, ScalarOrSchedule, Tree
+from .._core.typing import DType, Params, Scalar, ScalarOrSchedule, Updates
 from . import _base
 from ._scale_by_adam import Factors, factors_at, init_moments, moments
 
@@ -24,8 +24,8 @@ class ProximalAdamState(NamedTuple):
     """Updates made so far (int32) and Adam's moments, as in `ScaleByAdamState`."""
 
     count: jax.Array
-    mu: Tree
-    nu: Tree
+    mu: Updates
+    nu: Updates
     hyperparameters: _base.Report
 
 
@@ -171,15 +171,15 @@ def proximal_adam(
     checks.check_flag(where, nesterov=nesterov)
     _base.check_not_negative(where, scheduled)
 
-    def init(params: Tree) -> ProximalAdamState:
+    def init(params: Params) -> ProximalAdamState:
         count = _base.first_count()
         now = _base.values_at(where, scheduled, count)
         mu, nu = init_moments(where, params, mu_dtype)
         return ProximalAdamState(count, mu, nu, _base.report(where, **now, **fixed))
 
     def update(
-        updates: Tree, state: ProximalAdamState, params: Tree
-    ) -> tuple[Tree, ProximalAdamState]:
+        updates: Updates, state: ProximalAdamState, params: Params
+    ) -> tuple[Updates, ProximalAdamState]:
         _base.check_params(where, params)
         now = _base.values_at(where, scheduled, state.count)
         count = _base.next_count(state.count)
@@ -220,7 +220,7 @@ def _proximal_adam(
 def _proximal(
     where: str, equation: Callable[..., tuple[jax.Array]], **strengths: ScalarOrSchedule
 ) -> optax.GradientTransformationExtraArgs:
-    def apply(updates: Tree, params: Tree, *now: Scalar) -> Tree:
+    def apply(updates: Updates, params: Params, *now: Scalar) -> Updates:
         _base.check_params(where, params)
         (u,) = trees.map_leaves(
             where, equation, updates, reads=(params,), numbers=now, like_params=True

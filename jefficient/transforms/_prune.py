@@ -1,7 +1,7 @@
 """Sparse learning: weights that are zero at every step, and which ones, in the state."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import optax
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentError
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import Params, Scalar, ScalarOrSchedule, State, Tree, Updates
 from . import _base
 from ._apply_updates import apply_updates
 from ._extra_args import accepting
@@ -28,8 +28,8 @@ class PruneState(NamedTuple):
     count: jax.Array
     key: jax.Array
     kept: Tree
-    dense: Tree
-    inner_state: Any
+    dense: Params
+    inner_state: State
     hyperparameters: _base.Report
 
 
@@ -44,7 +44,7 @@ def prune(
     drop_fraction: Scalar = 0.3,
     seed: Scalar = 0,
     scope: Scope = "global",
-    mask: Tree | Callable[[Tree], Tree] | None = None,
+    mask: Tree | Callable[[Params], Tree] | None = None,
     ste: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Train with `tx`, and keep a share of the weights at exactly zero.
@@ -152,7 +152,7 @@ def prune(
     if exchanges:
         numbers["drop_fraction"] = drop_fraction
 
-    def init(params: Tree) -> PruneState:
+    def init(params: Params) -> PruneState:
         chosen = whole_mask(where, mask, params)
         trees.check_floating(where, jax.tree.map(lambda m, p: p if m else None, chosen, params))
         kept = jax.tree.map(lambda p: jnp.ones(jnp.shape(p), bool), params)
@@ -164,8 +164,8 @@ def prune(
         return PruneState(t, key, kept, dense, tx.init(params), report)
 
     def update(
-        updates: Tree, state: Any, params: Tree = None, **extra_args: Any
-    ) -> tuple[Tree, PruneState]:
+        updates: Updates, state: State, params: Params = None, **extra_args: object
+    ) -> tuple[Updates, PruneState]:
         _base.check_state(where, PruneState, state)
         _base.check_gradients(where, updates, params)
         _base.check_params(where, params)
@@ -178,7 +178,7 @@ def prune(
             (g,) = trees.map_leaves(where, _without, updates, reads=(state.kept,))
             trained = params
 
-        def step() -> tuple[Tree, Any]:
+        def step() -> tuple[Updates, State]:
             return tx.update(g, state.inner_state, trained, **extra_args)
 
         if exchanges:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._core import numerics, trees
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, Tree, Updates
 from ._largest import count, largest, ranked, unsigned
 
 Method = Literal["magnitude", "random", "set", "rigl"]
@@ -41,8 +41,8 @@ def renewed(
     plan: Plan,
     draws: tuple[jax.Array, jax.Array],
     chosen: Tree,
-    grads: Tree,
-    values: Tree,
+    grads: Updates,
+    values: Params,
     kept: Tree,
 ) -> Tree:
     """Return the new mask; leaves without a gradient, and those not chosen, keep theirs.
@@ -107,7 +107,7 @@ def _selected(method: Method, plan: Plan, weights: list[_Weights]) -> list[jax.A
     return largest(grows, k)
 
 
-def key_of(seed: Scalar, params: Tree) -> jax.Array:
+def key_of(seed: Scalar, params: Params) -> jax.Array:
     """Return the key of a seed and the initial parameters, which trials have of their own."""
     # The bits in bfloat16: parameters of another dtype have the same masks.
     bits = [

@@ -7,7 +7,7 @@ import optax
 
 from .._core import checks, numerics, trees
 from .._core.errors import ArgumentTypeError
-from .._core.typing import DType, Scalar, ScalarOrSchedule, Schedule, Tree
+from .._core.typing import DType, Params, Scalar, ScalarOrSchedule, Schedule, Updates
 from . import _base
 from ._names import public, reporting_as
 
@@ -64,7 +64,7 @@ def scale(step_size: Scalar) -> optax.GradientTransformationExtraArgs:
     def report() -> ScaleState:
         return ScaleState(_base.report(where, step_size=step_size))
 
-    def update(updates: Tree, _: ScaleState, __: Tree) -> tuple[Tree, ScaleState]:
+    def update(updates: Updates, _: ScaleState, __: Params) -> tuple[Updates, ScaleState]:
         return times(where, step_size, updates), report()
 
     return _base.transformation(where, ScaleState, lambda _: report(), update)
@@ -148,7 +148,7 @@ def _scale_by(
     )
 
 
-def times(where: str, factor: Scalar, updates: Tree, sign: int = 1) -> Tree:
+def times(where: str, factor: Scalar, updates: Updates, sign: int = 1) -> Updates:
     """Multiply every leaf by ``sign · factor``."""
 
     def signed(dtype: DType) -> tuple[jax.Array]:

@@ -8,7 +8,7 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import checks, numerics, trees
-from .._core.typing import DType, Scalar, Tree
+from .._core.typing import DType, Params, Scalar, Updates
 from . import _base
 from ._names import public
 
@@ -22,8 +22,8 @@ class ScaleByAdamState(NamedTuple):
     """
 
     count: jax.Array
-    mu: Tree
-    nu: Tree
+    mu: Updates
+    nu: Updates
     hyperparameters: _base.Report
 
 
@@ -77,11 +77,13 @@ def scale_by_adam(
     checks.check_dtype(where, mu_dtype=mu_dtype)
     checks.check_flag(where, nesterov=nesterov)
 
-    def init(params: Tree) -> ScaleByAdamState:
+    def init(params: Params) -> ScaleByAdamState:
         mu, nu = init_moments(where, params, mu_dtype)
         return ScaleByAdamState(_base.first_count(), mu, nu, _base.report(where, **named))
 
-    def update(updates: Tree, state: ScaleByAdamState, _: Tree) -> tuple[Tree, ScaleByAdamState]:
+    def update(
+        updates: Updates, state: ScaleByAdamState, _: Params
+    ) -> tuple[Updates, ScaleByAdamState]:
         count = _base.next_count(state.count)
 
         def numbers(real: DType) -> tuple[Factors]:
@@ -130,7 +132,7 @@ def _adam(
     return m_hat / scale, m, v
 
 
-def init_moments(where: str, params: Tree, mu_dtype: DTypeLike | None) -> tuple[Tree, Tree]:
+def init_moments(where: str, params: Params, mu_dtype: DTypeLike | None) -> tuple[Updates, Updates]:
     """Return both moments before any update: zeros."""
     mu = trees.zeros_like(where, params, lambda dtype: dtype if mu_dtype is None else mu_dtype)
     return mu, trees.zeros_like(where, params, numerics.real_dtype, keeps_imaginary=False)

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import optax
 
 from .._core import checks
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Scalar, Tree
+from .._core.typing import Params, Scalar, Tree
 from ._chain import named_chain
 from ._masked import masked
 from ._names import reporting_as
@@ -83,7 +82,7 @@ def scale_by_name(
     return named_chain(*parts)
 
 
-def _numbers(given: Any) -> list[Scalar]:
+def _numbers(given: Sequence[Scalar] | jax.Array) -> list[Scalar]:
     """Return the numbers of a sequence or of an array of one dimension."""
     shape = getattr(given, "shape", None)
     if shape is not None and len(shape) != 1:
@@ -95,10 +94,10 @@ def _numbers(given: Any) -> list[Scalar]:
     return [given[i] for i in range(len(given) if shape is None else shape[0])]
 
 
-def _mask(own: re.Pattern[str], every: list[re.Pattern[str]]) -> Callable[[Tree], Tree]:
+def _mask(own: re.Pattern[str], every: list[re.Pattern[str]]) -> Callable[[Params], Tree]:
     """Return a mask of the leaves of one pattern; it checks that no other one finds them."""
 
-    def mask(params: Tree) -> Tree:
+    def mask(params: Params) -> Tree:
         for name in names_in(params):
             found = [expression.pattern for expression in every if expression.search(name)]
             if len(found) > 1:

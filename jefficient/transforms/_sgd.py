@@ -7,7 +7,7 @@ import optax
 from jax.typing import DTypeLike
 
 from .._core import checks, trees
-from .._core.typing import Scalar, ScalarOrSchedule, Tree
+from .._core.typing import Params, Scalar, ScalarOrSchedule, Updates
 from . import _base
 from ._chain import chain
 from ._names import public, reporting_as
@@ -20,7 +20,7 @@ class TraceState(NamedTuple):
     It has the parameter's dtype, or `accumulator_dtype`.
     """
 
-    trace: Tree
+    trace: Updates
     hyperparameters: _base.Report
 
 
@@ -63,13 +63,13 @@ def trace(
     checks.check_dtype(where, accumulator_dtype=accumulator_dtype)
     equation = _nesterov if nesterov else _momentum
 
-    def init(params: Tree) -> TraceState:
+    def init(params: Params) -> TraceState:
         m = trees.zeros_like(
             where, params, lambda dtype: dtype if accumulator_dtype is None else accumulator_dtype
         )
         return TraceState(m, _base.report(where, **numbers))
 
-    def update(updates: Tree, state: TraceState, _: Tree) -> tuple[Tree, TraceState]:
+    def update(updates: Updates, state: TraceState, _: Params) -> tuple[Updates, TraceState]:
         u, m = trees.map_leaves(where, equation, updates, states=(state.trace,), numbers=(decay,))
         return u, TraceState(m, _base.report(where, **numbers))
 

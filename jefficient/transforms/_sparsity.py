@@ -3,10 +3,10 @@
 import jax
 
 from .._core import trees
-from .._core.typing import Tree
+from .._core.typing import Params
 
 
-def sparsity(params: Tree) -> jax.Array:
+def sparsity(params: Params) -> jax.Array:
     """Return the share of the floating numbers that are exactly zero.
 
     Args:

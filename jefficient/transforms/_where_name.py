@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import optax
 
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Tree
+from .._core.typing import Params, Tree
 
 WHERE = "jf.where_name"
 
 
-def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
+def where_name(pattern: str | Sequence[str]) -> Callable[[Params], Tree]:
     r"""Make a mask that selects parameters by name, wherever a mask is taken.
 
     The name of a parameter is its place in the tree, the keys, attributes and indices on the way
@@ -44,7 +43,7 @@ def where_name(pattern: str | Sequence[str]) -> Callable[[Tree], Tree]:
     return lambda params: is_found(WHERE, expressions, params)
 
 
-def compiled(where: str, argument: str, patterns: Any) -> list[re.Pattern[str]]:
+def compiled(where: str, argument: str, patterns: Sequence[str]) -> list[re.Pattern[str]]:
     """Check for strings that are regular expressions, one at least."""
     is_one = isinstance(patterns, str) or not isinstance(patterns, Sequence)
     if is_one or not all(isinstance(one, str) for one in patterns):
@@ -55,7 +54,7 @@ def compiled(where: str, argument: str, patterns: Any) -> list[re.Pattern[str]]:
     return [_compiled(where, argument, one) for one in patterns]
 
 
-def is_found(where: str, expressions: list[re.Pattern[str]], params: Tree) -> Tree:
+def is_found(where: str, expressions: list[re.Pattern[str]], params: Params) -> Tree:
     """Tell for each leaf whether one of these is found in its name; each must be in some name."""
     names = names_in(params)
     for expression in expressions:
@@ -69,13 +68,13 @@ def is_found(where: str, expressions: list[re.Pattern[str]], params: Tree) -> Tr
     )
 
 
-def names_in(params: Tree) -> list[str]:
+def names_in(params: Params) -> list[str]:
     """Return the names of all leaves; those that a mask or a partition leaves out have one, too."""
     every = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_masked)
     return [_name(path) for path, _ in every]
 
 
-def _is_masked(x: Any) -> bool:
+def _is_masked(x: object) -> bool:
     return isinstance(x, optax.MaskedNode)
 
 
