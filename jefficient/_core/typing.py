@@ -24,13 +24,13 @@ Tree: TypeAlias = Any
 """A pytree of arrays, of which nothing more is known here."""
 
 Params: TypeAlias = Any
-"""A model's parameters: a pytree of arrays."""
+"""A model's parameters: a pytree of arrays; of a model with a state, what `PAIR` names."""
 
 Updates: TypeAlias = Any
 """Gradients, or what is added to parameters: a pytree of arrays like theirs."""
 
 State: TypeAlias = Any
-"""What a transform keeps between updates: a pytree of arrays."""
+"""What a transform, or a trial, keeps between updates: a pytree of arrays."""
 
 ModelState: TypeAlias = Any
 """What a model keeps beside its parameters (running means, …): a pytree of arrays, None if nothing.

@@ -7,8 +7,7 @@ import jax
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Examples as Data
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 from ._arrays import arrays, nonfinite
 from ._categories import Categories, plain_name
 from ._readers import WHERE
@@ -16,21 +15,21 @@ from ._source import Source, is_source
 from ._tables import plain
 
 
-class Examples(NamedTuple):
+class CheckedExamples(NamedTuple):
     """`trees`: the trees by name, of arrays, or sources; `categories`: names of classes.
 
     `nonfinite`: how many NaN and inf there are, and where; empty where there are none, or `trees`
     are sources.
     """
 
-    trees: dict[str, Data]
+    trees: dict[str, Examples]
     categories: Categories
     nonfinite: str
 
 
 def examples_of(
-    given: Mapping[str, Data], categories: Mapping[str, Sequence], *, check_finite: bool
-) -> Examples:
+    given: Mapping[str, Examples], categories: Mapping[str, Sequence], *, check_finite: bool
+) -> CheckedExamples:
     """Read the trees `data`, `validation` and `test`, those that are given.
 
     They are arrays of one device, or sources where any leaf of them is read by index. The classes
@@ -38,7 +37,7 @@ def examples_of(
     """
     if given["data"] is None:
         points = {name: fixed_points(name, x) for name, x in given.items() if name != "data"}
-        return Examples(points, {}, _nonfinite(points) if check_finite else "")
+        return CheckedExamples(points, {}, _nonfinite(points) if check_finite else "")
 
     known: Categories = {
         place: tuple(map(plain_name, names)) for place, names in categories.items()
@@ -56,10 +55,10 @@ def examples_of(
     made = {name: arrange(name, x.tree) for name, x in found.items()}
     for name, tree in made.items():
         _check_alike(example_of(made["data"]), name, example_of(tree))
-    return Examples(made, known, _nonfinite(made) if check_finite and not are_read else "")
+    return CheckedExamples(made, known, _nonfinite(made) if check_finite and not are_read else "")
 
 
-def fixed_points(name: str, points: Data) -> Data:
+def fixed_points(name: str, points: Examples) -> Examples:
     """Return the arrays of a batch that is evaluated as it is, each of its own length; or None."""
     if points is None:
         return None
@@ -72,19 +71,19 @@ def fixed_points(name: str, points: Data) -> Data:
     return arrays(name, found.tree, has_one_length=False)
 
 
-def _nonfinite(trees_by_name: Mapping[str, Data]) -> str:
+def _nonfinite(trees_by_name: Mapping[str, Examples]) -> str:
     texts = [text for name, tree in trees_by_name.items() for text in nonfinite(name, tree)]
     return "; ".join(texts)
 
 
-def example_of(tree: Data) -> Tree:
+def example_of(tree: Examples) -> Tree:
     """Return shapes and dtypes of one example."""
     if isinstance(tree, Source):
         return tree.example
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
-def _check_places(categories: Categories, data: Data) -> None:
+def _check_places(categories: Categories, data: Examples) -> None:
     """Check that categories are those of leaves."""
     if isinstance(data, Source):
         return

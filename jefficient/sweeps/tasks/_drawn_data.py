@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..._core.typing import Examples as Data
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 from ..data import fixed_points
-from ._evaluation import Examples
+from ._evaluation import EvaluationSet
 from ._task import Task, count_examples
 
 
@@ -19,23 +18,23 @@ class DrawnData(NamedTuple):
     `fitted`: None, since there is nothing to fit.
     """
 
-    points: tuple[Data, ...] = ()
+    points: tuple[Examples, ...] = ()
     fitted: Tree = None
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Data:
+    ) -> Examples:
         """Return None: the loss draws a batch from its key."""
         del task, t, key, fold, static
         return None
 
-    def validation_set(self, task: Task, fold: jax.Array) -> Examples | None:
+    def validation_set(self, task: Task, fold: jax.Array) -> EvaluationSet | None:
         """Return the points, evaluated all at once; None without validation."""
         del task, fold
         return points_as_examples(self.points[0]) if self.points else None
 
     def measured(
-        self, measure: Callable[[Examples], dict[str, jax.Array]], task: Task, fold: jax.Array
+        self, measure: Callable[[EvaluationSet], dict[str, jax.Array]], task: Task, fold: jax.Array
     ) -> dict[str, jax.Array]:
         """Measure on the points; {} without validation."""
         examples = self.validation_set(task, fold)
@@ -50,14 +49,14 @@ def drawn_data(name: str, given: object, key: jax.Array) -> DrawnData:
     return DrawnData((fixed_points(name, points),))
 
 
-def points_as_examples(points: Data) -> Examples:
+def points_as_examples(points: Examples) -> EvaluationSet:
     """Return points as a set that is evaluated all at once, whatever the lengths of its leaves."""
 
-    def batch_of(begin: jax.Array | int, count: int) -> Data:
+    def batch_of(begin: jax.Array | int, count: int) -> Examples:
         del begin, count
         return points
 
-    return Examples(batch_of, count_examples(points))
+    return EvaluationSet(batch_of, count_examples(points))
 
 
 def point_count(data: DrawnData) -> int:

@@ -14,14 +14,13 @@ import jax.numpy as jnp
 
 from ..._core.checks import check_loss, check_real, is_sum_and_weight
 from ..._core.errors import ArgumentError
-from ..._core.typing import Examples as Data
-from ..._core.typing import Params, Tree
+from ..._core.typing import Examples, Params, Tree
 from ..data import EvaluationBatch
 from ._injection import Injection, Requester
 from ._notes import WHERE
 from ._task import Task, count_examples
 
-BatchOf: TypeAlias = Callable[[jax.Array | int, int], Data]
+BatchOf: TypeAlias = Callable[[jax.Array | int, int], Examples]
 """``(begin, count) -> batch``: examples begin … begin + count - 1, `begin` traced or not."""
 
 
@@ -90,7 +89,7 @@ class Mean:
         """Whether the function is told the weight of each example."""
         return "weights" in self.requester.requested
 
-    def __call__(self, batch: Data, weights: jax.Array | None = None) -> jax.Array | Sums:
+    def __call__(self, batch: Examples, weights: jax.Array | None = None) -> jax.Array | Sums:
         """Return what the function returns, float32; None for weights of 1."""
         size = count_examples(batch)
         given = dict(self.values)
@@ -114,12 +113,12 @@ class Mean:
             )
         return jnp.asarray(x, jnp.float32)
 
-    def mean(self, batch: Data) -> jax.Array:
+    def mean(self, batch: Examples) -> jax.Array:
         """Return the mean over a batch without padding."""
         value = self(batch)
         return _ratio(value) if isinstance(value, Sums) else jnp.mean(value)
 
-    def sums(self, batch: Data, weights: jax.Array | None) -> Sums:
+    def sums(self, batch: Examples, weights: jax.Array | None) -> Sums:
         """Return the sums over a batch whose padding has weight 0, other examples 1."""
         value = self(batch, weights)
         if weights is None:
@@ -139,7 +138,7 @@ class Mean:
         # Nothing counts in a batch of padding, whose mean may be 0 / 0.
         return Sums(*(jnp.where(weight > 0, x, 0) for x in value))
 
-    def one_by_one(self, batch: Data) -> Sums:
+    def one_by_one(self, batch: Examples) -> Sums:
         """Return the sums for each example by itself, (n,)."""
         singles = jax.tree.map(lambda x: x[:, None], batch)
         return jax.vmap(lambda single: self.sums(single, None))(singles)
@@ -168,7 +167,7 @@ def batch_sums(means: Means, batch: EvaluationBatch) -> dict[str, Sums]:
     return {name: mean.sums(batch.examples, weights) for name, mean in means.items()}
 
 
-class Examples(NamedTuple):
+class EvaluationSet(NamedTuple):
     """A validation or test set in memory.
 
     `batch_of`: its batches, which repeat an example from `count` on; `size`: how many examples
@@ -214,7 +213,7 @@ class Examples(NamedTuple):
             total = jax.tree.map(jnp.add, total, sums(whole * batch_size, rest))
         return total
 
-    def map(self, function: Callable[[Data], Tree], batch_size: int | None) -> Tree:
+    def map(self, function: Callable[[Examples], Tree], batch_size: int | None) -> Tree:
         """Return what a function returns for each example, (size, …), computed batch by batch."""
         if batch_size is None or batch_size >= self.size:
             return function(self.batch_of(0, self.size))

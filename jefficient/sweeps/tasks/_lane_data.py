@@ -6,11 +6,10 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from ..._core.typing import Examples as Data
-from ..._core.typing import Tree
+from ..._core.typing import Examples, Tree
 from ...training import sequential_batch, shuffled_batch
 from ._drawn_data import DrawnData
-from ._evaluation import Examples
+from ._evaluation import EvaluationSet
 from ._folds import FoldIndices
 from ._keys import ORDER
 from ._task import Task, count_examples, prepared
@@ -26,12 +25,12 @@ class ResidentData(NamedTuple):
 
     folds: FoldIndices | None
     fitted: Tree
-    train: Data
-    valid: Data
+    train: Examples
+    valid: Examples
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Data:
+    ) -> Examples:
         """Take batch `t` of the examples in their order, or as the trial's key shuffles them."""
         indices = self.training_indices(task, t, key, fold, static["batch_size"])
         return self.training_examples(task, fold, indices)
@@ -49,18 +48,18 @@ class ResidentData(NamedTuple):
             indices = shuffled_batch(order, t, size, batch_size)
         return indices if folds is None else folds.train[fold, indices]
 
-    def training_examples(self, task: Task, fold: jax.Array, indices: jax.Array) -> Data:
+    def training_examples(self, task: Task, fold: jax.Array, indices: jax.Array) -> Examples:
         """Return these examples, prepared."""
         batch = jax.tree.map(lambda x: x[indices], self.train)
         return prepared(task, self.fitted, fold, batch)
 
-    def validation_set(self, task: Task, fold: jax.Array) -> Examples | None:
+    def validation_set(self, task: Task, fold: jax.Array) -> EvaluationSet | None:
         """Return the validation examples of a fold, None without validation."""
         folds = self.folds
         if folds is None and self.valid is None:
             return None
 
-        def batch_of(begin: jax.Array | int, count: int) -> Data:
+        def batch_of(begin: jax.Array | int, count: int) -> Examples:
             if folds is None:
                 batch = slice_examples(self.valid, begin, count)
             else:
@@ -71,10 +70,10 @@ class ResidentData(NamedTuple):
 
         size = count_examples(self.valid) if folds is None else folds.valid.shape[1]
         count = None if folds is None or folds.valid_size is None else folds.valid_size[fold]
-        return Examples(batch_of, size, count)
+        return EvaluationSet(batch_of, size, count)
 
     def measured(
-        self, measure: Callable[[Examples], dict[str, jax.Array]], task: Task, fold: jax.Array
+        self, measure: Callable[[EvaluationSet], dict[str, jax.Array]], task: Task, fold: jax.Array
     ) -> dict[str, jax.Array]:
         """Measure on the validation set of a fold; {} without one."""
         examples = self.validation_set(task, fold)
@@ -88,21 +87,21 @@ class StreamedData(NamedTuple):
     what was measured on the validation set, for an evaluation. What is not read is None.
     """
 
-    batch: Data = None
+    batch: Examples = None
     fold: jax.Array | None = None
     fitted: Tree = None
     validated: dict[str, jax.Array] | None = None
 
     def training_batch(
         self, task: Task, t: jax.Array, key: jax.Array, fold: jax.Array, static: Mapping[str, Any]
-    ) -> Data:
+    ) -> Examples:
         """Return the batch that was read."""
         del t, key, fold, static
         assert self.fold is not None
         return prepared(task, self.fitted, self.fold, self.batch)
 
     def measured(
-        self, measure: Callable[[Examples], dict[str, jax.Array]], task: Task, fold: jax.Array
+        self, measure: Callable[[EvaluationSet], dict[str, jax.Array]], task: Task, fold: jax.Array
     ) -> dict[str, jax.Array]:
         """Return what was measured while the validation set was read."""
         del measure, task, fold
@@ -113,6 +112,6 @@ LaneData: TypeAlias = ResidentData | StreamedData | DrawnData
 """What a step and an evaluation of a task read."""
 
 
-def slice_examples(tree: Data, begin: jax.Array | int, count: int) -> Data:
+def slice_examples(tree: Examples, begin: jax.Array | int, count: int) -> Examples:
     """Return examples begin … begin + count - 1."""
     return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, begin, count), tree)

@@ -14,15 +14,14 @@ from numpy.typing import ArrayLike
 from ..._core.checks import check_real
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import program, same
-from ..._core.typing import Examples as Data
-from ..._core.typing import Params, Tree
-from ._evaluation import Examples
+from ..._core.typing import Examples, Params, Tree
+from ._evaluation import EvaluationSet
 from ._injection import Injection
 from ._metric import Metric
 from ._notes import WHERE
 from ._task import Task, count_examples
 
-Predicts: TypeAlias = Mapping[str, Callable[[Data], Tree]]
+Predicts: TypeAlias = Mapping[str, Callable[[Examples], Tree]]
 """Name of a metric to ``batch -> predictions``, trees of arrays (n, …)."""
 
 
@@ -32,11 +31,11 @@ def predicts_of(
     """Return the `predict` of each `jf.Metric` of the task, for these weights."""
     arguments = weights if task.model_state else (weights,)
 
-    def bound(name: str) -> Callable[[Data], Tree]:
+    def bound(name: str) -> Callable[[Examples], Tree]:
         requester = injection.predicts[name]
         chosen = requester.choose(hyperparameters)
 
-        def predict(batch: Data) -> Tree:
+        def predict(batch: Examples) -> Tree:
             size = count_examples(batch)
             made = requester.function(*arguments, batch, **chosen)
             shapes = [jnp.shape(x) for x in jax.tree.leaves(made)]
@@ -53,7 +52,7 @@ def predicts_of(
 
 
 def score(
-    name: str, metric: Metric, predictions: Tree, batch: Data, weights: jax.Array
+    name: str, metric: Metric, predictions: Tree, batch: Examples, weights: jax.Array
 ) -> jax.Array:
     """Return the score of predictions in JAX, float32."""
     value = metric.score(predictions, batch, weights)
@@ -66,7 +65,10 @@ def score(
 
 
 def device_scores(
-    metrics: Mapping[str, Metric], predicts: Predicts, examples: Examples, batch_size: int | None
+    metrics: Mapping[str, Metric],
+    predicts: Predicts,
+    examples: EvaluationSet,
+    batch_size: int | None,
 ) -> dict[str, jax.Array]:
     """Return the scores of metrics in JAX on examples in memory, by name."""
 
@@ -88,9 +90,9 @@ class HostScorer:
     """
 
     metrics: Mapping[str, Metric]
-    examples: Callable[[int], Data]
+    examples: Callable[[int], Examples]
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    _known: dict[int, Data] = dataclasses.field(default_factory=dict)
+    _known: dict[int, Examples] = dataclasses.field(default_factory=dict)
 
     def scores(self, fold: int, predictions: Mapping[str, Tree]) -> dict[str, float]:
         """Return the score of each metric: of predictions (n, …), those for padding at the end."""
@@ -99,7 +101,7 @@ class HostScorer:
                 self._known[fold] = jax.tree.map(host_array, self.examples(fold))
             return self.scores_on(self._known[fold], predictions)
 
-    def scores_on(self, batch: Data, predictions: Mapping[str, Tree]) -> dict[str, float]:
+    def scores_on(self, batch: Examples, predictions: Mapping[str, Tree]) -> dict[str, float]:
         """Return the score of each metric on these examples."""
         size = count_examples(batch)
         scores = {}
@@ -116,7 +118,7 @@ class HostScorer:
         return scores
 
 
-def _host_score(name: str, metric: Metric, predictions: Tree, batch: Data) -> float:
+def _host_score(name: str, metric: Metric, predictions: Tree, batch: Examples) -> float:
     try:
         value = np.asarray(metric.score(predictions, batch))
     except Exception as error:

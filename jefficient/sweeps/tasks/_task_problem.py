@@ -14,14 +14,13 @@ import optax
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.reuse import once, same, shapes_of
-from ..._core.typing import Examples as Data
-from ..._core.typing import Params, Tree
+from ..._core.typing import Examples, Params, Tree
 from ...spaces import Space
 from ...training import TrainState
 from ...transforms import clipped, sgd
 from ..data import EvaluationBatch, Source, evaluation_batch_size
 from ._drawn_data import DrawnData, drawn_data, points_as_examples
-from ._evaluation import Examples, Sums, batch_sums, means_of
+from ._evaluation import EvaluationSet, Sums, batch_sums, means_of
 from ._exactness import FEWEST_TRIED, MOST_TRIED, Layout, check_exact
 from ._folds import CrossValidation
 from ._hyperparameters import HyperparameterTable
@@ -244,7 +243,7 @@ class TaskProblem(Problem):
     def _has_evaluation(self) -> bool:
         return max(self.sizes.validation) > 0 or self.is_prequential
 
-    def _some_examples(self) -> Data:
+    def _some_examples(self) -> Examples:
         """Return validation examples of the largest fold, or training examples, for a try."""
         has_validation = max(self.sizes.validation) > 0
         sizes = self.sizes.validation if has_validation else self.sizes.training
@@ -348,7 +347,7 @@ class TaskProblem(Problem):
         predictions = {name: predict(examples) for name, predict in predicts.items()}
         return batch_sums(means, EvaluationBatch(examples, count)), predictions
 
-    def test_batches(self) -> Iterator[Data]:
+    def test_batches(self) -> Iterator[Examples]:
         test = self.test
         if isinstance(test, DrawnData):
             yield from test.points
@@ -363,15 +362,15 @@ class TaskProblem(Problem):
     def test_batch(
         self,
         weights: Params,
-        batch: Data,
+        batch: Examples,
         data: LaneData,
         fold: jax.Array,
         hyperparameters: dict[str, Any],
     ) -> tuple[dict[str, Sums], dict[str, Tree]]:
-        def batch_of(begin: jax.Array | int, count: int) -> Data:
+        def batch_of(begin: jax.Array | int, count: int) -> Examples:
             return prepared(self.task, data.fitted, fold, slice_examples(batch, begin, count))
 
-        examples = Examples(batch_of, count_examples(batch))
+        examples = EvaluationSet(batch_of, count_examples(batch))
         if not self.has_data:
             examples = points_as_examples(batch)
         means = means_of(self.task, self.injection, "test", weights, hyperparameters)
@@ -411,7 +410,7 @@ def _scorer(task: Task, splits: Splits) -> HostScorer | None:
     if not metrics or max(splits.sizes.validation) == 0:
         return None
 
-    def examples(fold: int) -> Data:
+    def examples(fold: int) -> Examples:
         data, index = splits.data, jnp.int32(fold)
         if splits.stream is not None:
             split = splits.stream.valid[fold]

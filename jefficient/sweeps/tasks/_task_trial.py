@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.typing import Examples as Data
-from ..._core.typing import Params
+from ..._core.typing import Examples, Params
 from ...training import TrainState, TrainStep, layer_norms, train_step
 from ..data import EvaluationBatch
-from ._evaluation import Examples, RunningSums, Sums, batch_sums, means_of
+from ._evaluation import EvaluationSet, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
 from ._keys import AUGMENT, INIT, NOISE, folded
 from ._lane_data import LaneData, ResidentData
@@ -99,7 +98,7 @@ class TaskTrial:
         return state, measured
 
     def _tested(
-        self, state: TrainState, batch: Data, t: jax.Array, hyperparameters: dict[str, Any]
+        self, state: TrainState, batch: Examples, t: jax.Array, hyperparameters: dict[str, Any]
     ) -> dict[str, Sums]:
         """Test a batch before it is trained on: sums over its examples, by name.
 
@@ -132,7 +131,7 @@ class TaskTrial:
             loss = self._loss({**self.static, **traced})
             values |= self.probe.measure(self.task, loss, state, data, self.static, traced["fold"])
 
-        def measure(examples: Examples) -> dict[str, jax.Array]:
+        def measure(examples: EvaluationSet) -> dict[str, jax.Array]:
             means = means_of(self.task, self.injection, "valid", weights, hyperparameters)
             predicts = predicts_of(self.task, self.injection, weights, hyperparameters)
             metrics = {name: x for name, x in self.task.scored.items() if not x.on_host}
