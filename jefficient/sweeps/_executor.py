@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -15,7 +15,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -28,6 +28,7 @@ from .._core.warn import warn
 from ..results import (
     NO_CHECKPOINTS,
     Checkpoints,
+    Log,
     Result,
     Status,
     by_fold,
@@ -93,64 +94,126 @@ def run_in_parts(
     """
     executor = _checked(options.executor)
     configs = split_configs(spec, options.parts or DEFAULT_PARTS)
-    task, optimizer = given
-    if isinstance(task, Task):  # the test set is evaluated once, when all parts are there
-        task = task.without_test()
-    settings = spec.settings
-    if settings.layers:  # the layers of all parts, in one order
-        settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))
-    settings = dataclasses.replace(settings, start=None)  # each part has its own
-    deadline = time.time() + end.seconds_left
-    of_all = (task, optimizer, settings, plan, options.snapshot_every, deadline, jax_settings())
-    common = packed(of_all)
     folders = part_folders(options.directory, len(configs))
-    starts = [None if spec.starts is None else spec.starts.subset(own) for own in configs]
-    spaces = [spec.space.subset(own) for own in configs]
-    each = list(zip(spaces, starts, folders, strict=True))
-
+    common = _Common.of(given, spec, options, plan, end)
+    parts = _parts_of(spec, configs, folders)
     debugger = Debugger(spec, machine.tools)
     debugger.begin()
-    begun = time.monotonic()
-    results: dict[int, PartResult] = {}
-    tallies: list[_Tally] = []
+    whole = _Whole(spec, plan, configs, debugger, begin_log(options, stack))
     report = end.asked_by(on_progress)
-    log = begin_log(options, stack)
 
-    def take(index: int, part: PartResult | None, folder: Path | None) -> None:
-        """Take the result of a part; of one that did not run, what its folder has."""
-        if part is None:
-            own = dataclasses.replace(options, plan=plan, directory=folder, progress=False)
-            own = dataclasses.replace(own, log=None)  # the whole tells of its parts
-            space, start, _ = each[index]
-            part = _run_part((task, optimizer), settings, space, start, own, end)
-        assert part.dataset is not None
-        _check_diverged(debugger, spec, configs[index], part.dataset)
-        dataset = part.dataset
-        log.of(lambda: dataset, configs[index])(curves_of(dataset))
-        results[index] = part
-        tallies.append(_Tally.of(part.dataset))
-        report(_progress(spec, tallies, time.monotonic() - begun))
-
-    def whole() -> Result:
-        in_order = [results[i] for i in range(len(configs))]
-        return _put_together(spec, plan, configs, in_order, time.monotonic() - begun)
+    def take(index: int, found: PartResult) -> None:
+        whole.take(index, found)
+        report(whole.progress())
 
     with end.on_interrupt():
         try:
-            for index, part in _gathered(executor, [(common, packed(own)) for own in each], end):
-                take(index, part, folders[index])
+            calls = [(packed(common), packed(part)) for part in parts]
+            for index, found in _gathered(executor, calls, end):
+                take(index, found or _run_part(common, parts[index], end))
         except ExecutorError as error:
             end.note("with its executor")
-            for index in set(range(len(configs))) - set(results):
-                take(index, None, None)  # a worker may hold the folder still
-            error.result = whole()
+            for index in set(range(len(configs))) - set(whole.results):
+                # a worker may hold the folder still
+                take(index, _run_part(common, parts[index]._replace(folder=None), end))
+            error.result = whole.result()
             raise
 
-    progress = _progress(spec, tallies, time.monotonic() - begun)
+    progress = whole.progress()
     if progress.trials_done < progress.trials:
         end.note("in a worker")
         warn_interrupted(end, progress, has_directory=options.directory is not None)
-    return whole()
+    return whole.result()
+
+
+class _Common(NamedTuple):
+    """What all parts of a sweep are given; `deadline`: the time at which they end, inf for none."""
+
+    task: Task | Trial
+    optimizer: Optimizer | None
+    settings: Settings
+    plan: Plan
+    snapshot_every: float
+    deadline: float
+    of_jax: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        given: tuple[Task | Trial, Optimizer | None],
+        spec: SweepSpec,
+        options: RunOptions,
+        plan: Plan,
+        end: EndRequest,
+    ) -> "_Common":
+        """Take from the whole what parts share."""
+        task, optimizer = given
+        if isinstance(task, Task):  # the test set is evaluated once, when all parts are there
+            task = task.without_test()
+        settings = dataclasses.replace(spec.settings, start=None)  # each part has its own
+        if settings.layers:  # the layers of all parts, in one order
+            settings = dataclasses.replace(settings, layers=tuple(spec.problem.layers))
+        deadline = time.time() + end.seconds_left
+        every = options.snapshot_every
+        return cls(task, optimizer, settings, plan, every, deadline, jax_settings())
+
+
+class _Part(NamedTuple):
+    """What one part has of its own: configurations, where they start, a folder or None."""
+
+    space: Space
+    start: Starts | None
+    folder: Path | None
+
+
+def _parts_of(
+    spec: SweepSpec, configs: list[np.ndarray], folders: Sequence[Path | None]
+) -> list[_Part]:
+    starts = [None if spec.starts is None else spec.starts.subset(own) for own in configs]
+    spaces = [spec.space.subset(own) for own in configs]
+    return [_Part(*own) for own in zip(spaces, starts, folders, strict=True)]
+
+
+class _Whole:
+    """A sweep whose parts come in: what is known of it, and in the end its result."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        plan: Plan,
+        configs: list[np.ndarray],
+        debugger: Debugger,
+        log: Log,
+    ):
+        self.results: dict[int, PartResult] = {}
+        self._tallies: list[_Tally] = []
+        self._spec = spec
+        self._plan = plan
+        self._configs = configs
+        self._debugger = debugger
+        self._log = log
+        self._begun = time.monotonic()
+
+    def take(self, index: int, part: PartResult) -> None:
+        """Take the result of a part."""
+        dataset, configs = part.dataset, self._configs[index]
+        assert dataset is not None
+        _check_diverged(self._debugger, self._spec, configs, dataset)
+        self._log.of(lambda: dataset, configs)(curves_of(dataset))
+        self.results[index] = part
+        self._tallies.append(_Tally.of(dataset))
+
+    def progress(self) -> Progress:
+        return _progress(self._spec, self._tallies, self._seconds)
+
+    def result(self) -> Result:
+        """Put the parts together."""
+        in_order = [self.results[i] for i in range(len(self._configs))]
+        return _put_together(self._spec, self._plan, self._configs, in_order, self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun
 
 
 def _check_diverged(
@@ -171,12 +234,11 @@ def run_part(common: bytes, own: bytes) -> bytes:
     What its code raises is returned, so that the part is not tried again.
     """
     try:
-        task, optimizer, settings, plan, snapshot_every, deadline, of_jax = unpacked(common)
-        end = EndRequest(None if deadline == math.inf else deadline - time.time(), is_part=True)
-        use_jax_settings(of_jax)
-        space, start, folder = unpacked(own)
-        options = RunOptions(plan, folder, snapshot_every, progress=False)
-        part = _run_part((task, optimizer), settings, space, start, options, end)
+        of_all: _Common = unpacked(common)
+        is_limited = of_all.deadline != math.inf
+        end = EndRequest(of_all.deadline - time.time() if is_limited else None, is_part=True)
+        use_jax_settings(of_all.of_jax)
+        part = _run_part(of_all, unpacked(own), end)
         if end.is_orphan:  # nobody takes the part or ends this worker
             os._exit(1)
         return packed(part)
@@ -185,19 +247,13 @@ def run_part(common: bytes, own: bytes) -> bytes:
 
 
 @tools_off()
-def _run_part(
-    given: tuple[Task | Trial, Optimizer | None],
-    settings: Settings,
-    space: Space,
-    start: Starts | None,
-    options: RunOptions,
-    end: EndRequest,
-) -> PartResult:
+def _run_part(common: _Common, own: _Part, end: EndRequest) -> PartResult:
     """Run one part on this machine; one that is asked to end at once has what its folder has."""
     machine = dataclasses.replace(Machine.here(), tools=DebugTools())  # the whole checks its parts
-    plan = dataclasses.replace(options.plan, device=machine.device_kind, devices=machine.devices)
-    spec = prepare(*given, space, dataclasses.replace(settings, start=start))
-    options = dataclasses.replace(options, plan=plan, executor=None, parts=None)
+    plan = dataclasses.replace(common.plan, device=machine.device_kind, devices=machine.devices)
+    settings = dataclasses.replace(common.settings, start=own.start)
+    spec = prepare(common.task, common.optimizer, own.space, settings)
+    options = RunOptions(plan, own.folder, common.snapshot_every, progress=False)
     result = run_locally(spec, options, machine, end, is_part=True)
     return PartResult(result.dataset, Checkpoints(result.weights, result.states))
 

@@ -160,9 +160,8 @@ def train_step(
     names = signatures.names_asked(WHERE, loss)
     takes_key = "key" in names
     objective = objective_of(loss, has_model_state)
-    plain_objective = objective
     if compute_dtype is not None:
-        plain_objective = objective = in_dtype(objective, compute_dtype)
+        objective = in_dtype(objective, compute_dtype)
     value_and_grad = gradient(objective)
     if microbatches > 1:
         value_and_grad = in_microbatches(WHERE, value_and_grad, microbatches)
@@ -185,28 +184,9 @@ def train_step(
             )
         injected = injected_at(names, state, state.step)
         if microbatches > 1 and not (takes_key or has_model_state):
-            _check_microbatches(plain_objective, state, batch, injected)
+            _check_microbatches(objective, state, batch, injected)
         loss, model_state, grads = value_and_grad(state.params, state.model_state, batch, injected)
-
-        # optax's line searches hand on the extra arguments that they do not know.
-        def value_fn(params: Params, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
-            del obj_fn, grad_fn
-            given = (params, state.model_state, batch, injected)
-            if microbatches > 1:
-                return value_and_grad(*given)[0].value
-            return plain_objective(*given)[0].value
-
-        def grad_fn(params: Params, index: object = None) -> Updates:
-            del index  # every gradient is of the same batch
-            return value_and_grad(params, state.model_state, batch, injected)[2]
-
-        extra = {
-            "value": loss.value,
-            "grad": jax.tree.map(conjugate, grads),
-            "value_fn": value_fn,
-            "obj_fn": value_fn,
-            "grad_fn": grad_fn,
-        }
+        extra = extra_args(state, batch, injected, loss, grads)
         updates, opt_state = _updates(tx, grads, state, extra)
         updates = _of_floating(updates, state.params)
         new_state = state._replace(
@@ -217,6 +197,31 @@ def train_step(
         )
         grads = _of_floating(grads, state.params)
         return new_state, _metrics(loss.value, grads, updates, opt_state, layers)
+
+    def extra_args(
+        state: TrainState, batch: Examples, injected: Injected, loss: Loss, grads: Updates
+    ) -> dict[str, Any]:
+        """Return what line searches and their like are given beside the gradient."""
+
+        # optax's line searches hand on the extra arguments that they do not know.
+        def value_fn(params: Params, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
+            del obj_fn, grad_fn
+            given = (params, state.model_state, batch, injected)
+            if microbatches > 1:
+                return value_and_grad(*given)[0].value
+            return objective(*given)[0].value
+
+        def grad_fn(params: Params, index: object = None) -> Updates:
+            del index  # every gradient is of the same batch
+            return value_and_grad(params, state.model_state, batch, injected)[2]
+
+        return {
+            "value": loss.value,
+            "grad": jax.tree.map(conjugate, grads),
+            "value_fn": value_fn,
+            "obj_fn": value_fn,
+            "grad_fn": grad_fn,
+        }
 
     return TrainStep(init, update)
 

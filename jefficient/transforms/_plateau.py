@@ -1,5 +1,6 @@
 """Smaller steps once the loss no longer falls."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -126,36 +127,37 @@ def reduce_on_plateau(
         mean = state.avg_value + (jnp.asarray(value, dtype) - state.avg_value) / count.astype(dtype)
         gathered = state._replace(count=count, avg_value=mean)
         is_full = count >= numerics.whole(accumulation_size)
-        new = jax.tree.map(lambda a, b: jnp.where(is_full, a, b), compared(gathered), gathered)
+        compared = _compared(gathered, numbers)
+        new = jax.tree.map(lambda a, b: jnp.where(is_full, a, b), compared, gathered)
         return times(where, new.reduction, updates), new._replace(
             hyperparameters=report(new.reduction)
         )
 
-    def compared(state: ReduceOnPlateauState) -> ReduceOnPlateauState:
-        """Compare the mean with the best one, and begin the next."""
-        dtype = state.avg_value.dtype
-        best = state.best_value
-        mean = state.avg_value
-        is_first = best == jnp.inf
-        known = jnp.where(is_first, 0, best)
-        margin = numerics.scalar(rtol, dtype) * jnp.abs(known) + numerics.scalar(atol, dtype)
-        improves = jnp.where(is_first, mean < jnp.inf, mean < known - margin)
-        bad = jnp.where(improves, 0, _base.next_count(state.plateau_count))
-        is_cooling = state.cooldown_count > 0
-        reduces = ~is_cooling & (bad >= numerics.whole(patience))
-        smaller = state.reduction * numerics.scalar(factor, dtype)
-        smaller = jnp.maximum(smaller, numerics.scalar(min_scale, dtype))
-        return state._replace(
-            reduction=jnp.where(reduces, smaller, state.reduction),
-            best_value=jnp.where(improves, mean, best),
-            plateau_count=jnp.where(is_cooling | reduces, 0, bad),
-            cooldown_count=jnp.where(
-                is_cooling,
-                state.cooldown_count - 1,
-                jnp.where(reduces, numerics.whole(cooldown), 0),
-            ),
-            count=_base.first_count(),
-            avg_value=jnp.zeros((), dtype),
-        )
-
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _compared(state: ReduceOnPlateauState, numbers: Mapping[str, Scalar]) -> ReduceOnPlateauState:
+    """Compare the mean with the best one, and begin the next."""
+    best = state.best_value
+    mean = state.avg_value
+    dtype = mean.dtype
+    rtol, atol, factor, min_scale = (
+        numerics.scalar(numbers[name], dtype) for name in ("rtol", "atol", "factor", "min_scale")
+    )
+    is_first = best == jnp.inf
+    known = jnp.where(is_first, 0, best)
+    margin = rtol * jnp.abs(known) + atol
+    improves = jnp.where(is_first, mean < jnp.inf, mean < known - margin)
+    bad = jnp.where(improves, 0, _base.next_count(state.plateau_count))
+    is_cooling = state.cooldown_count > 0
+    reduces = ~is_cooling & (bad >= numerics.whole(numbers["patience"]))
+    smaller = jnp.maximum(state.reduction * factor, min_scale)
+    cooldown = jnp.where(reduces, numerics.whole(numbers["cooldown"]), 0)
+    return state._replace(
+        reduction=jnp.where(reduces, smaller, state.reduction),
+        best_value=jnp.where(improves, mean, best),
+        plateau_count=jnp.where(is_cooling | reduces, 0, bad),
+        cooldown_count=jnp.where(is_cooling, state.cooldown_count - 1, cooldown),
+        count=_base.first_count(),
+        avg_value=jnp.zeros((), dtype),
+    )

@@ -131,20 +131,13 @@ def prune(
     """
     where = "jf.prune"
     _base.check_transform(where, tx, "tx")
-    checks.one_of(where, "method", method, get_args(Method))
-    checks.one_of(where, "scope", scope, get_args(Scope))
-    checks.check_flag(where, ste=ste)
-    exchanges = method in ("set", "rigl")
-    if ste and exchanges:
-        raise ArgumentError(
-            f"{where}: ste must go with method 'magnitude' or 'random', got method={method!r}."
-        )
+    exchanges = _check_method(where, method, scope, ste)
     if not callable(sparsity):
         checks.check_share(where, sparsity=sparsity)
     checks.check_share(where, drop_fraction=drop_fraction)
     checks.check_whole(where, 0, seed=seed)
-    checks.check_whole(where, 2 if exchanges else 1, every=every)
-    _check_span(where, begin, end)
+    dates = _Dates(begin, end, every)
+    dates.check(where, least=2 if exchanges else 1)
     tx = accepting(tx)
     numbers = {"begin": begin, "every": every, "seed": seed}
     if end is not None:
@@ -171,38 +164,15 @@ def prune(
         _base.check_params(where, params)
         t = state.count
         now = _base.values_at(where, {"sparsity": sparsity}, t)
-        is_due = _is_due(t, begin, end, every)
-        if ste:
-            g, trained = updates, state.dense
-        else:
-            (g,) = trees.map_leaves(where, _without, updates, reads=(state.kept,))
-            trained = params
-
-        def step() -> tuple[Updates, State]:
-            return tx.update(g, state.inner_state, trained, **extra_args)
-
-        if exchanges:
-            # At the end nothing is exchanged.
-            pauses = is_due if end is None else is_due & (t < numerics.whole(end))
-            u, inner_state = _base.either(where, ~pauses, step, state.inner_state)
-        else:
-            u, inner_state = step()
-
+        trained = state.dense if ste else params
+        u, inner_state = inner_update(updates, state, trained, extra_args)
         values = apply_updates(trained, u)
 
         chosen = whole_mask(where, mask, params)
-        share = _share(drop_fraction, t, begin, end)
+        share = dates.share(drop_fraction, t)
         plan = Plan(now["sparsity"], share, t == numerics.whole(begin))
+        kept = mask_after(plan, chosen, state, updates, values)
 
-        def new_mask(plan: Plan, key: jax.Array, t: jax.Array, *trees: Tree) -> Tree:
-            draws = jax.random.wrap_key_data(key), t
-            return renewed(method, scope, plan, draws, chosen, *trees)
-
-        # Dense weights compete for the mask, whether they are in it or not.
-        before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
-        kept = _base.where_due(
-            is_due, new_mask, state.kept, plan, state.key, t, updates, values, before
-        )
         if ste:
             (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
         (u,) = trees.map_leaves(where, zeroed, u, reads=(params, kept), like_params=True)
@@ -210,7 +180,95 @@ def prune(
         report = _base.report(where, **now, **numbers)
         return u, PruneState(_base.next_count(t), state.key, kept, dense, inner_state, report)
 
+    def inner_update(
+        grads: Updates, state: PruneState, trained: Params, extra_args: dict[str, object]
+    ) -> tuple[Updates, State]:
+        """Update by `tx`, which pauses where weights are exchanged."""
+        if not ste:
+            (grads,) = trees.map_leaves(where, _without, grads, reads=(state.kept,))
+
+        def step() -> tuple[Updates, State]:
+            return tx.update(grads, state.inner_state, trained, **extra_args)
+
+        if not exchanges:
+            return step()
+        return _base.either(where, ~dates.exchanges(state.count), step, state.inner_state)
+
+    def mask_after(
+        plan: Plan, chosen: Tree, state: PruneState, grads: Updates, values: Params
+    ) -> Tree:
+        """Renew the mask where that is due."""
+
+        def new_mask(plan: Plan, key: jax.Array, t: jax.Array, *trees: Tree) -> Tree:
+            draws = jax.random.wrap_key_data(key), t
+            return renewed(method, scope, plan, draws, chosen, *trees)
+
+        # Dense weights compete for the mask, whether they are in it or not.
+        before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
+        operands = plan, state.key, state.count, grads, values, before
+        return _base.where_due(dates.is_due(state.count), new_mask, state.kept, *operands)
+
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+class _Dates(NamedTuple):
+    """The updates that renew the mask: begin, begin + every, …, and `end`."""
+
+    begin: Scalar
+    end: Scalar | None
+    every: Scalar
+
+    def check(self, where: str, least: int) -> None:
+        """Check the numbers; there are `least` updates at least from one mask to the next."""
+        checks.check_whole(where, least, every=self.every)
+        checks.check_whole(where, 0, begin=self.begin)
+        if self.end is None:
+            return
+        checks.check_whole(where, 0, end=self.end)
+        are_known = not checks.is_traced(self.begin) and not checks.is_traced(self.end)
+        if are_known and self.end < self.begin:
+            raise ArgumentError(
+                f"{where}: begin <= end must hold, got begin={self.begin}, end={self.end}. Nothing "
+                f"would be pruned."
+            )
+
+    def is_due(self, t: jax.Array) -> jax.Array:
+        """Tell whether update t renews the mask."""
+        since = t - numerics.whole(self.begin)
+        is_multiple = since % jnp.maximum(numerics.whole(self.every), 1) == 0
+        if self.end is None:
+            return (since >= 0) & is_multiple
+        left = numerics.whole(self.end) - t
+        # At the end too, so that a schedule of sparsities arrives where it ends.
+        return (since >= 0) & (left >= 0) & (is_multiple | (left == 0))
+
+    def exchanges(self, t: jax.Array) -> jax.Array:
+        """Tell whether update t exchanges weights, by a method that does: not at the end."""
+        is_due = self.is_due(t)
+        return is_due if self.end is None else is_due & (t < numerics.whole(self.end))
+
+    def share(self, drop_fraction: Scalar, t: jax.Array) -> jax.Array:
+        """Return the share of the kept weights that is replaced at t: Evci et al., section 3."""
+        share = numerics.scalar(drop_fraction)
+        if self.end is None:
+            return share
+        since = (t - numerics.whole(self.begin)).astype(share.dtype)
+        length = numerics.whole(self.end) - numerics.whole(self.begin)
+        length = jnp.maximum(length, 1).astype(share.dtype)
+        return share / 2 * (1 + jnp.cos(jnp.pi * since / length))
+
+
+def _check_method(where: str, method: Method, scope: Scope, ste: bool) -> bool:
+    """Check what is static; return whether the method exchanges weights."""
+    checks.one_of(where, "method", method, get_args(Method))
+    checks.one_of(where, "scope", scope, get_args(Scope))
+    checks.check_flag(where, ste=ste)
+    exchanges = method in ("set", "rigl")
+    if ste and exchanges:
+        raise ArgumentError(
+            f"{where}: ste must go with method 'magnitude' or 'random', got method={method!r}."
+        )
+    return exchanges
 
 
 def zeroed(u: jax.Array, p: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
@@ -225,36 +283,3 @@ def _to_dense(_: jax.Array, p: jax.Array, z: jax.Array) -> tuple[jax.Array]:
 
 def _without(g: jax.Array, kept: jax.Array) -> tuple[jax.Array]:
     return (jnp.where(kept != 0, g, 0),)
-
-
-def _is_due(t: jax.Array, begin: Scalar, end: Scalar | None, every: Scalar) -> jax.Array:
-    """Tell whether update t renews the mask."""
-    since = t - numerics.whole(begin)
-    is_multiple = since % jnp.maximum(numerics.whole(every), 1) == 0
-    if end is None:
-        return (since >= 0) & is_multiple
-    left = numerics.whole(end) - t
-    # At the end too, so that a schedule of sparsities arrives where it ends.
-    return (since >= 0) & (left >= 0) & (is_multiple | (left == 0))
-
-
-def _share(drop_fraction: Scalar, t: jax.Array, begin: Scalar, end: Scalar | None) -> jax.Array:
-    """Return the share of the kept weights that is replaced at t: Evci et al., section 3."""
-    share = numerics.scalar(drop_fraction)
-    if end is None:
-        return share
-    since = (t - numerics.whole(begin)).astype(share.dtype)
-    length = jnp.maximum(numerics.whole(end) - numerics.whole(begin), 1).astype(share.dtype)
-    return share / 2 * (1 + jnp.cos(jnp.pi * since / length))
-
-
-def _check_span(where: str, begin: Scalar, end: Scalar | None) -> None:
-    checks.check_whole(where, 0, begin=begin)
-    if end is None:
-        return
-    checks.check_whole(where, 0, end=end)
-    if not checks.is_traced(begin) and not checks.is_traced(end) and end < begin:
-        raise ArgumentError(
-            f"{where}: begin <= end must hold, got begin={begin}, end={end}. Nothing would be "
-            f"pruned."
-        )

@@ -363,7 +363,7 @@ def test_a_worker_whose_sweep_was_killed_gives_its_folder_back(tmp_path):
     else:
         pytest.fail(f"{holder} holds the directory")
     (worker,) = re.findall(r"process (\d+) on", holder)
-    for _ in range(100):
+    for _ in range(1200):
         if not Path(f"/proc/{worker}").exists():
             return
         time.sleep(0.05)

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,34 +41,75 @@ def check_functions(
     `is_evaluated`: whether there is a validation set, or a test set.
     """
     key = key_like()
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    first = table[0]
-
-    def of_functions() -> tuple[Params, Examples]:
-        with annotate_errors({**static, **first}):
-            weights = jax.eval_shape(
-                lambda key: trial.weights(trial.init(key, **first, fold=0)), key
-            )
-        batch = jax.eval_shape(
-            lambda data, t, key, fold: data.training_batch(task, t, key, fold, static),
-            data,
-            number,
-            key,
-            number,
-        )
-        return weights, batch
-
-    weights, batch = once(("arguments", reuse_key), of_functions)
-
+    of_arguments = partial(_arguments, task, trial, data, static, table[0])
+    weights, batch = once(("arguments", reuse_key), of_arguments)
     arguments = weights if task.model_state else (weights,)
+    tracer = _Tracer(task, injection, static, table, reuse_key)
 
-    of_all = {"fold": number}
+    requested = injection.optimizer.requested
+    check_configurations(injection.build_optimizer, requested, table, static)
+    tracer.trace(injection.init, _OF_ALL, key)
+    _check_shapes(injection.init, key, static, table, reuse_key)
+    if injection.augment is not None:
+        tracer.trace(injection.augment, _OF_ALL, key, batch)
+    tracer.trace(injection.evaluation, {**_of_metrics(batch), "key": key}, *arguments, batch)
 
-    def of_metrics(batch: Examples) -> dict[str, Any]:
-        weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
-        return {**of_all, "step": number, "weights": weights, "key": None}
+    evaluated: tuple[Examples, ...] = (batch,)
+    if isinstance(data, DrawnData):  # metrics see its points alone, and so does the loss
+        evaluated = data.points
+    takes_key = "key" in injection.evaluation.requested
+    if isinstance(data, DrawnData) or (is_evaluated and takes_key):
+        with _annotate_evaluation(task):
+            for seen in evaluated:
+                tracer.trace(injection.evaluation, _of_metrics(seen), *arguments, seen)
+    for seen in evaluated:
+        for requester in injection.metrics.values():
+            tracer.trace(requester, _of_metrics(seen), *arguments, seen)
+        for requester in injection.predicts.values():
+            tracer.trace(requester, _OF_ALL, *arguments, seen)
 
-    def traced(requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
+    if is_regularized(injection.loss.function):
+        check_configurations(_check_strengths, ("l1", "l2"), table, static)
+
+
+_NUMBER = jax.ShapeDtypeStruct((), jnp.int32)
+_OF_ALL = {"fold": _NUMBER}
+"""What every function may request beside hyperparameters."""
+
+
+def _of_metrics(batch: Examples) -> dict[str, Any]:
+    """Return what a metric of these examples may request, and a loss in evaluation."""
+    weights = jax.ShapeDtypeStruct((count_examples(batch),), jnp.float32)
+    return {**_OF_ALL, "step": _NUMBER, "weights": weights, "key": None}
+
+
+def _arguments(
+    task: Task, trial: Trial, data: LaneData, static: dict[str, Any], first: dict[str, Any]
+) -> tuple[Params, Examples]:
+    """Return shapes of the weights of the first configuration, and of a batch."""
+    key = key_like()
+    with annotate_errors({**static, **first}):
+        weights = jax.eval_shape(lambda key: trial.weights(trial.init(key, **first, fold=0)), key)
+    batch = jax.eval_shape(
+        lambda data, t, key, fold: data.training_batch(task, t, key, fold, static),
+        data,
+        _NUMBER,
+        key,
+        _NUMBER,
+    )
+    return weights, batch
+
+
+class _Tracer(NamedTuple):
+    """Traces a task's functions for the hyperparameters of a table, each function alone."""
+
+    task: Task
+    injection: Injection
+    static: dict[str, Any]
+    table: HyperparameterTable
+    reuse_key: Hashable
+
+    def trace(self, requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
         """Trace a function with those of the values that it requests, beside hyperparameters."""
         given = requester.choose(values)
 
@@ -80,39 +121,17 @@ def check_functions(
                     arguments,
                     given,
                 )
-            if requester in (injection.evaluation, *injection.metrics.values()):
-                has_state = task.model_state and requester is injection.evaluation
+            if requester in (self.injection.evaluation, *self.injection.metrics.values()):
+                has_state = self.task.model_state and requester is self.injection.evaluation
                 _check_value(requester.name, value[0] if has_state else value)
 
-        kinds = shapes_of((arguments, given))
-        check_traced((reuse_key, requester.name, kinds), check, requester.requested, table, static)
+        key = self.reuse_key, requester.name, shapes_of((arguments, given))
+        check_traced(key, check, requester.requested, self.table, self.static)
 
-    def check_strengths(hyperparameters: dict[str, Any]) -> None:
-        strengths = {name: x for name, x in hyperparameters.items() if name in ("l1", "l2")}
-        check_not_negative("jf.regularized", **strengths)
 
-    requested = injection.optimizer.requested
-    check_configurations(injection.build_optimizer, requested, table, static)
-    traced(injection.init, of_all, key)
-    _check_shapes(injection.init, key, static, table, reuse_key)
-    if injection.augment is not None:
-        traced(injection.augment, of_all, key, batch)
-    traced(injection.evaluation, {**of_metrics(batch), "key": key}, *arguments, batch)
-    evaluated = (batch,)
-    if isinstance(data, DrawnData):  # metrics see its points alone, and so does the loss
-        evaluated = data.points
-    takes_key = "key" in injection.evaluation.requested
-    if isinstance(data, DrawnData) or (is_evaluated and takes_key):
-        with _annotate_evaluation(task):
-            for seen in evaluated:
-                traced(injection.evaluation, of_metrics(seen), *arguments, seen)
-    for seen in evaluated:
-        for requester in injection.metrics.values():
-            traced(requester, of_metrics(seen), *arguments, seen)
-        for requester in injection.predicts.values():
-            traced(requester, of_all, *arguments, seen)
-    if is_regularized(injection.loss.function):
-        check_configurations(check_strengths, ("l1", "l2"), table, static)
+def _check_strengths(hyperparameters: dict[str, Any]) -> None:
+    strengths = {name: x for name, x in hyperparameters.items() if name in ("l1", "l2")}
+    check_not_negative("jf.regularized", **strengths)
 
 
 def _check_value(name: str, value: object) -> None:

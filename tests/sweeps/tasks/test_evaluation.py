@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sweeps.tiny import X, Y, init, sweep, task
 
 import jefficient as jf
-from jefficient.sweeps.tasks._evaluation import Examples, Mean
+from jefficient.sweeps.tasks._evaluation import EvaluationSet, Mean
 from jefficient.sweeps.tasks._injection import Requester
 
 UNEQUAL = [
@@ -52,7 +52,7 @@ def test_means_are_those_of_all_examples(size, batch_size, missing, seed, first)
         "pair": mean_of(lambda x: (jnp.sum(x**2), 1.0 * len(x))),
     }
     traced = None if count is None else jnp.int32(count)
-    got = Examples(batch_of, size, traced).means(functions, batch_size)
+    got = EvaluationSet(batch_of, size, traced).means(functions, batch_size)
     expected = (values[:count].astype(float) ** 2).mean()
     assert max(seen) <= batch_size
     for name in functions:
@@ -64,7 +64,7 @@ def test_padding_may_be_anything_to_a_metric_of_examples():
     """Example 0 counts, so inf is in the mean; padding does not, so NaN is not."""
 
     def mean(values):
-        examples = Examples(lambda begin, size: jnp.array(values)[:size], 3, jnp.int32(2))
+        examples = EvaluationSet(lambda begin, size: jnp.array(values)[:size], 3, jnp.int32(2))
         return float(examples.means({"x": mean_of(lambda x: x)}, 3)["x"])
 
     assert mean([np.inf, 1.0, 2.0]) == np.inf
