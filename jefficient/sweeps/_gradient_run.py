@@ -14,7 +14,7 @@ from .._core.errors import ArgumentError, ArgumentTypeError
 from .._core.warn import warn
 from ..results import Derivatives, factor_of, mean_and_error, one_of
 from ..spaces import Axis, Space, grid
-from ._derivatives import Differentiator, without_derivative
+from .derivatives import Differentiator, without_derivative
 from .planning import Settings, SweepSpec, prepare
 from .tasks import Optimizer, Task, Trial, annotate_checks
 

@@ -26,9 +26,9 @@ from ..results import (
     read,
     to_dataset,
 )
-from ._part_folders import folders_in
 from ._retrain import Retrainer
 from .checkpoint import EmptyError, Snapshot, labels_from, peek, programs_of
+from .parts import folders_in
 from .planning import Settings, SweepSpec, prepare
 from .scheduler import timetable
 from .tasks import CrossValidation, Optimizer, Task, Trial

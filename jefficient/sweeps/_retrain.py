@@ -19,8 +19,8 @@ from ..results import (
     counted_evaluations,
     score_of,
 )
-from ._derivatives import Differentiator, without_derivative
 from .checkpoint import attributes, dataset_of
+from .derivatives import Differentiator, without_derivative
 from .planning import Plan, Starts, SweepSpec, assemble, plan_of, prepare
 from .programs import Group
 from .scheduler import Record

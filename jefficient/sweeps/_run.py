@@ -6,12 +6,11 @@ from .._core.debugging import tools_off
 from .._core.devices import Machine
 from ..results import Result
 from ..spaces import Space
-from ._executor import DEFAULT_PARTS, run_in_parts
 from ._interrupt import EndRequest
 from ._local import choose_plan, run_locally
-from ._part_folders import check_whole
 from ._proposals import run_search
 from ._search import Search
+from .parts import DEFAULT_PARTS, check_whole, run_in_parts
 from .planning import RunOptions, Settings, prepare
 from .scheduler import reporter
 from .tasks import WHERE, Optimizer, Task, Trial, annotate_checks

@@ -26,9 +26,9 @@ import pytest
 from sweeps import small, tiny
 
 import jefficient as jf
-from jefficient.sweeps import _executor
-from jefficient.sweeps._executor import split_configs
 from jefficient.sweeps.checkpoint import _directory, _labels
+from jefficient.sweeps.parts import _part
+from jefficient.sweeps.parts._executor import split_configs
 from jefficient.sweeps.planning import prepare
 from jefficient.sweeps.planning._settings import Settings
 
@@ -334,7 +334,7 @@ def test_an_error_that_cannot_travel_is_told_once(monkeypatch):
         raise Unportable("the disk, full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_executor, "RunOptions", fails)
+        patch.setattr(_part, "RunOptions", fails)
         with pytest.raises(
             jf.JefficientError, match="a part must not fail, got Unportable: the disk, full"
         ):

@@ -12,7 +12,7 @@ from sweeps import tiny
 
 import jefficient as jf
 from jefficient.results._sensitivity import _advice
-from jefficient.sweeps._derivatives import segment_length
+from jefficient.sweeps.derivatives._differentiator import segment_length
 
 STEPS = 12
 RNG = np.random.default_rng(0)

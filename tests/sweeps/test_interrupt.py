@@ -11,7 +11,8 @@ import pytest
 from sweeps import sources, tiny
 
 import jefficient as jf
-from jefficient.sweeps import _executor, _interrupt
+from jefficient.sweeps import _interrupt
+from jefficient.sweeps.parts import _part, _whole
 
 SPACE = jf.grid(learning_rate=[0.0, 0.01, 0.03, 0.1])
 SETTINGS = {"steps": 12, "eval_every": 3}
@@ -38,7 +39,8 @@ def clock(monkeypatch):
     now = [1000.0]
     fake = types.SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0])
     monkeypatch.setattr(_interrupt, "time", fake)
-    monkeypatch.setattr(_executor, "time", fake)
+    monkeypatch.setattr(_part, "time", fake)
+    monkeypatch.setattr(_whole, "time", fake)
     return now
 
 

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._core.arithmetic import JAX_SETTINGS
-from .._core.errors import JefficientError
-from .tasks import WHERE
+from ..._core.arithmetic import JAX_SETTINGS
+from ..._core.errors import JefficientError
+from ..tasks import WHERE
 
 
 def packed(content: object) -> bytes:

@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from .._core.errors import ArgumentError
-from .tasks import WHERE
+from ..._core.errors import ArgumentError
+from ..tasks import WHERE
 
 
 def part_folders(directory: str | os.PathLike | None, parts: int) -> list[Path | None]:

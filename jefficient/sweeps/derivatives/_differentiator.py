@@ -7,27 +7,22 @@ found by tracing.
 
 import dataclasses
 import functools
-import itertools
 import math
-import threading
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from .._core.debugging import Workers
-from .._core.devices import Machine
-from .._core.errors import ArgumentError
-from .._core.reuse import once
-from .._core.typing import Device
-from ..results import Derivatives
-from ..spaces import Space
-from .planning import SweepSpec, group_width
-from .programs import Carry, Ending, GradientProgram, Place, Shared
-from .scheduler import block_bytes
+from ..._core.devices import Machine
+from ..._core.errors import ArgumentError
+from ..._core.reuse import once
+from ...results import Derivatives
+from ...spaces import Space
+from ..planning import SweepSpec, group_width
+from ..programs import Ending, GradientProgram, Place, Shared
+from ..scheduler import block_bytes
+from ._calls import Calls, Given, forward, reverse, side_by_side, timed
 
 FORWARD = 1.2
 """Time of one direction of forward mode, in times of the trial (``benchmarks/gradients.py``)."""
@@ -40,11 +35,6 @@ _MEMORY = 0.5
 
 _WORKING = 3
 """Trees like the carry that a step in forward mode holds at a time."""
-
-_LONG_ENOUGH = 0.1
-"""Seconds of a call that is timed, at least."""
-
-T = TypeVar("T")
 
 
 class Layout(NamedTuple):
@@ -96,9 +86,7 @@ class Differentiator:
                 f"scored on the host and has no derivative. Take metric='valid_loss'."
             )
         key = "flat", self._program(1).reuse_key, self.names
-        if once(key, lambda: (self._program(1).is_flat(self.numbers, self.places, self.shared),))[
-            0
-        ]:
+        if once(key, lambda: self._program(1).is_flat(self.numbers, self.places, self.shared)):
             raise ArgumentError(
                 f"{self.where}: metric must have a derivative in the weights, got "
                 f"metric={metric!r}, which is constant but for jumps (a count, an error rate): its "
@@ -208,15 +196,15 @@ class Differentiator:
             np.minimum(np.arange(first, first + layout.width), count - 1)  # the last one is padded
             for first in range(0, count, layout.width)
         ]
-        differentiate = {"forward": _forward, "reverse": _reverse}[layout.mode]
+        differentiate = {"forward": forward, "reverse": reverse}[layout.mode]
         slots = self._slots(layout, machine)[: len(blocks)]
 
         def block(
-            calls: "_Calls", which: np.ndarray
+            calls: Calls, which: np.ndarray
         ) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
             return jax.device_get(differentiate(calls, self._inputs(which, calls), self.steps))
 
-        found = _side_by_side(block, slots, blocks)
+        found = side_by_side(block, slots, blocks)
         ending, gradients, first = jax.tree.map(lambda *x: np.concatenate(x)[:count], *found)
         self._check_finished(ending.diverged_at, ending.is_sound)
         shape = self.evaluations.shape
@@ -235,14 +223,14 @@ class Differentiator:
         blocks = math.ceil(self.evaluations.size / layout.width)
         which = np.minimum(np.arange(layout.width), self.evaluations.size - 1)
         given = self._inputs(which, calls)
-        trial, whole = _tried(calls, given, layout.mode, self.steps)
+        trial, whole = timed(calls, given, layout.mode, self.steps)
         rounds = math.ceil(blocks / len(slots))
-        side_by_side = min(blocks, len(slots))
+        at_a_time = min(blocks, len(slots))
         data_bytes = self.spec.data_bytes
 
         def scaled(seconds: float, functions: Sequence[str], checkpoints: int) -> tuple[float, int]:
             largest = max(block_bytes(calls.compiled[x], data_bytes) for x in functions)
-            return seconds * rounds, side_by_side * (largest + checkpoints)
+            return seconds * rounds, at_a_time * (largest + checkpoints)
 
         carries = 0
         functions = ["first", "first_tangents", "advance_tangents", "finish_tangents"]
@@ -253,19 +241,17 @@ class Differentiator:
         of_trial = [x for x in ("first", "advance") if x in calls.compiled]
         return scaled(whole, functions, carries), scaled(trial, of_trial, 0)
 
-    def _slots(self, layout: Layout, machine: Machine) -> "list[_Calls]":
+    def _slots(self, layout: Layout, machine: Machine) -> list[Calls]:
         program = self._program(layout.width, layout.length)
         rest = self.steps % layout.length
         shorter = self._program(layout.width, rest) if rest else None
         devices = [
-            _Calls(program, shorter, device, jax.device_put(self.shared, device))
+            Calls(program, shorter, device, jax.device_put(self.shared, device))
             for device in jax.local_devices()[: machine.devices]
         ]
         return devices * machine.blocks
 
-    def _inputs(
-        self, which: np.ndarray, calls: "_Calls"
-    ) -> tuple[dict[str, jax.Array], Place, Shared]:
+    def _inputs(self, which: np.ndarray, calls: Calls) -> Given:
         own = jax.tree.map(lambda x: x[which], self.places)
         numbers, places = jax.device_put((self.numbers, own), calls.device)
         return numbers, places, calls.shared
@@ -300,144 +286,6 @@ class Differentiator:
                 f"derivative where it was called, such as a root or a norm at zero: optax.adamw "
                 f"has none at gradients of zero, jf.adamw has."
             )
-
-
-REST = "back through the rest"
-"""The function `back` of the program of a shorter segment."""
-
-
-class _Calls:
-    """The functions of a block, compiled for a device when they are first called.
-
-    `shorter` is the program of a last segment that has fewer updates, None where all are alike.
-    """
-
-    def __init__(
-        self,
-        program: GradientProgram,
-        shorter: GradientProgram | None,
-        device: Device,
-        shared: Shared,
-    ):
-        self.program = program
-        self.shorter = shorter
-        self.device = device
-        self.shared = shared
-        self.compiled: dict[str, jax.stages.Compiled] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, name: str, *arguments: object) -> Any:
-        with self._lock:  # blocks side by side share what is compiled
-            if name not in self.compiled:
-                program, function = self.program, name
-                if name == REST:
-                    assert self.shorter is not None
-                    program, function = self.shorter, "back"
-                self.compiled[name] = program.compiled(function, self.device, *arguments)
-        return self.compiled[name](*arguments)
-
-
-def _forward(
-    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], steps: int
-) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
-    """Carry tangents along."""
-    numbers, places, shared = given
-    carry, first = call("first", *given)
-    tangents = call("first_tangents", *given)
-    ends = np.int32(0), np.int32(steps)
-    carry, tangents = call("advance_tangents", numbers, carry, tangents, places, shared, *ends)
-    ending, gradients = call("finish_tangents", numbers, carry, tangents, places, shared)
-    return ending, gradients, first
-
-
-def _reverse(
-    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], steps: int
-) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
-    """Keep the carry of every segment; pull the adjoint back through them."""
-    numbers, places, shared = given
-    begins = [np.int32(t) for t in range(0, steps, call.program.length)]
-    ends = [*begins[1:], np.int32(steps)]
-    carry, first = call("first", *given)
-    checkpoints = []
-    for begin, end in zip(begins, ends, strict=True):
-        checkpoints.append(carry)
-        carry = call("advance", numbers, carry, places, shared, begin, end)
-    ending, gradients, adjoints = call("adjoint", numbers, carry, places, shared)
-    names = ["back"] * len(begins)
-    if call.shorter is not None:  # padded updates past the end might have no derivative
-        names[-1] = REST
-    for name, begin in zip(reversed(names), reversed(begins), strict=True):
-        carry = checkpoints.pop()
-        gradients, adjoints = call(name, numbers, carry, places, shared, begin, gradients, adjoints)
-    gradients = call("back_to_init", *given, gradients, adjoints)
-    return ending, gradients, first
-
-
-def _tried(
-    call: _Calls, given: tuple[dict[str, jax.Array], Place, Shared], mode: str, steps: int
-) -> tuple[float, float]:
-    """Time a block of one mode, by short calls: seconds of training alone, and of derivatives."""
-    numbers, places, shared = given
-    start = np.int32(0)
-    carry, _ = call("first", *given)
-
-    def trained(count: int) -> Carry:
-        return call("advance", numbers, carry, places, shared, start, np.int32(count))
-
-    update = _seconds_of_update(trained)
-    if mode == "forward":
-        tangents = call("first_tangents", *given)
-
-        def pushed(count: int) -> tuple[Carry, Carry]:
-            ends = start, np.int32(count)
-            return call("advance_tangents", numbers, carry, tangents, places, shared, *ends)
-
-        ending = _seconds(lambda: call("finish_tangents", numbers, carry, tangents, places, shared))
-        return steps * update, steps * _seconds_of_update(pushed) + ending
-
-    _, gradients, adjoints = call("adjoint", numbers, carry, places, shared)
-    ending = _seconds(lambda: call("adjoint", numbers, carry, places, shared))
-    ending += _seconds(lambda: call("back_to_init", *given, gradients, adjoints))
-    segment = _seconds(
-        lambda: call("back", numbers, carry, places, shared, start, gradients, adjoints)
-    )
-    segments = math.ceil(steps / call.program.length)
-    return steps * update, steps * update + segments * segment + ending
-
-
-def _seconds_of_update(advance: Callable[[int], object]) -> float:
-    """Time calls of so many updates until one takes long enough."""
-    count = 2
-    none = _seconds(partial(advance, 0))
-    while (took := _seconds(partial(advance, count))) < _LONG_ENOUGH and count < 2**20:
-        count *= 4
-    return max(took - none, 0.0) / count
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """Return the seconds of a call, the shortest of two after a first that loads the program."""
-    took = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        jax.block_until_ready(call())
-        took.append(time.perf_counter() - begun)
-    return min(took[1:])
-
-
-def _side_by_side(
-    run: Callable[[_Calls, np.ndarray], T], slots: list[_Calls], blocks: Sequence[np.ndarray]
-) -> list[T]:
-    """Run blocks on slots, in order."""
-    if len(slots) == 1:
-        return [run(slots[0], block) for block in blocks]
-    is_x64 = jax.dtypes.canonicalize_dtype(float) == np.float64
-
-    def in_thread(slot: _Calls, block: np.ndarray) -> T:
-        with jax.enable_x64(is_x64):  # a context of the caller's does not reach its threads
-            return run(slot, block)
-
-    with Workers(len(slots)) as pool:
-        return list(pool.map(in_thread, itertools.cycle(slots), blocks))
 
 
 def without_derivative(space: Space, name: str) -> str | None:
