@@ -64,7 +64,10 @@ def assemble(
         Queue.of(group, spec.lane_program(i, width), record.begin_at)
         for i, (group, width) in enumerate(zip(spec.groups, plan.widths, strict=True))
     ]
-    compiler = Compiler(queues, shared, len(slots), machine.device_memory)
+    keeps_weights = settings.keep is not None
+    compiler = Compiler(
+        queues, shared, len(slots), machine.device_memory, reads_weights=keeps_weights
+    )
     stack.callback(compiler.close)
     policy = ContinuousScheduler
     if spec.stream is not None:
@@ -83,7 +86,7 @@ def assemble(
         record=record,
         scorer=spec.problem.scorer,
         pruner=None if settings.stop is None else PrunerLog(settings.stop),
-        keeps_weights=settings.keep is not None,
+        keeps_weights=keeps_weights,
         keep_states=settings.keep_states,
         starts={} if spec.starts is None else spec.starts.of,
         on_segment=lambda: on_progress(record.progress()),

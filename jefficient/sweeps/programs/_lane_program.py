@@ -10,11 +10,13 @@ or after it has diverged, reaches neither its own numbers nor a neighbour's.
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 from numpy.typing import ArrayLike
 
 from ..._core import trees
@@ -25,6 +27,9 @@ from ..tasks import Begin, Sums, Trial, trial_key
 from ._lanes import Checkpointed, Commands, Evaluation, Lane, Shared, Start
 
 T = TypeVar("T")
+
+_WEIGHTS = "weights of a lane"
+"""The small program that reads them."""
 
 Segment = jax.stages.Compiled
 """``(lanes, commands, shared) -> (lanes, evaluation)``."""
@@ -104,7 +109,14 @@ class LaneProgram:
 
     def weights_of_lane(self, lanes: Lane, i: np.int32, has_improved: np.bool_) -> Params:
         """Return the weights of lane i, on the device."""
-        return self._call("weights of a lane", self._weights_at, lanes, i, has_improved)
+        return self._call(_WEIGHTS, self._weights_at, lanes, i, has_improved)
+
+    def compile_reading(self, lanes: Lane, device: Device) -> None:
+        """Compile `weights_of_lane` for lanes of these shapes, before they are there."""
+        on_device = partial(jax.ShapeDtypeStruct, sharding=SingleDeviceSharding(device))
+        like = jax.tree.map(lambda x: on_device(x.shape, x.dtype), lanes)
+        i, has_improved = np.int32(0), np.bool_(False)
+        self._compiled(_WEIGHTS, self._weights_at, device, like, i, has_improved)
 
     def state_of_lane(self, lanes: Lane, i: np.int32) -> State:
         """Return the state of lane i, on the device."""
@@ -129,11 +141,20 @@ class LaneProgram:
     ) -> Any:
         """Call a small program of a block's lanes, compiled the first time, where they are."""
         (device,) = lanes.step.devices()
+        return self._compiled(kind, function, device, lanes, *others, **options)(lanes, *others)
+
+    def _compiled(
+        self,
+        kind: Hashable,
+        function: Callable[..., Any],
+        device: Device,
+        *arguments: object,
+        **options: Any,
+    ) -> jax.stages.Compiled:
         if (kind, device) not in self._small:
             key = kind, self.reuse_key
-            compiled = program(key, function, device, lanes, *others, **options)
-            self._small[kind, device] = compiled
-        return self._small[kind, device](lanes, *others)
+            self._small[kind, device] = program(key, function, device, *arguments, **options)
+        return self._small[kind, device]
 
     def _with_lane_begun(
         self, lanes: Lane, i: jax.Array, commands: Commands, start: Start, shared: Shared

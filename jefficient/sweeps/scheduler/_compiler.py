@@ -30,6 +30,8 @@ class Compiler:
         shared: dict[Device, Shared],
         ahead: int,
         device_memory: float,
+        *,
+        reads_weights: bool,
     ):
         any_shared = next(iter(shared.values()))
         self._data_bytes = sum(x.nbytes for x in jax.tree.leaves(any_shared.data))
@@ -39,15 +41,22 @@ class Compiler:
         self._pool = Workers(ahead)
         self._segments: dict[tuple[LaneProgram, Device], tuple[Future[Segment], Lane]] = {}
         self._device_memory = device_memory
+        self._reads_weights = reads_weights
 
     def __call__(self, queue: Queue, device: Device) -> tuple[Any, Lane]:
-        """Return a queue's program and its lanes; the programs after it begin to be compiled."""
+        """Return a queue's program and its lanes; the programs after it begin to be compiled.
+
+        What reads weights of lanes calls the user's functions, too: it is compiled meanwhile, in
+        this thread.
+        """
         programs = [known.program for known in self._queues]
         first = programs.index(queue.program)
         for following in self._queues[first : first + self._ahead]:
             for each in self._shared:
                 self._begin(following, each)
         segment, lanes = self._segments[queue.program, device]
+        if self._reads_weights and not segment.done():
+            queue.program.compile_reading(lanes, device)
         self._check_memory(segment.result())
         return segment.result(), lanes
 
