@@ -33,7 +33,10 @@ LONGEST = {"test_documents.py", "test_examples.py", "test_optax_suite.py"}
 
 
 def pytest_configure(config):
-    """Share a worker's compilation cache with processes it starts; let Ctrl-C work as usual."""
+    """Share a worker's compilation cache with processes it starts; let Ctrl-C work as usual.
+
+    A folder that is given has one for each worker inside.
+    """
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # a shell's background processes are started so

@@ -53,7 +53,7 @@ def use_compilation_cache(path: str | os.PathLike | None = None) -> None:
     Sets jax's persistent compilation cache for all programs, however small and quick to compile.
     Other settings of it (``jax_compilation_cache_max_size`` …) can be made as usual. Processes may
     share the folder: where one reads what another is still writing, or was killed while writing,
-    jax warns of it and compiles.
+    jax warns of it and compiles; what was cut off stays so until its file is deleted.
 
     Args:
         path: a folder, made if it is not there; by default ``~/.cache/jefficient`` (or below

@@ -185,18 +185,17 @@ def compiled(program: jax.stages.Lowered, device: Device) -> jax.stages.Compiled
     text = program.as_text()
     digest = hashlib.sha256(text.encode()).hexdigest()
     key = (digest, program.in_tree, program.out_tree, device, settings_key())
-    calls_host = any(name in text for name in _CALLS)
-    with _one_lock_each:
+    options: Any = None
+    if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
+        options = {_LEVEL: 2}
+    if any(name in text for name in _CALLS):  # jax's cache has none of these either
+        return program.compile(compiler_options=options)
+    with _one_lock_each:  # not by the whole key: trees are nothing to jax's cache
         lock = _compiling.setdefault((digest, device), threading.Lock())
     with lock:
-        found = None if calls_host else _by_text.get(key)
+        found = _by_text.get(key)
         if found is None:
-            options: Any = None
-            if jax.default_backend() == "cpu" and _LEVEL not in os.environ.get("XLA_FLAGS", ""):
-                options = {_LEVEL: 2}
-            found = program.compile(compiler_options=options)
-            if not calls_host:
-                _by_text[key] = found
+            found = _by_text[key] = program.compile(compiler_options=options)
     return found
 
 

@@ -24,7 +24,7 @@ Tree: TypeAlias = Any
 """A pytree of arrays, of which nothing more is known here."""
 
 Params: TypeAlias = Any
-"""A model's parameters: a pytree of arrays; of a model with a state, what `PAIR` names."""
+"""A model's parameters: a pytree of arrays; with ``model_state=True`` the pair (params, state)."""
 
 Updates: TypeAlias = Any
 """Gradients, or what is added to parameters: a pytree of arrays like theirs."""

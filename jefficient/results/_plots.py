@@ -202,7 +202,7 @@ class Plots:
     def knots(
         self,
         hyperparameter: str,
-        at: str | ArrayLike | None = None,
+        at: ArrayLike | None = None,
         *,
         best: int | None = None,
         ax: "Axes | None" = None,

@@ -40,7 +40,7 @@ def tested(spec: SweepSpec, result: Result) -> xr.Dataset | None:
 
 
 def _tested_config(result: Result) -> int | None:
-    """Return the best configuration, if all its trials are over and have weights."""
+    """Return the best configuration, if all trials are over and its own have weights."""
     status = result.dataset["status"]
     if (status == "interrupted").any():
         return None  # the test set is evaluated once, when all trials are over

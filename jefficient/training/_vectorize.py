@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._core import numerics, signatures
 from .._core.checks import is_traced
 from .._core.errors import ArgumentError, ArgumentTypeError
-from .._core.typing import Examples, Params
+from .._core.typing import Examples, Params, State
 from ._train_step import Metrics, TrainState, TrainStep
 
 WHERE = "jf.vectorize"
@@ -27,7 +27,7 @@ class LanesState(NamedTuple):
     """
 
     hyperparameters: dict[str, jax.Array]
-    state: TrainState
+    state: State
 
 
 class Lanes(NamedTuple):
@@ -43,7 +43,7 @@ class Lanes(NamedTuple):
 
 
 def vectorize(
-    factory: Callable[..., TrainStep],
+    factory: Callable[..., Any],
     hyperparameters: Mapping[str, ArrayLike],
     *,
     batch_axis: int | None = None,

@@ -165,13 +165,14 @@ def prune(
         t = state.count
         now = _base.values_at(where, {"sparsity": sparsity}, t)
         trained = state.dense if ste else params
-        u, inner_state = inner_update(updates, state, trained, extra_args)
+        is_due = dates.is_due(t)
+        u, inner_state = inner_update(is_due, updates, state, trained, extra_args)
         values = apply_updates(trained, u)
 
         chosen = whole_mask(where, mask, params)
         share = dates.share(drop_fraction, t)
         plan = Plan(now["sparsity"], share, t == numerics.whole(begin))
-        kept = mask_after(plan, chosen, state, updates, values)
+        kept = mask_after(is_due, plan, chosen, state, updates, values)
 
         if ste:
             (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
@@ -181,7 +182,11 @@ def prune(
         return u, PruneState(_base.next_count(t), state.key, kept, dense, inner_state, report)
 
     def inner_update(
-        grads: Updates, state: PruneState, trained: Params, extra_args: dict[str, object]
+        is_due: jax.Array,
+        grads: Updates,
+        state: PruneState,
+        trained: Params,
+        extra_args: dict[str, object],
     ) -> tuple[Updates, State]:
         """Update by `tx`, which pauses where weights are exchanged."""
         if not ste:
@@ -192,10 +197,17 @@ def prune(
 
         if not exchanges:
             return step()
-        return _base.either(where, ~dates.exchanges(state.count), step, state.inner_state)
+        # At the end nothing is exchanged.
+        pauses = is_due if end is None else is_due & (state.count < numerics.whole(end))
+        return _base.either(where, ~pauses, step, state.inner_state)
 
     def mask_after(
-        plan: Plan, chosen: Tree, state: PruneState, grads: Updates, values: Params
+        is_due: jax.Array,
+        plan: Plan,
+        chosen: Tree,
+        state: PruneState,
+        grads: Updates,
+        values: Params,
     ) -> Tree:
         """Renew the mask where that is due."""
 
@@ -206,7 +218,7 @@ def prune(
         # Dense weights compete for the mask, whether they are in it or not.
         before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
         operands = plan, state.key, state.count, grads, values, before
-        return _base.where_due(dates.is_due(state.count), new_mask, state.kept, *operands)
+        return _base.where_due(is_due, new_mask, state.kept, *operands)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -241,11 +253,6 @@ class _Dates(NamedTuple):
         left = numerics.whole(self.end) - t
         # At the end too, so that a schedule of sparsities arrives where it ends.
         return (since >= 0) & (left >= 0) & (is_multiple | (left == 0))
-
-    def exchanges(self, t: jax.Array) -> jax.Array:
-        """Tell whether update t exchanges weights, by a method that does: not at the end."""
-        is_due = self.is_due(t)
-        return is_due if self.end is None else is_due & (t < numerics.whole(self.end))
 
     def share(self, drop_fraction: Scalar, t: jax.Array) -> jax.Array:
         """Return the share of the kept weights that is replaced at t: Evci et al., section 3."""

@@ -147,14 +147,14 @@ def test_a_pipe_gets_a_line_for_each_snapshot(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
     directory = tmp_path_factory.mktemp("interrupted")
-    with pytest.warns(jf.JefficientWarning, match="interrupted"):
+    with pytest.warns(jf.JefficientWarning, match="interrupted"), tiny.lanes(1):
         tiny.sweep(
             tiny.task(validation=0.3),
             jf.grid(learning_rate=[0.01, 0.1]),
             steps=100,
             eval_every=10,
             directory=directory,
-            progress=lambda now: now.steps_done > 0,
+            progress=lambda now: now.trials_done == 1,
         )
     return directory
 

@@ -43,7 +43,7 @@ def result():
 def by_hand(config, seed):
     """Zeros at each evaluation, clips and norms at each update, of an optax loop."""
     task = jf.Task(init=init, loss=loss, data=(tiny.X, tiny.Y), validation=0.2)
-    numbers, _ = task.split(jax.random.fold_in(jax.random.key(0), 2**32 - 1))
+    numbers, _ = task.split(jax.random.key(0))
     train = jax.tree.map(lambda x: x[numbers], task.data)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), seed), 0)
     params = init(jax.random.fold_in(key, 0))

@@ -69,7 +69,7 @@ class KnotsPlot:
         dataset: xr.Dataset,
         score: Score,
         hyperparameter: str,
-        at: str | ArrayLike | None = None,
+        at: ArrayLike | None = None,
         best: int | None = None,
     ):
         """Read from a dataset."""
@@ -174,7 +174,7 @@ def _rows(where: str, dataset: xr.Dataset, argument: str, name: str) -> np.ndarr
 
 
 def _positions(
-    where: str, dataset: xr.Dataset, at: str | ArrayLike | None, shape: tuple[int, ...]
+    where: str, dataset: xr.Dataset, at: ArrayLike | None, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Return where the knots are along x, (configs, knots)."""
     if isinstance(at, str):

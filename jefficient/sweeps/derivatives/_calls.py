@@ -23,6 +23,9 @@ T = TypeVar("T")
 Given: TypeAlias = tuple[dict[str, jax.Array], Place, Shared]
 """What a block's trials are given: numbers that are differentiated, places, what all read."""
 
+Found: TypeAlias = tuple[Ending, dict[str, jax.Array], jax.Array]
+"""Of a block's trials the end, the derivatives, and the first loss."""
+
 REST = "back through the rest"
 """The function `back` of the program of a shorter segment."""
 
@@ -58,9 +61,7 @@ class Calls:
         return self.compiled[name](*arguments)
 
 
-def forward(
-    call: Calls, given: Given, steps: int
-) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
+def forward(call: Calls, given: Given, steps: int) -> Found:
     """Carry tangents along."""
     numbers, places, shared = given
     carry, first = call("first", *given)
@@ -71,9 +72,7 @@ def forward(
     return ending, gradients, first
 
 
-def reverse(
-    call: Calls, given: Given, steps: int
-) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
+def reverse(call: Calls, given: Given, steps: int) -> Found:
     """Keep the carry of every segment; pull the adjoint back through them."""
     numbers, places, shared = given
     begins = [np.int32(t) for t in range(0, steps, call.program.length)]

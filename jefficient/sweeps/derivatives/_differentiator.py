@@ -20,9 +20,9 @@ from ..._core.reuse import once
 from ...results import Derivatives
 from ...spaces import Space
 from ..planning import SweepSpec, group_width
-from ..programs import Ending, GradientProgram, Place, Shared
+from ..programs import GradientProgram, Place, Shared
 from ..scheduler import block_bytes
-from ._calls import Calls, Given, forward, reverse, side_by_side, timed
+from ._calls import Calls, Found, Given, forward, reverse, side_by_side, timed
 
 FORWARD = 1.2
 """Time of one direction of forward mode, in times of the trial (``benchmarks/gradients.py``)."""
@@ -199,9 +199,7 @@ class Differentiator:
         differentiate = {"forward": forward, "reverse": reverse}[layout.mode]
         slots = self._slots(layout, machine)[: len(blocks)]
 
-        def block(
-            calls: Calls, which: np.ndarray
-        ) -> tuple[Ending, dict[str, jax.Array], jax.Array]:
+        def block(calls: Calls, which: np.ndarray) -> Found:
             return jax.device_get(differentiate(calls, self._inputs(which, calls), self.steps))
 
         found = side_by_side(block, slots, blocks)

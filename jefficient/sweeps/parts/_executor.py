@@ -15,9 +15,7 @@ import numpy as np
 
 from ..._core.devices import Machine
 from ..._core.errors import ArgumentTypeError, ExecutorError
-from ...results import (
-    Result,
-)
+from ...results import Result
 from .._debugging import Debugger
 from .._interrupt import EndRequest
 from .._local import warn_interrupted
@@ -66,8 +64,9 @@ def run_in_parts(
     """
     executor = _checked(options.executor)
     configs = split_configs(spec, options.parts or DEFAULT_PARTS)
-    folders = part_folders(options.directory, len(configs))
     common = Common.of(given, spec, options, plan, end)
+    of_all = packed(common)  # once: the data are in it
+    folders = part_folders(options.directory, len(configs))
     parts = _parts_of(spec, configs, folders)
     debugger = Debugger(spec, machine.tools)
     debugger.begin()
@@ -80,7 +79,7 @@ def run_in_parts(
 
     with end.on_interrupt():
         try:
-            calls = [(packed(common), packed(part)) for part in parts]
+            calls = [(of_all, packed(part)) for part in parts]
             for index, found in _gathered(executor, calls, end):
                 take(index, run_here(common, parts[index], end) if found is None else found)
         except ExecutorError as error:

@@ -93,6 +93,7 @@ def run_here(common: Common, own: Part, end: EndRequest) -> PartResult:
     plan = dataclasses.replace(common.plan, device=machine.device_kind, devices=machine.devices)
     settings = dataclasses.replace(common.settings, start=own.start)
     spec = prepare(common.task, common.optimizer, own.space, settings)
+    # No loggers: the whole tells of its parts.
     options = RunOptions(plan, own.folder, common.snapshot_every, progress=False)
     result = run_locally(spec, options, machine, end, is_part=True)
     return PartResult(result.dataset, Checkpoints(result.weights, result.states))

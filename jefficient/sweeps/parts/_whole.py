@@ -60,6 +60,7 @@ class Whole:
         self._tallies.append(_Tally.of(dataset))
 
     def progress(self) -> Progress:
+        """Count what the parts so far have made."""
         return _progress(self._spec, self._tallies, self._seconds)
 
     def result(self) -> Result:

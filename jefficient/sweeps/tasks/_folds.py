@@ -2,13 +2,12 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..._core import checks
 from ..._core.errors import ArgumentError, ArgumentTypeError
@@ -28,7 +27,7 @@ class Splitter(Protocol):
         ...
 
 
-CrossValidation: TypeAlias = int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]]
+CrossValidation: TypeAlias = int | Splitter | Iterable[Sequence[Any]]
 """A number of folds, a splitter, or pairs of indices (training, validation)."""
 
 

@@ -44,15 +44,15 @@ def check_functions(
     of_arguments = partial(_arguments, task, trial, data, static, table[0])
     weights, batch = once(("arguments", reuse_key), of_arguments)
     arguments = weights if task.model_state else (weights,)
-    tracer = _Tracer(task, injection, static, table, reuse_key)
+    functions = _FunctionCheck(task, injection, static, table, reuse_key)
 
     requested = injection.optimizer.requested
     check_configurations(injection.build_optimizer, requested, table, static)
-    tracer.trace(injection.init, _OF_ALL, key)
+    functions.check(injection.init, _OF_ALL, key)
     _check_shapes(injection.init, key, static, table, reuse_key)
     if injection.augment is not None:
-        tracer.trace(injection.augment, _OF_ALL, key, batch)
-    tracer.trace(injection.evaluation, {**_of_metrics(batch), "key": key}, *arguments, batch)
+        functions.check(injection.augment, _OF_ALL, key, batch)
+    functions.check(injection.evaluation, {**_of_metrics(batch), "key": key}, *arguments, batch)
 
     evaluated: tuple[Examples, ...] = (batch,)
     if isinstance(data, DrawnData):  # metrics see its points alone, and so does the loss
@@ -61,12 +61,12 @@ def check_functions(
     if isinstance(data, DrawnData) or (is_evaluated and takes_key):
         with _annotate_evaluation(task):
             for seen in evaluated:
-                tracer.trace(injection.evaluation, _of_metrics(seen), *arguments, seen)
+                functions.check(injection.evaluation, _of_metrics(seen), *arguments, seen)
     for seen in evaluated:
         for requester in injection.metrics.values():
-            tracer.trace(requester, _of_metrics(seen), *arguments, seen)
+            functions.check(requester, _of_metrics(seen), *arguments, seen)
         for requester in injection.predicts.values():
-            tracer.trace(requester, _OF_ALL, *arguments, seen)
+            functions.check(requester, _OF_ALL, *arguments, seen)
 
     if is_regularized(injection.loss.function):
         check_configurations(_check_strengths, ("l1", "l2"), table, static)
@@ -100,7 +100,7 @@ def _arguments(
     return weights, batch
 
 
-class _Tracer(NamedTuple):
+class _FunctionCheck(NamedTuple):
     """Traces a task's functions for the hyperparameters of a table, each function alone."""
 
     task: Task
@@ -109,11 +109,11 @@ class _Tracer(NamedTuple):
     table: HyperparameterTable
     reuse_key: Hashable
 
-    def trace(self, requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
+    def check(self, requester: Requester, values: dict[str, Any], *arguments: Tree) -> None:
         """Trace a function with those of the values that it requests, beside hyperparameters."""
         given = requester.choose(values)
 
-        def check(hyperparameters: dict[str, Any]) -> None:
+        def trace(hyperparameters: dict[str, Any]) -> None:
             chosen = requester.choose(hyperparameters)
             with annotate_function(requester.name):
                 value = jax.eval_shape(
@@ -126,7 +126,7 @@ class _Tracer(NamedTuple):
                 _check_value(requester.name, value[0] if has_state else value)
 
         key = self.reuse_key, requester.name, shapes_of((arguments, given))
-        check_traced(key, check, requester.requested, self.table, self.static)
+        check_traced(key, trace, requester.requested, self.table, self.static)
 
 
 def _check_strengths(hyperparameters: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import optax
 
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
-from ..._core.reuse import once, same, shapes_of
+from ..._core.reuse import key_like, once, same, shapes_of
 from ..._core.typing import Examples, Params, Tree
 from ...spaces import Space
 from ...training import TrainState
@@ -297,7 +297,7 @@ class TaskProblem(Problem):
 
     def _layers_of(self, static: dict[str, Any], numbers: dict[str, Any]) -> tuple[str, ...]:
         trial = self.trial(static)
-        state = jax.eval_shape(lambda k: trial.init(k, **numbers, fold=0), jax.random.key(0))
+        state = jax.eval_shape(lambda k: trial.init(k, **numbers, fold=0), key_like())
         return tuple(trees.layers(state.params))
 
     def has_clip(self, state: TrainState) -> bool:

@@ -111,7 +111,7 @@ class TrialProblem(Problem):
             return state, made[0], _dict("step", made[1]), _dict("evaluate", values)
 
         with annotate_errors({**static, **hyperparameters}):
-            before, after, metrics, values = jax.eval_shape(returned, jax.random.key(0), self.data)
+            before, after, metrics, values = jax.eval_shape(returned, key_like(), self.data)
             _check_alike(before, after)
             for name, x in {**metrics, **values}.items():
                 if x.shape != ():
