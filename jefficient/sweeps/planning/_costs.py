@@ -1,6 +1,8 @@
 """What a lane costs, found by tracing a step of its trial, before anything is compiled."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..._core.serialization import digest
-from ..._core.typing import Tree
+from ..._core.typing import State, Tree
 from ..programs import Group
 from ..tasks import Problem, Trial, traced_program
 
@@ -31,13 +33,12 @@ class LaneCosts(NamedTuple):
 
 def lane_costs(problem: Problem, trial: Trial, group: Group, key: jax.Array) -> LaneCosts:
     """Trace the beginning of a trial and its first step."""
-
-    def begin_and_step(key: jax.Array, data: Tree, numbers: dict[str, Any]) -> tuple[Any, Any]:
-        state = trial.init(key, **numbers, fold=0)
-        return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
-
     jaxpr, (state, _) = traced_program(
-        begin_and_step, key, problem.step_data(group.static), group.static, group.table()[0]
+        partial(_begin_and_step, trial),
+        key,
+        problem.step_data(group.static),
+        group.static,
+        group.table()[0],
     )
     text = str(jaxpr)
     return LaneCosts(
@@ -54,14 +55,21 @@ def working_bytes(problem: Problem, trial: Trial, group: Group, key: jax.Array) 
     def step_and_evaluate(
         key: jax.Array, data: Tree, numbers: dict[str, Any]
     ) -> dict[str, jax.Array]:
-        state = trial.init(key, **numbers, fold=0)
-        state, _ = trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
+        _, (state, _) = _begin_and_step(trial, key, data, numbers)
         return trial.evaluate(state, data, **numbers, fold=jnp.int32(0))
 
     jaxpr, _ = traced_program(
         step_and_evaluate, key, problem.step_data(group.static), group.static, group.table()[0]
     )
     return _largest_array(jaxpr)
+
+
+def _begin_and_step(
+    trial: Trial, key: jax.Array, data: Tree, numbers: dict[str, Any]
+) -> tuple[State, tuple[State, Mapping[str, Any]]]:
+    """Return the state that a trial begins with, and what its first step returns."""
+    state = trial.init(key, **numbers, fold=0)
+    return state, trial.step(state, data, jnp.int32(0), key, **numbers, fold=jnp.int32(0))
 
 
 def _largest_array(x: object) -> int:
