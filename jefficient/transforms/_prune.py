@@ -1,6 +1,7 @@
 """Sparse learning: weights that are zero at every step, and which ones, in the state."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, get_args
 
 import jax
@@ -172,7 +173,11 @@ def prune(
         chosen = whole_mask(where, mask, params)
         share = dates.share(drop_fraction, t)
         plan = Plan(now["sparsity"], share, t == numerics.whole(begin))
-        kept = mask_after(is_due, plan, chosen, state, updates, values)
+        # Dense weights compete for the mask, whether they are in it or not.
+        before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
+        new_mask = partial(renewed, method, scope, chosen)
+        operands = plan, state.key, t, updates, values, before
+        kept = _base.where_due(is_due, new_mask, state.kept, *operands)
 
         if ste:
             (u,) = trees.map_leaves(where, _to_dense, u, reads=(params, values), like_params=True)
@@ -200,25 +205,6 @@ def prune(
         # At the end nothing is exchanged.
         pauses = is_due if end is None else is_due & (state.count < numerics.whole(end))
         return _base.either(where, ~pauses, step, state.inner_state)
-
-    def mask_after(
-        is_due: jax.Array,
-        plan: Plan,
-        chosen: Tree,
-        state: PruneState,
-        grads: Updates,
-        values: Params,
-    ) -> Tree:
-        """Renew the mask where that is due."""
-
-        def new_mask(plan: Plan, key: jax.Array, t: jax.Array, *trees: Tree) -> Tree:
-            draws = jax.random.wrap_key_data(key), t
-            return renewed(method, scope, plan, draws, chosen, *trees)
-
-        # Dense weights compete for the mask, whether they are in it or not.
-        before = jax.tree.map(jnp.ones_like, state.kept) if ste else state.kept
-        operands = plan, state.key, state.count, grads, values, before
-        return _base.where_due(is_due, new_mask, state.kept, *operands)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

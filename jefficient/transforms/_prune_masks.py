@@ -38,9 +38,10 @@ class _Weights(NamedTuple):
 def renewed(
     method: Method,
     scope: Scope,
-    plan: Plan,
-    draws: tuple[jax.Array, jax.Array],
     chosen: Tree,
+    plan: Plan,
+    key: jax.Array,
+    t: jax.Array,
     grads: Updates,
     values: Params,
     kept: Tree,
@@ -50,9 +51,10 @@ def renewed(
     Args:
         method: which weights are kept.
         scope: whether all weights are counted together, or those of each leaf.
-        plan: how many, and how many of them are exchanged.
-        draws: the key of random numbers, and the number of this update.
         chosen: a tree of bools, True for the leaves that may be pruned.
+        plan: how many, and how many of them are exchanged.
+        key: of random numbers, as uint32 data.
+        t: the number of this update.
         grads: dense gradients.
         values: the parameters after the update, not pruned.
         kept: the mask so far.
@@ -64,11 +66,11 @@ def renewed(
     beside = zip(leaves, *map(treedef.flatten_up_to, (chosen, values, kept)), strict=True)
     table = [row for row in enumerate(beside) if row[1][0] is not None and row[1][1]]
     real = numerics.real_dtype(numerics.compute_dtype(*(v.dtype for _, (_, _, v, _) in table)))
-    key, t = draws
+    typed_key = jax.random.wrap_key_data(key)
 
     weights = {}
     for i, (g, _, value, is_kept) in table:
-        own = jax.random.fold_in(key, i)
+        own = jax.random.fold_in(typed_key, i)
         first, later = (
             # Half the range: room above for what is kept anyway.
             jax.random.bits(one, jnp.shape(value), unsigned(real)) >> 1

@@ -171,5 +171,4 @@ class RunOptions:
 
 def _default_key() -> jax.Array:
     """Return ``jax.random.key(0, impl="threefry2x32")``, from its data, which compiles nothing."""
-    data = jnp.asarray(np.zeros(2, np.uint32))
-    return jax.random.wrap_key_data(data, impl="threefry2x32")
+    return jax.random.wrap_key_data(jax.device_put(np.zeros(2, np.uint32)), impl="threefry2x32")

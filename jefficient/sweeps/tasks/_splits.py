@@ -175,7 +175,7 @@ def _take(tree: Examples, indices: np.ndarray | None) -> Examples:
         is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
         if is_key or jax.default_backend() != "cpu":
             return x[indices]
-        return jnp.asarray(np.asarray(x)[indices])
+        return jax.device_put(np.asarray(x)[indices])
 
     return jax.tree.map(take, tree)
 
