@@ -27,12 +27,16 @@ def annotate_errors(hyperparameters: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        shown = {
-            name: x.item() if isinstance(x, np.generic) else x
-            for name, x in hyperparameters.items()
-        }
+        shown = {name: _as_written(x) for name, x in hyperparameters.items()}
         error.add_note(f"{WHERE}: raised for the hyperparameters {shown}.")
         raise
+
+
+def _as_written(x: object) -> object:
+    """Return NumPy's numbers as Python's, floats with the digits that tell them apart: 0.1."""
+    if isinstance(x, np.floating):
+        return float(str(x))
+    return x.item() if isinstance(x, np.generic) else x
 
 
 @contextmanager
