@@ -102,7 +102,7 @@ def main(output=Path(".")):
     table["outcome"] = [f"{n} of {seeds} diverged" if n else "finished" for n in table["diverged"]]
     columns = ["peak_learning_rate", "valid_loss", "valid_loss_std", "valid_accuracy", "outcome"]
     print(f"Means and standard deviations over {seeds} seeds, diverged ones left out, best first:")
-    print(table[columns].to_string(index=False, float_format="{:.4g}".format))
+    print(table[columns].to_string(index=False, float_format="%.4g"))
     print(f"\nBest: {result.best()}")
     trials = result.dataset["status"].size
     print(f"{trials} trials of {int(result.dataset['step'].max())} updates in {seconds:.1f} s.")
@@ -115,7 +115,7 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--output", type=Path, default=Path("."), help="where to write the plot and the result"
     )

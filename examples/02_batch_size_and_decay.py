@@ -106,6 +106,6 @@ def main(directory):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--directory", help="keep the sweep here, so that it can be resumed")
     main(parser.parse_args().directory)

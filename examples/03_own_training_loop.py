@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import jefficient as jf
 
@@ -26,7 +27,7 @@ class Agent(NamedTuple):
     """Logits (cells, 2), the optimizer's state, and a running mean of returns, shape ()."""
 
     logits: jax.Array
-    opt_state: tuple
+    opt_state: optax.OptState
     baseline: jax.Array
 
 

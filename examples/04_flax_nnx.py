@@ -57,6 +57,7 @@ def main():
 
     model = jf.integrations.nnx_model(Net, result.params(), best.hyperparameters)
     share = (model(x_test).argmax(-1) == y_test).mean()
+    assert result.test is not None  # the task has a test set
     in_sweep = float(result.test["test_accuracy"][0, 0])
     print(f"test accuracy {share:.4f} by the module, {in_sweep:.4f} by the sweep")
 

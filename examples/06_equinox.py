@@ -67,6 +67,7 @@ def main():
     batched = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
     logits, _ = batched(x_test, state)
     share = (logits.argmax(-1) == y_test).mean()
+    assert result.test is not None  # the task has a test set
     in_sweep = float(result.test["test_accuracy"][0, 0])
     print(f"test accuracy {share:.4f} by the model, {in_sweep:.4f} by the sweep")
 

@@ -98,12 +98,14 @@ def main(output=Path(".")):
     result = sweep(curves + constants)
 
     ranked = result.table()
-    for name, is_one in (("curve", ranked.index < CURVES), ("constant", ranked.index >= CURVES)):
-        config = ranked.index[is_one][0]
+    configs = ranked.index.tolist()  # best first
+    best_curve = next(config for config in configs if config < CURVES)
+    best_constant = next(config for config in configs if config >= CURVES)
+    for name, config in (("curve", best_curve), ("constant", best_constant)):
         rates = " ".join(f"{rate:.2g}" for rate in result.space["rates"][config])
         print(f"Best {name}: valid_loss {ranked['valid_loss'][config]:.4f}, rates {rates}")
 
-    sensitivity = result.sensitivity(int(ranked.index[ranked.index < CURVES][0]))
+    sensitivity = result.sensitivity(best_curve)
     print("\nHow the best curve's loss moves with the logarithm of each rate:")
     print(sensitivity.to_string(float_format="{:.2g}".format))
 
@@ -114,6 +116,6 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("."), help="where to write the plot")
     main(parser.parse_args().output)

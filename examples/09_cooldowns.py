@@ -13,6 +13,7 @@ numbers are the same, bit for bit.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ COOLDOWN = 200
 BRANCHES = (200, 400, 600, 800, 1000)
 """Updates after which the rate begins to fall."""
 
-SETTINGS = {"batch_size": 64, "eval_every": 50, "seeds": 16}
+SETTINGS: dict[str, Any] = {"batch_size": 64, "eval_every": 50, "seeds": 16}
 
 
 def init(key):
@@ -86,7 +87,7 @@ def branched(task, plan):
 
 def space():
     """Return the lengths: when the rate begins to fall, and when training ends."""
-    return jf.Space({"begin": BRANCHES, "steps": [begin + COOLDOWN for begin in BRANCHES]})
+    return jf.Space({"begin": BRANCHES, "steps": tuple(begin + COOLDOWN for begin in BRANCHES)})
 
 
 def plot(stable, cooldowns, path):
@@ -140,6 +141,6 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("."), help="where to write the plot")
     main(parser.parse_args().output)

@@ -21,6 +21,7 @@ os.environ.setdefault(
 )
 
 import chex
+import delays
 import jax
 import processes
 import pytest
@@ -51,6 +52,8 @@ def pytest_configure(config):
         folder = os.path.join(folder, config.workerinput["workerid"])
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
+    if "THREAD_DELAYS" in os.environ:
+        delays.begin(os.environ["THREAD_DELAYS"])
 
 
 def pytest_collection_modifyitems(items):

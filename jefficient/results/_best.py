@@ -35,8 +35,8 @@ class Best:
     """
 
     config: int
-    hyperparameters: Mapping[str, Any]
-    labels: Mapping[str, Any]
+    hyperparameters: dict[str, Any]
+    labels: dict[str, Any]
     metric: str
     score: float
     standard_error: float
