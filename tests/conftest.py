@@ -20,6 +20,8 @@ os.environ.setdefault(
     * (version("jaxlib") < "0.11"),  # one that XLA does not know aborts it
 )
 
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # nobody reads where lines are from
+
 import chex
 import delays
 import jax

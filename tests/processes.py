@@ -1,8 +1,9 @@
 """Processes for tests, without the seconds that importing jax and pytest takes in each.
 
-A server that has imported the libraries, but not jefficient and nothing of jax's devices, forks at
-every `run`: what the child then does, it does first and alone. Where it matters what is imported a
-test starts an interpreter.
+A server that has imported the libraries and jefficient, but nothing of jax's devices, forks at
+every `run`: what the child then does, it does first and alone. A child whose PYTHONPATH has a
+jefficient of its own imports that one. Where it matters what is imported a test starts an
+interpreter.
 """
 
 import gc
@@ -36,6 +37,11 @@ _CONTEXT.set_forkserver_preload(
         "h5netcdf",
         "rich",
         "scipy.stats",
+        "dask.array",
+        "matplotlib.pyplot",
+        "sklearn.datasets",
+        "jefficient._api",
+        "jefficient.sweeps._run",
     ]
 )
 
@@ -93,6 +99,9 @@ def _child(arguments, cwd, env, outputs):
     is_safe = arguments[0] == "-P"
     added = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:] = added + [folder for folder in sys.path if folder not in added]
+    if any(Path(folder, "jefficient").is_dir() for folder in added):
+        for name in [name for name in sys.modules if name.split(".")[0] == "jefficient"]:
+            del sys.modules[name]
     _main(is_safe, *arguments[is_safe:])
 
 
