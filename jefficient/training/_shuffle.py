@@ -126,12 +126,11 @@ def _positions(step: jax.Array, size: jax.Array, batch_size: int) -> tuple[jax.A
 
     That is divmod(step·batch_size + i, size) without overflow.
     """
-    epoch = jnp.zeros_like(step)
-    position = jnp.zeros_like(step)
-    for bit in bin(batch_size)[2:]:  # step·batch_size by doubling, as epoch·size + position
+    epoch, position = epochs, rest = step // size, step % size
+    for bit in bin(batch_size)[3:]:  # step·batch_size by doubling, as epoch·size + position
         epoch, position = _carry(2 * epoch, 2 * position, size)
         if bit == "1":
-            epoch, position = _carry(epoch + step // size, position + step % size, size)
+            epoch, position = _carry(epoch + epochs, position + rest, size)
     positions = position + jnp.arange(batch_size, dtype=_U32)
     return epoch + positions // size, positions % size
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -66,6 +67,15 @@ class TrainStep(NamedTuple):
 
     init: Callable[..., TrainState]
     update: Callable[[TrainState, Examples], tuple[TrainState, Metrics]]
+
+
+class Made(NamedTuple):
+    """What an update has made: the loss before it, gradients, updates, the transform's state."""
+
+    loss: jax.Array
+    grads: Updates
+    updates: Updates
+    opt_state: optax.OptState
 
 
 def train_step(
@@ -148,6 +158,26 @@ def train_step(
         >>> round(float(state.params["w"]), 3), int(state.step), sorted(metrics)
         (3.0, 50, ['grad_norm', 'learning_rate', 'loss', 'update_norm'])
     """
+    return measured_step(
+        loss,
+        tx,
+        partial(_metrics, layers=layers),
+        model_state=model_state,
+        microbatches=microbatches,
+        compute_dtype=compute_dtype,
+    )
+
+
+def measured_step(
+    loss: Callable[..., Any],
+    tx: optax.GradientTransformation,
+    measure: Callable[[Made], Metrics],
+    *,
+    model_state: bool = False,
+    microbatches: int = 1,
+    compute_dtype: DTypeLike | None = None,
+) -> TrainStep:
+    """Make the step of `train_step` whose metrics are what `measure` returns, and nothing else."""
     has_model_state = model_state
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(f"{WHERE}: tx must be a gradient transformation, got {tx!r}.")
@@ -196,7 +226,7 @@ def train_step(
             model_state=model_state,
         )
         grads = _of_floating(grads, state.params)
-        return new_state, _metrics(loss.value, grads, updates, opt_state, layers)
+        return new_state, measure(Made(loss.value, grads, updates, opt_state))
 
     def extra_args(
         state: TrainState, batch: Examples, injected: Injected, loss: Loss, grads: Updates
@@ -326,19 +356,25 @@ def objective_of(loss: Callable[..., Any], has_model_state: bool) -> Objective:
     return objective
 
 
-def _metrics(
-    value: jax.Array, grads: Updates, updates: Updates, opt_state: optax.OptState, layers: bool
-) -> Metrics:
-    metrics: dict[str, Any] = {
-        "loss": value,
-        "grad_norm": trees.global_norm(grads),
-        "update_norm": trees.global_norm(updates),
-    }
-    if (is_clipped := clipped(opt_state)) is not None:
+def basic_metrics(made: Made, layers: bool) -> dict[str, Any]:
+    """Return the loss, whether the update was clipped, and the norms of layers if asked for."""
+    metrics: dict[str, Any] = {"loss": made.loss}
+    if (is_clipped := clipped(made.opt_state)) is not None:
         metrics["clipped"] = is_clipped
     if layers:
-        metrics["layers"] = {"grad_norm": layer_norms(grads), "update_norm": layer_norms(updates)}
-    return {**metrics, **_reported(opt_state)}
+        metrics["layers"] = {
+            "grad_norm": layer_norms(made.grads),
+            "update_norm": layer_norms(made.updates),
+        }
+    return metrics
+
+
+def _metrics(made: Made, layers: bool) -> Metrics:
+    norms = {
+        "grad_norm": trees.global_norm(made.grads),
+        "update_norm": trees.global_norm(made.updates),
+    }
+    return {**basic_metrics(made, layers), **norms, **_reported(made.opt_state)}
 
 
 def _reported(opt_state: optax.OptState) -> dict[str, jax.Array]:

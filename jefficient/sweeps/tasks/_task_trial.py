@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Examples, Params
-from ...training import TrainState, TrainStep, layer_norms, train_step
+from ...training import TrainState, TrainStep, basic_metrics, layer_norms, measured_step
 from ..data import EvaluationBatch
 from ._evaluation import EvaluationSet, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
@@ -91,7 +91,7 @@ class TaskTrial:
             batch = augment.function(own_key, batch, **augment.choose({**self.static, **traced}))
         state, metrics = train.update(state, batch)
 
-        measured = {name: metrics[name] for name in ("loss", "clipped") if name in metrics}
+        measured = {name: x for name, x in metrics.items() if name != "layers"}
         measured |= {f"window_{name}": x for name, x in tested.items()}
         for name, norms in metrics.get("layers", {}).items():
             measured[name] = self._of_layers(norms)
@@ -157,11 +157,11 @@ class TaskTrial:
         return functools.partial(loss.function, **loss.choose(hyperparameters))
 
     def _train_step(self, hyperparameters: dict[str, Any]) -> TrainStep:
-        return train_step(
+        return measured_step(  # norms that nobody asked for would be traced and lowered, too
             self._loss(hyperparameters),
             self.injection.build_optimizer(hyperparameters),
+            functools.partial(basic_metrics, layers=bool(self.layers)),
             model_state=self.task.model_state,
-            layers=bool(self.layers),
         )
 
     def _of_layers(self, norms: Mapping[str, jax.Array]) -> jax.Array:
