@@ -115,7 +115,9 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("."), help="where to write the plot and the result"
     )

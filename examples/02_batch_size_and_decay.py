@@ -106,6 +106,8 @@ def main(directory):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--directory", help="keep the sweep here, so that it can be resumed")
     main(parser.parse_args().directory)

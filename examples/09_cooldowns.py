@@ -87,7 +87,7 @@ def branched(task, plan):
 
 def space():
     """Return the lengths: when the rate begins to fall, and when training ends."""
-    return jf.Space({"begin": BRANCHES, "steps": tuple(begin + COOLDOWN for begin in BRANCHES)})
+    return jf.Space({"begin": BRANCHES, "steps": [begin + COOLDOWN for begin in BRANCHES]})
 
 
 def plot(stable, cooldowns, path):
@@ -141,6 +141,8 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, default=Path("."), help="where to write the plot")
     main(parser.parse_args().output)

@@ -125,7 +125,7 @@ def contributions(task, rates, seeds=2):
     """Return the validation loss of every combination of parts, dict from names to bits."""
     used = list(itertools.product([1.0, 0.0], repeat=len(BITS)))
     columns = dict(zip(BITS, zip(*used, strict=True), strict=True))
-    fixed = {name: (rate,) * len(used) for name, rate in rates.items()}
+    fixed = {name: [rate] * len(used) for name, rate in rates.items()}
     result = jf.sweep(task, optimizer, jf.Space(columns | fixed), seeds=seeds, **SETTINGS)
     # The best evaluation: what is left to guess is learned by heart afterwards.
     scores = result.dataset["valid_loss"].min("evaluation").mean(("seed", "fold")).values
@@ -172,6 +172,8 @@ def main(output=Path(".")):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, default=Path("."), help="where to write the plot")
     main(parser.parse_args().output)

@@ -2,8 +2,8 @@
 
 Programs are compiled with little optimisation, since compiling is what the suite costs: XLA
 simplifies as it always does, LLVM hardly at all, and on the worker's core alone. The tutorial and
-the examples train for long, so theirs are compiled with some. `XLA_FLAGS= python -m pytest`
-compiles all as users do.
+the examples train for long, so theirs are compiled with some. Programs carry no lines of source.
+`XLA_FLAGS= python -m pytest` compiles all as users do.
 """
 
 import gc
@@ -20,10 +20,9 @@ os.environ.setdefault(
     * (version("jaxlib") < "0.11"),  # one that XLA does not know aborts it
 )
 
-os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # nobody reads where lines are from
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import chex
-import delays
 import jax
 import processes
 import pytest
@@ -55,6 +54,8 @@ def pytest_configure(config):
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
     if "THREAD_DELAYS" in os.environ:
+        import delays
+
         delays.begin(os.environ["THREAD_DELAYS"])
 
 

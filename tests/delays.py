@@ -1,8 +1,9 @@
 """Threads that dawdle: `THREAD_DELAYS=1 python -m pytest tests/sweeps` finds what waits for luck.
 
-Every job of the package's threads waits at random before it begins and before it says that it has
-ended, so that blocks, compilations, reads and writes come in another order. The number is the seed.
-A test that fails only then asserts more than is promised, or the package has a race.
+Every job of `Workers` waits at random before it begins and before it says that it has ended, so
+that blocks, compilations, reads and writes come in another order. The number seeds the draws; which
+job gets which draw is up to the threads. A test that fails only then asserts more than is promised,
+or the package has a race.
 """
 
 import random

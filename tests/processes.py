@@ -1,9 +1,9 @@
 """Processes for tests, without the seconds that importing jax and pytest takes in each.
 
 A server that has imported the libraries and jefficient, but nothing of jax's devices, forks at
-every `run`: what the child then does, it does first and alone. A child whose PYTHONPATH has a
-jefficient of its own imports that one. Where it matters what is imported a test starts an
-interpreter.
+every `run`: what the child then does, it does first and alone. A child that finds another
+jefficient first imports that one. What is imported already warns no more, so where imports matter a
+test starts an interpreter (`test_documents.test_imports_warn_of_nothing` for these).
 """
 
 import gc
@@ -99,10 +99,17 @@ def _child(arguments, cwd, env, outputs):
     is_safe = arguments[0] == "-P"
     added = [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:] = added + [folder for folder in sys.path if folder not in added]
-    if any(Path(folder, "jefficient").is_dir() for folder in added):
+    _main(is_safe, *arguments[is_safe:])
+
+
+def _forget_another_jefficient():
+    """Let the child import its own package, where that is not the one of the server."""
+    loaded = sys.modules.get("jefficient")
+    own = (folder for folder in sys.path if Path(folder, "jefficient", "__init__.py").is_file())
+    folder = Path(next(own, "")).resolve()
+    if loaded is not None and Path(loaded.__file__).resolve().parents[1] != folder:
         for name in [name for name in sys.modules if name.split(".")[0] == "jefficient"]:
             del sys.modules[name]
-    _main(is_safe, *arguments[is_safe:])
 
 
 def _main(is_safe, first, *rest):
@@ -110,13 +117,16 @@ def _main(is_safe, first, *rest):
         sys.argv[:] = rest
         if not is_safe:
             sys.path.insert(0, os.getcwd())
+        _forget_another_jefficient()
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif first == "-c":
         sys.argv[:] = ["-c", *rest[1:]]
         sys.path.insert(0, "")
+        _forget_another_jefficient()
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         exec(compile(rest[0], "<string>", "exec"), vars(main))
     else:
         sys.argv[:] = [first, *rest]
         sys.path.insert(0, os.path.dirname(first))
+        _forget_another_jefficient()
         runpy.run_path(first, run_name="__main__")

@@ -51,6 +51,14 @@ def test_every_python_block_runs(page, tmp_path):
     }  # what is shown is what the blocks draw
 
 
+def test_imports_warn_of_nothing():
+    """In an interpreter: the processes of the other tests have imported all this already."""
+    modules = "jefficient._api, jefficient.sweeps._run, jefficient.testing, jefficient.integrations"
+    program = ["-W", "error", "-c", f"import {modules}"]
+    done = subprocess.run([sys.executable, *program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_landing_page_shows_the_sweep_of_the_readme():
     [block] = blocks(LANDING, "python")
     assert block == blocks("README.md", "python")[0]

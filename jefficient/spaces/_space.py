@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import keyword
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,8 @@ class Space:
         Space(4 configurations; kind (static): sgd, adam; momentum: 0, 0.9; b2: 0.9, 0.99)
     """
 
-    columns: Mapping[str, tuple]
-    static: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, Sequence[Any]]
+    static: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     _floats: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True, compare=False)
     _hashes: dataclasses.InitVar[tuple[str, ...] | None] = dataclasses.field(
         default=None, kw_only=True
@@ -83,7 +83,7 @@ class Space:
                 )
         columns = {name: python_values(column) for name, column in self.columns.items()}
         object.__setattr__(self, "columns", columns)
-        self._check_columns()
+        self._check_columns(columns)
 
         if _hashes is not None:  # given if they are known to differ
             self.__dict__["hashes"] = _hashes
@@ -93,11 +93,11 @@ class Space:
             twice = next(i for i, x in enumerate(self.hashes) if first[x] != i)
             raise ArgumentError(f"{WHERE}: configurations must differ, got {self[twice]} twice.")
 
-    def _check_columns(self) -> None:
+    def _check_columns(self, given: Mapping[str, tuple]) -> None:
         """Check values and labels; label what is static without a label."""
         columns = {}
         static = {}
-        for name, column in self.columns.items():
+        for name, column in given.items():
             if name in self.static:
                 axis = Axis(column, python_values(self.static[name]))
                 axis.check_labels(WHERE, name)
@@ -212,7 +212,7 @@ class Space:
 
         Numbers if all are numbers, else strings.
         """
-        return self.static.get(name, self.columns[name])
+        return tuple(self.static.get(name, self.columns[name]))
 
     def identities(self, name: str) -> tuple[str, ...]:
         """Return the text of every configuration's value in its hash, equal for equal values."""
@@ -252,7 +252,8 @@ class Space:
 
     @property
     def _axes(self) -> dict[str, Axis]:
-        return {name: Axis(column, self.static.get(name)) for name, column in self.columns.items()}
+        labels = {name: tuple(column) for name, column in self.static.items()}
+        return {name: Axis(tuple(x), labels.get(name)) for name, x in self.columns.items()}
 
 
 def from_axes(

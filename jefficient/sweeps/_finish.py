@@ -12,5 +12,5 @@ from .planning import SweepSpec
 
 def finish(spec: SweepSpec, dataset: xr.Dataset, held: Checkpoints) -> Result:
     """Make the result of a sweep, its best configuration evaluated on the test set."""
-    result = Result(dataset, dict(spec.space.columns), *held, programs=Retrainer(spec))
+    result = Result(dataset, spec.columns, *held, programs=Retrainer(spec))
     return dataclasses.replace(result, test=tested(spec, result))

@@ -155,8 +155,7 @@ def _with_task(
         )
     _check_programs(spec, versions, of_jax, programs)
     held = stored.checkpoints(WHERE, spec.weights_like, spec.state_like)
-    columns = dict(spec.space.columns)
-    return Result(stored.dataset, columns, *held, test=stored.test, programs=Retrainer(spec))
+    return Result(stored.dataset, spec.columns, *held, test=stored.test, programs=Retrainer(spec))
 
 
 def _settings(recorded: dict[str, Any], folds: CrossValidation | None) -> Settings:

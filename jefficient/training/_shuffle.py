@@ -126,7 +126,8 @@ def _positions(step: jax.Array, size: jax.Array, batch_size: int) -> tuple[jax.A
 
     That is divmod(step·batch_size + i, size) without overflow.
     """
-    epoch, position = epochs, rest = step // size, step % size
+    epochs, rest = step // size, step % size
+    epoch, position = epochs, rest
     for bit in bin(batch_size)[3:]:  # step·batch_size by doubling, as epoch·size + position
         epoch, position = _carry(2 * epoch, 2 * position, size)
         if bit == "1":

@@ -177,7 +177,10 @@ def measured_step(
     microbatches: int = 1,
     compute_dtype: DTypeLike | None = None,
 ) -> TrainStep:
-    """Make the step of `train_step` whose metrics are what `measure` returns, and nothing else."""
+    """Make the step of `train_step` whose metrics are what `measure` returns, and nothing else.
+
+    `measure` gets what an update has `Made`; the other arguments are those of `train_step`.
+    """
     has_model_state = model_state
     if not isinstance(tx, optax.GradientTransformation):
         raise ArgumentTypeError(f"{WHERE}: tx must be a gradient transformation, got {tx!r}.")
@@ -356,8 +359,8 @@ def objective_of(loss: Callable[..., Any], has_model_state: bool) -> Objective:
     return objective
 
 
-def basic_metrics(made: Made, layers: bool) -> dict[str, Any]:
-    """Return the loss, whether the update was clipped, and the norms of layers if asked for."""
+def recorded_metrics(made: Made, layers: bool) -> Metrics:
+    """Return what sweeps record: the loss, whether it was clipped, norms of layers if asked for."""
     metrics: dict[str, Any] = {"loss": made.loss}
     if (is_clipped := clipped(made.opt_state)) is not None:
         metrics["clipped"] = is_clipped
@@ -371,10 +374,11 @@ def basic_metrics(made: Made, layers: bool) -> dict[str, Any]:
 
 def _metrics(made: Made, layers: bool) -> Metrics:
     norms = {
+        "loss": made.loss,
         "grad_norm": trees.global_norm(made.grads),
         "update_norm": trees.global_norm(made.updates),
     }
-    return {**basic_metrics(made, layers), **norms, **_reported(made.opt_state)}
+    return {**norms, **recorded_metrics(made, layers), **_reported(made.opt_state)}
 
 
 def _reported(opt_state: optax.OptState) -> dict[str, jax.Array]:

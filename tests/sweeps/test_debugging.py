@@ -128,7 +128,7 @@ def test_a_sick_sweep_names_the_line(loss, switch):
     assert "nan" in str(error)
     shown = " ".join(error.__notes__)
     named = re.search(r"config=(\d), seed=0, fold=0", shown)  # blocks run side by side: any of them
-    assert f"learning_rate': {RATES[int(named[1])]['learning_rate']}" in shown
+    assert f"learning_rate': {RATES[int(named[1])]['learning_rate']}}}" in shown
     assert "jax_debug_nans" in shown
 
 

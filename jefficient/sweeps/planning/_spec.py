@@ -122,6 +122,11 @@ class SweepSpec:
         """Bytes of the data in memory."""
         return sum(x.nbytes for x in jax.tree.leaves(self.data) if hasattr(x, "nbytes"))
 
+    @property
+    def columns(self) -> dict[str, tuple]:
+        """Values of each hyperparameter in every configuration, as a result holds them."""
+        return {name: tuple(column) for name, column in self.space.columns.items()}
+
     def find(self, config: int) -> tuple[int, int]:
         """Return which group has a configuration, and its row in the group."""
         index = next(i for i, group in enumerate(self.groups) if config in group.configs)

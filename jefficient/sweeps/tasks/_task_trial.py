@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..._core import trees
 from ..._core.errors import ArgumentError, ArgumentTypeError
 from ..._core.typing import Examples, Params
-from ...training import TrainState, TrainStep, basic_metrics, layer_norms, measured_step
+from ...training import TrainState, TrainStep, layer_norms, measured_step, recorded_metrics
 from ..data import EvaluationBatch
 from ._evaluation import EvaluationSet, RunningSums, Sums, batch_sums, means_of
 from ._injection import Injection
@@ -160,7 +160,7 @@ class TaskTrial:
         return measured_step(  # norms that nobody asked for would be traced and lowered, too
             self._loss(hyperparameters),
             self.injection.build_optimizer(hyperparameters),
-            functools.partial(basic_metrics, layers=bool(self.layers)),
+            functools.partial(recorded_metrics, layers=bool(self.layers)),
             model_state=self.task.model_state,
         )
 
