@@ -103,6 +103,13 @@ def device_numbers(where: str, name: str, values: npt.ArrayLike) -> np.ndarray:
     return converted
 
 
+def plain(x: object) -> object:
+    """Return a number of NumPy as Python's, a float32 as the shortest decimal that rounds to it."""
+    if not isinstance(x, np.generic):
+        return x
+    return float(str(x)) if x.dtype == np.float32 else x.item()  # 0.1, not 0.100000001…
+
+
 def complement(b: t.Scalar) -> float | jax.Array:
     """Return 1 - b without losing digits: in double for numbers of the host, else in float32."""
     return 1 - scalar(b) if isinstance(b, jax.Array) else 1.0 - float(b)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._core import numerics
 from .._core.checks import is_number
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -22,12 +23,12 @@ def python_values(values: Iterable[Any]) -> tuple:
     Arrays among them stay as they are.
     """
     if not hasattr(values, "shape"):
-        return tuple(x.item() if isinstance(x, np.generic) else x for x in values)
+        return tuple(map(numerics.plain, values))
     array = np.asarray(values)
     if array.ndim > 1:
         return tuple(array)  # the arrays along its first axis
     if array.dtype == np.float32:
-        return tuple(float(str(x)) for x in array)  # 0.1, not 0.100000001…
+        return tuple(map(numerics.plain, array))
     return tuple(array.tolist())
 
 

@@ -70,6 +70,7 @@ def test_the_hash_is_of_the_documented_text():
         text = json.dumps({"x": f"{kind}:{numbers[kind]}"}, separators=(",", ":"))
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         assert jf.grid(x=[array]).hashes == (digest,)
+    assert jf.Space({"x": [np.float32(0.1)]}).columns["x"] == (0.1,)
     assert jf.grid(x=[np.float32(A)]).hashes == jf.grid(x=[A]).hashes
 
 

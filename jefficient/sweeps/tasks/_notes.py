@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
-import numpy as np
 from jax.extend.core import ClosedJaxpr
 
+from ..._core import numerics
 from ..._core.typing import Tree
 
 WHERE = "jf.sweep"
@@ -27,16 +27,9 @@ def annotate_errors(hyperparameters: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        shown = {name: _as_written(x) for name, x in hyperparameters.items()}
+        shown = {name: numerics.plain(x) for name, x in hyperparameters.items()}
         error.add_note(f"{WHERE}: raised for the hyperparameters {shown}.")
         raise
-
-
-def _as_written(x: object) -> object:
-    """Return NumPy's numbers as Python's, floats with the digits that tell them apart: 0.1."""
-    if isinstance(x, np.floating):
-        return float(str(x))
-    return x.item() if isinstance(x, np.generic) else x
 
 
 @contextmanager
