@@ -113,20 +113,18 @@ def _forget_another_jefficient():
 
 
 def _main(is_safe, first, *rest):
+    own = {"-m": os.getcwd(), "-c": ""}.get(first, os.path.dirname(first))
+    if not is_safe:
+        sys.path.insert(0, own)
+    _forget_another_jefficient()
+
     if first == "-m":
         sys.argv[:] = rest
-        if not is_safe:
-            sys.path.insert(0, os.getcwd())
-        _forget_another_jefficient()
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif first == "-c":
         sys.argv[:] = ["-c", *rest[1:]]
-        sys.path.insert(0, "")
-        _forget_another_jefficient()
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         exec(compile(rest[0], "<string>", "exec"), vars(main))
     else:
         sys.argv[:] = [first, *rest]
-        sys.path.insert(0, os.path.dirname(first))
-        _forget_another_jefficient()
         runpy.run_path(first, run_name="__main__")

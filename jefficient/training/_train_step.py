@@ -373,12 +373,13 @@ def recorded_metrics(made: Made, layers: bool) -> Metrics:
 
 
 def _metrics(made: Made, layers: bool) -> Metrics:
-    norms = {
-        "loss": made.loss,
+    return {
+        "loss": made.loss,  # which comes first
         "grad_norm": trees.global_norm(made.grads),
         "update_norm": trees.global_norm(made.updates),
+        **recorded_metrics(made, layers),
+        **_reported(made.opt_state),
     }
-    return {**norms, **recorded_metrics(made, layers), **_reported(made.opt_state)}
 
 
 def _reported(opt_state: optax.OptState) -> dict[str, jax.Array]:
